@@ -1,0 +1,66 @@
+# metalog.h needs no build: copy the header. This file runs the demo and the tests; everything it makes is in build/.
+# GNU make. `make help` lists the targets.
+
+DIR     ?= /usr/include
+JOBS    ?= 2
+GCC     ?= gcc
+GXX     ?= g++
+CLANG   ?= clang
+CLANGXX ?= clang++
+export GCC GXX CLANG CLANGXX
+
+STRICT   := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror
+export STRICT
+
+# A section test runs in every variant that its head comment does not exclude; see tests/part.sh.
+SECTIONS := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
+VARIANTS := gcc clang asan tsan
+OTHERS   := compile demo fail json layers readme
+PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(VARIANTS)))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test layers compile fail clean deps $(addprefix part-,$(PARTS) report)
+
+help: ## lists the targets
+	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@echo "  parts of the tests: $(SECTIONS) $(OTHERS) report"
+
+demo: ## indexes DIR (default /usr/include) and logs it: colour on the terminal, JSON in build/demo
+	@sh tests/deps.sh demo
+	@mkdir -p build/demo
+	$(GCC) -O2 $(STRICT) -I. examples/indexer.c -o build/indexer -pthread
+	build/indexer -o build/demo $(DIR)
+	@echo "the five longest lines, asked of the log itself:"
+	jq -r 'select(.msg == "file indexed") | "\(.longest)\t\(.path)"' build/demo/app.log | sort -rn | head -n 5
+
+test: ## installs what the tests need and runs them all; ends with "N passed, N failed"
+	@sh tests/deps.sh test
+	@rm -rf build/results && mkdir -p build/results
+	@MAKEFLAGS= $(MAKE) -s -k -j$(JOBS) $(addprefix part-,$(PARTS)) || true
+	@sh tests/part.sh report || true
+	@sh tests/summary.sh $(PARTS) report
+
+# The report measures compile times and runs alone, behind the others.
+$(addprefix part-,$(PARTS) report): part-%:
+	@sh tests/part.sh $* || true
+
+test-%: ## one part of the tests: a section (ring, format, ...) in all variants, or one of those that `make help` lists
+	@rm -rf build/results && mkdir -p build/results
+	@$(if $(filter $*,$(SECTIONS) $(OTHERS) report),,echo "no such part: $*"; exit 2)
+	@MAKEFLAGS= $(MAKE) -s -k -j$(JOBS) $(addprefix part-,$(if $(filter $*,$(SECTIONS)),$(addprefix $*.,$(VARIANTS)),$*)) || true
+	@sh tests/summary.sh $(if $(filter $*,$(SECTIONS)),$(addprefix $*.,$(VARIANTS)),$*)
+
+layers: ## checks which section of metalog.h calls which, and prints the lengths of its functions
+	@sh tests/layers.sh
+
+compile: ## compiles the header as C11 to C23 and C++17, C++20, with GCC and Clang
+	@sh tests/compile.sh
+
+fail: ## checks that mistakes do not compile, and that the compiler says why
+	@sh tests/fail.sh
+
+deps: ## installs what the tests need, by package name (Debian)
+	@sh tests/deps.sh test
+
+clean: ## removes build/
+	rm -rf build

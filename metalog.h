@@ -1,0 +1,7448 @@
+/* metalog.h — structured, asynchronous logging for C and C++, in one file.
+ *
+ *     #define METALOG_IMPLEMENTATION          // in exactly one .c file of the program
+ *     #include "metalog.h"
+ *
+ *     mlog_info("order accepted", "symbol", symbol, "qty", qty, "price", price);
+ *     mlog_warnf("%s: %d retries left", peer, n);
+ *
+ * A call copies its arguments into a ring buffer of the calling thread and returns: it makes no system call, takes no lock and
+ * allocates nothing. A background thread, the flusher, merges the rings by time, formats and writes. Without any configuration
+ * records go to stderr: coloured text on a terminal, one JSON object a line on a pipe.
+ *
+ * Requires C11 with GNU statement expressions (GCC, Clang), POSIX threads, and stb_sprintf.h for the implementation
+ * (Debian: apt-get install libstb-dev). License: MIT, see LICENSE.
+ *
+ * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
+ *
+ * Contents: manual · switches · types · functions · macros | seams · platform · clock · record · dictionary · rules · context ·
+ * ring · thread · text · printf · format · sink · flush · life.
+ */
+
+/* SWITCHES, per unit, before the include
+ *   METALOG_IMPLEMENTATION  compiles the implementation here, in one .c file of the program
+ *   METALOG_SOURCE          "net.http": source of this unit's records; default the file's base name; may be redefined in mid-file
+ *   METALOG_LOGGER          an expression of type mlog_logger *, e.g. (self->log): where mlog_info(…) and the rest go; costs one
+ *                           load and a compare a call, and 8 bytes a record
+ *   METALOG_LEVEL           calls below it vanish at compile time, e.g. MLOG_INFO
+ *   METALOG_API             replaces the declaration attributes of all functions; default: visible
+ *   METALOG_STB_SPRINTF     names the header file of stb_sprintf, with its quotes or angle brackets */
+
+#ifndef METALOG_H
+#define METALOG_H
+
+#if !defined(__GNUC__) && !defined(__clang__)
+#error "metalog.h needs statement expressions and attributes: use GCC, Clang or a compiler that is compatible with them"
+#endif
+
+#if defined(METALOG_IMPLEMENTATION) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE 1
+#endif
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MLOG_VERSION "0.1.0"
+
+#ifndef METALOG_LEVEL
+#define METALOG_LEVEL 0
+#endif
+#ifndef METALOG_API
+#define METALOG_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- constants ---- */
+
+/* OpenTelemetry severity numbers (https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber). A level
+ * between two names prints as the lower name. MLOG_OFF stands in rules only. */
+enum { MLOG_TRACE = 1, MLOG_DEBUG = 5, MLOG_INFO = 9, MLOG_NOTICE = 10, MLOG_WARN = 13, MLOG_ERROR = 17,
+       MLOG_CRIT = 18, MLOG_ALERT = 19, MLOG_FATAL = 21, MLOG_OFF = 25 };
+
+typedef enum { MLOG_AUTO, MLOG_YES, MLOG_NO } mlog_choice;               /* a switch whose default is not "no" */
+typedef enum { MLOG_CONSOLE = 1, MLOG_FILE, MLOG_SYSLOG, MLOG_JOURNAL, MLOG_SOCKET, MLOG_CALLBACK, MLOG_NULL } mlog_sink_type;
+typedef enum { MLOG_PRETTY = 1, MLOG_PLAIN, MLOG_JSON, MLOG_LOGFMT, MLOG_PATTERN, MLOG_BINARY } mlog_format;
+typedef enum { MLOG_WAIT = 1, MLOG_BLOCK, MLOG_DROP } mlog_full;         /* queue full: wait full_ms then drop; for ever; at once */
+typedef enum { MLOG_COUNTER = 1, MLOG_ARRIVAL } mlog_clock;              /* CPU counter at the call; stamped by the flusher */
+typedef enum { MLOG_THREAD = 1, MLOG_POLL, MLOG_DIRECT } mlog_flusher;   /* own thread; the program's mlog_poll(); the caller */
+
+/* ---- types ---- */
+
+typedef struct mlog_logger mlog_logger;   /* a source name, with bound fields */
+typedef struct mlog_context mlog_context; /* fields that follow a task over threads; a counted reference */
+typedef struct mlog_sink mlog_sink;
+typedef struct mlog_writer mlog_writer;   /* what mlog_object's function writes into */
+
+typedef enum { MLOG_K_NULL, MLOG_K_INT, MLOG_K_UINT, MLOG_K_BOOL, MLOG_K_CHAR, MLOG_K_FLOAT, MLOG_K_DOUBLE, MLOG_K_TEXT, MLOG_K_BYTES,
+               MLOG_K_HEX, MLOG_K_POINTER, MLOG_K_ERRNO, MLOG_K_TIME, MLOG_K_DURATION, MLOG_K_JSON, MLOG_K_SECRET, MLOG_K_ARRAY,
+               MLOG_K_OBJECT } mlog_kind;
+
+/* Frozen layouts. In kind, bits 0 to 7 are the mlog_kind, bits 8 to 15 the element type of an array; size is in bytes for text,
+ * in elements for an array. */
+typedef struct { uint32_t kind, size; union { int64_t i; uint64_t u; double f; const void *p; } as; } mlog_value;
+typedef struct { const char *key; mlog_value value; } mlog_field;        /* for keys known only at run time */
+typedef struct { const char *file, *func; int line; } mlog_where;        /* made by MLOG_HERE */
+typedef struct { mlog_where at; mlog_logger *logger; int level; int64_t time; const char *msg; size_t msg_len;
+                 const mlog_field *fields; size_t nfields; } mlog_event; /* zero means: now, root logger, strlen */
+
+/* A decoded record, as a callback sink gets it; it and all it points to live until write() returns. fields: context, outermost
+ * first, then bound fields, then pairs, after renaming; arrays and objects as JSON text (kind MLOG_K_JSON). Every const char * is
+ * NUL-terminated. time: ns since 1970. id: 64 random bits of the process; ring slot << 48 | position in the ring / 8. */
+typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const char *source, *thread, *msg; size_t msg_len;
+                 mlog_where at; const mlog_field *fields; size_t nfields; const char *text; size_t text_len; } mlog_record;
+
+/* Zero means default, which stands beside each field. A value whose feature is not part of this version is refused. */
+typedef struct {
+    const char *name;                         /* default: its type, e.g. "console" */
+    mlog_sink_type type; mlog_format format;  /* JSON for files and pipes, PRETTY on a terminal */
+    int level;                                /* whatever .levels lets through */
+    const char *where, *pattern;              /* filter; layout of MLOG_PATTERN */
+    const char *path;                         /* of a file */
+    const char *owner; unsigned mode;         /* "agentd:adm"; 0640; set at open */
+    mlog_choice color, utc, durable;          /* terminal only; yes in files, local time on a console; no */
+    uint64_t rotate_bytes, min_free;          /* never; 0 */
+    int rotate_hours, rotate_keep;            /* never; 5 (-1: none) */
+    const char *archive;                      /* directory, with "gzip:" or "zstd:" before it */
+    int flush_level, flush_ms, flush_records; /* ERROR; 100; off */
+    int (*write)(void *user, const mlog_record *); /* CALLBACK: one record; <0: stop, offer this batch again later */
+    int (*flush)(void *user);                 /* 0: all written so far is safe, the ring may forget it */
+    void (*close)(void *user); void *user;    /* called once, when the sink is gone */
+} mlog_sink_config;
+
+typedef struct {
+    const char *name;                         /* of the program; base name of argv[0] */
+    const char *levels;                       /* "info,net=debug,db.*=trace"; "info" */
+    const char *env;                          /* prefix of the environment variables; "METALOG"; "-": none */
+    const char *file; mlog_choice watch;      /* configuration file, none; read again when it changes, no */
+    const char *control, *redact, *ring_dir;  /* none; "password,passwd,secret,token,authorization,api_key" ("-": none); default */
+    mlog_choice crash_safe, catch_fatal;      /* yes with a file sink; no */
+    int recorder_level;                       /* flight recorder: keep records from this level on in the rings, off */
+    mlog_clock clock; mlog_flusher flusher; mlog_full full; int full_ms, exit_ms; /* COUNTER; THREAD; WAIT; 100; 2000 */
+    uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring */
+    int64_t (*now)(void);                     /* a test's or a simulator's clock, ns since 1970 */
+    mlog_sink_config sinks[8];                /* the whole list; default one console on stderr. Stays last. */
+} mlog_config;
+
+typedef struct { const char *name; uint32_t ring_bytes; mlog_full full; } mlog_thread_config; /* zero: as the program */
+
+/* accepted = written + filtered + folded + lost + pending, at every moment, in records since the sink was added */
+typedef struct { uint64_t written, filtered, folded, lost, pending, bytes, errors; } mlog_sink_stats;
+
+/* Calls that returned = accepted + dropped. late: came after a younger record had been written. bytes: taken from the rings. */
+typedef struct { uint64_t accepted, dropped, suppressed, recovered, late, bytes, sink_errors, dropped_by_level[26];
+                 uint32_t rings; uint64_t ring_bytes, ring_peak; } mlog_stats;
+
+/* ---- functions ----
+ * [s]: legal in a signal handler. Everything else: from any thread. Every call leaves errno as it was, is no cancellation point
+ * and does not depend on the locale. Functions that can fail return 0 or -1 and say why in mlog_why(). */
+
+/* Sets the program's defaults, replaces the sinks and starts the flusher. Optional: the first logging call does it with a zeroed
+ * struct. Returns 0, or -1 and changes nothing. Opens files; may block on them. */
+METALOG_API int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size);
+static inline int mlog_init(const mlog_config *config) { return mlog1_init(config, offsetof(mlog_config, sinks), sizeof(mlog_sink_config)); }
+
+/* Replaces the level rules: "info,net=debug,net.*=trace,db=off". `net=debug` covers net and net.*, `net.*` only the children; the
+ * longest match wins, then the later. In force on every call site at once; wins over everything else. 0, or -1 if refused. */
+METALOG_API int mlog_levels(const char *rules);
+
+/* Waits until everything that any thread logged before this call is with the sinks. ms < 0: exit_ms; 0: does not wait.
+ * Returns 0, or -1 when the time is over. Not from a sink's callback (returns -1 there at once). */
+METALOG_API int mlog_flush(int ms);
+
+/* Flushes as mlog_flush, then closes the sinks. A later call starts again with the last configuration of mlog_init. */
+METALOG_API int mlog_shutdown(int ms);
+
+/* [s] Opens the files again by their names, before the next batch: for SIGHUP after an external rotation. */
+METALOG_API void mlog_reopen(void);
+
+/* Names this thread, makes its ring and touches it now, so that its first call is as fast as the others. 0, or -1. */
+METALOG_API int mlog1_thread(const mlog_thread_config *config, size_t size);
+static inline int mlog_thread(const mlog_thread_config *config) { return mlog1_thread(config, sizeof *config); }
+
+/* This thread's last failure: what, where, and what was expected. "" when there was none. Valid until the next failure. */
+METALOG_API const char *mlog_why(void);
+
+/* Counters of the process, and of one sink by name. They wait for the batch in progress (well under a millisecond).
+ * mlog_sink_stats_read returns -1 when there is no such sink. */
+METALOG_API void mlog1_stats_read(mlog_stats *stats, size_t size);
+METALOG_API int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size);
+static inline void mlog_stats_read(mlog_stats *stats) { mlog1_stats_read(stats, sizeof *stats); }
+static inline int mlog_sink_stats_read(const char *sink, mlog_sink_stats *stats) { return mlog1_sink_stats_read(sink, stats, sizeof *stats); }
+
+/* Adds a sink while others log; it sees every record that is logged after the call. NULL if refused. Up to 16 sinks.
+ * mlog_sink_remove hands it what was logged before the call (at most exit_ms), closes it, and returns when its callbacks do not
+ * run any more; not from one of its own callbacks. */
+METALOG_API mlog_sink *mlog1_sink_add(const mlog_sink_config *config, size_t size);
+static inline mlog_sink *mlog_sink_add(const mlog_sink_config *config) { return mlog1_sink_add(config, sizeof *config); }
+METALOG_API void mlog_sink_remove(mlog_sink *sink);
+
+/* [s] "info"; never NULL. mlog_level_parse takes names in any case, also warning, err, critical, panic, emerg, and numbers 1 to 24;
+ * -1 if it is none. */
+METALOG_API const char *mlog_level_name(int level);
+METALOG_API int mlog_level_parse(const char *name);
+
+/* A logger of this source name: the same name gives the same pointer, which stays valid for ever. NULL (the root) when the table
+ * is full (4,096) or the name is empty, longer than 63 bytes, or holds control characters, spaces, ',' or '='. */
+METALOG_API mlog_logger *mlog_named(const char *source);
+METALOG_API mlog_logger *mlog1_bind(mlog_logger *parent, const mlog_field *fields, size_t count);
+METALOG_API void mlog_unbind(mlog_logger *bound); /* of mlog_bind only; nobody may use it any more */
+
+/* Contexts. _current borrows; _ref and mlog_context_new give a reference; _unref takes one; _swap enters the given context, taking
+ * the caller's reference, and hands back the one that the thread had, with its reference. NULL is the empty context. */
+METALOG_API mlog_context *mlog1_context_new(const mlog_field *fields, size_t count);
+METALOG_API mlog_context *mlog_context_current(void);
+METALOG_API mlog_context *mlog_context_ref(mlog_context *context);
+METALOG_API void mlog_context_unref(mlog_context *context);
+METALOG_API mlog_context *mlog_context_swap(mlog_context *context);
+METALOG_API mlog_context *mlog1_enter(mlog_context *owned);
+METALOG_API void mlog1_leave(mlog_context **saved);
+
+/* [s] A record whose keys, text, place and time are known at run time only: for bindings, wrappers, replays. Fields beyond 64 are
+ * cut. A given time goes out as ts, in call order. */
+METALOG_API void mlog_emit(const mlog_event *event);
+
+/* [s] printf style with a va_list, formatted by the flusher; the format need not be a literal and is copied. */
+METALOG_API void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
+
+/* Makers of values that C's types do not tell. They copy nothing: what they point to must live until the logging call returns.
+ * The result of mlog_object is valid only as an argument of a logging macro, mlog_with, mlog_bind or mlog_context_new. */
+METALOG_API mlog_value mlog_object(void (*put)(mlog_writer *, const void *), const void *object);
+METALOG_API void mlog1_put(mlog_writer *writer, const char *key, mlog_value value);
+
+/* For sinks: the value as JSON text, without NUL; returns the length it needs, writes nothing when that is more than size. */
+METALOG_API size_t mlog_value_json(const mlog_value *value, char *text, size_t size);
+
+static inline mlog_value mlog__val_i(int64_t v) { mlog_value r; r.kind = MLOG_K_INT; r.size = 0; r.as.i = v; return r; }
+static inline mlog_value mlog__val_k(uint32_t kind, uint64_t v) { mlog_value r; r.kind = kind; r.size = 0; r.as.u = v; return r; }
+static inline mlog_value mlog__val_f(uint32_t kind, double v) { mlog_value r; r.kind = kind; r.size = 0; r.as.f = v; return r; }
+/* as.p also for 32-bit targets, where the upper half of the union must be defined */
+static inline mlog_value mlog__val_p(uint32_t kind, const void *p, size_t n) {
+    mlog_value r; r.kind = kind; r.size = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX - 1; r.as.u = 0; r.as.p = p; return r;
+}
+static inline mlog_value mlog__val_s(const char *s) { return mlog__val_p(MLOG_K_TEXT, s, s ? __builtin_strlen(s) : 0); }
+static inline mlog_value mlog__val_v(mlog_value v) { return v; }
+static inline mlog_value mlog__val_u(uint64_t v) { return mlog__val_k(MLOG_K_UINT, v); }
+static inline mlog_value mlog__val_d(double v) { return mlog__val_f(MLOG_K_DOUBLE, v); }
+static inline mlog_value mlog__val_f32(float v) { return mlog__val_f(MLOG_K_FLOAT, (double)v); }
+static inline mlog_value mlog__val_ptr(const volatile void *p) { return mlog__val_k(MLOG_K_POINTER, (uint64_t)(uintptr_t)p); }
+
+static inline mlog_value mlog_str(const char *p, size_t n) { return mlog__val_p(MLOG_K_TEXT, p, p ? n : 0); }     /* n bytes of text */
+static inline mlog_value mlog_bytes(const void *p, size_t n) { return mlog__val_p(MLOG_K_BYTES, p, p ? n : 0); }  /* as hex text */
+static inline mlog_value mlog_json(const char *p, size_t n) { return mlog__val_p(MLOG_K_JSON, p, p ? n : 0); }    /* bad JSON becomes text */
+static inline mlog_value mlog_secret(const char *s) { return mlog__val_k(MLOG_K_SECRET, s ? __builtin_strlen(s) : 0); } /* only its length */
+static inline mlog_value mlog_hex(uint64_t v) { return mlog__val_k(MLOG_K_HEX, v); }
+static inline mlog_value mlog_bool(bool b) { return mlog__val_k(MLOG_K_BOOL, b); }
+static inline mlog_value mlog_char(char c) { return mlog__val_k(MLOG_K_CHAR, (unsigned char)c); }
+static inline mlog_value mlog_errno(int e) { mlog_value r = mlog__val_i(e); r.kind = MLOG_K_ERRNO; return r; }
+static inline mlog_value mlog_time(int64_t unix_ns) { mlog_value r = mlog__val_i(unix_ns); r.kind = MLOG_K_TIME; return r; }
+static inline mlog_value mlog_dur(int64_t ns) { mlog_value r = mlog__val_i(ns); r.kind = MLOG_K_DURATION; return r; }
+
+/* ---- the call, in parts; private, but part of the binary interface ---- */
+
+/* A logger begins with the lowest level that it lets through. */
+struct mlog__logger_head { int32_t threshold; };
+
+/* A call site. word is the gate: 0 off; sign bit: take the slow path (not registered, or arguments need care); else the first
+ * eight bytes of every record of this site. Atomic: written by registration and level changes. */
+typedef struct mlog__site {
+    uint64_t word, full;
+    const char *msg, *keys, *file, *func, *source;
+    struct mlog__site *next;
+    int32_t line;
+    uint8_t level, count, style;
+    int8_t threshold;
+} mlog__site;
+
+#define MLOG__UNSEEN 0x8000000000000000u
+enum { MLOG__PAIRS = 0, MLOG__PRINTF = 1, MLOG__PROBE = 2, MLOG__DYNAMIC = 4 }; /* style; DYNAMIC: level or logger at run time */
+
+/* One per module (program or shared object): its registered sites. The destructor takes them out before the memory goes. */
+typedef struct mlog__module { mlog__site *sites; struct mlog__module *next; int linked; } mlog__module;
+METALOG_API uint64_t mlog1_site(mlog__site *site, mlog__module *module);
+METALOG_API void mlog1_module_gone(mlog__module *module);
+METALOG_API uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes);
+METALOG_API uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level);
+METALOG_API uint64_t *mlog1_text(uint64_t *slots, unsigned index, const char *text);
+METALOG_API uint64_t *mlog1_textf(uint64_t *slots, unsigned index, const char *text);
+METALOG_API uint64_t *mlog1_value(uint64_t *slots, unsigned index, mlog_value value);
+METALOG_API uint64_t *mlog1_ldouble(uint64_t *slots, unsigned index, long double value);
+METALOG_API void mlog1_end(void);
+METALOG_API void mlog1_fatal(void);
+
+__attribute__((weak, visibility("hidden"))) mlog__module mlog__this_module = {0, 0, 0};
+__attribute__((weak, visibility("hidden"), destructor, used)) void mlog__this_module_gone(void);
+__attribute__((weak, visibility("hidden"), destructor, used)) void mlog__this_module_gone(void) {
+    if (__atomic_load_n(&mlog__this_module.linked, __ATOMIC_ACQUIRE)) mlog1_module_gone(&mlog__this_module);
+}
+
+/* Classes of arguments: how the call captures them. 4 bits each, so that 16 fit one word. */
+enum { MLOG__E_I8 = 1, MLOG__E_U8, MLOG__E_I16, MLOG__E_U16, MLOG__E_I32, MLOG__E_U32, MLOG__E_I64, MLOG__E_U64, MLOG__E_BOOL,
+       MLOG__E_F32, MLOG__E_F64, MLOG__E_TEXT }; /* elements of an array */
+enum { MLOG__C_NONE, MLOG__C_INT, MLOG__C_UINT, MLOG__C_BOOL, MLOG__C_FLOAT, MLOG__C_DOUBLE, MLOG__C_TEXT, MLOG__C_POINTER,
+       MLOG__C_VALUE, MLOG__C_LDOUBLE };
+
+#ifdef __OPTIMIZE__
+#define MLOG__INLINE static inline __attribute__((always_inline, unused))
+#else /* plain calls: twice as fast to compile, and a debugger steps over them */
+#define MLOG__INLINE static inline __attribute__((unused))
+#endif
+MLOG__INLINE uint64_t *mlog__put_i(uint64_t *p, unsigned i, int64_t v) { p[i] = (uint64_t)v; return p; }
+MLOG__INLINE uint64_t *mlog__put_u(uint64_t *p, unsigned i, uint64_t v) { p[i] = v; return p; }
+MLOG__INLINE uint64_t *mlog__put_d(uint64_t *p, unsigned i, double v) { __builtin_memcpy(p + i, &v, 8); return p; }
+MLOG__INLINE uint64_t *mlog__put_f(uint64_t *p, unsigned i, float v) { uint32_t u; __builtin_memcpy(&u, &v, 4); p[i] = u; return p; }
+MLOG__INLINE uint64_t *mlog__put_p(uint64_t *p, unsigned i, const volatile void *v) { p[i] = (uint64_t)(uintptr_t)v; return p; }
+
+/* Word to log with, or 0: off. The plain form is one load and a predicted branch. */
+MLOG__INLINE uint64_t mlog__gate(mlog__site *s) {
+    uint64_t w = __atomic_load_n(&s->word, __ATOMIC_RELAXED);
+    if (__builtin_expect((int64_t)w < 0, 0)) w = mlog1_site(s, &mlog__this_module);
+    return w;
+}
+MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
+    uint64_t w = mlog__gate(s);
+    int low = lg ? (int)__atomic_load_n(&((struct mlog__logger_head *)(void *)lg)->threshold, __ATOMIC_RELAXED)
+                 : (int)__atomic_load_n(&s->threshold, __ATOMIC_RELAXED);
+    return level >= low ? w : 0;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+/* ---- logging macros ----
+ *
+ *   mlog_trace … mlog_fatal(msg, key, value, …)      [s] a record; FATAL also drains (at most full_ms), and ends nothing
+ *   mlog_tracef … mlog_fatalf(fmt, …)                [s] printf style, checked by the compiler, formatted by the flusher
+ *   mlog(level, msg, …)        mlogf(level, fmt, …)  [s] level as an argument
+ *   mlog_to(lg, level, msg, …) mlog_tof(lg, level, fmt, …)   [s] on a named or bound logger
+ *   mlog_enabled(level)        mlog_enabled_to(lg, level)    [s] would it be written? before costly preparation
+ *
+ * Message and keys are string literals; 0 to 16 pairs (printf: 16 arguments). Each argument is evaluated once, from left to right,
+ * when the call is enabled, never when it is not, and always before the record begins. Values: every arithmetic type (char is a
+ * number), bool, char *, void *, or what a maker above returns; anything else is a compile error that begins with "mlog: ".
+ * A call blocks only when its ring is full, as `full` says. Void expressions.
+ *
+ *   mlog_with(key, value, …);          fields on this thread's records until the end of the block, however it is left
+ *   mlog_with_context(context);        likewise, with a context made elsewhere; takes a reference of its own
+ *   mlog_context_new(key, value, …)    a child of the current context, not entered; the caller owns a reference
+ *   mlog_bind(lg, key, value, …)       a private child logger with fields; NULL when there is no room
+ *   mlog_put(writer, key, value)       inside the function of mlog_object
+ *
+ * The two mlog_with are declarations: not behind `case X:`, not under an `if` without braces; clang refuses a goto past them. */
+
+#define MLOG__CAT_(a, b) a##b
+#define MLOG__CAT(a, b) MLOG__CAT_(a, b)
+#define MLOG__STR_(...) #__VA_ARGS__
+#define MLOG__STR(...) MLOG__STR_(__VA_ARGS__)
+
+/* Arity up to 40, so that one pair too many is seen and named. */
+#define MLOG__ARITY_(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, \
+                     a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32, a33, a34, a35, a36, a37, a38, a39, a40, n, ...) n
+#define MLOG__ARITY(...) MLOG__ARITY_(__VA_ARGS__, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, \
+                                      20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+
+/* MLOG__EACH_n(f, id, m, key, value, …): f(id, index, key, value) for each pair behind the message m;
+ * MLOG__ALL_n the same for single arguments. */
+#define MLOG__EACH_0(f, id, m)
+#define MLOG__EACH_1(f, id, m, k0, v0) f(id, 0, k0, v0)
+#define MLOG__EACH_2(f, id, m, k0, v0, k1, v1) f(id, 0, k0, v0) f(id, 1, k1, v1)
+#define MLOG__EACH_3(f, id, m, k0, v0, k1, v1, k2, v2) f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2)
+#define MLOG__EACH_4(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3) f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3)
+#define MLOG__EACH_5(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4)
+#define MLOG__EACH_6(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4, k5, v5) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4) f(id, 5, k5, v5)
+#define MLOG__EACH_7(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4, k5, v5, k6, v6) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4) f(id, 5, k5, v5) \
+    f(id, 6, k6, v6)
+#define MLOG__EACH_8(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4, k5, v5, k6, v6, k7, v7) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4) f(id, 5, k5, v5) \
+    f(id, 6, k6, v6) f(id, 7, k7, v7)
+#define MLOG__EACH_9(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4, k5, v5, k6, v6, k7, v7, k8, v8) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4) f(id, 5, k5, v5) \
+    f(id, 6, k6, v6) f(id, 7, k7, v7) f(id, 8, k8, v8)
+#define MLOG__EACH_10(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4, k5, v5, k6, v6, k7, v7, k8, v8, k9, v9) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4) f(id, 5, k5, v5) \
+    f(id, 6, k6, v6) f(id, 7, k7, v7) f(id, 8, k8, v8) f(id, 9, k9, v9)
+#define MLOG__EACH_11(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4, k5, v5, k6, v6, k7, v7, k8, v8, k9, v9, \
+                      k10, v10) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4) f(id, 5, k5, v5) \
+    f(id, 6, k6, v6) f(id, 7, k7, v7) f(id, 8, k8, v8) f(id, 9, k9, v9) f(id, 10, k10, v10)
+#define MLOG__EACH_12(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4, k5, v5, k6, v6, k7, v7, k8, v8, k9, v9, \
+                      k10, v10, k11, v11) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4) f(id, 5, k5, v5) \
+    f(id, 6, k6, v6) f(id, 7, k7, v7) f(id, 8, k8, v8) f(id, 9, k9, v9) f(id, 10, k10, v10) f(id, 11, k11, v11)
+#define MLOG__EACH_13(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4, k5, v5, k6, v6, k7, v7, k8, v8, k9, v9, \
+                      k10, v10, k11, v11, k12, v12) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4) f(id, 5, k5, v5) \
+    f(id, 6, k6, v6) f(id, 7, k7, v7) f(id, 8, k8, v8) f(id, 9, k9, v9) f(id, 10, k10, v10) f(id, 11, k11, v11) \
+    f(id, 12, k12, v12)
+#define MLOG__EACH_14(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4, k5, v5, k6, v6, k7, v7, k8, v8, k9, v9, \
+                      k10, v10, k11, v11, k12, v12, k13, v13) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4) f(id, 5, k5, v5) \
+    f(id, 6, k6, v6) f(id, 7, k7, v7) f(id, 8, k8, v8) f(id, 9, k9, v9) f(id, 10, k10, v10) f(id, 11, k11, v11) \
+    f(id, 12, k12, v12) f(id, 13, k13, v13)
+#define MLOG__EACH_15(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4, k5, v5, k6, v6, k7, v7, k8, v8, k9, v9, \
+                      k10, v10, k11, v11, k12, v12, k13, v13, k14, v14) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4) f(id, 5, k5, v5) \
+    f(id, 6, k6, v6) f(id, 7, k7, v7) f(id, 8, k8, v8) f(id, 9, k9, v9) f(id, 10, k10, v10) f(id, 11, k11, v11) \
+    f(id, 12, k12, v12) f(id, 13, k13, v13) f(id, 14, k14, v14)
+#define MLOG__EACH_16(f, id, m, k0, v0, k1, v1, k2, v2, k3, v3, k4, v4, k5, v5, k6, v6, k7, v7, k8, v8, k9, v9, \
+                      k10, v10, k11, v11, k12, v12, k13, v13, k14, v14, k15, v15) \
+    f(id, 0, k0, v0) f(id, 1, k1, v1) f(id, 2, k2, v2) f(id, 3, k3, v3) f(id, 4, k4, v4) f(id, 5, k5, v5) \
+    f(id, 6, k6, v6) f(id, 7, k7, v7) f(id, 8, k8, v8) f(id, 9, k9, v9) f(id, 10, k10, v10) f(id, 11, k11, v11) \
+    f(id, 12, k12, v12) f(id, 13, k13, v13) f(id, 14, k14, v14) f(id, 15, k15, v15)
+#define MLOG__ALL_0(f, id, m)
+#define MLOG__ALL_1(f, id, m, v0) f(id, 0, 0, v0)
+#define MLOG__ALL_2(f, id, m, v0, v1) f(id, 0, 0, v0) f(id, 1, 0, v1)
+#define MLOG__ALL_3(f, id, m, v0, v1, v2) f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2)
+#define MLOG__ALL_4(f, id, m, v0, v1, v2, v3) f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3)
+#define MLOG__ALL_5(f, id, m, v0, v1, v2, v3, v4) f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4)
+#define MLOG__ALL_6(f, id, m, v0, v1, v2, v3, v4, v5) \
+    f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4) f(id, 5, 0, v5)
+#define MLOG__ALL_7(f, id, m, v0, v1, v2, v3, v4, v5, v6) \
+    f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4) f(id, 5, 0, v5) f(id, 6, 0, v6)
+#define MLOG__ALL_8(f, id, m, v0, v1, v2, v3, v4, v5, v6, v7) \
+    f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4) f(id, 5, 0, v5) f(id, 6, 0, v6) \
+    f(id, 7, 0, v7)
+#define MLOG__ALL_9(f, id, m, v0, v1, v2, v3, v4, v5, v6, v7, v8) \
+    f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4) f(id, 5, 0, v5) f(id, 6, 0, v6) \
+    f(id, 7, 0, v7) f(id, 8, 0, v8)
+#define MLOG__ALL_10(f, id, m, v0, v1, v2, v3, v4, v5, v6, v7, v8, v9) \
+    f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4) f(id, 5, 0, v5) f(id, 6, 0, v6) \
+    f(id, 7, 0, v7) f(id, 8, 0, v8) f(id, 9, 0, v9)
+#define MLOG__ALL_11(f, id, m, v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10) \
+    f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4) f(id, 5, 0, v5) f(id, 6, 0, v6) \
+    f(id, 7, 0, v7) f(id, 8, 0, v8) f(id, 9, 0, v9) f(id, 10, 0, v10)
+#define MLOG__ALL_12(f, id, m, v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11) \
+    f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4) f(id, 5, 0, v5) f(id, 6, 0, v6) \
+    f(id, 7, 0, v7) f(id, 8, 0, v8) f(id, 9, 0, v9) f(id, 10, 0, v10) f(id, 11, 0, v11)
+#define MLOG__ALL_13(f, id, m, v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12) \
+    f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4) f(id, 5, 0, v5) f(id, 6, 0, v6) \
+    f(id, 7, 0, v7) f(id, 8, 0, v8) f(id, 9, 0, v9) f(id, 10, 0, v10) f(id, 11, 0, v11) f(id, 12, 0, v12)
+#define MLOG__ALL_14(f, id, m, v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12, v13) \
+    f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4) f(id, 5, 0, v5) f(id, 6, 0, v6) \
+    f(id, 7, 0, v7) f(id, 8, 0, v8) f(id, 9, 0, v9) f(id, 10, 0, v10) f(id, 11, 0, v11) f(id, 12, 0, v12) f(id, 13, 0, v13)
+#define MLOG__ALL_15(f, id, m, v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12, v13, v14) \
+    f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4) f(id, 5, 0, v5) f(id, 6, 0, v6) \
+    f(id, 7, 0, v7) f(id, 8, 0, v8) f(id, 9, 0, v9) f(id, 10, 0, v10) f(id, 11, 0, v11) f(id, 12, 0, v12) f(id, 13, 0, v13) \
+    f(id, 14, 0, v14)
+#define MLOG__ALL_16(f, id, m, v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12, v13, v14, v15) \
+    f(id, 0, 0, v0) f(id, 1, 0, v1) f(id, 2, 0, v2) f(id, 3, 0, v3) f(id, 4, 0, v4) f(id, 5, 0, v5) f(id, 6, 0, v6) \
+    f(id, 7, 0, v7) f(id, 8, 0, v8) f(id, 9, 0, v9) f(id, 10, 0, v10) f(id, 11, 0, v11) f(id, 12, 0, v12) f(id, 13, 0, v13) \
+    f(id, 14, 0, v14) f(id, 15, 0, v15)
+
+/* From the number of arguments to the form of the call: PAIRS_n, with even counts and counts over 33 refused by name. */
+#define MLOG__FORM_1(id, how, lg, lvl, ...) how(id, lg, lvl, 0, __VA_ARGS__)
+#define MLOG__FORM_3(id, how, lg, lvl, ...) how(id, lg, lvl, 1, __VA_ARGS__)
+#define MLOG__FORM_5(id, how, lg, lvl, ...) how(id, lg, lvl, 2, __VA_ARGS__)
+#define MLOG__FORM_7(id, how, lg, lvl, ...) how(id, lg, lvl, 3, __VA_ARGS__)
+#define MLOG__FORM_9(id, how, lg, lvl, ...) how(id, lg, lvl, 4, __VA_ARGS__)
+#define MLOG__FORM_11(id, how, lg, lvl, ...) how(id, lg, lvl, 5, __VA_ARGS__)
+#define MLOG__FORM_13(id, how, lg, lvl, ...) how(id, lg, lvl, 6, __VA_ARGS__)
+#define MLOG__FORM_15(id, how, lg, lvl, ...) how(id, lg, lvl, 7, __VA_ARGS__)
+#define MLOG__FORM_17(id, how, lg, lvl, ...) how(id, lg, lvl, 8, __VA_ARGS__)
+#define MLOG__FORM_19(id, how, lg, lvl, ...) how(id, lg, lvl, 9, __VA_ARGS__)
+#define MLOG__FORM_21(id, how, lg, lvl, ...) how(id, lg, lvl, 10, __VA_ARGS__)
+#define MLOG__FORM_23(id, how, lg, lvl, ...) how(id, lg, lvl, 11, __VA_ARGS__)
+#define MLOG__FORM_25(id, how, lg, lvl, ...) how(id, lg, lvl, 12, __VA_ARGS__)
+#define MLOG__FORM_27(id, how, lg, lvl, ...) how(id, lg, lvl, 13, __VA_ARGS__)
+#define MLOG__FORM_29(id, how, lg, lvl, ...) how(id, lg, lvl, 14, __VA_ARGS__)
+#define MLOG__FORM_31(id, how, lg, lvl, ...) how(id, lg, lvl, 15, __VA_ARGS__)
+#define MLOG__FORM_33(id, how, lg, lvl, ...) how(id, lg, lvl, 16, __VA_ARGS__)
+#define MLOG__FORM_2 MLOG__NO_VALUE
+#define MLOG__FORM_4 MLOG__NO_VALUE
+#define MLOG__FORM_6 MLOG__NO_VALUE
+#define MLOG__FORM_8 MLOG__NO_VALUE
+#define MLOG__FORM_10 MLOG__NO_VALUE
+#define MLOG__FORM_12 MLOG__NO_VALUE
+#define MLOG__FORM_14 MLOG__NO_VALUE
+#define MLOG__FORM_16 MLOG__NO_VALUE
+#define MLOG__FORM_18 MLOG__NO_VALUE
+#define MLOG__FORM_20 MLOG__NO_VALUE
+#define MLOG__FORM_22 MLOG__NO_VALUE
+#define MLOG__FORM_24 MLOG__NO_VALUE
+#define MLOG__FORM_26 MLOG__NO_VALUE
+#define MLOG__FORM_28 MLOG__NO_VALUE
+#define MLOG__FORM_30 MLOG__NO_VALUE
+#define MLOG__FORM_32 MLOG__NO_VALUE
+#define MLOG__FORM_34 MLOG__TOO_MANY
+#define MLOG__FORM_35 MLOG__TOO_MANY
+#define MLOG__FORM_36 MLOG__TOO_MANY
+#define MLOG__FORM_37 MLOG__TOO_MANY
+#define MLOG__FORM_38 MLOG__TOO_MANY
+#define MLOG__FORM_39 MLOG__TOO_MANY
+#define MLOG__FORM_40 MLOG__TOO_MANY
+#define MLOG__NO_VALUE(...) (__extension__({ MLOG__ASSERT(0, "mlog: a key has no value"); (void)0; }))
+#define MLOG__TOO_MANY(...) (__extension__({ MLOG__ASSERT(0, "mlog: more than 16 pairs"); (void)0; }))
+
+#define MLOG__FORMAT_1(id, how, lg, lvl, ...) how(id, lg, lvl, 0, __VA_ARGS__)
+#define MLOG__FORMAT_2(id, how, lg, lvl, ...) how(id, lg, lvl, 1, __VA_ARGS__)
+#define MLOG__FORMAT_3(id, how, lg, lvl, ...) how(id, lg, lvl, 2, __VA_ARGS__)
+#define MLOG__FORMAT_4(id, how, lg, lvl, ...) how(id, lg, lvl, 3, __VA_ARGS__)
+#define MLOG__FORMAT_5(id, how, lg, lvl, ...) how(id, lg, lvl, 4, __VA_ARGS__)
+#define MLOG__FORMAT_6(id, how, lg, lvl, ...) how(id, lg, lvl, 5, __VA_ARGS__)
+#define MLOG__FORMAT_7(id, how, lg, lvl, ...) how(id, lg, lvl, 6, __VA_ARGS__)
+#define MLOG__FORMAT_8(id, how, lg, lvl, ...) how(id, lg, lvl, 7, __VA_ARGS__)
+#define MLOG__FORMAT_9(id, how, lg, lvl, ...) how(id, lg, lvl, 8, __VA_ARGS__)
+#define MLOG__FORMAT_10(id, how, lg, lvl, ...) how(id, lg, lvl, 9, __VA_ARGS__)
+#define MLOG__FORMAT_11(id, how, lg, lvl, ...) how(id, lg, lvl, 10, __VA_ARGS__)
+#define MLOG__FORMAT_12(id, how, lg, lvl, ...) how(id, lg, lvl, 11, __VA_ARGS__)
+#define MLOG__FORMAT_13(id, how, lg, lvl, ...) how(id, lg, lvl, 12, __VA_ARGS__)
+#define MLOG__FORMAT_14(id, how, lg, lvl, ...) how(id, lg, lvl, 13, __VA_ARGS__)
+#define MLOG__FORMAT_15(id, how, lg, lvl, ...) how(id, lg, lvl, 14, __VA_ARGS__)
+#define MLOG__FORMAT_16(id, how, lg, lvl, ...) how(id, lg, lvl, 15, __VA_ARGS__)
+#define MLOG__FORMAT_17(id, how, lg, lvl, ...) how(id, lg, lvl, 16, __VA_ARGS__)
+#define MLOG__FORMAT_18 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_19 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_20 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_21 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_22 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_23 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_24 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_25 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_26 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_27 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_28 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_29 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_30 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_31 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_32 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_33 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_34 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_35 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_36 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_37 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_38 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_39 MLOG__TOO_MANY_F
+#define MLOG__FORMAT_40 MLOG__TOO_MANY_F
+#define MLOG__TOO_MANY_F(...) (__extension__({ MLOG__ASSERT(0, "mlog: more than 16 arguments; use mlog_vprintf"); (void)0; }))
+
+
+#ifdef __cplusplus
+#define MLOG__ASSERT(x, text) static_assert(x, text)
+#else
+#define MLOG__ASSERT(x, text) _Static_assert(x, text)
+#endif
+#define MLOG__LITERAL(x, text) MLOG__ASSERT(__builtin_constant_p(x), text)
+
+#ifdef __clang__ /* a site is static on purpose, also in a C inline function with external linkage */
+#define MLOG__QUIET _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wstatic-local-in-inline\"")
+#define MLOG__LOUD _Pragma("clang diagnostic pop")
+#else
+#define MLOG__QUIET
+#define MLOG__LOUD
+#endif
+
+/* The pieces of a call; i is the index of the argument, k its key, v its value. */
+#define MLOG__NAME(id, i) mlog__a_##id##_##i
+#define MLOG__KEY(id, i, k, v) "" k "\0"
+#define MLOG__KIND(id, i) mlog__c_##id##_##i
+#define MLOG__KEY_CHECK(id, i, k, v) && __builtin_constant_p(k)
+#define MLOG__TAKE_P(id, i, k, v) MLOG__TAKE(id, i, v) enum { MLOG__KIND(id, i) = MLOG__CLASS(MLOG__NAME(id, i)) };
+#define MLOG__TAKE_F(id, i, k, v) MLOG__TAKE(id, i, v) enum { MLOG__KIND(id, i) = MLOG__CLASS_F(MLOG__NAME(id, i)) };
+#define MLOG__VALUE_CHECK(id, i, k, v) && MLOG__KIND(id, i) != 0
+#define MLOG__CLASSES(id, i, k, v) | (uint64_t)MLOG__KIND(id, i) << (4 * i)
+#define MLOG__STORE(id, i, k, v) mlog__p_##id = MLOG__PUT(mlog__p_##id, i, MLOG__NAME(id, i));
+#define MLOG__STORE_F(id, i, k, v) mlog__p_##id = MLOG__PUT_F(mlog__p_##id, i, MLOG__NAME(id, i));
+#define MLOG__ARG(id, i, k, v) , MLOG__NAME(id, i)
+#define MLOG__FIRST(...) MLOG__FIRST_(__VA_ARGS__, 0)
+#define MLOG__FIRST_(first, ...) first
+
+#define MLOG__MSG_CHECK(msg)                                                      \
+    MLOG__ASSERT(sizeof MLOG__STR(msg) > 1, "mlog: a message is missing");        \
+    MLOG__LITERAL(msg, "mlog: a message must be a string literal; mlog_emit takes others");
+#define MLOG__KEYS_CHECK(checks) MLOG__ASSERT(1 checks, "mlog: a key must be a string literal; mlog_emit takes others");
+#define MLOG__VALUES_CHECK(checks) MLOG__ASSERT(1 checks, \
+    "mlog: this type has no kind: use mlog_str, mlog_bytes, mlog_array or mlog_object, or cast to void * or double");
+#define MLOG__FORMAT_CHECK(fmt)                                                   \
+    MLOG__ASSERT(sizeof MLOG__STR(fmt) > 1, "mlog: a format is missing");         \
+    MLOG__LITERAL(fmt, "mlog: a format must be a string literal; mlog_vprintf takes others");
+
+/* An undefined METALOG_SOURCE arrives as its own name, which registration takes for "the file's base name". */
+#define MLOG__SITE(id, lvl, n, style, msg, keys)                                                                              \
+    static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, msg, keys, __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__, \
+                                      lvl, n, style, 0};
+
+/* The four forms: pairs or printf, and a constant level on the root logger or both known at run time only. Each one: gate, take
+ * the arguments, begin, store, end; in this order, so that no code of the user runs inside a record. */
+#define MLOG__CALL(id, lg, lvl, n, ...)                                                                              \
+    (__extension__({ MLOG__QUIET                                                                                     \
+        MLOG__MSG_CHECK(MLOG__FIRST(__VA_ARGS__)) MLOG__KEYS_CHECK(MLOG__EACH_##n(MLOG__KEY_CHECK, id, __VA_ARGS__)) \
+        if ((lvl) >= METALOG_LEVEL) {                                                                                \
+            MLOG__SITE(id, lvl, n, MLOG__PAIRS, "" MLOG__FIRST(__VA_ARGS__) "",                                      \
+                       "" MLOG__EACH_##n(MLOG__KEY, id, __VA_ARGS__))                                                \
+            uint64_t mlog__w_##id = mlog__gate(&mlog__s_##id);                                                       \
+            if (mlog__w_##id != 0) {                                                                                 \
+                MLOG__EACH_##n(MLOG__TAKE_P, id, __VA_ARGS__)                                                        \
+                MLOG__VALUES_CHECK(MLOG__EACH_##n(MLOG__VALUE_CHECK, id, __VA_ARGS__))                               \
+                uint64_t *mlog__p_##id = mlog1_begin(&mlog__s_##id, mlog__w_##id,                                    \
+                    (uint64_t)0 MLOG__EACH_##n(MLOG__CLASSES, id, __VA_ARGS__));                                     \
+                MLOG__EACH_##n(MLOG__STORE, id, __VA_ARGS__)                                                         \
+                (void)mlog__p_##id;                                                                                  \
+                mlog1_end();                                                                                         \
+                if ((lvl) >= MLOG_FATAL) mlog1_fatal();                                                              \
+            }                                                                                                        \
+        } MLOG__LOUD (void)0; }))
+
+#define MLOG__CALL_TO(id, lg, lvl, n, ...)                                                                           \
+    (__extension__({ MLOG__QUIET                                                                                     \
+        MLOG__MSG_CHECK(MLOG__FIRST(__VA_ARGS__)) MLOG__KEYS_CHECK(MLOG__EACH_##n(MLOG__KEY_CHECK, id, __VA_ARGS__)) \
+        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                                \
+        if (mlog__lv_##id >= METALOG_LEVEL) {                                                                        \
+            MLOG__SITE(id, 0, n, MLOG__PAIRS | MLOG__DYNAMIC, "" MLOG__FIRST(__VA_ARGS__) "",                        \
+                       "" MLOG__EACH_##n(MLOG__KEY, id, __VA_ARGS__))                                                \
+            uint64_t mlog__w_##id = mlog__gate_to(&mlog__s_##id, mlog__lg_##id, mlog__lv_##id);                      \
+            if (mlog__w_##id != 0) {                                                                                 \
+                MLOG__EACH_##n(MLOG__TAKE_P, id, __VA_ARGS__)                                                        \
+                MLOG__VALUES_CHECK(MLOG__EACH_##n(MLOG__VALUE_CHECK, id, __VA_ARGS__))                               \
+                uint64_t *mlog__p_##id = mlog1_begin_to(&mlog__s_##id, mlog__w_##id,                                 \
+                    (uint64_t)0 MLOG__EACH_##n(MLOG__CLASSES, id, __VA_ARGS__), mlog__lg_##id, mlog__lv_##id);       \
+                MLOG__EACH_##n(MLOG__STORE, id, __VA_ARGS__)                                                         \
+                (void)mlog__p_##id;                                                                                  \
+                mlog1_end();                                                                                         \
+                if (mlog__lv_##id >= MLOG_FATAL) mlog1_fatal();                                                      \
+            }                                                                                                        \
+        } MLOG__LOUD (void)0; }))
+
+#define MLOG__CALLF(id, lg, lvl, n, ...)                                                                                    \
+    (__extension__({ MLOG__QUIET                                                                                            \
+        MLOG__FORMAT_CHECK(MLOG__FIRST(__VA_ARGS__))                                                                        \
+        if ((lvl) >= METALOG_LEVEL) {                                                                                       \
+            MLOG__SITE(id, lvl, n, MLOG__PRINTF, "" MLOG__FIRST(__VA_ARGS__) "",                                            \
+                       "")                                                                                                  \
+            uint64_t mlog__w_##id = mlog__gate(&mlog__s_##id);                                                              \
+            if (mlog__w_##id != 0) {                                                                                        \
+                MLOG__ALL_##n(MLOG__TAKE_F, id, __VA_ARGS__)                                                                \
+                (void)sizeof(mlog__format_check("" MLOG__FIRST(__VA_ARGS__) "" MLOG__ALL_##n(MLOG__ARG, id, __VA_ARGS__))); \
+                uint64_t *mlog__p_##id = mlog1_begin(&mlog__s_##id, mlog__w_##id,                                           \
+                    (uint64_t)0 MLOG__ALL_##n(MLOG__CLASSES, id, __VA_ARGS__));                                             \
+                MLOG__ALL_##n(MLOG__STORE_F, id, __VA_ARGS__)                                                               \
+                (void)mlog__p_##id;                                                                                         \
+                mlog1_end();                                                                                                \
+                if ((lvl) >= MLOG_FATAL) mlog1_fatal();                                                                     \
+            }                                                                                                               \
+        } MLOG__LOUD (void)0; }))
+
+#define MLOG__CALLF_TO(id, lg, lvl, n, ...)                                                                                 \
+    (__extension__({ MLOG__QUIET                                                                                            \
+        MLOG__FORMAT_CHECK(MLOG__FIRST(__VA_ARGS__))                                                                        \
+        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                                       \
+        if (mlog__lv_##id >= METALOG_LEVEL) {                                                                               \
+            MLOG__SITE(id, 0, n, MLOG__PRINTF | MLOG__DYNAMIC, "" MLOG__FIRST(__VA_ARGS__) "",                              \
+                       "")                                                                                                  \
+            uint64_t mlog__w_##id = mlog__gate_to(&mlog__s_##id, mlog__lg_##id, mlog__lv_##id);                             \
+            if (mlog__w_##id != 0) {                                                                                        \
+                MLOG__ALL_##n(MLOG__TAKE_F, id, __VA_ARGS__)                                                                \
+                (void)sizeof(mlog__format_check("" MLOG__FIRST(__VA_ARGS__) "" MLOG__ALL_##n(MLOG__ARG, id, __VA_ARGS__))); \
+                uint64_t *mlog__p_##id = mlog1_begin_to(&mlog__s_##id, mlog__w_##id,                                        \
+                    (uint64_t)0 MLOG__ALL_##n(MLOG__CLASSES, id, __VA_ARGS__), mlog__lg_##id, mlog__lv_##id);               \
+                MLOG__ALL_##n(MLOG__STORE_F, id, __VA_ARGS__)                                                               \
+                (void)mlog__p_##id;                                                                                         \
+                mlog1_end();                                                                                                \
+                if (mlog__lv_##id >= MLOG_FATAL) mlog1_fatal();                                                             \
+            }                                                                                                               \
+        } MLOG__LOUD (void)0; }))
+
+#define MLOG__PAIRS_CALL(how, lg, lvl, ...) \
+    MLOG__CAT(MLOG__FORM_, MLOG__ARITY(__VA_ARGS__))(__COUNTER__, how, lg, lvl, __VA_ARGS__)
+#define MLOG__PRINTF_CALL(how, lg, lvl, ...) \
+    MLOG__CAT(MLOG__FORMAT_, MLOG__ARITY(__VA_ARGS__))(__COUNTER__, how, lg, lvl, __VA_ARGS__)
+#define mlog_to(lg, level, ...) MLOG__PAIRS_CALL(MLOG__CALL_TO, lg, level, __VA_ARGS__)
+#define mlog_tof(lg, level, ...) MLOG__PRINTF_CALL(MLOG__CALLF_TO, lg, level, __VA_ARGS__)
+#ifdef METALOG_LOGGER
+#define MLOG__LOG(lvl, ...) mlog_to(METALOG_LOGGER, lvl, __VA_ARGS__)
+#define MLOG__LOGF(lvl, ...) mlog_tof(METALOG_LOGGER, lvl, __VA_ARGS__)
+#define mlog(level, ...) mlog_to(METALOG_LOGGER, level, __VA_ARGS__)
+#define mlogf(level, ...) mlog_tof(METALOG_LOGGER, level, __VA_ARGS__)
+#define mlog_enabled(level) mlog_enabled_to(METALOG_LOGGER, level)
+#else
+#define MLOG__LOG(lvl, ...) MLOG__PAIRS_CALL(MLOG__CALL, 0, lvl, __VA_ARGS__)
+#define MLOG__LOGF(lvl, ...) MLOG__PRINTF_CALL(MLOG__CALLF, 0, lvl, __VA_ARGS__)
+#define mlog(level, ...) mlog_to((mlog_logger *)0, level, __VA_ARGS__)
+#define mlogf(level, ...) mlog_tof((mlog_logger *)0, level, __VA_ARGS__)
+#define mlog_enabled(level) mlog_enabled_to((mlog_logger *)0, level)
+#endif
+
+#define mlog_trace(...) MLOG__LOG(MLOG_TRACE, __VA_ARGS__)
+#define mlog_debug(...) MLOG__LOG(MLOG_DEBUG, __VA_ARGS__)
+#define mlog_info(...) MLOG__LOG(MLOG_INFO, __VA_ARGS__)
+#define mlog_notice(...) MLOG__LOG(MLOG_NOTICE, __VA_ARGS__)
+#define mlog_warn(...) MLOG__LOG(MLOG_WARN, __VA_ARGS__)
+#define mlog_error(...) MLOG__LOG(MLOG_ERROR, __VA_ARGS__)
+#define mlog_crit(...) MLOG__LOG(MLOG_CRIT, __VA_ARGS__)
+#define mlog_alert(...) MLOG__LOG(MLOG_ALERT, __VA_ARGS__)
+#define mlog_fatal(...) MLOG__LOG(MLOG_FATAL, __VA_ARGS__)
+#define mlog_tracef(...) MLOG__LOGF(MLOG_TRACE, __VA_ARGS__)
+#define mlog_debugf(...) MLOG__LOGF(MLOG_DEBUG, __VA_ARGS__)
+#define mlog_infof(...) MLOG__LOGF(MLOG_INFO, __VA_ARGS__)
+#define mlog_noticef(...) MLOG__LOGF(MLOG_NOTICE, __VA_ARGS__)
+#define mlog_warnf(...) MLOG__LOGF(MLOG_WARN, __VA_ARGS__)
+#define mlog_errorf(...) MLOG__LOGF(MLOG_ERROR, __VA_ARGS__)
+#define mlog_critf(...) MLOG__LOGF(MLOG_CRIT, __VA_ARGS__)
+#define mlog_alertf(...) MLOG__LOGF(MLOG_ALERT, __VA_ARGS__)
+#define mlog_fatalf(...) MLOG__LOGF(MLOG_FATAL, __VA_ARGS__)
+
+#define mlog_enabled_to(lg, level) MLOG__ENABLED(__COUNTER__, lg, level)
+#define MLOG__ENABLED(id, lg, level) MLOG__ENABLED_(id, lg, level)
+#define MLOG__ENABLED_(id, lg, lvl)                                                                                   \
+    (__extension__({ MLOG__QUIET                                                                                      \
+        MLOG__SITE(id, 0, 0, MLOG__PROBE | MLOG__DYNAMIC, "", "")                                                     \
+        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl); MLOG__LOUD                                      \
+        (bool)(mlog__lv_##id >= METALOG_LEVEL && mlog__gate_to(&mlog__s_##id, mlog__lg_##id, mlog__lv_##id) != 0); }))
+
+#define mlog_var(x) #x, (x)
+#define mlog_put(writer, key, value) mlog1_put(writer, key, mlog_val(value))
+
+/* Field lists of mlog_with and its kin. */
+#define MLOG__FIELD(id, i, k, v) {"" k "", mlog_val(v)},
+#define MLOG__FIELDS(call, ...) MLOG__CAT(MLOG__FIELDS_, MLOG__ARITY(__VA_ARGS__))(call, __VA_ARGS__)
+#define MLOG__FIELDS_2(call, ...) call(1, MLOG__EACH_1(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_4(call, ...) call(2, MLOG__EACH_2(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_6(call, ...) call(3, MLOG__EACH_3(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_8(call, ...) call(4, MLOG__EACH_4(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_10(call, ...) call(5, MLOG__EACH_5(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_12(call, ...) call(6, MLOG__EACH_6(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_14(call, ...) call(7, MLOG__EACH_7(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_16(call, ...) call(8, MLOG__EACH_8(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_18(call, ...) call(9, MLOG__EACH_9(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_20(call, ...) call(10, MLOG__EACH_10(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_22(call, ...) call(11, MLOG__EACH_11(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_24(call, ...) call(12, MLOG__EACH_12(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_26(call, ...) call(13, MLOG__EACH_13(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_28(call, ...) call(14, MLOG__EACH_14(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_30(call, ...) call(15, MLOG__EACH_15(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_32(call, ...) call(16, MLOG__EACH_16(MLOG__FIELD, 0, 0, __VA_ARGS__))
+#define MLOG__FIELDS_1 MLOG__NO_VALUE
+#define MLOG__FIELDS_3 MLOG__NO_VALUE
+#define MLOG__FIELDS_5 MLOG__NO_VALUE
+#define MLOG__FIELDS_7 MLOG__NO_VALUE
+#define MLOG__FIELDS_9 MLOG__NO_VALUE
+#define MLOG__FIELDS_11 MLOG__NO_VALUE
+#define MLOG__FIELDS_13 MLOG__NO_VALUE
+#define MLOG__FIELDS_15 MLOG__NO_VALUE
+#define MLOG__FIELDS_17 MLOG__NO_VALUE
+#define MLOG__FIELDS_19 MLOG__NO_VALUE
+#define MLOG__FIELDS_21 MLOG__NO_VALUE
+#define MLOG__FIELDS_23 MLOG__NO_VALUE
+#define MLOG__FIELDS_25 MLOG__NO_VALUE
+#define MLOG__FIELDS_27 MLOG__NO_VALUE
+#define MLOG__FIELDS_29 MLOG__NO_VALUE
+#define MLOG__FIELDS_31 MLOG__NO_VALUE
+#define MLOG__FIELDS_33 MLOG__TOO_MANY
+#define MLOG__FIELDS_34 MLOG__TOO_MANY
+#define MLOG__FIELDS_35 MLOG__TOO_MANY
+#define MLOG__FIELDS_36 MLOG__TOO_MANY
+#define MLOG__FIELDS_37 MLOG__TOO_MANY
+#define MLOG__FIELDS_38 MLOG__TOO_MANY
+#define MLOG__FIELDS_39 MLOG__TOO_MANY
+#define MLOG__FIELDS_40 MLOG__TOO_MANY
+#define mlog_context_new(...) MLOG__FIELDS(MLOG__CONTEXT_NEW, __VA_ARGS__)
+#define mlog_bind(lg, ...) mlog1_bind(lg, MLOG__FIELDS(MLOG__BIND, __VA_ARGS__))
+#define mlog_with(...) MLOG__WITH(__COUNTER__, mlog_context_new(__VA_ARGS__))
+#define mlog_with_context(context) MLOG__WITH(__COUNTER__, mlog_context_ref(context))
+#define MLOG__WITH(id, owned) MLOG__WITH_(id, owned)
+
+#ifndef __cplusplus
+
+/* -- C: types by _Generic -- */
+
+#define MLOG_HERE ((mlog_where){__FILE__, __func__, __LINE__})
+#define MLOG__TAKE(id, i, v) const __auto_type MLOG__NAME(id, i) = ((void)0, (v));
+
+/* Bit-fields match no type of a list in GCC: __builtin_classify_type says 1 for every integer, 5 for every pointer. */
+#ifdef __SIZEOF_INT128__
+#define MLOG__NO_INT128 , __int128: 0, unsigned __int128: 0
+#else
+#define MLOG__NO_INT128
+#endif
+#define MLOG__CLASS(x) (__extension__ _Generic((x), const char *: MLOG__C_TEXT, char *: MLOG__C_TEXT, double: MLOG__C_DOUBLE, \
+    bool: MLOG__C_BOOL, unsigned: MLOG__C_UINT, unsigned long: MLOG__C_UINT, unsigned long long: MLOG__C_UINT,                \
+    unsigned char: MLOG__C_UINT, unsigned short: MLOG__C_UINT, float: MLOG__C_FLOAT, mlog_value: MLOG__C_VALUE,               \
+    void *: MLOG__C_POINTER, const void *: MLOG__C_POINTER MLOG__NO_INT128,                                                   \
+    default: __builtin_classify_type(x) == 1 ? MLOG__C_INT : MLOG__C_NONE))
+#define MLOG__PUT(p, i, x) _Generic((x), const char *: mlog1_text, char *: mlog1_text, double: mlog__put_d,                   \
+    unsigned long: mlog__put_u, unsigned long long: mlog__put_u, float: mlog__put_f, mlog_value: mlog1_value,                 \
+    void *: mlog__put_p, const void *: mlog__put_p, default: mlog__put_i)(p, i, x)
+
+/* printf: any pointer for %p, also long double; a float travels as the double that it is promoted to */
+#define MLOG__CLASS_F(x) _Generic((x), const char *: MLOG__C_TEXT, char *: MLOG__C_TEXT, double: MLOG__C_DOUBLE,              \
+    float: MLOG__C_DOUBLE, long double: MLOG__C_LDOUBLE, unsigned: MLOG__C_UINT, unsigned long: MLOG__C_UINT,                 \
+    unsigned long long: MLOG__C_UINT, default: __builtin_classify_type(x) == 5 ? MLOG__C_POINTER : MLOG__C_INT)
+#define MLOG__PUT_F(p, i, x) _Generic((x), const char *: mlog1_textf, char *: mlog1_textf, double: mlog__put_d,               \
+    float: mlog__put_d, long double: mlog1_ldouble, default: mlog__put_u)(p, i,                                               \
+    _Generic((x), const char *: (x), char *: (x), double: (x), float: (x), long double: (x), long long: (x),                  \
+    unsigned long long: (x), default: (uint64_t)(uintptr_t)(x)))
+int mlog__format_check(const char *format, ...) __attribute__((format(printf, 1, 2))); /* never defined, never called */
+
+#define mlog_val(x) _Generic((x), const char *: mlog__val_s, char *: mlog__val_s, double: mlog__val_d, float: mlog__val_f32,  \
+    bool: mlog_bool, unsigned: mlog__val_u, unsigned long: mlog__val_u, unsigned long long: mlog__val_u,                      \
+    unsigned char: mlog__val_u, unsigned short: mlog__val_u, mlog_value: mlog__val_v,                                         \
+    void *: mlog__val_ptr, const void *: mlog__val_ptr, default: mlog__val_i)(x)
+
+#define MLOG__ELEMENT(p) _Generic(*(p),                                                                                       \
+    char: (char)-1 < 0 ? MLOG__E_I8 : MLOG__E_U8, signed char: MLOG__E_I8, unsigned char: MLOG__E_U8,                         \
+    short: MLOG__E_I16, unsigned short: MLOG__E_U16, int: MLOG__E_I32, unsigned: MLOG__E_U32,                                 \
+    long: sizeof(long) == 8 ? MLOG__E_I64 : MLOG__E_I32, unsigned long: sizeof(long) == 8 ? MLOG__E_U64 : MLOG__E_U32,        \
+    long long: MLOG__E_I64, unsigned long long: MLOG__E_U64, bool: MLOG__E_BOOL, float: MLOG__E_F32, double: MLOG__E_F64,     \
+    char *: MLOG__E_TEXT, const char *: MLOG__E_TEXT)
+
+#define MLOG__CONTEXT_NEW(n, ...) mlog1_context_new((const mlog_field[]){__VA_ARGS__}, n)
+#define MLOG__BIND(n, ...) (const mlog_field[]){__VA_ARGS__}, n
+#define MLOG__WITH_(id, owned) \
+    __attribute__((cleanup(mlog1_leave), unused)) mlog_context *mlog__with_##id = mlog1_enter(owned)
+
+#else
+
+/* -- C++17: types by overloads -- */
+
+#define MLOG_HERE (mlog_where{__FILE__, __func__, __LINE__})
+/* The reference keeps a temporary (a std::string) alive; the copy fixes the value before the next argument is evaluated. */
+#define MLOG__TAKE(id, i, v) \
+    const auto &mlog__r_##id##_##i = (v); const auto MLOG__NAME(id, i) = mlog__take(mlog__r_##id##_##i);
+#define MLOG__CLASS(x) mlog__class_of<decltype(x)>::value
+#define MLOG__CLASS_F(x) mlog__class_of<decltype(x)>::printf_value
+#define MLOG__PUT(p, i, x) mlog__put(p, i, x)
+#define MLOG__PUT_F(p, i, x) mlog__put_printf(p, i, x)
+#define mlog_val(x) mlog__val(mlog__take(x))
+extern "C" int mlog__format_check(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+struct mlog__no_kind {};
+static inline mlog_value mlog__take_class(const mlog_value &v, int) { return v; }
+template <class T> static inline auto mlog__take_class(const T &s, int) -> decltype(mlog_str(s.data(), s.size())) {
+    return mlog_str(s.data(), s.size());
+}
+template <class T> static inline mlog__no_kind mlog__take_class(const T &, long) { return mlog__no_kind(); }
+template <class T, bool> struct mlog__number { typedef T type; };
+template <class T> struct mlog__number<T, true> { typedef __underlying_type(T) type; };
+template <class T> static inline auto mlog__take(const T &v) {
+    if constexpr (__is_enum(T)) return (typename mlog__number<T, __is_enum(T)>::type)v;
+    else if constexpr (__is_class(T) || __is_union(T)) return mlog__take_class(v, 0);
+    else return v;
+}
+template <size_t N> static inline const char *mlog__take(const char (&v)[N]) { return v; }
+static inline const void *mlog__take(decltype(nullptr)) { return nullptr; }
+
+template <int C, int P> struct mlog__class { static constexpr int value = C, printf_value = P; };
+template <class T> struct mlog__class_of : mlog__class<MLOG__C_NONE, MLOG__C_NONE> {};
+template <class T> struct mlog__class_of<const T> : mlog__class_of<T> {};
+template <class T> struct mlog__class_of<T *> : mlog__class<MLOG__C_NONE, MLOG__C_POINTER> {};
+#define MLOG__CLASS_IS(type, name) template <> struct mlog__class_of<type> : mlog__class<name, name> {};
+MLOG__CLASS_IS(bool, MLOG__C_BOOL) MLOG__CLASS_IS(char, MLOG__C_INT) MLOG__CLASS_IS(signed char, MLOG__C_INT)
+MLOG__CLASS_IS(short, MLOG__C_INT) MLOG__CLASS_IS(int, MLOG__C_INT) MLOG__CLASS_IS(long, MLOG__C_INT)
+MLOG__CLASS_IS(long long, MLOG__C_INT) MLOG__CLASS_IS(unsigned char, MLOG__C_UINT) MLOG__CLASS_IS(unsigned short, MLOG__C_UINT)
+MLOG__CLASS_IS(unsigned, MLOG__C_UINT) MLOG__CLASS_IS(unsigned long, MLOG__C_UINT) MLOG__CLASS_IS(unsigned long long, MLOG__C_UINT)
+MLOG__CLASS_IS(double, MLOG__C_DOUBLE) MLOG__CLASS_IS(char *, MLOG__C_TEXT) MLOG__CLASS_IS(const char *, MLOG__C_TEXT)
+MLOG__CLASS_IS(void *, MLOG__C_POINTER) MLOG__CLASS_IS(const void *, MLOG__C_POINTER) MLOG__CLASS_IS(mlog_value, MLOG__C_VALUE)
+#undef MLOG__CLASS_IS
+template <> struct mlog__class_of<float> : mlog__class<MLOG__C_FLOAT, MLOG__C_DOUBLE> {};
+template <> struct mlog__class_of<long double> : mlog__class<MLOG__C_NONE, MLOG__C_LDOUBLE> {};
+
+static inline uint64_t *mlog__put(uint64_t *p, unsigned i, const char *v) { return mlog1_text(p, i, v); }
+static inline uint64_t *mlog__put(uint64_t *p, unsigned i, const void *v) { return mlog__put_p(p, i, v); }
+static inline uint64_t *mlog__put(uint64_t *p, unsigned i, const mlog_value &v) { return mlog1_value(p, i, v); }
+static inline uint64_t *mlog__put(uint64_t *p, unsigned i, double v) { return mlog__put_d(p, i, v); }
+static inline uint64_t *mlog__put(uint64_t *p, unsigned i, float v) { return mlog__put_f(p, i, v); }
+static inline uint64_t *mlog__put(uint64_t *p, unsigned, long double) { return p; } /* refused by its class */
+static inline uint64_t *mlog__put(uint64_t *p, unsigned, const mlog__no_kind &) { return p; }
+template <class T> static inline uint64_t *mlog__put(uint64_t *p, unsigned i, T v) { return mlog__put_u(p, i, (uint64_t)v); }
+static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, const char *v) { return mlog1_textf(p, i, v); }
+static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, double v) { return mlog__put_d(p, i, v); }
+static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, float v) { return mlog__put_d(p, i, (double)v); }
+static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, long double v) { return mlog1_ldouble(p, i, v); }
+template <class T> static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, T *v) { return mlog__put_p(p, i, (const volatile void *)v); }
+template <class T> static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, T v) { return mlog__put_u(p, i, (uint64_t)v); }
+
+static inline mlog_value mlog__val(const char *v) { return mlog__val_s(v); }
+static inline mlog_value mlog__val(const void *v) { return mlog__val_ptr(v); }
+static inline mlog_value mlog__val(const mlog_value &v) { return v; }
+static inline mlog_value mlog__val(double v) { return mlog__val_d(v); }
+static inline mlog_value mlog__val(float v) { return mlog__val_f32(v); }
+static inline mlog_value mlog__val(bool v) { return mlog_bool(v); }
+template <class T> static inline mlog_value mlog__val(T v) {
+    static_assert(mlog__class_of<T>::value == MLOG__C_INT || mlog__class_of<T>::value == MLOG__C_UINT,
+                  "mlog: this type has no kind: use mlog_str, mlog_bytes, mlog_array or mlog_object, or cast to void * or double");
+    if constexpr (T(-1) < T(0)) return mlog__val_i((int64_t)v);
+    else return mlog__val_u((uint64_t)v);
+}
+
+template <class T> struct mlog__element;
+template <class T> struct mlog__element<const T> : mlog__element<T> {};
+#define MLOG__ELEMENT_IS(type, name) template <> struct mlog__element<type> { static constexpr int value = name; };
+MLOG__ELEMENT_IS(char, (char)-1 < 0 ? MLOG__E_I8 : MLOG__E_U8) MLOG__ELEMENT_IS(signed char, MLOG__E_I8)
+MLOG__ELEMENT_IS(unsigned char, MLOG__E_U8) MLOG__ELEMENT_IS(short, MLOG__E_I16) MLOG__ELEMENT_IS(unsigned short, MLOG__E_U16)
+MLOG__ELEMENT_IS(int, MLOG__E_I32) MLOG__ELEMENT_IS(unsigned, MLOG__E_U32) MLOG__ELEMENT_IS(long, sizeof(long) == 8 ? MLOG__E_I64 : MLOG__E_I32)
+MLOG__ELEMENT_IS(unsigned long, sizeof(long) == 8 ? MLOG__E_U64 : MLOG__E_U32) MLOG__ELEMENT_IS(long long, MLOG__E_I64)
+MLOG__ELEMENT_IS(unsigned long long, MLOG__E_U64) MLOG__ELEMENT_IS(bool, MLOG__E_BOOL) MLOG__ELEMENT_IS(float, MLOG__E_F32)
+MLOG__ELEMENT_IS(double, MLOG__E_F64) MLOG__ELEMENT_IS(char *, MLOG__E_TEXT) MLOG__ELEMENT_IS(const char *, MLOG__E_TEXT)
+#undef MLOG__ELEMENT_IS
+template <class T> static inline mlog__element<T> mlog__element_of(T *) { return mlog__element<T>(); }
+#define MLOG__ELEMENT(p) decltype(mlog__element_of(p))::value
+
+template <size_t N> struct mlog__field_list { mlog_field f[N]; };
+#define MLOG__CONTEXT_NEW(n, ...) mlog1_context_new(mlog__field_list<n>{{__VA_ARGS__}}.f, n)
+#define MLOG__BIND(n, ...) mlog__field_list<n>{{__VA_ARGS__}}.f, n
+struct mlog__guard {
+    mlog_context *saved;
+    explicit mlog__guard(mlog_context *owned) : saved(mlog1_enter(owned)) {}
+    ~mlog__guard() { mlog1_leave(&saved); }
+    mlog__guard(const mlog__guard &) = delete;
+};
+#define MLOG__WITH_(id, owned) const mlog__guard mlog__with_##id(owned)
+static inline int mlog_init(const mlog_config &config) { return mlog_init(&config); }
+
+#endif
+
+/* Any arithmetic element type, bool or char *; p points to n elements. */
+#define mlog_array(p, n) mlog__val_p(MLOG_K_ARRAY | (uint32_t)(MLOG__ELEMENT(p)) << 8, (p), (n))
+
+#endif /* METALOG_H */
+
+#ifdef METALOG_IMPLEMENTATION
+#ifndef METALOG_IMPLEMENTED
+#define METALOG_IMPLEMENTED
+
+#ifdef __cplusplus
+#error "metalog.h: METALOG_IMPLEMENTATION belongs in a C file; C++ files only include the header"
+#endif
+#if defined(__GLIBC__) && !defined(__USE_GNU)
+#error "metalog.h: a libc header came before the implementation without _GNU_SOURCE: include metalog.h first, or compile this file with -D_GNU_SOURCE"
+#endif
+#if __SIZEOF_POINTER__ == 8 && !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
+#error "metalog.h: this target has no lock-free 64-bit atomics"
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <locale.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+#include <wchar.h>
+#ifdef __linux__
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#endif
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
+#define MLOG__LIKELY(x) __builtin_expect(!!(x), 1)
+#define MLOG__UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define MLOG__COLD __attribute__((noinline, cold, unused))
+#define MLOG__TLS static __thread __attribute__((tls_model("initial-exec")))
+#define MLOG__MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MLOG__MAX(a, b) ((a) > (b) ? (a) : (b))
+
+/* Sizes that are decided once. Rings and contexts are bounded so that a runaway program cannot take the machine's memory. */
+enum {
+    MLOG__SLOTS = 4096,          /* threads that log at the same time; slot 0 belongs to the process: emergency and overflow */
+    MLOG__RINGS = 2 * MLOG__SLOTS, /* each slot has a ring and a small side ring for signal handlers */
+    MLOG__SIDE_BYTES = 16 << 10,
+    MLOG__SMALL_RING = 64 << 10, /* when all rings together reach rings_total */
+    MLOG__SPARE_BYTES = 64 << 10,/* the emergency ring and the overflow ring */
+    MLOG__PAGE = 4096,
+    MLOG__DICT_BYTES = 16 << 20, /* about 80,000 call sites */
+    MLOG__CONTEXTS = 16384,
+    MLOG__CONTEXT_BYTES = 512,
+    MLOG__SINKS = 16,
+    MLOG__BATCH = 256 << 10,     /* bytes formatted before they are written: 64 KiB costs 20 % of the throughput */
+    MLOG__FIELDS = 64,           /* fields of one record: pairs, context and run-time fields together */
+    MLOG__OBJECT_BYTES = 16 << 10
+};
+
+/* ==== seams ====
+ * The functions that cross the order of the sections: declared here, so that each may stand below its callers.
+ * owns: nothing
+ * may call: nothing
+ */
+static void mlog__flush_wake(void);
+static bool mlog__flush_wait(int ms);
+static bool mlog__life_start(void);
+static void mlog__life_finish_call(void);
+static uint64_t mlog__life_ticks(void);
+static uint64_t mlog__life_now(void);
+struct mlog__desk;
+static int64_t mlog__life_utc(struct mlog__desk *desk, uint64_t ticks);
+static void mlog__life_take_pair(struct mlog__desk *desk, bool now);
+static int mlog__life_why(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ==== platform ====
+ * Linux and POSIX behind a dozen names. Everything here is safe in a signal handler except mutexes and threads.
+ * owns: system calls of memory, time, sleep and threads
+ * may call: nothing
+ */
+
+/* A zeroed mapping; NULL when there is no memory. Shared ones are the rings and the session (a file may stand behind them later). */
+static void *mlog__platform_map(size_t size, bool shared, bool populate) {
+    int flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE | (populate ? MAP_POPULATE : 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void mlog__platform_unmap(void *p, size_t size) {
+    if (p != NULL) munmap(p, size);
+}
+
+/* The parent's rings are not the child's: in a child they are not there at all. */
+static void mlog__platform_keep_from_child(void *p, size_t size) { (void)madvise(p, size, MADV_DONTFORK); }
+
+/* Zero in every child, also of a raw clone without CLONE_VM, which runs no pthread_atfork handler. */
+static bool mlog__platform_wipe_in_child(void *p, size_t size) {
+#ifdef MADV_WIPEONFORK
+    return madvise(p, size, MADV_WIPEONFORK) == 0;
+#else
+    return (void)p, (void)size, false;
+#endif
+}
+
+static uint32_t mlog__platform_tid(void) { return (uint32_t)syscall(SYS_gettid); }
+
+/* Sleeps while *word == seen, at most ms milliseconds (ms < 0: no limit). Spurious returns are allowed. */
+static void mlog__platform_wait(uint32_t *word, uint32_t seen, int ms) {
+    struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ms < 0 ? NULL : &t, NULL, 0);
+}
+
+static void mlog__platform_wake(uint32_t *word) { (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
+
+/* A full barrier on every running thread of the process: lets callers read `asleep` without a fence of their own. */
+static bool mlog__platform_membarrier(void) {
+    static int registered; /* 0 not tried, 1 yes, -1 not available */
+    int known = __atomic_load_n(&registered, __ATOMIC_RELAXED);
+    if (known == 0) {
+        known = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 1 : -1;
+        __atomic_store_n(&registered, known, __ATOMIC_RELAXED);
+    }
+    return known > 0 && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+static int64_t mlog__platform_clock(clockid_t id) {
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void mlog__platform_nap(int64_t ns) {
+    struct timespec t = {0, (long)ns};
+    nanosleep(&t, NULL);
+}
+
+static void mlog__platform_random(void *p, size_t n) {
+    static uint64_t counter;
+    if (syscall(SYS_getrandom, p, n, 1 /* GRND_NONBLOCK */) == (long)n) return;
+    uint64_t mix = (uint64_t)mlog__platform_clock(CLOCK_REALTIME) * 0x9E3779B97F4A7C15u ^ (uint64_t)getpid() << 32 ^
+                   __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < n; i++) ((unsigned char *)p)[i] = (unsigned char)(mix >> (8 * (i % 8)));
+}
+
+/* A detached thread that no signal ever reaches, so that the host's handlers never run on it. */
+static bool mlog__platform_thread(pthread_t *thread, void *(*run)(void *), void *arg) {
+    sigset_t all, old;
+    pthread_attr_t attr;
+    sigfillset(&all);
+    if (pthread_attr_init(&attr) != 0) return false;
+    pthread_attr_setstacksize(&attr, 256 << 10);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int failed = pthread_create(thread, &attr, run, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+    return failed == 0;
+}
+
+/* Is this call made inside a signal handler? A handler runs with its own signal blocked, and (on x86-64) above a return address
+ * that libc gave the kernel. A thread that merely blocks signals has the first but not the second. */
+static bool mlog__platform_in_handler(void) {
+    sigset_t mask;
+    if (pthread_sigmask(SIG_SETMASK, NULL, &mask) != 0) return false;
+    bool any = false;
+    for (int s = 1; s < 32 && !any; s++) any = sigismember(&mask, s) == 1;
+#if defined(__x86_64__) && defined(__linux__)
+    if (!any) return false;
+    struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } action;
+    void *restorer = NULL;
+    for (int s = 1; s < 65 && restorer == NULL; s++)
+        if (syscall(SYS_rt_sigaction, s, NULL, &action, sizeof action.mask) == 0 && (uintptr_t)action.handler > 1) restorer = action.restorer;
+    if (restorer == NULL) return false;
+    void **sp = __builtin_frame_address(0);
+    void **page_end = (void **)(((uintptr_t)sp | (MLOG__PAGE - 1)) + 1); /* within this page: the frames of a handler are few */
+    for (; sp < page_end; sp++)
+        if (*sp == restorer) return true;
+    return false;
+#else
+    return any;
+#endif
+}
+
+/* ==== clock ====
+ * A record carries ticks of the CPU's counter; the flusher turns them into UTC by pairs (ticks, UTC) that it takes while it is awake.
+ * Where the counter is not invariant, ticks are nanoseconds of CLOCK_MONOTONIC, and nothing else changes.
+ * owns: ticks, the table of pairs
+ * may call: platform
+ */
+
+enum { MLOG__TICKS_COUNTER, MLOG__TICKS_ARRIVAL, MLOG__TICKS_SYSTEM, MLOG__TICKS_GIVEN }; /* how a call stamps its record */
+
+#if defined(__x86_64__) || defined(__i386__)
+static inline uint64_t mlog__clock_counter(void) { return __builtin_ia32_rdtsc(); }
+#elif defined(__aarch64__)
+static inline uint64_t mlog__clock_counter(void) { uint64_t t; __asm__ volatile("mrs %0, cntvct_el0" : "=r"(t)); return t; }
+#else
+static inline uint64_t mlog__clock_counter(void) { return 0; }
+#endif
+
+/* Does the counter run at one rate, in all cores alike, also while they sleep? The kernel's own choice has the last word. */
+static bool mlog__clock_invariant(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    unsigned a, b, c, d;
+    if (!__get_cpuid(0x80000007, &a, &b, &c, &d) || (d & 1u << 8) == 0) return false;
+    char name[16] = "";
+    int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return true;
+    ssize_t n = read(fd, name, sizeof name - 1);
+    close(fd);
+    return n < 4 || (strncmp(name, "hpet", 4) != 0 && strncmp(name, "acpi", 4) != 0 && strncmp(name, "pit", 3) != 0);
+#elif defined(__aarch64__)
+    return true;
+#else
+    return false;
+#endif
+}
+
+static bool mlog__clock_invariant_known(void) {
+    static int known; /* 0 not yet, 1 yes, 2 no */
+    int k = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (k == 0) __atomic_store_n(&known, k = mlog__clock_invariant() ? 1 : 2, __ATOMIC_RELAXED);
+    return k == 1;
+}
+
+typedef struct { uint64_t ticks; int64_t utc, mono; } mlog__pair;
+enum { MLOG__PAIRS_KEPT = 64 };
+
+/* Pairs by number, the newest at (count - 1) % MLOG__PAIRS_KEPT. Lies in the session, for readers after a crash. */
+typedef struct { uint64_t count; mlog__pair pair[MLOG__PAIRS_KEPT]; } mlog__clock_table;
+
+static uint64_t mlog__clock_ticks(uint32_t mode) {
+    return mode == MLOG__TICKS_COUNTER ? mlog__clock_counter() : (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC);
+}
+
+/* The narrowest of eight brackets: a pair is then right within half its width, about 20 ns. */
+static mlog__pair mlog__clock_sample(uint32_t mode) {
+    mlog__pair best = {0, 0, 0};
+    uint64_t width = UINT64_MAX;
+    for (int i = 0; i < 8; i++) {
+        uint64_t before = mlog__clock_ticks(mode);
+        int64_t utc = mlog__platform_clock(CLOCK_REALTIME);
+        uint64_t after = mlog__clock_ticks(mode);
+        if (after - before >= width) continue;
+        width = after - before;
+        best.ticks = before + width / 2;
+        best.utc = utc;
+    }
+    best.mono = mlog__platform_clock(CLOCK_MONOTONIC);
+    return best;
+}
+
+/* Adds a pair when the newest is older than 10 ms, so that most records are interpolated; also while all pairs together span less
+ * than that, since a short base line gives a bad rate to extrapolate with. */
+static void mlog__clock_update(mlog__clock_table *t, uint32_t mode, bool now) {
+    const mlog__pair *last = &t->pair[(t->count + MLOG__PAIRS_KEPT - 1) % MLOG__PAIRS_KEPT];
+    bool young = t->count < MLOG__PAIRS_KEPT && last->mono - t->pair[0].mono < 10000000;
+    if (!now && !young && mlog__platform_clock(CLOCK_MONOTONIC) - last->mono < 10000000) return;
+    t->pair[t->count % MLOG__PAIRS_KEPT] = mlog__clock_sample(mode);
+    __atomic_store_n(&t->count, t->count + 1, __ATOMIC_RELEASE); /* CLOCK-1: pairs with a reader after a crash, no order needed here */
+}
+
+/* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. */
+typedef struct { uint64_t count, from, ticks; int64_t utc, rate; } mlog__clock_view; /* rate: ns per tick * 2^40 */
+
+static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
+    uint64_t n = v->count = t->count, kept = MLOG__MIN(n, (uint64_t)MLOG__PAIRS_KEPT), i = 2;
+    const mlog__pair *newer = &t->pair[(n + MLOG__PAIRS_KEPT - 1) % MLOG__PAIRS_KEPT], *older = newer;
+    for (; i <= kept; i++) {
+        older = &t->pair[(n - i) % MLOG__PAIRS_KEPT];
+        if ((int64_t)(ticks - older->ticks) >= 0 || i == kept) break;
+        newer = older;
+    }
+    double run = (double)(int64_t)(newer->ticks - older->ticks), rise = (double)(newer->utc - older->utc), smooth = (double)(newer->mono - older->mono);
+    if (rise - smooth > 1e6 || smooth - rise > 1e6) rise = smooth; /* UTC was set: a step is not part of the rate */
+    v->from = i >= kept ? 0 : older->ticks;
+    v->ticks = newer->ticks;
+    v->utc = newer->utc;
+    v->rate = run > 0 ? (int64_t)(rise / run * 1099511627776.0) : INT64_C(1) << 40;
+}
+
+static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
+    if (MLOG__UNLIKELY(v->count != t->count || ticks < v->from)) mlog__clock_aim(v, t, ticks);
+    int64_t off = (int64_t)(ticks - v->ticks);
+#ifdef __SIZEOF_INT128__
+    __extension__ typedef __int128 mlog__wide_int;
+    return v->utc + (int64_t)((mlog__wide_int)off * v->rate >> 40);
+#else
+    return v->utc + (int64_t)((long double)off * (long double)v->rate / 1099511627776.0L);
+#endif
+}
+
+/* ==== text ====
+ * Numbers, escaped strings, UTF-8, clock times, globs and checks of JSON. Nothing here allocates.
+ * owns: how bytes become text
+ * may call: nothing
+ */
+
+static const char mlog__text_pair_table[201] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354"
+    "555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
+/* Writes two digits; v < 100. */
+static inline char *mlog__text_two(char *p, uint32_t v) {
+    memcpy(p, mlog__text_pair_table + 2 * v, 2);
+    return p + 2;
+}
+
+/* Writes exactly eight digits; v < 10^8. */
+static inline char *mlog__text_eight(char *p, uint32_t v) {
+    uint32_t high = v / 10000, low = v % 10000;
+    p = mlog__text_two(p, high / 100);
+    p = mlog__text_two(p, high % 100);
+    p = mlog__text_two(p, low / 100);
+    return mlog__text_two(p, low % 100);
+}
+
+/* Writes one to four digits without leading zeros; v < 10000. */
+static inline char *mlog__text_small(char *p, uint32_t v) {
+    if (v >= 100) {
+        uint32_t high = v / 100;
+        if (high >= 10) {
+            p = mlog__text_two(p, high);
+        } else {
+            *p++ = (char)('0' + high);
+        }
+        return mlog__text_two(p, v - high * 100);
+    }
+    if (v >= 10) {
+        return mlog__text_two(p, v);
+    }
+    *p = (char)('0' + v);
+    return p + 1;
+}
+
+/* Writes one to eight digits without leading zeros; v < 10^8. */
+static inline char *mlog__text_medium(char *p, uint32_t v) {
+    if (v < 10000) {
+        return mlog__text_small(p, v);
+    }
+    p = mlog__text_small(p, v / 10000);
+    v %= 10000;
+    p = mlog__text_two(p, v / 100);
+    return mlog__text_two(p, v % 100);
+}
+
+/* Writes v in decimal, at most 20 bytes, and returns the end. */
+static char *mlog__text_u64(char *p, uint64_t v) {
+    if (v < 100000000) {
+        return mlog__text_medium(p, (uint32_t)v);
+    }
+    uint64_t high = v / 100000000;
+    uint32_t low = (uint32_t)(v % 100000000);
+    if (high < 100000000) {
+        p = mlog__text_medium(p, (uint32_t)high);
+    } else {
+        p = mlog__text_small(p, (uint32_t)(high / 100000000));
+        p = mlog__text_eight(p, (uint32_t)(high % 100000000));
+    }
+    return mlog__text_eight(p, low);
+}
+
+/* Writes v in decimal with a minus sign when negative, at most 20 bytes, and returns the end. */
+static char *mlog__text_i64(char *p, int64_t v) {
+    uint64_t magnitude = (uint64_t)v;
+    if (v < 0) {
+        *p++ = '-';
+        magnitude = 0 - magnitude; /* unsigned, so that INT64_MIN is no overflow */
+    }
+    return mlog__text_u64(p, magnitude);
+}
+
+/* Writes v in lower-case hexadecimal, at most 16 bytes, and returns the end. */
+static char *mlog__text_hex(char *p, uint64_t v) {
+    unsigned digits = 16;
+    if (v < (uint64_t)1 << 60) {
+        digits = (67u - (unsigned)__builtin_clzll(v | 1)) / 4;
+    }
+    for (char *at = p + digits; at != p; v >>= 4) {
+        *--at = "0123456789abcdef"[v & 15];
+    }
+    return p + digits;
+}
+
+/*
+ * Shortest doubles: Raffaello Giulietti, "The Schubfach way to render doubles" (2020).
+ * Instead of his table of 617 powers, every 27th power of ten is kept with 192 bits and multiplied by
+ * a power of five; the generator has checked that this yields all 617 of his factors exactly.
+ */
+typedef struct {
+    uint64_t high, low;
+} mlog__text_wide;
+
+typedef struct {
+    uint64_t digits;
+    int exponent;
+} mlog__text_decimal;
+
+/* Top 192 bits of 10^(27 * (i - 11)). */
+static const uint64_t mlog__text_power_table[24][3] = {
+    {0xa76c582338ed2621, 0xaf2af2b80af6f24e, 0x657c8f4d43323a36},
+    {0x873e4f75e2224e68, 0x5a7744a6e804a291, 0xcc35eddfcf0996d7},
+    {0xda7f5bf590966848, 0xaf39a475506a899e, 0xa30294cc2934e662},
+    {0xb080392cc4349dec, 0xbd8d794d96aacfb3, 0xfe13a5c86af64418},
+    {0x8e938662882af53e, 0x547eb47b7282ee9c, 0x41b0230e1421487d},
+    {0xe65829b3046b0afa, 0x0cb4a5a3112a5112, 0xa3b561b1cb208396},
+    {0xba121a4650e4ddeb, 0x92f34d62616ce413, 0x21a0183e10583cd3},
+    {0x964e858c91ba2655, 0x3a6a07f8d510f86f, 0xe9082f25e9c5e9ec},
+    {0xf2d56790ab41c2a2, 0xfae27299423fb9c3, 0x3695dad7e8858901},
+    {0xc428d05aa4751e4c, 0xaa97e14c3c26b886, 0x96842dc95323f5a8},
+    {0x9e74d1b791e07e48, 0x775ea264cf55347d, 0xca49f1c05120c9c7},
+    {0x8000000000000000, 0x0000000000000000, 0x0000000000000000},
+    {0xcecb8f27f4200f3a, 0x0000000000000000, 0x0000000000000000},
+    {0xa70c3c40a64e6c51, 0x999090b65f67d924, 0x0000000000000000},
+    {0x86f0ac99b4e8dafd, 0x69a028bb3ded71a3, 0xdf9f915627c04e28},
+    {0xda01ee641a708de9, 0xe80e6f4820cc9495, 0xd74baad03bc1d8d3},
+    {0xb01ae745b101e9e4, 0x5ec05dcff72e7f8f, 0xc04c79ffe324301f},
+    {0x8e41ade9fbebc27d, 0x14588f13be847307, 0x23bd6a2059c002f5},
+    {0xe5d3ef282a242e81, 0x8f1668c8a86da5fa, 0xf0b5ccf5176ecc7c},
+    {0xb9a74a0637ce2ee1, 0x6d953e2bd7173692, 0x88efb0037ac08bde},
+    {0x95f83d0a1fb69cd9, 0x4abdaf101564f98e, 0x0d5a4af7b3a98e47},
+    {0xf24a01a73cf2dccf, 0xbc633b39673c8cec, 0x3d9c44cd2f36917c},
+    {0xc3b8358109e84f07, 0x0a862f80ec4700c8, 0x02606ea01029dc37},
+    {0x9e19db92b4e31ba9, 0x6c07a2c26a8346d1, 0x4944d9f52cd0dec2},
+};
+
+/* 10^j scaled to 64 bits. */
+static const uint64_t mlog__text_five_table[27] = {
+    0x8000000000000000, 0xa000000000000000, 0xc800000000000000, 0xfa00000000000000, 0x9c40000000000000,
+    0xc350000000000000, 0xf424000000000000, 0x9896800000000000, 0xbebc200000000000, 0xee6b280000000000,
+    0x9502f90000000000, 0xba43b74000000000, 0xe8d4a51000000000, 0x9184e72a00000000, 0xb5e620f480000000,
+    0xe35fa931a0000000, 0x8e1bc9bf04000000, 0xb1a2bc2ec5000000, 0xde0b6b3a76400000, 0x8ac7230489e80000,
+    0xad78ebc5ac620000, 0xd8d726b7177a8000, 0x878678326eac9000, 0xa968163f0a57b400, 0xd3c21bcecceda100,
+    0x84595161401484a0, 0xa56fa5b99019a5c8,
+};
+
+/* 10^n for counting digits. */
+static const uint64_t mlog__text_ten_table[18] = {
+    1,
+    10,
+    100,
+    1000,
+    10000,
+    100000,
+    1000000,
+    10000000,
+    100000000,
+    1000000000,
+    10000000000u,
+    100000000000u,
+    1000000000000u,
+    10000000000000u,
+    100000000000000u,
+    1000000000000000u,
+    10000000000000000u,
+    100000000000000000u,
+};
+
+/* The full product of two 64-bit numbers. */
+static inline mlog__text_wide mlog__text_multiply(uint64_t a, uint64_t b) {
+    mlog__text_wide r;
+#if defined(__SIZEOF_INT128__) && !defined(MLOG__TEXT_PORTABLE)
+    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
+    r.high = (uint64_t)(product >> 64);
+    r.low = (uint64_t)product;
+#else
+    uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
+    uint64_t middle = ah * bl + ((al * bl) >> 32);
+    uint64_t other = al * bh + (uint32_t)middle;
+    r.high = ah * bh + (middle >> 32) + (other >> 32);
+    r.low = a * b;
+#endif
+    return r;
+}
+
+/* 10^e scaled to exactly 128 bits and rounded up; -292 <= e <= 324. */
+static inline mlog__text_wide mlog__text_power(int e) {
+    unsigned index = (unsigned)(e + 297), row = index / 27;
+    const uint64_t *coarse = mlog__text_power_table[row];
+    uint64_t fine = mlog__text_five_table[index - row * 27];
+    mlog__text_wide a = mlog__text_multiply(coarse[0], fine);
+    mlog__text_wide b = mlog__text_multiply(coarse[1], fine);
+    mlog__text_wide c = mlog__text_multiply(coarse[2], fine);
+    uint64_t second = b.low + c.high;
+    b.high += second < b.low;
+    uint64_t third = a.low + b.high;
+    a.high += third < a.low;
+    mlog__text_wide r = {a.high, third};
+    if (!(r.high >> 63)) {
+        r.high = r.high << 1 | r.low >> 63;
+        r.low = r.low << 1 | second >> 63;
+        second = second << 1 | c.low >> 63;
+        c.low <<= 1;
+    }
+    r.low += (second | c.low) != 0;
+    r.high += (second | c.low) != 0 && r.low == 0;
+    return r;
+}
+
+/* The top of g * c; the last bit also says that something not zero was cut off ("round to odd"). */
+static inline uint64_t mlog__text_round_odd(mlog__text_wide g, uint64_t c) {
+    uint64_t carry = mlog__text_multiply(g.low, c).high;
+    mlog__text_wide top = mlog__text_multiply(g.high, c);
+    uint64_t low = top.low + carry;
+    top.high += low < carry;
+    return top.high | (low > 1); /* g is rounded up, which alone can make low 1 */
+}
+
+/*
+ * The shortest decimal inside the rounding interval of c * 2^q, the closest one when there are several.
+ * narrow: the gap below the value is half the gap above it (c is a power of two).
+ */
+static mlog__text_decimal mlog__text_shortest(uint64_t c, int q, bool narrow) {
+    int k = (q * 1262611 - (narrow ? 524031 : 0)) >> 22; /* floor(log10 of the interval's width) */
+    int shift = q + ((-k * 1741647) >> 19) + 1;
+    mlog__text_wide g = mlog__text_power(-k);
+    uint64_t odd = c & 1; /* the ends of the interval belong to even numbers only */
+    uint64_t lower = mlog__text_round_odd(g, (4 * c - 2 + narrow) << shift) + odd;
+    uint64_t value = mlog__text_round_odd(g, (4 * c) << shift);
+    uint64_t upper = mlog__text_round_odd(g, (4 * c + 2) << shift) - odd;
+    uint64_t s = value / 4;
+    if (s >= 10) {
+        uint64_t tens = s / 10;
+        bool down = lower <= 40 * tens, up = 40 * tens + 40 <= upper;
+        if (down != up) {
+            return (mlog__text_decimal){tens + up, k + 1};
+        }
+    }
+    bool down = lower <= 4 * s, up = 4 * s + 4 <= upper;
+    if (down == up) {
+        uint64_t middle = 4 * s + 2;
+        up = value > middle || (value == middle && (s & 1));
+    }
+    return (mlog__text_decimal){s + up, k};
+}
+
+/* The number of decimal digits of v; 0 < v < 10^17. */
+static inline int mlog__text_count(uint64_t v) {
+    int n = (64 - __builtin_clzll(v)) * 1233 >> 12; /* log10(2) is about 1233 / 4096 */
+    return n + (v >= mlog__text_ten_table[n]);
+}
+
+/* Steps back over zeros down to least. */
+static inline char *mlog__text_strip(char *p, const char *least) {
+    while (p != least && p[-1] == '0') {
+        p--;
+    }
+    return p;
+}
+
+/* Writes digits with a point after the first `whole` of them, without zeros (and without a point) at the end. */
+static inline char *mlog__text_pointed(char *p, uint64_t digits, int whole) {
+    char *point = p + whole;
+    /* Written one place too far and moved down in single bytes: a wide load would wait for the stores. */
+    char *end = mlog__text_strip(mlog__text_u64(p + 1, digits), point + 1);
+    for (; p != point; p++) {
+        p[0] = p[1];
+    }
+    *point = '.';
+    return end == point + 1 ? point : end;
+}
+
+/* Lays out d (not 0, below 10^17) as a JSON number: plain from 1e-5 up to 1e16, else with an exponent. */
+static char *mlog__text_layout(char *p, mlog__text_decimal d) {
+    int point = mlog__text_count(d.digits) + d.exponent; /* the value is 0.ddd * 10^point */
+    if (point < -4 || point > 16) {
+        p = mlog__text_pointed(p, d.digits, 1);
+        *p++ = 'e';
+        if (point < 1) {
+            *p++ = '-';
+        }
+        return mlog__text_small(p, (uint32_t)(point < 1 ? 1 - point : point - 1));
+    }
+    if (point <= 0) {
+        memcpy(p, "0.0000", 6);
+        p += 2 - point;
+        return mlog__text_strip(mlog__text_u64(p, d.digits), p);
+    }
+    if (d.exponent < 0) { /* never an integer here: those below 2^53 went another way */
+        return mlog__text_pointed(p, d.digits, point);
+    }
+    p = mlog__text_u64(p, d.digits);
+    memset(p, '0', (size_t)d.exponent);
+    memcpy(p + d.exponent, ".0", 2);
+    return p + d.exponent + 2;
+}
+
+/* Writes millionths / 10^6 where the fraction is not zero. */
+static inline char *mlog__text_millionths(char *p, uint64_t millionths) {
+    uint32_t fraction = (uint32_t)(millionths % 1000000);
+    p = mlog__text_u64(p, millionths / 1000000);
+    *p++ = '.';
+    p = mlog__text_two(p, fraction / 10000);
+    fraction %= 10000;
+    if (fraction) {
+        p = mlog__text_two(p, fraction / 100);
+        p = mlog__text_two(p, fraction % 100);
+    }
+    return mlog__text_strip(p, NULL);
+}
+
+/* Whether v is an integer below 2^53 (its own digits are then the shortest). */
+static inline bool mlog__text_integral(double v) {
+    return v < 9007199254740992.0 && (double)(int64_t)v == v;
+}
+
+/* v * 10^6 if that product is an exact description of v by at most 15 digits, else 0. */
+static inline uint64_t mlog__text_exact_double(double v) {
+    /* Up to 15 digits no two decimals read as the same double, so a decimal that reads back is the
+       shortest one. The quotient of two exact numbers is what strtod makes of that decimal; this
+       needs plain IEEE division, hence the conditions. */
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 0 && !defined(__FAST_MATH__)
+    if (v >= 1e-5 && v < 1e9) {
+        int64_t scaled = (int64_t)(v * 1e6 + 0.5);
+        return (double)scaled / 1e6 == v ? (uint64_t)scaled : 0;
+    }
+#endif
+    (void)v;
+    return 0;
+}
+
+/* The same for float: thousandths and at most 6 digits. */
+static inline uint64_t mlog__text_exact_float(float v) {
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 0 && !defined(__FAST_MATH__)
+    if (v >= 1e-3F && v < 1e3F) {
+        int32_t scaled = (int32_t)(v * 1e3F + 0.5F);
+        return (float)scaled / 1e3F == v ? (uint64_t)scaled * 1000 : 0;
+    }
+#endif
+    (void)v;
+    return 0;
+}
+
+/* NaN, Infinity or -Infinity. */
+static char *mlog__text_not_finite(char *p, bool nan, bool negative) {
+    if (nan) {
+        memcpy(p, "NaN", 3);
+        return p + 3;
+    }
+    if (negative) {
+        *p++ = '-';
+    }
+    memcpy(p, "Infinity", 8);
+    return p + 8;
+}
+
+static inline char *mlog__text_whole(char *p, uint64_t v) {
+    p = mlog__text_u64(p, v);
+    memcpy(p, ".0", 2);
+    return p + 2;
+}
+
+/* Writes the shortest digits that read back as v (at most 32 bytes touched) and returns the end. */
+static char *mlog__text_double(char *p, double v) {
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    bool negative = bits >> 63;
+    int exponent = (int)(bits >> 52 & 0x7ff);
+    uint64_t fraction = bits & (((uint64_t)1 << 52) - 1);
+    if (exponent == 0x7ff) {
+        return mlog__text_not_finite(p, fraction != 0, negative);
+    }
+    if (negative) {
+        *p++ = '-';
+        v = -v;
+    }
+    if (mlog__text_integral(v)) {
+        return mlog__text_whole(p, (uint64_t)(int64_t)v);
+    }
+    uint64_t millionths = mlog__text_exact_double(v);
+    if (millionths) {
+        return mlog__text_millionths(p, millionths);
+    }
+    if (exponent == 0) {
+        return mlog__text_layout(p, mlog__text_shortest(fraction, -1074, false));
+    }
+    bool narrow = fraction == 0 && exponent > 1;
+    return mlog__text_layout(p, mlog__text_shortest(fraction | (uint64_t)1 << 52, exponent - 1075, narrow));
+}
+
+/* Writes the shortest digits that read back as the float v (at most 32 bytes touched) and returns the end. */
+static char *mlog__text_float(char *p, float v) {
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    bool negative = bits >> 31;
+    int exponent = (int)(bits >> 23 & 0xff);
+    uint32_t fraction = bits & 0x7fffff;
+    if (exponent == 0xff) {
+        return mlog__text_not_finite(p, fraction != 0, negative);
+    }
+    if (negative) {
+        *p++ = '-';
+        v = -v;
+    }
+    if (v < 16777216.0F && mlog__text_integral((double)v)) {
+        return mlog__text_whole(p, (uint64_t)(int64_t)v);
+    }
+    uint64_t millionths = mlog__text_exact_float(v);
+    if (millionths) {
+        return mlog__text_millionths(p, millionths);
+    }
+    if (exponent == 0) {
+        return mlog__text_layout(p, mlog__text_shortest(fraction, -149, false));
+    }
+    bool narrow = fraction == 0 && exponent > 1;
+    return mlog__text_layout(p, mlog__text_shortest(fraction | 0x800000U, exponent - 150, narrow));
+}
+
+/*
+ * The length of the character at s[0..n), n > 0, and its code point; for ill-formed bytes the length of
+ * the maximal subpart and *cp = 0xffffffff. Ranges: The Unicode Standard, Table 3-7 (well-formed UTF-8
+ * byte sequences) and "U+FFFD substitution of maximal subparts" in section 3.9.
+ */
+static inline size_t mlog__text_decode(const char *s, size_t n, uint32_t *cp) {
+    const unsigned char *u = (const unsigned char *)s;
+    unsigned lead = u[0], low = 0x80, high = 0xbf;
+    *cp = lead;
+    if (lead < 0x80) {
+        return 1;
+    }
+    *cp = UINT32_MAX;
+    if (lead < 0xc2 || lead > 0xf4) {
+        return 1;
+    }
+    size_t more = (size_t)1 + (lead >= 0xe0) + (lead >= 0xf0);
+    low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : low;
+    high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : high;
+    uint32_t value = lead & (0x3fu >> more);
+    for (size_t i = 1; i <= more; i++) {
+        if (i == n || u[i] < low || u[i] > high) {
+            return i;
+        }
+        value = value << 6 | (u[i] & 0x3fu);
+        low = 0x80;
+        high = 0xbf;
+    }
+    *cp = value;
+    return more + 1;
+}
+
+/* Writes cp as UTF-8 (U+FFFD for what is no character) and returns the length, 1 to 4. */
+static size_t mlog__text_utf8_encode(char *p, uint32_t cp) {
+    if (cp < 0x80) {
+        p[0] = (char)cp;
+        return 1;
+    }
+    if (cp < 0x800) {
+        p[0] = (char)(0xc0 | cp >> 6);
+        p[1] = (char)(0x80 | (cp & 0x3f));
+        return 2;
+    }
+    if (cp > 0x10ffff || cp - 0xd800 < 0x800) {
+        cp = 0xfffd;
+    }
+    size_t n = 0;
+    if (cp < 0x10000) {
+        p[n++] = (char)(0xe0 | cp >> 12);
+    } else {
+        p[n++] = (char)(0xf0 | cp >> 18);
+        p[n++] = (char)(0x80 | (cp >> 12 & 0x3f));
+    }
+    p[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
+    p[n++] = (char)(0x80 | (cp & 0x3f));
+    return n;
+}
+
+/* The longest prefix length that does not end inside a character; s[0..n) unchanged if it ends in garbage. */
+static size_t mlog__text_utf8_cut(const char *s, size_t n) {
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        unsigned char c = (unsigned char)s[n - back];
+        if (c >= 0xc2 && c <= 0xf4) {
+            uint32_t cp;
+            bool open = mlog__text_decode(s + n - back, back, &cp) == back && cp == UINT32_MAX;
+            return open ? n - back : n;
+        }
+        if (c < 0x80 || c > 0xbf) {
+            break;
+        }
+    }
+    return n;
+}
+
+/* Which characters a string may not contain as they are. */
+typedef enum {
+    mlog__text_style_json,    /* controls, line separators, quote, backslash */
+    mlog__text_style_console, /* controls, line separators, bidi controls, backslash */
+    mlog__text_style_quoted,  /* as console, and the quote */
+    mlog__text_style_bare     /* as quoted, and space and '=' */
+} mlog__text_style;
+
+/* Whether c cannot be copied without a closer look. */
+static inline bool mlog__text_stops(char c, mlog__text_style style) {
+    unsigned char u = (unsigned char)c;
+    return u < (style == mlog__text_style_bare ? 0x21 : 0x20) || u >= 0x7f || u == '\\' ||
+           (u == '"' && style != mlog__text_style_console) || (u == '=' && style == mlog__text_style_bare);
+}
+
+#ifdef __SSE2__
+/* One bit for each of 16 bytes at which copying has to stop. */
+static inline unsigned mlog__text_stops16(__m128i x, mlog__text_style style) {
+    /* The signed comparison also catches all bytes from 0x80. */
+    __m128i m = _mm_cmplt_epi8(x, _mm_set1_epi8(style == mlog__text_style_bare ? 0x21 : 0x20));
+    m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+    m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f)));
+    if (style != mlog__text_style_console) {
+        m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8('"')));
+    }
+    if (style == mlog__text_style_bare) {
+        m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8('=')));
+    }
+    return (unsigned)_mm_movemask_epi8(m);
+}
+
+/* Copies n (4 to 15) bytes as two overlapping halves; returns the length up to the first stop. */
+static inline size_t mlog__text_run_tail(char *p, const char *s, size_t n, mlog__text_style style) {
+    unsigned half = n >= 8 ? 8 : 4, stops;
+    if (half == 8) {
+        __m128i first = _mm_loadl_epi64((const __m128i *)(const void *)s);
+        __m128i last = _mm_loadl_epi64((const __m128i *)(const void *)(s + n - 8));
+        _mm_storel_epi64((__m128i *)(void *)p, first);
+        _mm_storel_epi64((__m128i *)(void *)(p + n - 8), last);
+        stops = mlog__text_stops16(_mm_unpacklo_epi64(first, last), style);
+    } else {
+        int32_t first, last;
+        memcpy(&first, s, 4);
+        memcpy(&last, s + n - 4, 4);
+        memcpy(p, &first, 4);
+        memcpy(p + n - 4, &last, 4);
+        stops = mlog__text_stops16(_mm_unpacklo_epi32(_mm_cvtsi32_si128(first), _mm_cvtsi32_si128(last)), style) & 0xff;
+    }
+    if (!stops) {
+        return n;
+    }
+    size_t at = (size_t)__builtin_ctz(stops);
+    return at < half ? at : at + n - 2 * half;
+}
+
+/* Copies the leading plain characters of s[0..n), writing no more than n bytes; returns their count. */
+static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text_style style) {
+    size_t i = 0;
+    for (; n - i >= 16; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s + i));
+        unsigned stops = mlog__text_stops16(x, style);
+        _mm_storeu_si128((__m128i *)(void *)(p + i), x);
+        if (stops) {
+            return i + (size_t)__builtin_ctz(stops);
+        }
+    }
+    if (n - i >= 4) {
+        return i + mlog__text_run_tail(p + i, s + i, n - i, style);
+    }
+    for (; i < n && !mlog__text_stops(s[i], style); i++) {
+        p[i] = s[i];
+    }
+    return i;
+}
+#else
+/* Not zero if copying has to stop at one of eight bytes. */
+static inline uint64_t mlog__text_stops8(uint64_t x, mlog__text_style style) {
+    const uint64_t ones = UINT64_MAX / 255;
+    uint64_t m =
+        x | (x + ones) | (x - ones * (style == mlog__text_style_bare ? 0x21 : 0x20)) | ((x ^ ones * '\\') - ones);
+    if (style != mlog__text_style_console) {
+        m |= (x ^ ones * '"') - ones;
+    }
+    if (style == mlog__text_style_bare) {
+        m |= (x ^ ones * '=') - ones;
+    }
+    return m & ones * 0x80;
+}
+
+/* Copies the leading plain characters of s[0..n), writing no more than n bytes; returns their count. */
+static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text_style style) {
+    size_t i = 0;
+    for (; n - i >= 8; i += 8) {
+        uint64_t x;
+        memcpy(&x, s + i, 8);
+        if (mlog__text_stops8(x, style)) {
+            break;
+        }
+        memcpy(p + i, &x, 8);
+    }
+    for (; i < n && !mlog__text_stops(s[i], style); i++) {
+        p[i] = s[i];
+    }
+    return i;
+}
+#endif
+
+/* Writes \uXXXX; cp <= 0xffff. */
+static char *mlog__text_unicode_escape(char *p, uint32_t cp) {
+    memcpy(p, "\\u", 2);
+    for (unsigned i = 0; i < 4; i++) {
+        p[2 + i] = "0123456789abcdef"[cp >> (12 - 4 * i) & 15];
+    }
+    return p + 6;
+}
+
+/* The letter of a two-character escape sequence for c, or 0. */
+static inline char mlog__text_short_escape(char c, mlog__text_style style) {
+    switch (c) {
+    case '"': return style == mlog__text_style_console ? 0 : c;
+    case '\\': return c;
+    case '\n': return 'n';
+    case '\r': return 'r';
+    case '\t': return 't';
+    case '\b': return style == mlog__text_style_json ? 'b' : 0;
+    case '\f': return style == mlog__text_style_json ? 'f' : 0;
+    default: return 0;
+    }
+}
+
+/* Writes the ASCII character c escaped. */
+static inline char *mlog__text_escape_ascii(char *p, char c, mlog__text_style style) {
+    unsigned u = (unsigned char)c;
+    char letter = mlog__text_short_escape(c, style);
+    *p = '\\';
+    if (letter) {
+        p[1] = letter;
+        return p + 2;
+    }
+    if (style == mlog__text_style_json) {
+        return mlog__text_unicode_escape(p, u);
+    }
+    p[1] = 'x';
+    p[2] = (char)('0' + (u >> 4)); /* only controls and DEL come here: the first digit is 0, 1 or 7 */
+    p[3] = "0123456789abcdef"[u & 15];
+    return p + 4;
+}
+
+/* Whether the character cp >= 0x80 may not appear as it is. */
+static inline bool mlog__text_hidden(uint32_t cp, mlog__text_style style) {
+    if (cp < 0xa0 || (cp | 1) == 0x2029) {
+        return true;
+    }
+    /* Bidi controls could make a terminal show the text in another order. */
+    return style != mlog__text_style_json && (cp == 0x61c || (cp | 1) == 0x200f || cp - 0x202a < 5 || cp - 0x2066 < 4);
+}
+
+/* The length of the character at s[0..n) if it is a plain letter by its first byte alone, else 0. */
+static inline size_t mlog__text_letter(const char *s, size_t n) {
+    const unsigned char *u = (const unsigned char *)s;
+    /* U+00C0 to U+07FF without the block of U+061C; U+3000 to U+CFFF: no control, no special second byte. */
+    if (n >= 2 && u[0] >= 0xc3 && u[0] <= 0xdf && u[0] != 0xd8) {
+        return (u[1] & 0xc0) == 0x80 ? 2 : 0;
+    }
+    if (n >= 3 && u[0] >= 0xe3 && u[0] <= 0xec) {
+        return ((u[1] & 0xc0) | (u[2] & 0xc0) << 2) == 0x280 ? 3 : 0;
+    }
+    return 0;
+}
+
+/* Writes one non-ASCII character of s[0..n) at p; returns the end and moves *used on. */
+static inline char *mlog__text_escape_one(char *p, const char *s, size_t n, size_t *used, mlog__text_style style) {
+    uint32_t cp;
+    size_t length = mlog__text_decode(s, n, &cp);
+    *used += length;
+    if (cp == UINT32_MAX) {
+        memcpy(p, "\xef\xbf\xbd", 3);
+        return p + 3;
+    }
+    if (mlog__text_hidden(cp, style)) {
+        return mlog__text_unicode_escape(p, cp);
+    }
+    memcpy(p, s, length);
+    return p + length;
+}
+
+/* Writes the non-ASCII characters at the start of s[0..n); returns the end and moves *used on. */
+static inline char *mlog__text_escape_wide(char *p, const char *s, size_t n, size_t *used, mlog__text_style style) {
+    size_t i = *used;
+    do {
+        size_t length = mlog__text_letter(s + i, n - i);
+        if (length) {
+            memcpy(p, s + i, 2);
+            p[length - 1] = s[i + length - 1];
+            p += length;
+            i += length;
+        } else {
+            p = mlog__text_escape_one(p, s + i, n - i, &i, style);
+        }
+    } while (i < n && (unsigned char)s[i] >= 0x80);
+    *used = i;
+    return p;
+}
+
+/* Writes s[0..n) with everything escaped that the style forbids (at most 6 * n bytes). */
+static inline char *mlog__text_escape(char *p, const char *s, size_t n, mlog__text_style style) {
+    for (size_t i = 0;;) {
+        size_t run = mlog__text_run(p, s + i, n - i, style);
+        p += run;
+        i += run;
+        if (i == n) {
+            return p;
+        }
+        if ((unsigned char)s[i] < 0x80) {
+            p = mlog__text_escape_ascii(p, s[i++], style);
+        } else {
+            p = mlog__text_escape_wide(p, s, n, &i, style);
+        }
+    }
+}
+
+/* Writes s[0..n) as the inside of a JSON string; ill-formed UTF-8 becomes U+FFFD. Room: 6 * n + 32. */
+static char *mlog__text_json(char *p, const char *s, size_t n) {
+    return mlog__text_escape(p, s, n, mlog__text_style_json);
+}
+
+/* Writes s[0..n) so that a terminal shows it on one line and obeys none of it. Room: 6 * n + 32. */
+static char *mlog__text_console(char *p, const char *s, size_t n) {
+    return mlog__text_escape(p, s, n, mlog__text_style_console);
+}
+
+/* Copies s[0..n) if it needs neither quotes nor escapes, else returns NULL. */
+static inline char *mlog__text_bare(char *p, const char *s, size_t n) {
+    for (size_t i = 0;;) {
+        size_t run = mlog__text_run(p, s + i, n - i, mlog__text_style_bare);
+        p += run;
+        i += run;
+        if (i == n) {
+            return p;
+        }
+        uint32_t cp;
+        size_t length = mlog__text_decode(s + i, n - i, &cp);
+        if (cp < 0x80 || cp == UINT32_MAX || mlog__text_hidden(cp, mlog__text_style_bare)) {
+            return NULL;
+        }
+        memcpy(p, s + i, length);
+        p += length;
+        i += length;
+    }
+}
+
+/* Writes s[0..n) as the value of key=value: bare if harmless, else quoted. Room: 6 * n + 32. */
+static char *mlog__text_quoted(char *p, const char *s, size_t n) {
+    char *end = n ? mlog__text_bare(p, s, n) : NULL;
+    if (end) {
+        return end;
+    }
+    *p = '"';
+    end = mlog__text_escape(p + 1, s, n, mlog__text_style_quoted);
+    *end = '"';
+    return end + 1;
+}
+
+/* What the clock functions remember; all zero at the start, one per thread. */
+typedef struct {
+    uint64_t second_start, second_span;   /* nanoseconds for which text holds; span 0: none */
+    uint64_t quarter_start, quarter_span; /* nanoseconds for which local_second holds */
+    uint32_t local_second;                /* local second of the day at quarter_start */
+    char text[20];                        /* 2026-11-20T10:06:41. */
+} mlog__text_clock;
+
+/* The start of the period that t lies in; *span becomes the period, or 0 if that is not wholly within int64. */
+static inline uint64_t mlog__text_floor(int64_t t, int64_t period, uint64_t *span) {
+    int64_t rest = t % period;
+    rest += rest < 0 ? period : 0;
+    /* A period that wraps round would match times at the other end of the range: never reuse it. */
+    bool whole = t >= INT64_MIN + rest && t <= INT64_MAX - (period - rest);
+    *span = whole ? (uint64_t)period : 0;
+    return (uint64_t)t - (uint64_t)rest;
+}
+
+/* Writes a day counted from 1970-01-01 as YYYY-MM-DD; good from 1600-03-01 to 9999-12-31. */
+static char *mlog__text_date(char *p, int32_t day) {
+    /* Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days: years begin in
+       March, and eras of 400 years (146097 days) repeat. The first era used here begins in year 1600. */
+    uint32_t z = (uint32_t)(day + 719468 - 4 * 146097);
+    uint32_t era = z / 146097, doe = z % 146097;
+    uint32_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    uint32_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    uint32_t mp = (5 * doy + 2) / 153;
+    uint32_t month = mp < 10 ? mp + 3 : mp - 9;
+    uint32_t year = 1600 + era * 400 + yoe + (month <= 2);
+    p = mlog__text_two(p, year / 100);
+    p = mlog__text_two(p, year % 100);
+    *p++ = '-';
+    p = mlog__text_two(p, month);
+    *p++ = '-';
+    return mlog__text_two(p, doy - (153 * mp + 2) / 5 + 1);
+}
+
+/* Writes HH:MM:SS. for a second of the day. */
+static inline char *mlog__text_time(char *p, uint32_t second) {
+    p = mlog__text_two(p, second / 3600);
+    *p++ = ':';
+    p = mlog__text_two(p, second / 60 % 60);
+    *p++ = ':';
+    p = mlog__text_two(p, second % 60);
+    *p++ = '.';
+    return p;
+}
+
+/* Fills the cache for the second that unix_ns lies in. */
+static void mlog__text_utc_fill(int64_t unix_ns, mlog__text_clock *cache) {
+    cache->second_start = mlog__text_floor(unix_ns, 1000000000, &cache->second_span);
+    int64_t second = unix_ns / 1000000000 - (unix_ns % 1000000000 < 0);
+    int64_t day = second / 86400 - (second % 86400 < 0);
+    char *p = mlog__text_date(cache->text, (int32_t)day);
+    *p++ = 'T';
+    mlog__text_time(p, (uint32_t)(second - day * 86400));
+}
+
+/* Writes unix_ns (nanoseconds since 1970, UTC) as 2026-11-20T10:06:41.123456789Z and returns the end. */
+static char *mlog__text_utc(char *p, int64_t unix_ns, mlog__text_clock *cache) {
+    if ((uint64_t)unix_ns - cache->second_start >= cache->second_span) {
+        mlog__text_utc_fill(unix_ns, cache);
+    }
+    uint32_t rest = (uint32_t)((uint64_t)unix_ns - cache->second_start);
+    memcpy(p, cache->text, 20);
+    p[20] = (char)('0' + rest / 100000000);
+    p = mlog__text_eight(p + 21, rest % 100000000);
+    *p = 'Z';
+    return p + 1;
+}
+
+/* Asks the C library for the local time and remembers it for the quarter of an hour. */
+static void mlog__text_local_fill(int64_t unix_ns, mlog__text_clock *cache) {
+    const int64_t quarter = (int64_t)900 * 1000000000;
+    cache->quarter_start = mlog__text_floor(unix_ns, quarter, &cache->quarter_span);
+    uint32_t into = (uint32_t)(((uint64_t)unix_ns - cache->quarter_start) / 1000000000);
+    time_t second = (time_t)(unix_ns / 1000000000 - (unix_ns % 1000000000 < 0));
+    struct tm tm;
+    if (!localtime_r(&second, &tm)) {
+        memset(&tm, 0, sizeof tm);
+    }
+    uint32_t of_day = (uint32_t)(tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec);
+    cache->local_second = (of_day + 86400 - into) % 86400;
+}
+
+/* Writes the local time of day as 10:06:41.123 and returns the end. */
+static char *mlog__text_local(char *p, int64_t unix_ns, mlog__text_clock *cache) {
+    if ((uint64_t)unix_ns - cache->quarter_start >= cache->quarter_span) {
+        mlog__text_local_fill(unix_ns, cache);
+    }
+    uint32_t milli = (uint32_t)(((uint64_t)unix_ns - cache->quarter_start) / 1000000);
+    uint32_t second = cache->local_second + milli / 1000;
+    p = mlog__text_time(p, second < 86400 ? second : second - 86400);
+    milli %= 1000;
+    *p = (char)('0' + milli / 100);
+    return mlog__text_two(p + 1, milli % 100);
+}
+
+/* Whether the pattern matches all of s; '*' stands for any run of bytes, also none. */
+static bool mlog__text_glob(const char *pat, size_t pn, const char *s, size_t sn) {
+    size_t i = 0, j = 0, star = SIZE_MAX, resume = 0;
+    while (j < sn) {
+        if (i < pn && pat[i] == '*') {
+            star = i++;
+            resume = j;
+        } else if (i < pn && pat[i] == s[j]) {
+            i++;
+            j++;
+        } else if (star != SIZE_MAX) {
+            i = star + 1; /* only the last star need ever give way */
+            j = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (i < pn && pat[i] == '*') {
+        i++;
+    }
+    return i == pn;
+}
+
+/* A place in a text being read. */
+typedef struct {
+    const char *at, *end;
+} mlog__text_reader;
+
+/* Steps over c if it comes next. */
+static inline bool mlog__text_take(mlog__text_reader *r, char c) {
+    bool found = r->at != r->end && *r->at == c;
+    r->at += found;
+    return found;
+}
+
+static inline bool mlog__text_is_blank(char c) {
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static void mlog__text_skip_blank(mlog__text_reader *r) {
+    while (r->at != r->end && mlog__text_is_blank(*r->at)) {
+        r->at++;
+    }
+}
+
+/* Steps over one or more decimal digits. */
+static bool mlog__text_take_digits(mlog__text_reader *r) {
+    const char *start = r->at;
+    while (r->at != r->end && *r->at >= '0' && *r->at <= '9') {
+        r->at++;
+    }
+    return r->at != start;
+}
+
+static bool mlog__text_take_number(mlog__text_reader *r) {
+    mlog__text_take(r, '-');
+    if (!mlog__text_take(r, '0') && !mlog__text_take_digits(r)) {
+        return false;
+    }
+    if (mlog__text_take(r, '.') && !mlog__text_take_digits(r)) {
+        return false;
+    }
+    if (mlog__text_take(r, 'e') || mlog__text_take(r, 'E')) {
+        if (!mlog__text_take(r, '+')) {
+            mlog__text_take(r, '-');
+        }
+        return mlog__text_take_digits(r);
+    }
+    return true;
+}
+
+static bool mlog__text_take_word(mlog__text_reader *r, const char *word, size_t n) {
+    if ((size_t)(r->end - r->at) < n || memcmp(r->at, word, n) != 0) {
+        return false;
+    }
+    r->at += n;
+    return true;
+}
+
+/* Reads four hexadecimal digits; returns 0xffffffff if they are not there. */
+static uint32_t mlog__text_take_hex4(mlog__text_reader *r) {
+    uint32_t value = 0;
+    if (r->end - r->at < 4) {
+        return UINT32_MAX;
+    }
+    for (int i = 0; i < 4; i++) {
+        char c = *r->at++;
+        char lower = (char)(c | 0x20);
+        if (c >= '0' && c <= '9') {
+            value = value * 16 + (uint32_t)(c - '0');
+        } else if (lower >= 'a' && lower <= 'f') {
+            value = value * 16 + (uint32_t)(lower - 'a' + 10);
+        } else {
+            return UINT32_MAX;
+        }
+    }
+    return value;
+}
+
+/* Steps over an escape sequence whose backslash has been read; surrogates must come in pairs. */
+static bool mlog__text_take_escape(mlog__text_reader *r) {
+    if (r->at == r->end) {
+        return false;
+    }
+    char c = *r->at++;
+    if (c != 'u') {
+        return memchr("\"\\/bfnrt", c, 8) != NULL;
+    }
+    uint32_t unit = mlog__text_take_hex4(r);
+    if (unit - 0xd800 >= 0x800) {
+        return unit <= 0xffff;
+    }
+    return unit < 0xdc00 && mlog__text_take(r, '\\') && mlog__text_take(r, 'u') &&
+           mlog__text_take_hex4(r) - 0xdc00 < 0x400;
+}
+
+static bool mlog__text_take_string(mlog__text_reader *r) {
+    if (!mlog__text_take(r, '"')) {
+        return false;
+    }
+    while (r->at != r->end) {
+        unsigned char c = (unsigned char)*r->at;
+        if (c >= 0x80) {
+            uint32_t cp;
+            r->at += mlog__text_decode(r->at, (size_t)(r->end - r->at), &cp);
+            if (cp == UINT32_MAX) {
+                return false;
+            }
+            continue;
+        }
+        r->at++;
+        if (c == '"') {
+            return true;
+        }
+        if (c < 0x20 || (c == '\\' && !mlog__text_take_escape(r))) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* Steps over a value that is neither object nor array. */
+static bool mlog__text_take_scalar(mlog__text_reader *r) {
+    switch (r->at == r->end ? 0 : *r->at) {
+    case '"': return mlog__text_take_string(r);
+    case 't': return mlog__text_take_word(r, "true", 4);
+    case 'f': return mlog__text_take_word(r, "false", 5);
+    case 'n': return mlog__text_take_word(r, "null", 4);
+    default: return mlog__text_take_number(r);
+    }
+}
+
+/* Steps over "key": and the white space around. */
+static bool mlog__text_take_key(mlog__text_reader *r) {
+    mlog__text_skip_blank(r);
+    if (!mlog__text_take_string(r)) {
+        return false;
+    }
+    mlog__text_skip_blank(r);
+    return mlog__text_take(r, ':');
+}
+
+/* The open objects (bit 1) and arrays (bit 0), the innermost in the lowest bit. */
+typedef struct {
+    uint64_t objects;
+    unsigned depth;
+} mlog__text_nest;
+
+/* Reads the start of a value: a whole scalar, or an opening bracket (then *opened, possibly closed at once). */
+static bool mlog__text_take_start(mlog__text_reader *r, mlog__text_nest *nest, bool *opened) {
+    mlog__text_skip_blank(r);
+    bool object = mlog__text_take(r, '{');
+    *opened = false;
+    if (!object && !mlog__text_take(r, '[')) {
+        return mlog__text_take_scalar(r);
+    }
+    if (nest->depth == 64) {
+        return false;
+    }
+    mlog__text_skip_blank(r);
+    if (mlog__text_take(r, object ? '}' : ']')) {
+        return true;
+    }
+    nest->objects = nest->objects << 1 | object;
+    nest->depth++;
+    *opened = true;
+    return !object || mlog__text_take_key(r);
+}
+
+/* After a value: closes brackets up to the next comma; *more says whether another value must follow. */
+static bool mlog__text_take_rest(mlog__text_reader *r, mlog__text_nest *nest, bool *more) {
+    for (*more = false; nest->depth; nest->depth--, nest->objects >>= 1) {
+        bool object = nest->objects & 1;
+        mlog__text_skip_blank(r);
+        if (mlog__text_take(r, ',')) {
+            *more = true;
+            return !object || mlog__text_take_key(r);
+        }
+        if (!mlog__text_take(r, object ? '}' : ']')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether s[0..n) is exactly one JSON value (RFC 8259) of at most 64 levels, white space around allowed. */
+static bool mlog__text_json_valid(const char *s, size_t n) {
+    mlog__text_reader r = {s, s + n};
+    mlog__text_nest nest = {0, 0};
+    bool more = true;
+    while (more) {
+        if (!mlog__text_take_start(&r, &nest, &more)) {
+            return false;
+        }
+        if (!more && !mlog__text_take_rest(&r, &nest, &more)) {
+            return false;
+        }
+    }
+    mlog__text_skip_blank(&r);
+    return r.at == r.end;
+}
+
+/* Copies the string that starts at s[i], with characters escaped that would not stay on one line. */
+static char *mlog__text_compact_string(char *p, const char *s, size_t n, size_t *used) {
+    size_t i = *used;
+    *p++ = s[i++];
+    while (i < n) {
+        size_t run = mlog__text_run(p, s + i, n - i, mlog__text_style_json);
+        p += run;
+        i += run;
+        if (i == n) {
+            break;
+        }
+        char c = s[i];
+        if ((unsigned char)c >= 0x80) {
+            p = mlog__text_escape_wide(p, s, n, &i, mlog__text_style_json);
+        } else if (c == '"') {
+            *p++ = c;
+            i++;
+            break;
+        } else if (c == '\\') {
+            *p++ = c; /* an escape sequence stays as it is */
+            *p++ = i + 1 < n ? s[i + 1] : c;
+            i += i + 1 < n ? 2 : 1;
+        } else {
+            p = mlog__text_escape_ascii(p, c, mlog__text_style_json);
+            i++;
+        }
+    }
+    *used = i;
+    return p;
+}
+
+/* Copies valid JSON as one line: no white space outside strings, no raw control characters. Room: 6 * n. */
+static char *mlog__text_json_compact(char *p, const char *s, size_t n) {
+    for (size_t i = 0; i < n;) {
+        if (s[i] == '"') {
+            p = mlog__text_compact_string(p, s, n, &i);
+        } else {
+            *p = s[i];
+            p += !mlog__text_is_blank(s[i++]);
+        }
+    }
+    return p;
+}
+
+/* ==== printf ====
+ * A format is scanned once into a table, and rendered later from captured arguments: the same bytes as glibc's printf in the C locale.
+ * owns: conversions of printf, stb_sprintf
+ * may call: text
+ */
+
+/* A decoded value: what formats, filters and sinks work on. len bytes are here, full were there (MLOG__NULL_TEXT: the pointer was NULL). */
+typedef struct { uint8_t kind, elem; uint32_t len, full; union { int64_t i; uint64_t u; double f; const char *p; } as; } mlog__val;
+enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind that only slots have */
+#define MLOG__NULL_TEXT UINT32_MAX
+
+/* stb is trusted only with the integer forms that mlog__printf_stb_ok() admits, so its floats are left out; its words at
+   unaligned addresses are switched off because they are undefined behaviour. Settings and names are all put back or renamed:
+   the including program may use stb_sprintf in the same unit, before or after, with settings of its own. */
+#ifndef MLOG__STB
+#define MLOG__STB
+#pragma push_macro("STB_SPRINTF_STATIC")
+#pragma push_macro("STB_SPRINTF_NOFLOAT")
+#pragma push_macro("STB_SPRINTF_NOUNALIGNED")
+#pragma push_macro("STB_SPRINTF_DECORATE")
+#pragma push_macro("STB_SPRINTF_IMPLEMENTATION")
+#undef STB_SPRINTF_STATIC
+#undef STB_SPRINTF_NOFLOAT
+#undef STB_SPRINTF_NOUNALIGNED
+#undef STB_SPRINTF_DECORATE
+#undef STB_SPRINTF_IMPLEMENTATION
+#pragma push_macro("STB_SPRINTF_H_INCLUDE")
+#undef STB_SPRINTF_H_INCLUDE
+#define STB_SPRINTF_STATIC
+#define STB_SPRINTF_NOFLOAT
+#define STB_SPRINTF_NOUNALIGNED
+#define STB_SPRINTF_DECORATE(name) mlog__stb_##name
+#define STB_SPRINTF_IMPLEMENTATION
+#define stbsp__period mlog__stb_period
+#define stbsp__comma mlog__stb_comma
+#define stbsp__digitpair mlog__stb_digitpair
+#define stbsp__lead_sign mlog__stb_lead_sign
+#define stbsp__strlen_limited mlog__stb_strlen_limited
+#define stbsp__context mlog__stb_context
+#define stbsp__clamp_callback mlog__stb_clamp_callback
+#define stbsp__count_clamp_callback mlog__stb_count_clamp_callback
+#pragma GCC diagnostic push
+#if defined(__clang__)
+#pragma GCC diagnostic ignored "-Weverything"
+#else
+#pragma GCC diagnostic ignored "-Wpedantic"
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#pragma GCC diagnostic ignored "-Wcast-align"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-variable"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wunused-but-set-variable"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
+#pragma GCC diagnostic ignored "-Wstrict-aliasing"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#if defined(METALOG_STB_SPRINTF)
+#include METALOG_STB_SPRINTF
+#elif __has_include("stb_sprintf.h")
+#include "stb_sprintf.h"
+#elif __has_include(<stb_sprintf.h>)
+#include <stb_sprintf.h>
+#elif __has_include(<stb/stb_sprintf.h>)
+#include <stb/stb_sprintf.h>
+#else
+#error "metalog.h: stb_sprintf.h is missing: apt-get install libstb-dev, or put it beside metalog.h, or name it by -DMETALOG_STB_SPRINTF=..."
+#endif
+#pragma GCC diagnostic pop
+#undef stbsp__period
+#undef stbsp__comma
+#undef stbsp__digitpair
+#undef stbsp__lead_sign
+#undef stbsp__strlen_limited
+#undef stbsp__context
+#undef stbsp__clamp_callback
+#undef stbsp__count_clamp_callback
+#undef STBSP__ASAN
+#undef STBSP__PUBLICDEC
+#undef STBSP__PUBLICDEF
+#undef STBSP__ATTRIBUTE_FORMAT
+#undef STBSP__NOTUSED
+#undef STBSP__UNALIGNED
+#pragma pop_macro("STB_SPRINTF_H_INCLUDE")
+#pragma pop_macro("STB_SPRINTF_STATIC")
+#pragma pop_macro("STB_SPRINTF_NOFLOAT")
+#pragma pop_macro("STB_SPRINTF_NOUNALIGNED")
+#pragma pop_macro("STB_SPRINTF_DECORATE")
+#pragma pop_macro("STB_SPRINTF_IMPLEMENTATION")
+#endif
+
+#define MLOG__PRINTF_CONVS 32
+#define MLOG__PRINTF_ARGS 16
+
+/* what the capturing side must find in an argument; for TEXT and WTEXT `prec` bounds the bytes that may be read */
+enum {
+    MLOG__WANT_NONE, MLOG__WANT_INT, MLOG__WANT_DOUBLE, MLOG__WANT_LDOUBLE, MLOG__WANT_CHAR, MLOG__WANT_TEXT,
+    MLOG__WANT_WTEXT, MLOG__WANT_WCHAR, MLOG__WANT_POINTER
+};
+enum {
+    MLOG__MOD_NONE, MLOG__MOD_HH, MLOG__MOD_H, MLOG__MOD_L, MLOG__MOD_LL, MLOG__MOD_J, MLOG__MOD_Z, MLOG__MOD_T
+};
+enum { MLOG__FLAG_LEFT = 1, MLOG__FLAG_PLUS = 2, MLOG__FLAG_SPACE = 4, MLOG__FLAG_ALT = 8, MLOG__FLAG_ZERO = 16 };
+
+/* a width or precision that argument k gives at run time (a negative precision there means none); -1 is "not given" */
+#define MLOG__PREC_ARG(k) (-2 - (k))
+
+typedef struct {
+    uint32_t off, len;   /* where the conversion stands in the format */
+    int32_t width, prec; /* >= 0 literal, -1 none, MLOG__PREC_ARG(k) */
+    int8_t arg;          /* index of the argument, -1 for %% and %m */
+    uint8_t flags, mod, plain;
+    char conv;           /* normalized: i is d, C is c and S is s with mod L */
+} mlog__conv;
+
+typedef struct {
+    uint8_t cls, mod;    /* mod only with MLOG__WANT_INT */
+    int32_t prec;        /* only with TEXT and WTEXT: as in mlog__conv */
+} mlog__want;
+
+/* Text between two table entries is literal; so is a refused conversion, which therefore has no entry.
+   With uses_errno (%m) the capturing side appends errno as one more INT argument, at index nargs. */
+typedef struct {
+    const char *bad;     /* the first thing found wrong, or NULL */
+    uint32_t bad_off, len;
+    uint8_t nconv, nargs, uses_errno, positional;
+    mlog__want want[MLOG__PRINTF_ARGS];
+    mlog__conv conv[MLOG__PRINTF_CONVS];
+} mlog__printf;
+
+/* SCAN */
+
+typedef struct {
+    const char *fmt, *why; /* why: what is wrong with the conversion at hand */
+    size_t len, pos;
+    mlog__printf *out;
+    int next, mode;        /* mode: 0 not known yet, 1 arguments in sequence, 2 positional */
+} mlog__printf_cur;
+
+/* Notes what is wrong with the conversion at hand; the first reason stands. */
+static void mlog__printf_fail(mlog__printf_cur *s, const char *why)
+{
+    if (!s->why)
+        s->why = why;
+}
+
+/* Returns the byte at the cursor, 0 at the end of the format (a NUL there is never part of a conversion). */
+static char mlog__printf_peek(const mlog__printf_cur *s)
+{
+    return s->pos < s->len ? s->fmt[s->pos] : '\0';
+}
+
+static int mlog__printf_isdigit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Reads decimal digits; a number above INT32_MAX is returned as some larger number. */
+static int64_t mlog__printf_number(mlog__printf_cur *s)
+{
+    int64_t v = 0;
+
+    for (; mlog__printf_isdigit(mlog__printf_peek(s)); s->pos++)
+        if (v <= INT32_MAX)
+            v = v * 10 + (s->fmt[s->pos] - '0');
+    return v;
+}
+
+/* Reads "n$": returns n, 0 when none stands here (nothing is then read), -1 for one that cannot be. */
+static int mlog__printf_position(mlog__printf_cur *s)
+{
+    size_t start = s->pos;
+    int64_t n = mlog__printf_number(s);
+
+    if (s->pos == start || mlog__printf_peek(s) != '$') {
+        s->pos = start;
+        return 0;
+    }
+    s->pos++;
+    if (n >= 1 && n <= MLOG__PRINTF_ARGS)
+        return (int)n;
+    mlog__printf_fail(s, n ? "more than 16 arguments" : "argument number 0");
+    return -1;
+}
+
+/* Lets a second use of a string widen the bound on reading it; reports bounds that cannot be compared at scan time. */
+static void mlog__printf_merge(mlog__printf_cur *s, mlog__want *w, int32_t prec)
+{
+    if (w->prec == prec)
+        return;
+    if (w->prec < -1 || prec < -1)
+        mlog__printf_fail(s, "one string with two precisions");
+    else if (w->prec == -1 || prec == -1)
+        w->prec = -1;
+    else if (prec > w->prec)
+        w->prec = prec;
+}
+
+/* Takes argument `at` (1..), or the next one for 0, as class `cls`. Returns its index, -1 when it cannot be had. */
+static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod, int32_t prec)
+{
+    int mode = at ? 2 : 1, i = at ? at - 1 : s->next;
+    mlog__want *w;
+
+    if (at < 0)
+        return -1;
+    if (s->mode && s->mode != mode) {
+        mlog__printf_fail(s, "positional and sequential arguments mixed");
+        return -1;
+    }
+    s->mode = mode;
+    if (i >= MLOG__PRINTF_ARGS) {
+        mlog__printf_fail(s, "more than 16 arguments");
+        return -1;
+    }
+    if (!at)
+        s->next++;
+    w = &s->out->want[i];
+    if (i >= s->out->nargs)
+        s->out->nargs = (uint8_t)(i + 1);
+    mod = cls == MLOG__WANT_INT ? mod : (uint8_t)MLOG__MOD_NONE;
+    if (w->cls == MLOG__WANT_NONE) {
+        w->cls = (uint8_t)cls;
+        w->mod = mod;
+        w->prec = prec;
+    } else if (w->cls != cls || w->mod != mod) {
+        mlog__printf_fail(s, "one argument used as two types");
+        return -1;
+    } else {
+        mlog__printf_merge(s, w, prec);
+    }
+    return i;
+}
+
+/* Reads a width or precision: a number, `*` or `*m$`. Returns it as mlog__conv keeps it, `none` when there is none. */
+static int32_t mlog__printf_amount(mlog__printf_cur *s, int32_t none)
+{
+    int64_t n;
+    int at, k;
+
+    if (mlog__printf_peek(s) == '*') {
+        s->pos++;
+        at = mlog__printf_position(s);
+        k = mlog__printf_claim(s, at, MLOG__WANT_INT, MLOG__MOD_NONE, -1);
+        return k < 0 ? none : MLOG__PREC_ARG(k);
+    }
+    if (!mlog__printf_isdigit(mlog__printf_peek(s)))
+        return none;
+    n = mlog__printf_number(s);
+    if (n <= INT32_MAX)
+        return (int32_t)n;
+    mlog__printf_fail(s, "width or precision above INT_MAX");
+    return none;
+}
+
+/* Reads the flags; ' groups nothing in the C locale. */
+static uint8_t mlog__printf_flags(mlog__printf_cur *s)
+{
+    unsigned f = 0;
+
+    for (;; s->pos++) {
+        switch (mlog__printf_peek(s)) {
+        case '-': f |= MLOG__FLAG_LEFT; break;
+        case '+': f |= MLOG__FLAG_PLUS; break;
+        case ' ': f |= MLOG__FLAG_SPACE; break;
+        case '#': f |= MLOG__FLAG_ALT; break;
+        case '0': f |= MLOG__FLAG_ZERO; break;
+        case '\'': break;
+        default: return (uint8_t)f;
+        }
+    }
+}
+
+/* Reads a length modifier; L and q are ll, as in glibc. */
+static uint8_t mlog__printf_length(mlog__printf_cur *s)
+{
+    char c = mlog__printf_peek(s);
+    uint8_t mod;
+
+    switch (c) {
+    case 'h': mod = MLOG__MOD_H; break;
+    case 'l': mod = MLOG__MOD_L; break;
+    case 'q': case 'L': mod = MLOG__MOD_LL; break;
+    case 'j': mod = MLOG__MOD_J; break;
+    case 'z': mod = MLOG__MOD_Z; break;
+    case 't': mod = MLOG__MOD_T; break;
+    default: return MLOG__MOD_NONE;
+    }
+    s->pos++;
+    if ((c != 'h' && c != 'l') || mlog__printf_peek(s) != c)
+        return mod;
+    s->pos++;
+    return c == 'h' ? MLOG__MOD_HH : MLOG__MOD_LL;
+}
+
+/* Returns the class that conversion `ch` takes, NONE for an unknown one; *fits tells whether its length makes sense. */
+static int mlog__printf_class(char ch, uint8_t mod, int *fits)
+{
+    int l = mod == MLOG__MOD_L;
+
+    *fits = mod == MLOG__MOD_NONE;
+    switch (ch) {
+    case 'd': case 'i': case 'u': case 'o': case 'x': case 'X':
+        *fits = 1;
+        return MLOG__WANT_INT;
+    case 'f': case 'F': case 'e': case 'E': case 'g': case 'G': case 'a': case 'A':
+        *fits |= l || mod == MLOG__MOD_LL;
+        return mod == MLOG__MOD_LL ? MLOG__WANT_LDOUBLE : MLOG__WANT_DOUBLE;
+    case 'c': case 'C':
+        *fits |= l;
+        return l || ch == 'C' ? MLOG__WANT_WCHAR : MLOG__WANT_CHAR;
+    case 's': case 'S':
+        *fits |= l;
+        return l || ch == 'S' ? MLOG__WANT_WTEXT : MLOG__WANT_TEXT;
+    case 'p':
+        return MLOG__WANT_POINTER;
+    case 'n':
+        *fits = 1;
+        return MLOG__WANT_POINTER;
+    default:
+        return MLOG__WANT_NONE;
+    }
+}
+
+/* Makes one letter do for conversions that print alike, so that rendering has fewer cases. */
+static void mlog__printf_normalize(mlog__conv *c)
+{
+    if (c->conv == 'C' || c->conv == 'S') {
+        c->conv = c->conv == 'C' ? 'c' : 's';
+        c->mod = MLOG__MOD_L;
+    }
+    if (c->conv == 'i')
+        c->conv = 'd';
+    c->plain = !c->flags && c->width == -1 && c->prec == -1;
+}
+
+/* Ties a parsed conversion to its argument. Even a refused one takes its argument: the ones after it stay in step. */
+static void mlog__printf_bind(mlog__printf_cur *s, mlog__conv *c, int at)
+{
+    int fits, i, cls = mlog__printf_class(c->conv, c->mod, &fits);
+
+    c->arg = -1;
+    if (c->conv == '%' || c->conv == 'm') {
+        if (at || c->mod)
+            mlog__printf_fail(s, "conversion without an argument has a length or a position");
+        if (c->conv == 'm' && !s->why)
+            s->out->uses_errno = 1;
+        return;
+    }
+    if (cls == MLOG__WANT_NONE) {
+        mlog__printf_fail(s, "unknown conversion");
+        return;
+    }
+    if (!fits) {
+        mlog__printf_fail(s, "length does not fit the conversion");
+        cls = MLOG__WANT_NONE;
+    }
+    if (c->conv == 'n')
+        mlog__printf_fail(s, "%n is refused");
+    i = mlog__printf_claim(s, at, cls, c->mod, cls == MLOG__WANT_TEXT || cls == MLOG__WANT_WTEXT ? c->prec : -1);
+    c->arg = (int8_t)i;
+    mlog__printf_normalize(c);
+}
+
+/* Records the first thing that is wrong with a format. */
+static void mlog__printf_note(mlog__printf *out, const char *why, size_t off)
+{
+    if (out->bad)
+        return;
+    out->bad = why;
+    out->bad_off = (uint32_t)off;
+}
+
+/* Parses the conversion whose `%` is at the cursor: either appends it to the table, or leaves it literal with a reason. */
+static void mlog__printf_one(mlog__printf_cur *s)
+{
+    size_t start = s->pos++;
+    mlog__conv c;
+    int at;
+
+    memset(&c, 0, sizeof c);
+    s->why = NULL;
+    at = mlog__printf_position(s);
+    c.flags = mlog__printf_flags(s);
+    c.width = mlog__printf_amount(s, -1);
+    c.prec = -1;
+    if (mlog__printf_peek(s) == '.') {
+        s->pos++;
+        c.prec = mlog__printf_amount(s, 0);
+    }
+    c.mod = mlog__printf_length(s);
+    if (s->pos < s->len) {
+        c.conv = s->fmt[s->pos++];
+        mlog__printf_bind(s, &c, at);
+    } else {
+        mlog__printf_fail(s, "format ends inside a conversion");
+    }
+    c.off = (uint32_t)start;
+    c.len = (uint32_t)(s->pos - start);
+    if (!s->why && s->out->nconv == MLOG__PRINTF_CONVS)
+        mlog__printf_fail(s, "more than 32 conversions");
+    if (s->why)
+        mlog__printf_note(s->out, s->why, start);
+    else
+        s->out->conv[s->out->nconv++] = c;
+}
+
+/* Scans a format, which may hold any bytes, into a table that is always safe to render.
+   Returns 0, or -1 with out->bad and out->bad_off set when something in it is refused. */
+static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out)
+{
+    mlog__printf_cur s = { fmt, NULL, len, 0, out, 0, 0 };
+    const char *pct;
+    int i;
+
+    memset(out, 0, sizeof *out);
+    for (i = 0; i < MLOG__PRINTF_ARGS; i++)
+        out->want[i].prec = -1;
+    if (len >= UINT32_MAX) {
+        /* offsets are 32 bits */
+        s.len = UINT32_MAX - 1;
+        mlog__printf_note(out, "format too long", 0);
+    }
+    out->len = (uint32_t)s.len;
+    while (s.pos < s.len && (pct = memchr(fmt + s.pos, '%', s.len - s.pos)) != NULL) {
+        s.pos = (size_t)(pct - fmt);
+        mlog__printf_one(&s);
+    }
+    out->positional = s.mode == 2;
+    for (i = 0; i < out->nargs && out->positional; i++)
+        if (out->want[i].cls == MLOG__WANT_NONE)
+            mlog__printf_note(out, "gap in the positional arguments", 0);
+    return out->bad ? -1 : 0;
+}
+
+/* RENDER */
+
+/* Appends at most end-p bytes of s. */
+static char *mlog__printf_put(char *p, char *end, const char *s, size_t n)
+{
+    if (n > (size_t)(end - p))
+        n = (size_t)(end - p);
+    if (n)
+        memcpy(p, s, n);
+    return p + n;
+}
+
+/* Appends n times c, as far as there is room: a width of 2^30 costs no more than the room. */
+static char *mlog__printf_fill(char *p, char *end, char c, uint64_t n)
+{
+    size_t k = n < (uint64_t)(end - p) ? (size_t)n : (size_t)(end - p);
+
+    if (k)
+        memset(p, c, k);
+    return p + k;
+}
+
+/* Writes v in decimal so that it ends before e; returns where it begins (20 bytes at most). */
+static char *mlog__printf_dec(char *e, uint64_t v)
+{
+    static const char pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657"
+        "585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
+    for (; v >= 100; v /= 100) {
+        e -= 2;
+        memcpy(e, pairs + v % 100 * 2, 2);
+    }
+    if (v >= 10) {
+        e -= 2;
+        memcpy(e, pairs + v * 2, 2);
+        return e;
+    }
+    *--e = (char)('0' + v);
+    return e;
+}
+
+/* As mlog__printf_dec, in base 16 (shift 4) or 8 (shift 3); 22 bytes at most. */
+static char *mlog__printf_radix(char *e, uint64_t v, int shift, char conv)
+{
+    const char *digits = conv == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
+    unsigned mask = (1u << shift) - 1;
+
+    do {
+        *--e = digits[v & mask];
+        v >>= shift;
+    } while (v);
+    return e;
+}
+
+/* The pieces of a number in the order of printing: sign or 0x, zeros, body, zeros, tail (an exponent). */
+typedef struct {
+    const char *pre, *body, *tail;
+    size_t npre, nbody, ntail;
+    uint64_t lead, trail;
+} mlog__printf_parts;
+
+/* Appends the pieces padded to the width; `zero` pads with zeros behind the sign. */
+static char *mlog__printf_layout(char *p, char *end, const mlog__conv *c, const mlog__printf_parts *n, int zero)
+{
+    uint64_t total = n->npre + n->lead + n->nbody + n->trail + n->ntail;
+    uint64_t pad = c->width > 0 && (uint64_t)c->width > total ? (uint64_t)c->width - total : 0;
+    int left = c->flags & MLOG__FLAG_LEFT;
+
+    if (!left && !zero)
+        p = mlog__printf_fill(p, end, ' ', pad);
+    p = mlog__printf_put(p, end, n->pre, n->npre);
+    p = mlog__printf_fill(p, end, '0', n->lead + (!left && zero ? pad : 0));
+    p = mlog__printf_put(p, end, n->body, n->nbody);
+    p = mlog__printf_fill(p, end, '0', n->trail);
+    p = mlog__printf_put(p, end, n->tail, n->ntail);
+    return left ? mlog__printf_fill(p, end, ' ', pad) : p;
+}
+
+/* Cuts the captured 64 bits down to the C type that the length modifier names, extended again to 64 bits. */
+static uint64_t mlog__printf_narrow(uint64_t v, uint8_t mod, int is_signed)
+{
+    static const uint8_t size[] = { sizeof(int), 1, sizeof(short), sizeof(long), sizeof(long long), sizeof(intmax_t),
+                                    sizeof(size_t), sizeof(ptrdiff_t) };
+    int shift = 64 - 8 * size[mod];
+
+    if (shift <= 0)
+        return v;
+    v <<= shift;
+    return is_signed ? (uint64_t)((int64_t)v >> shift) : v >> shift;
+}
+
+/* Whether stb prints this integer as glibc does. It is wrong for a zero with precision 0, for %#o with a precision and for
+   wide widths, overruns its buffer beyond a precision of 512, and negates INT64_MIN. */
+static int mlog__printf_stb_ok(const mlog__conv *c, uint64_t mag)
+{
+    return c->width <= 64 && c->prec != 0 && c->prec <= 64 && mag <= INT64_MAX && c->conv != 'o' && c->conv != 'p';
+}
+
+/* Formats an integer that mlog__printf_stb_ok() admits. The flags are handed over in a form that avoids what stb gets wrong:
+   flags behind a 0, 0 with a precision, space over +, a sign with %u. Returns the length, at most 68. */
+static int mlog__printf_stb(char *buf, const mlog__conv *c, int64_t v)
+{
+    char f[16] = "%";
+    unsigned n = 1;
+    int sign = c->conv == 'd';
+
+    if (c->flags & MLOG__FLAG_LEFT)
+        f[n++] = '-';
+    if (sign && (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE)))
+        f[n++] = c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
+    if (c->flags & MLOG__FLAG_ALT)
+        f[n++] = '#';
+    if ((c->flags & MLOG__FLAG_ZERO) && !(c->flags & MLOG__FLAG_LEFT) && c->prec < 0)
+        f[n++] = '0';
+    memcpy(f + n, "*.*ll", 5);
+    f[n + 5] = c->conv;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    return mlog__stb_sprintf(buf, f, c->width < 0 ? 0 : c->width, c->prec, (long long)v);
+#pragma GCC diagnostic pop
+}
+
+/* Writes the sign or the 0x of an integer to pre; returns its length. %p takes + and space, as in glibc. */
+static size_t mlog__printf_prefix(char pre[3], const mlog__conv *c, int neg, uint64_t mag)
+{
+    size_t n = 0;
+
+    if (neg)
+        pre[n++] = '-';
+    else if ((c->conv == 'd' || c->conv == 'p') && (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE)))
+        pre[n++] = c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
+    if (c->conv == 'p' || ((c->flags & MLOG__FLAG_ALT) && mag && (c->conv == 'x' || c->conv == 'X'))) {
+        pre[n++] = '0';
+        pre[n++] = c->conv == 'X' ? 'X' : 'x';
+    }
+    return n;
+}
+
+/* Appends an integer under d u o x X or p (c->width and c->prec are already plain numbers). */
+static char *mlog__printf_int(char *p, char *end, const mlog__conv *c, uint64_t raw)
+{
+    char tmp[80], pre[3];
+    uint64_t v = mlog__printf_narrow(raw, c->mod, c->conv == 'd');
+    int neg = c->conv == 'd' && v >> 63;
+    uint64_t mag = neg ? 0 - v : v;
+    mlog__printf_parts n = { pre, NULL, NULL, 0, 0, 0, 0, 0 };
+
+    if (mlog__printf_stb_ok(c, mag))
+        return mlog__printf_put(p, end, tmp, (size_t)mlog__printf_stb(tmp, c, (int64_t)v));
+    if (c->conv == 'd' || c->conv == 'u')
+        n.body = mlog__printf_dec(tmp + sizeof tmp, mag);
+    else
+        n.body = mlog__printf_radix(tmp + sizeof tmp, mag, c->conv == 'o' ? 3 : 4, c->conv);
+    n.nbody = mag || c->prec ? (size_t)(tmp + sizeof tmp - n.body) : 0;
+    n.npre = mlog__printf_prefix(pre, c, neg, mag);
+    if (c->prec > 0 && (uint64_t)c->prec > n.nbody)
+        n.lead = (uint64_t)c->prec - n.nbody;
+    if (c->conv == 'o' && (c->flags & MLOG__FLAG_ALT) && !n.lead && (mag || !n.nbody))
+        n.lead = 1;
+    return mlog__printf_layout(p, end, c, &n, (c->flags & MLOG__FLAG_ZERO) && c->prec < 0);
+}
+
+/* Appends text padded to the width; the precision counts bytes, and for a wide string does not split a character. */
+static char *mlog__printf_text(char *p, char *end, const mlog__conv *c, const char *s, size_t len)
+{
+    mlog__printf_parts n = { NULL, s, NULL, 0, len, 0, 0, 0 };
+
+    if (c->conv == 's' && c->prec >= 0 && (size_t)c->prec < len) {
+        n.nbody = (size_t)c->prec;
+        while (c->mod == MLOG__MOD_L && n.nbody && ((unsigned char)s[n.nbody] & 0xC0) == 0x80)
+            n.nbody--;
+    }
+    return mlog__printf_layout(p, end, c, &n, 0);
+}
+
+/* Appends what glibc prints for a NULL pointer under %s (nothing when the precision has no room for it) and %p. */
+static char *mlog__printf_null(char *p, char *end, mlog__conv *c)
+{
+    if (c->conv == 's' && c->prec >= 0 && c->prec < 6)
+        return mlog__printf_text(p, end, c, "", 0);
+    c->prec = -1;
+    return c->conv == 'p' ? mlog__printf_text(p, end, c, "(nil)", 5) : mlog__printf_text(p, end, c, "(null)", 6);
+}
+
+/* The two strerror_r: the GNU one returns the text, the POSIX one fills the buffer. */
+static inline const char *mlog__printf_err_gnu(const char *r, const char *buf)
+{
+    return r ? r : buf;
+}
+static inline const char *mlog__printf_err_posix(int r, const char *buf)
+{
+    (void)r;
+    return buf;
+}
+
+/* Text of errno value e in the current locale; buf may or may not be used. */
+static const char *mlog__printf_errno_text(int e, char buf[128])
+{
+    buf[0] = 0;
+    return _Generic(strerror_r(e, buf, 128), int: mlog__printf_err_posix, default: mlog__printf_err_gnu)(strerror_r(e, buf, 128), buf);
+}
+
+/* Appends the message of errno value e, as %m. */
+static char *mlog__printf_errno(char *p, char *end, const mlog__conv *c, int e)
+{
+    char buf[128];
+    mlog__conv s = *c;
+    const char *t = mlog__printf_errno_text(e, buf);
+
+    s.conv = 's';
+    return mlog__printf_text(p, end, &s, t, strlen(t));
+}
+
+#ifdef __SIZEOF_INT128__
+__extension__ typedef unsigned __int128 mlog__printf_u128;
+
+/* Rounds m / 2^k to n decimals exactly, ties to even as glibc does: *whole gets the integer part, the return value is the
+   fraction times 10^n. Needs 0 < k < 117 (m * 10^9 has 83 bits). */
+static uint64_t mlog__printf_round(uint64_t m, int k, int n, uint64_t *whole)
+{
+    static const uint32_t tens[] = { 1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000 };
+    mlog__printf_u128 one = 1, prod, rem, half = one << (k - 1);
+    uint64_t q;
+
+    *whole = k < 64 ? m >> k : 0;
+    prod = (mlog__printf_u128)(k < 64 ? m & ((UINT64_C(1) << k) - 1) : m) * tens[n];
+    q = (uint64_t)(prod >> k);
+    rem = prod & ((one << k) - 1);
+    if (rem > half || (rem == half && ((n ? q : *whole) & 1)))
+        q++;
+    if (q < tens[n])
+        return q;
+    ++*whole;
+    return 0;
+}
+
+/* Writes |v| as %.nf (0 <= n <= 9) so that it ends before e; returns where it begins, NULL for values left to libc. */
+static char *mlog__printf_fixed(char *e, double v, int n)
+{
+    uint64_t bits, m, whole, frac = 0;
+    int k, i;
+
+    memcpy(&bits, &v, sizeof bits);
+    k = (int)(bits >> 52 & 0x7FF);
+    m = bits & ((UINT64_C(1) << 52) - 1);
+    if (k > 1075 + 10)
+        return NULL;
+    m |= k ? UINT64_C(1) << 52 : 0;
+    k = 1075 - (k ? k : 1);
+    whole = k <= 0 ? m << -k : 0;
+    /* from k = 85 on the value is below half of the ninth decimal */
+    if (k > 0 && k < 85)
+        frac = mlog__printf_round(m, k, n, &whole);
+    for (i = 0; i < n; i++, frac /= 10)
+        *--e = (char)('0' + frac % 10);
+    if (n)
+        *--e = '.';
+    return mlog__printf_dec(e, whole);
+}
+#else
+static char *mlog__printf_fixed(char *e, double v, int n)
+{
+    (void)e, (void)v, (void)n;
+    return NULL;
+}
+#endif
+
+/* Formats one double or long double by libc, without a width; returns the full length as snprintf does. */
+static int mlog__printf_libc(char *buf, size_t size, const mlog__conv *c, int prec, const mlog__val *a)
+{
+    char f[12] = "%";
+    unsigned n = 1;
+    long double ld = 0;
+
+    if (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE))
+        f[n++] = c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
+    if (c->flags & MLOG__FLAG_ALT)
+        f[n++] = '#';
+    f[n++] = '.';
+    f[n++] = '*';
+    if (a->kind == MLOG__K_LDOUBLE)
+        f[n++] = 'L';
+    f[n] = c->conv;
+    if (a->kind == MLOG__K_LDOUBLE)
+        memcpy(&ld, a->as.p, sizeof ld);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    return a->kind == MLOG__K_LDOUBLE ? snprintf(buf, size, f, prec, ld) : snprintf(buf, size, f, prec, a->as.f);
+#pragma GCC diagnostic pop
+}
+
+/* Appends a number that libc formatted, padded to the width and with the zeros of a precision that libc was not given. */
+static char *mlog__printf_body(char *p, char *end, const mlog__conv *c, const char *s, size_t len, uint64_t trail)
+{
+    mlog__printf_parts n = { s, NULL, NULL, 0, 0, 0, 0, 0 };
+    int hex = c->conv == 'a' || c->conv == 'A', finite;
+    size_t e;
+
+    n.npre = s[0] == '-' || s[0] == '+' || s[0] == ' ';
+    finite = mlog__printf_isdigit(s[n.npre]);
+    if (finite && hex)
+        n.npre += 2;
+    n.body = s + n.npre;
+    for (e = n.npre; finite && e < len; e++)
+        if (s[e] == 'p' || s[e] == 'P' || (!hex && (s[e] == 'e' || s[e] == 'E')))
+            break;
+    n.nbody = (finite ? e : len) - n.npre;
+    n.tail = n.body + n.nbody;
+    n.ntail = len - n.npre - n.nbody;
+    n.trail = finite ? trail : 0;
+    return mlog__printf_layout(p, end, c, &n, finite && (c->flags & MLOG__FLAG_ZERO));
+}
+
+/* Digits after which the fraction of any double, or of any long double, is all zeros. */
+enum { MLOG__PRINTF_DIGITS = 1100, MLOG__PRINTF_LDIGITS = 16600 };
+
+/* Appends a long double that needs more than the usual buffer; apart, so that only this call takes so much stack (22 KB). */
+__attribute__((noinline)) static char *mlog__printf_long(char *p, char *end, const mlog__conv *c, const mlog__val *a,
+                                                         int prec, uint64_t trail)
+{
+    char buf[MLOG__PRINTF_LDIGITS + 5000];
+    int n = mlog__printf_libc(buf, sizeof buf, c, prec, a);
+
+    if (n < 0 || (size_t)n >= sizeof buf)
+        return mlog__printf_put(p, end, "(?)", 3);
+    return mlog__printf_body(p, end, c, buf, (size_t)n, trail);
+}
+
+/* Appends a double under %f by integer arithmetic, which takes a tenth of the time; NULL when that does not apply. */
+static char *mlog__printf_fast(char *p, char *end, const mlog__conv *c, double v)
+{
+    char buf[40], *e = buf + sizeof buf, *b;
+    uint64_t bits;
+    double mag;
+    int neg;
+
+    if ((c->conv != 'f' && c->conv != 'F') || c->prec > 9 || (c->flags & MLOG__FLAG_ALT))
+        return NULL;
+    /* the sign bit also tells -0.0 */
+    memcpy(&bits, &v, sizeof bits);
+    neg = (int)(bits >> 63);
+    bits &= UINT64_MAX >> 1;
+    memcpy(&mag, &bits, sizeof mag);
+    b = mlog__printf_fixed(e, mag, c->prec < 0 ? 6 : c->prec);
+    if (!b)
+        return NULL;
+    if (neg || (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE)))
+        *--b = neg ? '-' : c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
+    if (c->width <= 0)
+        return mlog__printf_put(p, end, b, (size_t)(e - b));
+    return mlog__printf_body(p, end, c, b, (size_t)(e - b), 0);
+}
+
+/* Appends a floating value under f F e E g G a A. libc gets only as many digits as can differ from 0, so that a huge
+   precision costs neither time nor space. */
+static char *mlog__printf_float(char *p, char *end, const mlog__conv *c, const mlog__val *a)
+{
+    char buf[MLOG__PRINTF_DIGITS + 400], *q;
+    int wide = a->kind == MLOG__K_LDOUBLE, cap = wide ? MLOG__PRINTF_LDIGITS : MLOG__PRINTF_DIGITS;
+    int prec = c->prec < cap ? c->prec : cap, n;
+    uint64_t trail = 0;
+
+    if (wide && a->len < sizeof(long double))
+        return mlog__printf_put(p, end, "(?)", 3);
+    if (!wide && (q = mlog__printf_fast(p, end, c, a->as.f)) != NULL)
+        return q;
+    /* %g drops trailing zeros unless # keeps them */
+    if (c->prec > cap && ((c->conv != 'g' && c->conv != 'G') || (c->flags & MLOG__FLAG_ALT)))
+        trail = (uint64_t)(c->prec - cap);
+    n = mlog__printf_libc(buf, sizeof buf, c, prec, a);
+    if (n >= 0 && (size_t)n < sizeof buf)
+        return mlog__printf_body(p, end, c, buf, (size_t)n, trail);
+    return mlog__printf_long(p, end, c, a, prec, trail);
+}
+
+/* The bits of an integer argument; a char goes through `char` again, to be promoted as the caller's call would. */
+static uint64_t mlog__printf_raw(const mlog__val *a)
+{
+    return a->kind == MLOG_K_CHAR ? (uint64_t)(int64_t)(char)(unsigned char)a->as.u : a->as.u;
+}
+
+/* Makes c a conversion that suits the kind of the argument when the format asks for another: its own simplest one. */
+static void mlog__printf_suit(mlog__conv *c, const mlog__val *a)
+{
+    const char *ok = "duoxXcp";
+    char own = a->kind == MLOG_K_INT ? 'd' : a->kind == MLOG_K_CHAR ? 'c' : a->kind == MLOG_K_POINTER ? 'p' : 'u';
+
+    if (a->kind == MLOG_K_FLOAT || a->kind == MLOG_K_DOUBLE || a->kind == MLOG__K_LDOUBLE)
+        ok = "fFeEgGaA", own = 'g';
+    else if (a->kind == MLOG_K_TEXT)
+        ok = a->full == UINT32_MAX ? "scp" : "sc", own = 's';
+    else if (a->kind == MLOG_K_NULL)
+        ok = "sp", own = 's';
+    /* a wide character arrives as text; a bare number that is not ASCII has no byte to print */
+    if (strchr(ok, c->conv) && !(own != 's' && c->conv == 'c' && c->mod == MLOG__MOD_L && a->as.u > 0x7F))
+        return;
+    c->conv = own;
+    c->mod = own == 'p' || own == 'c' || own == 's' ? MLOG__MOD_NONE : MLOG__MOD_LL;
+    c->prec = -1;
+}
+
+/* Appends argument a under conversion c, of which width and precision are plain numbers. */
+static char *mlog__printf_value(char *p, char *end, mlog__conv *c, const mlog__val *a)
+{
+    char ch;
+
+    mlog__printf_suit(c, a);
+    switch (a->kind) {
+    case MLOG_K_INT: case MLOG_K_UINT: case MLOG_K_BOOL: case MLOG_K_CHAR: case MLOG_K_POINTER:
+        if (c->conv == 'c') {
+            ch = (char)a->as.u;
+            return mlog__printf_text(p, end, c, &ch, 1);
+        }
+        if (c->conv != 'p')
+            return mlog__printf_int(p, end, c, mlog__printf_raw(a));
+        c->mod = MLOG__MOD_Z;
+        return a->as.u ? mlog__printf_int(p, end, c, a->as.u) : mlog__printf_null(p, end, c);
+    case MLOG_K_FLOAT: case MLOG_K_DOUBLE: case MLOG__K_LDOUBLE:
+        return mlog__printf_float(p, end, c, a);
+    case MLOG_K_TEXT:
+        if (a->full != UINT32_MAX)
+            return mlog__printf_text(p, end, c, a->as.p, a->len);
+        return mlog__printf_null(p, end, c);
+    case MLOG_K_NULL:
+        return mlog__printf_null(p, end, c);
+    default:
+        return mlog__printf_put(p, end, "(?)", 3);
+    }
+}
+
+/* The int that argument k gives as a width or precision, `none` when it is missing or no integer. */
+static int mlog__printf_star(const mlog__val *args, int nargs, int32_t k, int none)
+{
+    const mlog__val *a = k < nargs ? args + k : NULL;
+
+    if (!a || (a->kind != MLOG_K_INT && a->kind != MLOG_K_UINT && a->kind != MLOG_K_BOOL && a->kind != MLOG_K_CHAR))
+        return none;
+    return (int)(int64_t)mlog__printf_narrow(mlog__printf_raw(a), MLOG__MOD_NONE, 1);
+}
+
+/* Replaces a width and precision that come from arguments by their values; a negative width is the flag `-`. */
+static void mlog__printf_resolve(mlog__conv *c, const mlog__val *args, int nargs)
+{
+    if (c->prec < -1)
+        c->prec = mlog__printf_star(args, nargs, MLOG__PREC_ARG(c->prec), -1);
+    if (c->prec < 0)
+        c->prec = -1;
+    if (c->width >= -1)
+        return;
+    c->width = mlog__printf_star(args, nargs, MLOG__PREC_ARG(c->width), 0);
+    if (c->width < 0) {
+        c->width = c->width == INT_MIN ? INT_MAX : -c->width;
+        c->flags |= MLOG__FLAG_LEFT;
+    }
+}
+
+/* Appends the commonest cases without flags, width and precision; returns NULL when it is none of them. */
+static char *mlog__printf_plain(char *p, char *end, const mlog__conv *c, const mlog__val *a)
+{
+    char tmp[24], *e = tmp + sizeof tmp, *b;
+    uint64_t v;
+
+    if (a->kind == MLOG_K_TEXT && c->conv == 's' && a->full != UINT32_MAX)
+        return mlog__printf_put(p, end, a->as.p, a->len);
+    if (a->kind != MLOG_K_INT && a->kind != MLOG_K_UINT && a->kind != MLOG_K_POINTER)
+        return NULL;
+    v = a->as.u;
+    switch (c->conv) {
+    case 'd':
+        v = mlog__printf_narrow(v, c->mod, 1);
+        b = mlog__printf_dec(e, v >> 63 ? 0 - v : v);
+        if (v >> 63)
+            *--b = '-';
+        break;
+    case 'u':
+        b = mlog__printf_dec(e, mlog__printf_narrow(v, c->mod, 0));
+        break;
+    case 'x':
+        b = mlog__printf_radix(e, mlog__printf_narrow(v, c->mod, 0), 4, 'x');
+        break;
+    default:
+        return NULL;
+    }
+    return mlog__printf_put(p, end, b, (size_t)(e - b));
+}
+
+/* Appends one conversion of the table. */
+static char *mlog__printf_conv(char *p, char *end, const mlog__printf *f, const mlog__conv *c, const mlog__val *args, int nargs)
+{
+    int i = c->conv == 'm' ? f->nargs : c->arg;
+    mlog__conv r;
+    char *q;
+
+    if (c->conv == '%')
+        return mlog__printf_put(p, end, "%", 1);
+    if (i >= nargs || (c->conv == 'm' && args[i].kind != MLOG_K_INT))
+        return mlog__printf_put(p, end, "(missing)", 9);
+    if (c->plain && (q = mlog__printf_plain(p, end, c, &args[i])) != NULL)
+        return q;
+    r = *c;
+    mlog__printf_resolve(&r, args, nargs);
+    if (c->conv == 'm')
+        return mlog__printf_errno(p, end, &r, (int)args[i].as.i);
+    return mlog__printf_value(p, end, &r, &args[i]);
+}
+
+/* Renders a scanned format into [p, end), no byte beyond; returns the end of what was written, `end` when it was cut.
+   `fmt` is the text that was scanned; the C locale is in force. */
+static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, const char *fmt, const mlog__val *args, int nargs)
+{
+    size_t at = 0;
+    int i;
+
+    for (i = 0; i < f->nconv && p < end; i++) {
+        const mlog__conv *c = &f->conv[i];
+
+        p = mlog__printf_put(p, end, fmt + at, c->off - at);
+        p = mlog__printf_conv(p, end, f, c, args, nargs);
+        at = c->off + c->len;
+    }
+    return i == f->nconv ? mlog__printf_put(p, end, fmt + at, f->len - at) : p;
+}
+
+
+/* ==== record ====
+ * The one encoding: the bytes in a ring, in the binary file, and after a crash.
+ *
+ *   RECORD  8-aligned, native byte order, everything in 64-bit words:
+ *           header  {site:32 | length in words:20 | flags:12}
+ *           time    ticks, or 0 (stamped on arrival)
+ *           [context id] [bound context id] [level:32 | logger entry:32] [given UTC ns] [tid]      each only with its flag
+ *           one slot per argument, in order
+ *           payloads of the slots that have one, in order, each with at least one NUL, padded to 8
+ *           [run-time fields: {from context:32 | all:32}, then fields]                              with MLOG__F_FIELDS
+ *   SLOT    a number as it is (float and double as their bits); text {length:32 | original length:32}; a value of a maker
+ *           {kind:8 | element:8} with a payload of one more slot word and its bytes
+ *   FIELD   {kind:8 | element:8 | key length:16}, key, slot word, payload
+ *
+ * Sites below MLOG__FIRST_SITE are not in the dictionary: padding, notes of the ring itself, and records that carry all they need.
+ * owns: sizes and layout, encoding of values
+ * may call: platform text
+ */
+
+#define MLOG__F_CONTEXT (UINT64_C(1) << 52)
+#define MLOG__F_BOUND (UINT64_C(1) << 53)
+#define MLOG__F_TO (UINT64_C(1) << 54)
+#define MLOG__F_TIME (UINT64_C(1) << 55)
+#define MLOG__F_TID (UINT64_C(1) << 56)
+#define MLOG__F_FIELDS (UINT64_C(1) << 57)
+#define MLOG__F_CARE (UINT64_C(1) << 63) /* in a gate only: not the fast path */
+
+enum { MLOG__S_PAD, MLOG__S_LOSS, MLOG__S_EMIT, MLOG__S_PRINTF, MLOG__FIRST_SITE = 8 };
+static inline uint32_t mlog__record_site(uint64_t header) { return (uint32_t)header; }
+static inline uint64_t mlog__record_bytes(uint64_t header) { return (header >> 29) & 0x7FFFF8; }
+static inline uint64_t mlog__record_header(uint32_t site, uint64_t words, uint64_t flags) { return site | words << 32 | flags; }
+static inline uint64_t mlog__record_text_slot(uint64_t len, uint64_t full) { return len | full << 32; }
+static inline uint64_t mlog__record_padded(uint64_t n) { return (n + 8) & ~UINT64_C(7); } /* with at least one NUL */
+
+static bool mlog__record_has_bytes(uint32_t kind) {
+    return kind == MLOG_K_TEXT || kind == MLOG_K_BYTES || kind == MLOG_K_JSON || kind == MLOG_K_ARRAY || kind == MLOG_K_OBJECT ||
+           kind == MLOG__K_LDOUBLE;
+}
+
+static const uint8_t mlog__record_element_size[16] = {0, 1, 1, 2, 2, 4, 4, 8, 8, 1, 4, 8, 0, 0, 0, 0};
+
+/* Payload bytes of an array, unpadded: elements as they are; texts as {length:32 | original:32} and padded bytes, one after another. */
+static uint64_t mlog__record_array_bytes(const mlog_value *v, uint64_t limit, uint32_t *count) {
+    uint32_t elem = (v->kind >> 8) & 15, size = mlog__record_element_size[elem], n = v->as.p == NULL ? 0 : v->size;
+    if (elem != MLOG__E_TEXT) {
+        if (size == 0) n = 0;
+        if (size != 0 && n > limit / size) n = (uint32_t)(limit / size);
+        *count = n;
+        return (uint64_t)n * size;
+    }
+    uint64_t total = 0;
+    const char *const *texts = (const char *const *)v->as.p;
+    uint32_t i = 0;
+    for (; i < n; i++) {
+        uint64_t one = 8 + (texts[i] == NULL ? 0 : mlog__record_padded(strlen(texts[i])));
+        if (total + one > limit) break;
+        total += one;
+    }
+    *count = i;
+    return total;
+}
+
+/* Bytes kept of a value with a payload: at most `limit`, a text cut before a character that does not fit, text of JSON not at all. */
+static uint64_t mlog__record_kept(const mlog_value *v, uint64_t limit) {
+    uint32_t kind = v->kind & 255, n;
+    if (kind == MLOG_K_ARRAY) return mlog__record_array_bytes(v, limit, &n);
+    if (v->size <= limit) return v->size;
+    return kind == MLOG_K_BYTES ? limit : mlog__text_utf8_cut((const char *)v->as.p, (size_t)limit);
+}
+
+/* Room that a value takes behind its slot, payload cut to `limit` bytes. */
+static uint64_t mlog__record_payload(const mlog_value *v, uint64_t limit) {
+    if (!mlog__record_has_bytes(v->kind & 255) || v->as.p == NULL) return 0;
+    return mlog__record_padded(mlog__record_kept(v, limit));
+}
+
+/* Never beyond end, also when another thread lengthens a text after it was measured. */
+static void mlog__record_put_texts(unsigned char *at, const unsigned char *end, const mlog_value *v) {
+    const char *const *texts = (const char *const *)v->as.p;
+    for (uint32_t i = 0; i < v->size && end - at >= 8; i++) {
+        uint64_t n = texts[i] == NULL ? 0 : strnlen(texts[i], (size_t)(end - at - 8));
+        uint64_t slot = mlog__record_text_slot(n, texts[i] == NULL ? MLOG__NULL_TEXT : n);
+        if (texts[i] != NULL && mlog__record_padded(n) > (uint64_t)(end - at - 8)) break;
+        memcpy(at, &slot, 8);
+        at += 8;
+        if (texts[i] == NULL) continue;
+        memset(at + mlog__record_padded(n) - 8, 0, 8);
+        memcpy(at, texts[i], n);
+        at += mlog__record_padded(n);
+    }
+}
+
+/* Writes the slot word of v and, at *payload, its bytes; *payload advances by mlog__record_payload(v, limit). */
+static uint64_t mlog__record_put(const mlog_value *v, unsigned char **payload, uint64_t limit) {
+    uint32_t kind = v->kind & 255;
+    if (kind == MLOG_K_FLOAT) {
+        float f = (float)v->as.f;
+        uint32_t bits;
+        memcpy(&bits, &f, 4);
+        return bits;
+    }
+    if (!mlog__record_has_bytes(kind)) return v->as.u;
+    if (v->as.p == NULL) return mlog__record_text_slot(0, MLOG__NULL_TEXT);
+    uint64_t n = mlog__record_kept(v, limit), room = mlog__record_padded(n);
+    memset(*payload + room - 8, 0, 8);
+    if (kind == MLOG_K_ARRAY && ((v->kind >> 8) & 15) == MLOG__E_TEXT) mlog__record_put_texts(*payload, *payload + n, v);
+    else memcpy(*payload, v->as.p, (size_t)n);
+    *payload += room;
+    uint64_t full = kind == MLOG_K_ARRAY ? v->size : MLOG__MAX(n, (uint64_t)v->size);
+    return mlog__record_text_slot(n, full);
+}
+
+static mlog_value mlog__record_clean(const mlog_value *v) { /* kinds and JSON that a user may have got wrong */
+    mlog_value r = *v;
+    uint32_t kind = v->kind & 255;
+    if (kind > MLOG_K_OBJECT) r.kind = MLOG_K_NULL;
+    if (kind == MLOG_K_JSON && (v->as.p == NULL || !mlog__text_json_valid((const char *)v->as.p, v->size))) r.kind = MLOG_K_TEXT;
+    return r;
+}
+
+/* Bytes that a field takes with its key; 0 when it cannot be taken (no key, or a key over 255 bytes). */
+static uint64_t mlog__record_field_bytes(const char *key, const mlog_value *v, uint64_t limit) {
+    size_t n = key == NULL ? 0 : strlen(key);
+    return n > 255 ? 0 : 8 + mlog__record_padded(n) + 8 + mlog__record_payload(v, limit);
+}
+
+static unsigned char *mlog__record_put_field(unsigned char *at, const char *key, const mlog_value *v, uint64_t limit) {
+    size_t n = key == NULL ? 0 : strlen(key);
+    uint64_t head = (v->kind & 0xFFFF) | (uint64_t)n << 16;
+    memcpy(at, &head, 8);
+    memset(at + 8 + mlog__record_padded(n) - 8, 0, 8);
+    memcpy(at + 8, key == NULL ? "" : key, n);
+    unsigned char *slot = at + 8 + mlog__record_padded(n), *payload = slot + 8;
+    uint64_t word = mlog__record_put(v, &payload, limit);
+    memcpy(slot, &word, 8);
+    return payload;
+}
+
+/* Reads a slot word and its payload (at *p, not beyond end) into a value. False when the bytes are not sound. */
+static bool mlog__record_get(mlog__val *out, uint32_t kind, uint32_t elem, uint64_t word, const unsigned char **p, const unsigned char *end) {
+    out->kind = (uint8_t)kind;
+    out->elem = (uint8_t)elem;
+    out->len = out->full = 0;
+    out->as.u = word;
+    if (MLOG__LIKELY(kind == MLOG_K_INT || kind == MLOG_K_UINT || kind == MLOG_K_DOUBLE)) return true;
+    if (kind == MLOG_K_FLOAT) {
+        uint32_t bits = (uint32_t)word;
+        float f;
+        memcpy(&f, &bits, 4);
+        out->as.f = (double)f;
+    }
+    if (!mlog__record_has_bytes(kind)) return true;
+    out->len = (uint32_t)word;
+    out->full = (uint32_t)(word >> 32);
+    out->as.p = (const char *)*p;
+    if (out->full == MLOG__NULL_TEXT) {
+        out->kind = kind == MLOG__K_LDOUBLE ? MLOG_K_NULL : kind == MLOG_K_TEXT ? MLOG_K_TEXT : MLOG_K_NULL;
+        out->as.p = "";
+        out->len = 0;
+        return true;
+    }
+    if (mlog__record_padded(out->len) > (uint64_t)(end - *p)) return false;
+    *p += mlog__record_padded(out->len);
+    return true;
+}
+
+/* Reads one field; *p advances behind it. The key is NUL-terminated in place. */
+static bool mlog__record_get_field(const unsigned char **p, const unsigned char *end, const char **key, uint32_t *key_len, mlog__val *out) {
+    uint64_t head, word;
+    if (end - *p < 24) return false;
+    memcpy(&head, *p, 8);
+    uint64_t n = (head >> 16) & 0xFFFF, room = mlog__record_padded(n);
+    if ((uint64_t)(end - *p) < 16 + room || (*p)[8 + n] != 0) return false;
+    *key = (const char *)*p + 8;
+    *key_len = (uint32_t)n;
+    memcpy(&word, *p + 8 + room, 8);
+    *p += 16 + room;
+    return mlog__record_get(out, (uint32_t)head & 255, (uint32_t)(head >> 8) & 255, word, p, end);
+}
+
+/* ==== dict ====
+ * What a record's numbers mean: one append-only area of deep copies, so that nothing depends on the process's addresses. An entry's
+ * number is its offset / 8. Space is taken by compare-and-swap on the end: no lock, also in a handler.
+ * owns: the dictionary and the session that holds it
+ * may call: platform record text
+ */
+
+enum { MLOG__D_SITE = 1, MLOG__D_LOGGER = 2 };
+enum { MLOG__D_ERRNO = 1 }; /* flags: the format has a %m, errno is an extra last argument */
+
+/* One entry; texts behind it in this order, each NUL-terminated: message, file, function, source, keys (one after another). */
+typedef struct {
+    uint32_t state, bytes; /* state: 1 when complete, stored last */
+    uint32_t line, msg_len, keys_len;
+    uint16_t file_len, func_len, source_len;
+    uint8_t type, level, count, style, flags, pad[3];
+    uint8_t kind[20];      /* of each argument */
+    int16_t text_rule[20]; /* printf: -1 all of the text, -2 a pointer, n >= 0: at most n bytes, -16-k: as argument k says */
+} mlog__entry;
+
+typedef struct { uint64_t id, parent; uint32_t bytes, count; unsigned char fields[MLOG__CONTEXT_BYTES - 24]; } mlog__context_slot;
+
+/* The shared header of a process: what recovery will need beside the rings. */
+typedef struct {
+    char magic[8];
+    uint32_t version, byte_order, word_size, clock_mode;
+    uint64_t id, boot[2];
+    uint64_t dict_end __attribute__((aligned(64)));
+    mlog__clock_table clock __attribute__((aligned(64)));
+    mlog__context_slot context[MLOG__CONTEXTS] __attribute__((aligned(64)));
+    unsigned char dict[MLOG__DICT_BYTES] __attribute__((aligned(64)));
+} mlog__session;
+
+static mlog__session *mlog__dict_session; /* set once; a child puts its own copy at the same address */
+
+/* The session, made on first use; NULL when there is no memory. */
+static mlog__session *mlog__dict_open(void) {
+    mlog__session *s = __atomic_load_n(&mlog__dict_session, __ATOMIC_ACQUIRE); /* DICT-1 with the store below */
+    if (MLOG__LIKELY(s != NULL)) return s;
+    s = mlog__platform_map(sizeof *s, true, false);
+    if (s == NULL) return NULL;
+    memcpy(s->magic, "metalog", 8);
+    s->version = 1;
+    s->byte_order = 0x01020304;
+    s->word_size = (uint32_t)sizeof(void *);
+    mlog__platform_random(&s->id, sizeof s->id);
+    s->dict_end = MLOG__FIRST_SITE * 8;
+    mlog__session *first = NULL;
+    if (__atomic_compare_exchange_n(&mlog__dict_session, &first, s, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return s; /* DICT-1 */
+    mlog__platform_unmap(s, sizeof *s);
+    return first;
+}
+
+/* In a child: a private copy of the dictionary takes the place of the mapping that it shares with its parent, so that site numbers
+ * and pointers stay good. Contexts are published anew by their users. False: no memory, this child cannot log. */
+static bool mlog__dict_adopt(void) {
+    mlog__session *old = mlog__dict_session;
+    if (old == NULL) return true;
+    mlog__session *s = mlog__platform_map(sizeof *s, true, false);
+    if (s == NULL) return false;
+    uint64_t end = __atomic_load_n(&old->dict_end, __ATOMIC_ACQUIRE);
+    memcpy(s, old, offsetof(mlog__session, dict_end));
+    s->dict_end = end;
+    s->clock = old->clock;
+    memcpy(s->dict, old->dict, (size_t)MLOG__MIN(end, (uint64_t)MLOG__DICT_BYTES));
+    mlog__platform_random(&s->id, sizeof s->id);
+    return mremap(s, sizeof *s, sizeof *s, MREMAP_MAYMOVE | MREMAP_FIXED, old) != MAP_FAILED;
+}
+
+/* A complete entry by number, or NULL. A number may arrive before its entry is visible here: the wait is for stores in flight. */
+static const mlog__entry *mlog__dict_entry(uint32_t number) {
+    const mlog__session *s = mlog__dict_session;
+    uint64_t at = (uint64_t)number * 8;
+    if (s == NULL || number < MLOG__FIRST_SITE || at + sizeof(mlog__entry) > MLOG__DICT_BYTES) return NULL;
+    const mlog__entry *e = (const mlog__entry *)(const void *)(s->dict + at);
+    for (int i = 0; i < 1000; i++)
+        if (__atomic_load_n(&e->state, __ATOMIC_ACQUIRE) == 1) return e; /* DICT-2 with mlog__dict_add */
+    return NULL;
+}
+
+static char *mlog__dict_copy(char *at, const char *text, size_t n) {
+    memcpy(at, text, n);
+    at[n] = 0;
+    return at + n + 1;
+}
+
+static const char *mlog__dict_msg(const mlog__entry *e) { return (const char *)(e + 1); }
+static const char *mlog__dict_file(const mlog__entry *e) { return mlog__dict_msg(e) + e->msg_len + 1; }
+static const char *mlog__dict_func(const mlog__entry *e) { return mlog__dict_file(e) + e->file_len + 1; }
+static const char *mlog__dict_source(const mlog__entry *e) { return mlog__dict_func(e) + e->func_len + 1; }
+static const char *mlog__dict_keys(const mlog__entry *e) { return mlog__dict_source(e) + e->source_len + 1; }
+
+/* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full. */
+static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const char *file, const char *func, const char *source, const char *keys) {
+    mlog__session *s = mlog__dict_open();
+    if (s == NULL) return 0;
+    uint64_t bytes = sizeof *head + head->msg_len + head->file_len + head->func_len + head->source_len + head->keys_len + 5;
+    bytes = (bytes + 7) & ~UINT64_C(7);
+    uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED);
+    do {
+        if (bytes > MLOG__DICT_BYTES - at) return 0;
+    } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    mlog__entry *e = (mlog__entry *)(void *)(s->dict + at);
+    *e = *head;
+    e->bytes = (uint32_t)bytes;
+    char *p = mlog__dict_copy((char *)(e + 1), msg, head->msg_len);
+    p = mlog__dict_copy(p, file, head->file_len);
+    p = mlog__dict_copy(p, func, head->func_len);
+    p = mlog__dict_copy(p, source, head->source_len);
+    mlog__dict_copy(p, keys, head->keys_len);
+    __atomic_store_n(&e->state, 1, __ATOMIC_RELEASE); /* DICT-2: pairs with mlog__dict_entry */
+    return (uint32_t)(at / 8);
+}
+
+/* ==== rule ====
+ * Level rules and the names they match. Two copies, so that a registration in a handler that interrupts a change reads the old one.
+ * owns: level names, the rules in force, the thresholds of sites and loggers, the list of keys to redact
+ * may call: platform dict record text
+ */
+
+#define MLOG__LEVELS(X) X(MLOG_TRACE, "trace") X(MLOG_DEBUG, "debug") X(MLOG_INFO, "info") X(MLOG_NOTICE, "notice") X(MLOG_WARN, "warn") \
+    X(MLOG_ERROR, "error") X(MLOG_CRIT, "crit") X(MLOG_ALERT, "alert") X(MLOG_FATAL, "fatal")
+#define MLOG__ALIASES(X) X(MLOG_WARN, "warning") X(MLOG_ERROR, "err") X(MLOG_CRIT, "critical") X(MLOG_ALERT, "emerg") X(MLOG_FATAL, "panic")
+
+typedef struct { char name[64]; uint8_t len, level; bool children; } mlog__rule;
+enum { MLOG__RULES = 64 };
+typedef struct { uint32_t count; uint8_t root; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
+
+static struct {
+    mlog__rule_set set[2];
+    uint32_t version;       /* set[version & 1] is in force */
+    int floor;              /* the lowest level that any sink takes */
+    mlog__module *modules;
+    mlog_logger *loggers;
+    char redact[256];       /* lower case, separated and ended by NUL; "" ends */
+} mlog__rule_now = {.set = {{.root = MLOG_INFO}, {.root = MLOG_INFO}}};
+
+struct mlog_logger {
+    int32_t threshold;      /* first: the macros read it */
+    uint32_t entry;
+    mlog_logger *next;
+    mlog_context *bound;
+    char source[64];
+};
+
+const char *mlog_level_name(int level) {
+    const char *name = "trace";
+#define MLOG__AS_NAME(value, text) if (level >= (value)) name = text;
+    MLOG__LEVELS(MLOG__AS_NAME)
+    return name;
+}
+
+static bool mlog__rule_same(const char *a, size_t n, const char *lower) { /* without the locale's idea of letters */
+    for (size_t i = 0; i < n; i++) {
+        char c = a[i];
+        if (c >= 'A' && c <= 'Z') c = (char)(c + 32);
+        if (lower[i] == 0 || c != lower[i]) return false;
+    }
+    return lower[n] == 0;
+}
+
+static int mlog__rule_level(const char *p, size_t n) {
+    int number = 0;
+    size_t i = 0;
+#define MLOG__AS_LEVEL(value, text) if (mlog__rule_same(p, n, text)) return value;
+    MLOG__LEVELS(MLOG__AS_LEVEL)
+    MLOG__ALIASES(MLOG__AS_LEVEL)
+    for (; i < n && i < 3 && p[i] >= '0' && p[i] <= '9'; i++) number = number * 10 + (p[i] - '0');
+    return n > 0 && i == n && number >= 1 && number <= 24 ? number : -1;
+}
+
+int mlog_level_parse(const char *name) { return name == NULL ? -1 : mlog__rule_level(name, strlen(name)); }
+
+static bool mlog__rule_name_ok(const char *p, size_t n) {
+    if (n == 0 || n > 63) return false;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)p[i] <= ' ' || p[i] == 127 || p[i] == ',' || p[i] == '=' || p[i] == '"') return false;
+    return true;
+}
+
+/* One word of a rule text: "info" or "net.*=debug". NULL, or what was expected. */
+static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n) {
+    const char *eq = memchr(p, '=', n);
+    const char *level_text = eq == NULL ? p : eq + 1;
+    size_t level_len = (size_t)(p + n - level_text), name_len = eq == NULL ? 0 : (size_t)(eq - p);
+    int level = mlog__rule_same(level_text, level_len, "off") ? MLOG_OFF : mlog__rule_level(level_text, level_len);
+    if (level < 0) return "a level: trace, debug, info, notice, warn, error, crit, alert, fatal, off, or 1 to 24";
+    if (eq == NULL || (name_len == 1 && *p == '*')) return set->root = (uint8_t)level, (const char *)NULL;
+    bool children = name_len > 2 && memcmp(eq - 2, ".*", 2) == 0;
+    if (children) name_len -= 2;
+    if (!mlog__rule_name_ok(p, name_len) || memchr(p, '*', name_len) != NULL) return "a source name of 1 to 63 bytes, net or net.*";
+    if (set->count == MLOG__RULES) return "at most 64 rules";
+    mlog__rule *r = &set->rule[set->count++];
+    *r = (mlog__rule){.len = (uint8_t)name_len, .level = (uint8_t)level, .children = children};
+    memcpy(r->name, p, name_len);
+    return NULL;
+}
+
+/* Parses "info,net=debug" into *set. 0, or -1 with mlog_why() naming the place (`what` says which setting). */
+static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *what) {
+    *set = (mlog__rule_set){.root = MLOG_INFO};
+    for (const char *p = text;;) {
+        size_t n = strcspn(p, ",");
+        const char *start = p, *end = p + n;
+        while (start < end && *start == ' ') start++;
+        while (end > start && end[-1] == ' ') end--;
+        const char *expected = start == end ? (*text == 0 ? NULL : "a rule") : mlog__rule_word(set, start, (size_t)(end - start));
+        if (expected != NULL)
+            return mlog__life_why("%s: column %d: \"%.*s\": expected %s", what, (int)(start - text) + 1, (int)MLOG__MIN(end - start, 60), start, expected);
+        if (p[n] == 0) return 0;
+        p += n + 1;
+    }
+}
+
+/* The level from which a source is on: the longest rule that covers it, then the later one. */
+static int mlog__rule_threshold(const char *source, size_t n) {
+    uint32_t version;
+    int level;
+    do {
+        version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE); /* RULE-1 with mlog__rule_set_now */
+        const mlog__rule_set *set = &mlog__rule_now.set[version & 1];
+        size_t best = 0;
+        level = set->root;
+        for (uint32_t i = 0; i < set->count && i < MLOG__RULES; i++) {
+            const mlog__rule *r = &set->rule[i];
+            bool below = n > r->len && source[r->len] == '.', same = n == r->len;
+            if (memcmp(source, r->name, MLOG__MIN(n, (size_t)r->len)) != 0 || !(below || (same && !r->children))) continue;
+            if (r->len >= best) best = r->len, level = r->level;
+        }
+    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE));
+    return MLOG__MAX(level, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED));
+}
+
+/* A site's source as text: METALOG_SOURCE came stringized, "\"net\"", or as its own name when nobody defined it. */
+static size_t mlog__rule_source(char out[64], const char *stringized, const char *file) {
+    size_t n = 0;
+    if (stringized[0] == '"') {
+        bool inside = false;
+        for (const char *p = stringized; *p != 0; p++) {
+            if (*p == '"') inside = !inside;
+            else if (inside && n < 63) out[n++] = *p;
+        }
+    }
+    if (n == 0) {
+        const char *base = strrchr(file, '/'), *start = base == NULL ? file : base + 1, *dot = strrchr(start, '.');
+        n = MLOG__MIN(dot == NULL || dot == start ? strlen(start) : (size_t)(dot - start), (size_t)63);
+        memcpy(out, start, n);
+    }
+    out[n] = 0;
+    return n;
+}
+
+/* "password" covers password, PassWord and db_password; "*_pin" what the pattern says. */
+static bool mlog__rule_is_secret(const char *key, size_t n) {
+    char lower[64];
+    size_t k = MLOG__MIN(n, sizeof lower);
+    for (size_t i = 0; i < k; i++) lower[i] = key[i] >= 'A' && key[i] <= 'Z' ? (char)(key[i] + 32) : key[i];
+    for (const char *r = mlog__rule_now.redact; *r != 0; r += strlen(r) + 1) {
+        size_t m = strlen(r);
+        if (mlog__text_glob(r, m, lower, k)) return true;
+        if (n > m && mlog__rule_same(key + n - m, m, r) && strchr("_-.", key[n - m - 1]) != NULL) return true;
+    }
+    return false;
+}
+
+static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` always means: not in a list yet */
+
+/* Sets the gate of one registered site after a change of rules. */
+static void mlog__rule_apply(mlog__site *s) {
+    char source[64];
+    size_t n = mlog__rule_source(source, s->source, s->file);
+    int low = mlog__rule_threshold(source, n);
+    uint64_t full = __atomic_load_n(&s->full, __ATOMIC_RELAXED);
+    bool on = (s->style & MLOG__DYNAMIC) != 0 || s->level >= low;
+    __atomic_store_n(&s->threshold, (int8_t)low, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->word, !on ? 0 : full != 0 ? full : MLOG__UNSEEN, __ATOMIC_RELAXED);
+}
+
+static void mlog__rule_apply_all(void) {
+    for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
+        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; s = s->next) /* RULE-2 */
+            mlog__rule_apply(s);
+    for (mlog_logger *lg = __atomic_load_n(&mlog__rule_now.loggers, __ATOMIC_ACQUIRE); lg != NULL; lg = lg->next)
+        __atomic_store_n(&lg->threshold, mlog__rule_threshold(lg->source, strlen(lg->source)), __ATOMIC_RELAXED);
+}
+
+/* Puts rules in force; under the configuration lock. */
+static void mlog__rule_set_now(const mlog__rule_set *set) {
+    uint32_t next = mlog__rule_now.version + 1;
+    mlog__rule_now.set[next & 1] = *set;
+    __atomic_store_n(&mlog__rule_now.version, next, __ATOMIC_RELEASE); /* RULE-1: a reader that saw the old version reads again */
+    mlog__rule_apply_all();
+}
+
+/* First stage of a site: its gate by the rules, and its place in the list of its module, by which later changes reach it.
+ * Returns the word to go on with, 0 when off. */
+uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
+    uint64_t word = __atomic_load_n(&site->word, __ATOMIC_RELAXED);
+    if (mlog__record_site(word) != 0 || word == 0) return word; /* registered: on the careful path for another reason */
+    int saved = errno;
+    if (!mlog__life_start()) return errno = saved, word;
+    mlog__site *none = NULL;
+    if (__atomic_compare_exchange_n(&site->next, &none, &mlog__rule_last, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        mlog__site *first = __atomic_load_n(&module->sites, __ATOMIC_RELAXED);
+        do __atomic_store_n(&site->next, first == NULL ? &mlog__rule_last : first, __ATOMIC_RELAXED);
+        while (!__atomic_compare_exchange_n(&module->sites, &first, site, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RULE-2 */
+        int unlinked = 0;
+        if (__atomic_compare_exchange_n(&module->linked, &unlinked, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+            mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED);
+            do module->next = head;
+            while (!__atomic_compare_exchange_n(&mlog__rule_now.modules, &head, module, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+        }
+    }
+    uint32_t version;
+    do { /* again when the rules changed meanwhile: the walk over the lists may have missed this site */
+        version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE);
+        mlog__rule_apply(site);
+    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE));
+    errno = saved;
+    return __atomic_load_n(&site->word, __ATOMIC_RELAXED);
+}
+
+/* ==== context ====
+ * Fields that follow a task. A context lives in private memory, which a child inherits; its fields are published once, in a slot of
+ * the session, so that a record needs to carry its number only. A number is never used again: {generation:44 | slot:20}.
+ * A slot goes back to the free list when nobody refers to it and every sink is past the records that may name it.
+ * owns: context slots, the thread's current context
+ * may call: platform record dict rule
+ */
+
+#define MLOG__HEAVY UINT64_MAX /* the number of a context without a slot: its fields travel inside each record */
+
+struct mlog_context {
+    uint32_t refs, next; /* next: index + 1 on the free or the retired list */
+    uint64_t id, generation;
+    uint32_t session, bytes, count, taken;
+    mlog_context *parent;
+    unsigned char *fields; /* into room, or allocated when larger */
+    unsigned char room[MLOG__CONTEXT_BYTES - 24];
+};
+
+static struct {
+    mlog_context *block;    /* MLOG__CONTEXTS of them, private */
+    uint64_t free;          /* {tag:32 | index + 1:32}: the tag grows with each change, so that a stale head is noticed */
+    uint32_t fresh;         /* blocks never used yet begin here */
+    uint32_t retired;       /* index + 1: wait for the sinks */
+    uint32_t waiting;       /* a retired list that the flusher has taken, until every sink has passed */
+    uint32_t session;       /* counts the forks above this process */
+} mlog__context_pool;
+
+MLOG__TLS mlog_context *mlog__context_now; /* not in the thread's page: a forked child keeps its context */
+
+static mlog_context *mlog__context_take(void) {
+    mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE);
+    if (blocks == NULL) {
+        mlog_context *fresh = mlog__platform_map(sizeof *fresh * MLOG__CONTEXTS, false, false);
+        if (fresh == NULL) return NULL;
+        if (__atomic_compare_exchange_n(&mlog__context_pool.block, &blocks, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) blocks = fresh;
+        else mlog__platform_unmap(fresh, sizeof *fresh * MLOG__CONTEXTS);
+    }
+    uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_ACQUIRE);
+    while ((uint32_t)head != 0) { /* CONTEXT-1: acquire pairs with the release in mlog__context_give */
+        uint64_t next = ((head >> 32) + 1) << 32 | __atomic_load_n(&blocks[(uint32_t)head - 1].next, __ATOMIC_RELAXED);
+        if (__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+            return &blocks[(uint32_t)head - 1];
+    }
+    uint32_t i = __atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED);
+    while (i < MLOG__CONTEXTS)
+        if (__atomic_compare_exchange_n(&mlog__context_pool.fresh, &i, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return &blocks[i];
+    return NULL;
+}
+
+static void mlog__context_give(uint32_t index) {
+    mlog_context *c = &mlog__context_pool.block[index];
+    uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_RELAXED), next;
+    do {
+        __atomic_store_n(&c->next, (uint32_t)head, __ATOMIC_RELAXED);
+        next = ((head >> 32) + 1) << 32 | (index + 1);
+    } while (!__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* CONTEXT-1 */
+}
+
+static bool mlog__context_pooled(const mlog_context *c) {
+    return c >= mlog__context_pool.block && c < mlog__context_pool.block + MLOG__CONTEXTS;
+}
+
+/* Copies the fields into the slot, outermost ancestor first. In a child this runs again, for its own session. */
+static void mlog__context_publish(mlog_context *c) {
+    if (c == NULL || c->id == MLOG__HEAVY || c->session == mlog__context_pool.session + 1) return;
+    mlog__context_publish(c->parent);
+    mlog__context_slot *slot = &mlog__dict_session->context[c->id & 0xFFFFF];
+    slot->id = c->id;
+    slot->parent = c->parent == NULL ? 0 : c->parent->id;
+    slot->bytes = c->bytes;
+    slot->count = c->count;
+    memcpy(slot->fields, c->fields, c->bytes);
+    c->session = mlog__context_pool.session + 1;
+}
+
+/* The number that records carry: 0 none, MLOG__HEAVY inside each record. */
+static uint64_t mlog__context_number(mlog_context *c) {
+    if (c == NULL) return 0;
+    mlog__context_publish(c);
+    return c->id;
+}
+
+static mlog_value mlog__context_value(const mlog_field *f) {
+    static const char redacted[] = "[redacted]";
+    if (f->key != NULL && mlog__rule_is_secret(f->key, strlen(f->key))) return mlog_str(redacted, sizeof redacted - 1);
+    return mlog__record_clean(&f->value);
+}
+
+static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *fields, size_t count) {
+    uint64_t bytes = 0, taken = 0;
+    uint64_t limit = MLOG__OBJECT_BYTES;
+    for (size_t i = 0; i < MLOG__MIN(count, (size_t)MLOG__FIELDS); i++) {
+        mlog_value v = mlog__context_value(&fields[i]);
+        bytes += mlog__record_field_bytes(fields[i].key, &v, limit);
+    }
+    bool fits = bytes <= sizeof((mlog_context *)0)->room && (parent == NULL || parent->id != MLOG__HEAVY) && mlog__dict_open() != NULL;
+    mlog_context *c = fits ? mlog__context_take() : NULL;
+    bool pooled = c != NULL;
+    if (!pooled && (c = calloc(1, sizeof *c + (size_t)bytes)) == NULL) return NULL;
+    c->fields = pooled ? c->room : (unsigned char *)(c + 1);
+    unsigned char *p = c->fields;
+    for (size_t i = 0; i < MLOG__MIN(count, (size_t)MLOG__FIELDS); i++) {
+        mlog_value v = mlog__context_value(&fields[i]);
+        if (mlog__record_field_bytes(fields[i].key, &v, limit) == 0) continue;
+        p = mlog__record_put_field(p, fields[i].key, &v, limit);
+        taken++;
+    }
+    c->bytes = (uint32_t)(p - c->fields);
+    c->count = (uint32_t)taken;
+    c->parent = mlog_context_ref(parent);
+    c->session = 0;
+    c->id = pooled ? ++c->generation << 20 | (uint64_t)(c - mlog__context_pool.block) : MLOG__HEAVY;
+    __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE);
+    if (pooled) mlog__context_publish(c);
+    return c;
+}
+
+mlog_context *mlog_context_ref(mlog_context *c) {
+    if (c != NULL) __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
+    return c;
+}
+
+/* CONTEXT-2: the last release sees what all others did with it */
+void mlog_context_unref(mlog_context *c) {
+    while (c != NULL && __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        mlog_context *parent = c->parent;
+        if (!mlog__context_pooled(c)) {
+            free(c);
+            c = parent;
+            continue;
+        }
+        uint32_t index = (uint32_t)(c - mlog__context_pool.block), head = __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED);
+        do __atomic_store_n(&c->next, head, __ATOMIC_RELAXED);
+        while (!__atomic_compare_exchange_n(&mlog__context_pool.retired, &head, index + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+        return; /* its parent is released when its slot is free again: records may still name both */
+    }
+}
+
+/* For the flusher: takes what was retired up to now; true when there is anything to wait for. */
+static bool mlog__context_collect(void) {
+    if (mlog__context_pool.waiting == 0)
+        mlog__context_pool.waiting = __atomic_exchange_n(&mlog__context_pool.retired, 0, __ATOMIC_ACQUIRE);
+    return mlog__context_pool.waiting != 0;
+}
+
+/* For the flusher: every sink is past the heads that it saw after mlog__context_collect. */
+static void mlog__context_release(void) {
+    uint32_t i = mlog__context_pool.waiting;
+    mlog__context_pool.waiting = 0;
+    while (i != 0) {
+        mlog_context *c = &mlog__context_pool.block[i - 1], *parent = c->parent;
+        uint32_t next = c->next;
+        mlog__context_give(i - 1);
+        mlog_context_unref(parent);
+        i = next;
+    }
+}
+
+/* ==== ring ====
+ * One bounded ring of bytes per thread, one writer, one reader process. Positions are 64-bit, grow for ever and never wrap; a byte's
+ * place is position & mask. A record never straddles the end: what is left there becomes padding.
+ *
+ * Order, with its pairs:
+ *   RING-1  owner: store-release of head          flusher: load-acquire of head      the bytes of a record before its head
+ *   RING-2  flusher: store-release of tail        owner: load-acquire of tail        the flusher is done reading before reuse
+ *   RING-3  owner: state BUSY, clock, head        flusher: clock, then state         no record with an older time comes later; not
+ *           a guarantee but a habit (store buffers drain in nanoseconds): what slips through is written, counted as late
+ *   RING-4  owner: waiting = 1, fence, tail       flusher: tail, fence, waiting      Dekker: one of them sees the other
+ * Nothing stronger is needed: owner and flusher share nothing else, and the wake-up needs no fence in the call (see flush).
+ *
+ * owns: layout of rings, space, padding, waiting, drops
+ * may call: platform clock record
+ */
+
+enum { MLOG__R_FREE, MLOG__R_LIVE, MLOG__R_RETIRED };
+
+typedef struct {
+    char magic[8];
+    uint32_t version, byte_order, word_size, number; /* number: 2 * slot, + 1 for the side ring */
+    uint64_t session, bytes;                         /* bytes: a power of two */
+    uint32_t tid, state;
+    char name[32];                                   /* of the thread, NUL-terminated; changed only by its owner */
+    uint64_t head __attribute__((aligned(64)));      /* the owner's line */
+    uint64_t dropped[26];                            /* by level, the owner's */
+    uint64_t untold[26];                             /* of these: not yet reported in the stream */
+    uint64_t tail __attribute__((aligned(64)));      /* the flusher's line: the minimum over the sinks that hold */
+    uint32_t waiting;                                /* the owner waits for room */
+    unsigned char data[] __attribute__((aligned(512)));
+} mlog__ring;
+
+enum { MLOG__T_NONE, MLOG__T_READY, MLOG__T_BUSY, MLOG__T_WAITING };
+
+typedef struct { mlog_value v; long double ld; } mlog__staged_arg;
+
+/* A call that cannot go straight into the ring: its arguments wait here until mlog1_end. */
+typedef struct {
+    const mlog__site *site;
+    mlog_logger *logger;
+    uint64_t word, classes;
+    int level, error, drop;
+    uint64_t slot[16];
+    mlog__staged_arg arg[16];
+} mlog__stage;
+
+/* What a thread needs for a call; all zero in a forked child, so that the first call there takes the slow path. */
+typedef struct mlog__thread {
+    uint32_t state, clock;
+    uint64_t limit;              /* position that a record may reach without looking further: min(tail + bytes, next wrap) */
+    uint64_t next;               /* end of the record in progress */
+    uint64_t *head;              /* &ring->head, or &aside while a call is staged */
+    unsigned char *data;
+    uint64_t mask, context;
+    uint64_t *record;
+    const uint32_t *attention;   /* non-zero there: mlog1_end has more to do */
+    mlog__ring *ring;
+    struct mlog__thread *outer, *inner; /* of the same slot: interrupted by a handler, for a handler */
+    uint64_t aside;
+    uint32_t staged, slot, depth, policy;
+    bool broken;                 /* a deadline expired: drop at once until a quarter of the ring is free */
+    mlog__stage stage;
+} mlog__thread;
+
+static struct {
+    mlog__ring *ring[MLOG__RINGS];
+    uint32_t count;              /* rings [0, count) may exist */
+    uint64_t total, bytes_each, total_limit, peak;
+    uint32_t live;
+    uint32_t asleep;             /* the word that callers look at after a record: 1 deep sleep, 2 every call finishes by itself */
+    uint32_t always;             /* constant 1 */
+    uint32_t full, full_ms;      /* policy */
+} mlog__ring_all = {.always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
+
+/* A ring in a mapping of its own, its first pages touched. NULL: no memory. */
+static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch) {
+    mlog__ring *r = mlog__platform_map(sizeof *r + bytes, true, touch);
+    if (r == NULL) return NULL;
+    mlog__platform_keep_from_child(r, sizeof *r + bytes);
+    memcpy(r->magic, "mlogring", 8);
+    r->version = 1;
+    r->byte_order = 0x01020304;
+    r->word_size = (uint32_t)sizeof(void *);
+    r->number = number;
+    r->bytes = bytes;
+    r->state = MLOG__R_LIVE;
+    return r;
+}
+
+static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
+    t->ring = r;
+    t->head = &r->head;
+    t->data = r->data;
+    t->mask = r->bytes - 1;
+    t->limit = 0; /* the first record computes it */
+}
+
+/* Moves t->limit up to what is free now. */
+static void mlog__ring_look(mlog__thread *t, uint64_t head) {
+    mlog__ring *r = t->ring;
+    uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes; /* RING-2 */
+    uint64_t wrap = (head | t->mask) + 1;
+    t->limit = MLOG__MIN(room, wrap);
+}
+
+/* Fills the rest of the lap when `bytes` do not fit before the wrap. False: the padding has no room yet. */
+static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
+    mlog__ring *r = t->ring;
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask) + 1;
+    if (head + bytes <= wrap) return true;
+    if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes) return false; /* RING-2 */
+    uint64_t pad = mlog__record_header(MLOG__S_PAD, (wrap - head) / 8, 0);
+    memcpy(t->data + (head & t->mask), &pad, 8);
+    __atomic_store_n(&r->head, wrap, __ATOMIC_RELEASE); /* RING-1 */
+    return true;
+}
+
+/* Is there room for a record of `bytes`? Pads where needed, never waits. */
+static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
+    if (!mlog__ring_pad(t, bytes)) return false;
+    uint64_t head = __atomic_load_n(&t->ring->head, __ATOMIC_RELAXED);
+    mlog__ring_look(t, head);
+    return head + bytes <= t->limit;
+}
+
+static uint64_t mlog__ring_free(const mlog__ring *r) {
+    return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE)); /* RING-2 */
+}
+
+/* One sleep until the tail moves. */
+static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
+    __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
+    if (mlog__ring_free(r) < bytes) {
+        mlog__flush_wake();
+        mlog__platform_wait(&r->waiting, 1, ms);
+    }
+    __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED);
+}
+
+/* Waits for room as the policy says. False: drop. */
+static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
+    mlog__ring *r = t->ring;
+    if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
+    if (mlog__ring_room(t, bytes)) return true;
+    if (t->policy == MLOG_DROP || t->broken || t->outer != NULL) return mlog__flush_wake(), false;
+    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__ring_all.full_ms * 1000000;
+    uint32_t state = t->state;
+    __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED); /* its clock is not read yet: nobody waits for this call */
+    bool room = false;
+    while (!(room = mlog__ring_room(t, bytes))) {
+        int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
+        if (t->policy == MLOG_WAIT && left <= 0) break;
+        mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), t->policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
+    }
+    __atomic_store_n(&t->state, state, __ATOMIC_RELAXED);
+    t->broken = !room;
+    return room;
+}
+
+static void mlog__ring_drop(mlog__ring *r, int level) {
+    int i = level < 0 ? 0 : level > 25 ? 25 : level;
+    __atomic_fetch_add(&r->dropped[i], 1, __ATOMIC_RELAXED); /* counters: no order; atomic for handlers and the overflow ring */
+    __atomic_fetch_add(&r->untold[i], 1, __ATOMIC_RELAXED);
+}
+
+/* Takes the losses that nobody reported yet, as words {level:8 | count:56}; returns how many words. */
+static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
+    int n = 0;
+    for (uint64_t i = 0; i < 26; i++) {
+        if (__atomic_load_n(&r->untold[i], __ATOMIC_RELAXED) == 0) continue;
+        uint64_t count = __atomic_exchange_n(&r->untold[i], 0, __ATOMIC_RELAXED);
+        if (count != 0) out[n++] = i | count << 8;
+    }
+    return n;
+}
+
+/* For the flusher: everything before `tail` may be written over. */
+static void mlog__ring_release(mlog__ring *r, uint64_t tail) {
+    if (tail == __atomic_load_n(&r->tail, __ATOMIC_RELAXED)) return;
+    __atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE); /* RING-2 */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);            /* RING-4 with mlog__ring_sleep */
+    if (__atomic_load_n(&r->waiting, __ATOMIC_RELAXED) != 0) {
+        __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED);
+        mlog__platform_wake(&r->waiting);
+    }
+}
+
+/* ==== thread ====
+ * The call. Each thread has a slot: a page with its state, a ring, a side ring for handlers that interrupt a call. The thread-local
+ * pointer leads to the state that the next call uses: that of the thread, of the handler on top of it, or of a third level, whose
+ * records go to the process's emergency ring. The pages are wiped in a child, so that nothing of the parent's is touched there.
+ * owns: slots, the thread-local pointer, begin and end of a record, writing of encoded values
+ * may call: platform clock record dict rule context ring text printf
+ */
+
+enum { MLOG__S_UNUSED, MLOG__S_TAKEN };
+typedef struct { mlog__thread level[3]; } mlog__page; /* main, side, last */
+
+static struct {
+    unsigned char *pages;        /* MLOG__SLOTS pages, wiped in a child */
+    uint8_t state[MLOG__SLOTS];
+    pthread_key_t key;           /* tells that a thread ends */
+    uint32_t key_made;
+    uint64_t dropped[26], dropped_untold[26]; /* calls that had no ring to count in */
+} mlog__thread_all;
+
+static const mlog__thread mlog__thread_none;
+static mlog__thread mlog__thread_junk; /* where calls write that have nowhere to write: its bytes are never read */
+MLOG__TLS mlog__thread *mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
+MLOG__TLS mlog__thread *mlog__thread_before_junk;
+MLOG__TLS uint8_t mlog__thread_making, mlog__thread_dying, mlog__thread_junk_depth;
+
+/* 256 KiB a thread, used in turn, so that the objects of one call (16 at most, 16 KiB each) live until it returns. */
+MLOG__TLS unsigned char *mlog__thread_objects;
+MLOG__TLS uint32_t mlog__thread_object_at;
+
+enum { MLOG__PAGE_BYTES = (sizeof(mlog__page) + MLOG__PAGE - 1) / MLOG__PAGE * MLOG__PAGE };
+
+static mlog__page *mlog__thread_page(uint32_t slot) {
+    return (mlog__page *)(void *)(mlog__thread_all.pages + (size_t)slot * MLOG__PAGE_BYTES);
+}
+
+/* Slot and page of a thread struct, also of a wiped one. */
+static uint32_t mlog__thread_slot(const mlog__thread *t) {
+    const unsigned char *p = (const unsigned char *)t, *base = mlog__thread_all.pages;
+    if (base == NULL || p < base || p >= base + (size_t)MLOG__SLOTS * MLOG__PAGE_BYTES) return 0;
+    return (uint32_t)((size_t)(p - base) / MLOG__PAGE_BYTES);
+}
+
+static void mlog__thread_note_drop(mlog__thread *t, int level) {
+    int i = level < 0 ? 0 : level > 25 ? 25 : level;
+    if (t != NULL && t->ring != NULL) mlog__ring_drop(t->ring, i);
+    else {
+        __atomic_fetch_add(&mlog__thread_all.dropped[i], 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&mlog__thread_all.dropped_untold[i], 1, __ATOMIC_RELAXED);
+    }
+}
+
+static bool mlog__thread_pages_open(void) {
+    if (__atomic_load_n(&mlog__thread_all.pages, __ATOMIC_ACQUIRE) != NULL) return true;
+    unsigned char *p = mlog__platform_map((size_t)MLOG__SLOTS * MLOG__PAGE_BYTES, false, false), *none = NULL;
+    if (p == NULL) return false;
+    (void)mlog__platform_wipe_in_child(p, (size_t)MLOG__SLOTS * MLOG__PAGE_BYTES);
+    if (!__atomic_compare_exchange_n(&mlog__thread_all.pages, &none, p, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        mlog__platform_unmap(p, (size_t)MLOG__SLOTS * MLOG__PAGE_BYTES);
+    return true;
+}
+
+/* A free slot with an empty ring, else a fresh one. 0: none. */
+static uint32_t mlog__thread_take_slot(void) {
+    for (uint32_t i = 1; i < MLOG__SLOTS; i++) {
+        uint8_t unused = MLOG__S_UNUSED;
+        if (__atomic_load_n(&mlog__thread_all.state[i], __ATOMIC_RELAXED) != MLOG__S_UNUSED) continue;
+        if (__atomic_compare_exchange_n(&mlog__thread_all.state[i], &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return i;
+    } /* THREAD-1: acquire pairs with the release of mlog__thread_recycle: the ring is empty and nobody reads its old owner */
+    return 0;
+}
+
+/* Makes sure that ring `number` exists; its size by what is left of the total. */
+static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch) {
+    mlog__ring *r = __atomic_load_n(&mlog__ring_all.ring[number], __ATOMIC_ACQUIRE);
+    if (r != NULL) return r;
+    uint64_t total = __atomic_add_fetch(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED);
+    if (total > mlog__ring_all.total_limit && bytes > MLOG__SMALL_RING) {
+        __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED);
+        return mlog__thread_ring(number, MLOG__SMALL_RING, touch);
+    }
+    bool over = total > mlog__ring_all.total_limit && number > 1;
+    r = over ? NULL : mlog__ring_create(number, bytes, touch);
+    if (r == NULL) return __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED), (mlog__ring *)NULL;
+    r->session = mlog__dict_session == NULL ? 0 : mlog__dict_session->id;
+    if (total > mlog__ring_all.peak) mlog__ring_all.peak = total; /* a high-water mark for people: a lost update does no harm */
+    __atomic_store_n(&mlog__ring_all.ring[number], r, __ATOMIC_RELEASE);
+    uint32_t count = __atomic_load_n(&mlog__ring_all.count, __ATOMIC_RELAXED);
+    while (count <= number && !__atomic_compare_exchange_n(&mlog__ring_all.count, &count, number + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {}
+    return r;
+}
+
+static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth) {
+    mlog__page *page = mlog__thread_page(slot);
+    t->slot = slot;
+    t->depth = depth;
+    t->clock = mlog__dict_session->clock_mode;
+    t->context = mlog__context_number(mlog__context_now);
+    t->policy = mlog__ring_all.full;
+    t->outer = depth > 0 ? &page->level[depth - 1] : NULL;
+    t->inner = depth < 2 ? &page->level[depth + 1] : NULL;
+    t->attention = depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
+    t->staged = 0;
+    t->limit = 0;
+    t->head = &t->aside;
+    t->broken = false;
+}
+
+/* The calling thread's state, made on its first call (and on the first in a child). Safe in a handler: maps memory, takes a slot by
+ * compare-and-swap. NULL: interrupted in the middle of this very function, or no slot left. */
+static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
+    if (mlog__thread_making || !mlog__thread_pages_open() || mlog__dict_open() == NULL) return NULL;
+    mlog__thread_making = 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    uint32_t slot = mlog__thread_slot(mlog__thread_self); /* a child's main thread keeps its slot */
+    uint8_t unused = MLOG__S_UNUSED;
+    if (slot == 0 || !__atomic_compare_exchange_n(&mlog__thread_all.state[slot], &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        slot = mlog__thread_take_slot();
+    mlog__thread *t = NULL;
+    if (slot != 0) {
+        mlog__page *page = mlog__thread_page(slot);
+        t = &page->level[0];
+        mlog__ring *own = mlog__thread_dying ? NULL : mlog__thread_ring(2 * slot, ring_bytes, true);
+        mlog__ring *side = own == NULL ? NULL : mlog__thread_ring(2 * slot + 1, MLOG__SIDE_BYTES, false);
+        for (uint32_t i = 0; i < 3; i++) mlog__thread_prepare(&page->level[i], slot, i);
+        if (own != NULL) mlog__ring_attach(t, own);
+        if (side != NULL) mlog__ring_attach(&page->level[1], side);
+        mlog__ring *both[2] = {own, side};
+        for (int i = 0; i < 2; i++) {
+            if (both[i] == NULL) continue;
+            both[i]->tid = mlog__platform_tid();
+            both[i]->name[0] = 0;
+            __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELEASE);
+        }
+        for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
+        /* glibc and musl keep the first 32 keys inside the thread: no allocation, also in a handler */
+        if (__atomic_load_n(&mlog__thread_all.key_made, __ATOMIC_ACQUIRE)) pthread_setspecific(mlog__thread_all.key, (void *)1);
+        mlog__thread_self = t;
+    }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    mlog__thread_making = 0;
+    return t;
+}
+
+/* The thread ends: called up to four times by the C library, retires in the last round, so that destructors of others may log. */
+static void mlog__thread_exit(void *round) {
+    uintptr_t n = (uintptr_t)round;
+    if (n < PTHREAD_DESTRUCTOR_ITERATIONS) {
+        pthread_setspecific(mlog__thread_all.key, (void *)(n + 1));
+        return;
+    }
+    mlog__thread *t = mlog__thread_self;
+    mlog__thread_dying = 1;
+    mlog_context_unref(mlog__context_now);
+    mlog__context_now = NULL;
+    mlog__platform_unmap(mlog__thread_objects, 16 * MLOG__OBJECT_BYTES);
+    mlog__thread_objects = NULL;
+    uint32_t slot = mlog__thread_slot(t);
+    if (slot == 0 || t->state == MLOG__T_NONE) return;
+    mlog__page *page = mlog__thread_page(slot);
+    mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
+    for (int i = 0; i < 3; i++) __atomic_store_n(&page->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
+    bool rings = false;
+    for (uint32_t i = 0; i < 2; i++) {
+        mlog__ring *r = mlog__ring_all.ring[2 * slot + 1 - i];
+        if (r == NULL) continue;
+        rings = true;
+        __atomic_store_n(&r->state, MLOG__R_RETIRED, __ATOMIC_RELEASE); /* THREAD-2: its last records before its end */
+    }
+    if (!rings) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
+}
+
+/* For the flusher: both rings of a retired slot are read to the end. */
+static void mlog__thread_recycle(uint32_t slot) {
+    for (uint32_t i = 0; i < 2; i++) {
+        mlog__ring *r = mlog__ring_all.ring[2 * slot + i];
+        if (r != NULL) __atomic_store_n(&r->state, MLOG__R_FREE, __ATOMIC_RELAXED);
+    }
+    __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
+}
+
+/* -- writing whole records: what is staged, emitted, or has no fast path -- */
+
+typedef struct {
+    uint64_t header, context, bound, to, time; /* optional words, as the header's flags say */
+    const mlog_value *slot;
+    uint32_t slots;
+    const mlog_field *field;
+    uint32_t fields;
+    mlog_context *inside;                      /* its fields go into the record, outermost first */
+    mlog_context *inside_bound;
+    int level;
+} mlog__draft;
+
+static uint32_t mlog__thread_optional_words(uint64_t flags) {
+    return (uint32_t)__builtin_popcountll(flags & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO | MLOG__F_TIME | MLOG__F_TID));
+}
+
+static uint64_t mlog__thread_chain_bytes(const mlog_context *c, uint32_t *count) {
+    uint64_t bytes = 0;
+    for (; c != NULL; c = c->parent) bytes += c->bytes, *count += c->count;
+    return bytes;
+}
+
+static unsigned char *mlog__thread_put_chain(unsigned char *p, const mlog_context *c) {
+    if (c == NULL) return p;
+    p = mlog__thread_put_chain(p, c->parent);
+    memcpy(p, c->fields, c->bytes);
+    return p + c->bytes;
+}
+
+/* Bytes of the record with every payload cut to `limit`. */
+static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, uint64_t chain) {
+    uint64_t bytes = 16 + 8 * (uint64_t)mlog__thread_optional_words(d->header) + 8 * (uint64_t)d->slots;
+    for (uint32_t i = 0; i < d->slots; i++) {
+        uint64_t payload = mlog__record_payload(&d->slot[i], limit);
+        bytes += payload + ((d->slot[i].kind & 0x10000) != 0 ? 8 : 0);
+    }
+    if ((d->header & MLOG__F_FIELDS) == 0) return bytes;
+    bytes += 8 + chain;
+    for (uint32_t i = 0; i < d->fields; i++) bytes += mlog__record_field_bytes(d->field[i].key, &d->field[i].value, limit);
+    return bytes;
+}
+
+static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint64_t bytes, uint64_t limit, uint64_t ticks) {
+    uint64_t words[8] = {d->header | (bytes / 8) << 32, ticks}, n = 2;
+    if (d->header & MLOG__F_CONTEXT) words[n++] = d->context;
+    if (d->header & MLOG__F_BOUND) words[n++] = d->bound;
+    if (d->header & MLOG__F_TO) words[n++] = d->to;
+    if (d->header & MLOG__F_TIME) words[n++] = d->time;
+    if (d->header & MLOG__F_TID) words[n++] = mlog__platform_tid();
+    memcpy(p, words, n * 8);
+    unsigned char *slot = p + n * 8, *payload = slot + 8 * (size_t)d->slots;
+    for (uint32_t i = 0; i < d->slots; i++) {
+        const mlog_value *v = &d->slot[i];
+        uint64_t word;
+        if ((v->kind & 0x10000) != 0) { /* a maker's value: its kind in the slot, its word before its bytes */
+            unsigned char *inner = payload;
+            payload += 8;
+            uint64_t inner_word = mlog__record_put(v, &payload, limit);
+            memcpy(inner, &inner_word, 8);
+            word = v->kind & 0xFFFF;
+        } else {
+            word = mlog__record_put(v, &payload, limit);
+        }
+        memcpy(slot + 8 * (size_t)i, &word, 8);
+    }
+    if ((d->header & MLOG__F_FIELDS) == 0) return;
+    uint32_t chained = 0, taken = 0;
+    unsigned char *count = payload;
+    (void)mlog__thread_chain_bytes(d->inside, &chained);
+    (void)mlog__thread_chain_bytes(d->inside_bound, &chained);
+    payload = mlog__thread_put_chain(mlog__thread_put_chain(payload + 8, d->inside), d->inside_bound);
+    for (uint32_t i = 0; i < d->fields; i++) {
+        if (mlog__record_field_bytes(d->field[i].key, &d->field[i].value, limit) == 0) continue;
+        payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, limit);
+        taken++;
+    }
+    uint64_t counts = chained | (uint64_t)(chained + taken) << 32;
+    memcpy(count, &counts, 8);
+}
+
+static uint64_t mlog__thread_stamp(uint32_t mode) {
+    if (MLOG__LIKELY(mode == MLOG__TICKS_COUNTER)) return mlog__clock_counter();
+    return mode == MLOG__TICKS_ARRIVAL ? 0 : mlog__life_ticks();
+}
+
+/* What was lost since the last report goes into the ring before the next record. */
+static void mlog__thread_tell_loss(mlog__thread *t) {
+    uint64_t words[2 + 26], *lost = words + 2;
+    if (!mlog__ring_room(t, sizeof words + 64)) return;
+    int n = mlog__ring_untold(t->ring, lost);
+    if (n == 0) return;
+    words[0] = mlog__record_header(MLOG__S_LOSS, 2 + (uint64_t)n, 0);
+    words[1] = mlog__thread_stamp(t->clock);
+    uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
+    memcpy(t->data + (head & t->mask), words, (2 + (size_t)n) * 8);
+    __atomic_store_n(t->head, head + (2 + (uint64_t)n) * 8, __ATOMIC_RELEASE); /* RING-1 */
+}
+
+/* Writes a whole record into t's ring, waiting as the policy says. False: dropped (not counted here). */
+static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
+    uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, limit = most, chain = 0;
+    uint32_t ignored = 0;
+    chain = mlog__thread_chain_bytes(d->inside, &ignored) + mlog__thread_chain_bytes(d->inside_bound, &ignored);
+    if (chain > most / 2) d->inside = d->inside_bound = NULL, chain = 0; /* rather the record without them than no record */
+    uint64_t bytes = mlog__thread_draft_bytes(d, limit, chain);
+    for (; bytes > most && limit > 0; bytes = mlog__thread_draft_bytes(d, limit, chain)) limit /= 2; /* at most 20 rounds, for monsters only */
+    if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
+    mlog__thread_tell_loss(t);
+    if (!mlog__ring_room(t, bytes)) return false;
+    uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
+    mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, limit, mlog__thread_stamp(t->clock));
+    __atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE); /* RING-1 */
+    return true;
+}
+
+static mlog__thread mlog__thread_spare[2];
+static uint32_t mlog__thread_spare_lock[2];
+
+/* The emergency ring (0: never waited for) and the overflow ring (1: for threads that have no ring), shared under a lock. */
+static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number) {
+    mlog__thread *t = &mlog__thread_spare[number];
+    uint32_t *lock = mlog__thread_spare_lock;
+    uint32_t free_ = 0;
+    while (!__atomic_compare_exchange_n(&lock[number], &free_, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) { /* THREAD-3: the lock */
+        if (number == 0) return false; /* perhaps held by the very call that this handler interrupted */
+        free_ = 0;
+        mlog__platform_nap(50000);
+    }
+    mlog__ring *r = mlog__thread_ring(number, MLOG__SPARE_BYTES, false);
+    if (r != NULL && t->ring != r) mlog__ring_attach(t, r);
+    t->clock = mlog__dict_session->clock_mode;
+    t->policy = number == 0 ? MLOG_DROP : mlog__ring_all.full;
+    d->header |= MLOG__F_TID;
+    bool written = r != NULL && mlog__thread_write(t, d);
+    if (!written && r != NULL) mlog__ring_drop(r, d->level);
+    if (!written && r == NULL) mlog__thread_note_drop(NULL, d->level);
+    __atomic_store_n(&lock[number], 0, __ATOMIC_RELEASE); /* THREAD-3 */
+    return true; /* counted, one way or the other */
+}
+
+static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
+    bool done;
+    if (t->ring != NULL) done = mlog__thread_write(t, d);
+    else done = mlog__thread_write_spare(d, t->depth == 0 && !mlog__platform_in_handler() ? 1 : 0);
+    if (!done) mlog__thread_note_drop(t, d->level);
+}
+
+/* Context and logger of a draft: by number, or inside the record when they have none. */
+static void mlog__thread_put_context(mlog__draft *d, mlog_logger *logger, int level, bool to) {
+    uint64_t number = mlog__context_number(mlog__context_now);
+    mlog_context *bound = logger == NULL ? NULL : logger->bound;
+    d->level = level;
+    if (number == MLOG__HEAVY) d->inside = mlog__context_now, d->header |= MLOG__F_FIELDS;
+    else if (number != 0) d->context = number, d->header |= MLOG__F_CONTEXT;
+    number = mlog__context_number(bound);
+    if (number == MLOG__HEAVY) d->inside_bound = bound, d->header |= MLOG__F_FIELDS;
+    else if (number != 0) d->bound = number, d->header |= MLOG__F_BOUND;
+    if (!to) return;
+    d->header |= MLOG__F_TO;
+    d->to = (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32;
+}
+
+/* -- registration -- */
+
+static const char *mlog__thread_key(const char *keys, uint32_t i) {
+    while (i-- > 0) keys += strlen(keys) + 1;
+    return keys;
+}
+
+static const uint8_t mlog__thread_class_kind[16] = {MLOG_K_NULL, MLOG_K_INT, MLOG_K_UINT, MLOG_K_BOOL, MLOG_K_FLOAT, MLOG_K_DOUBLE,
+    MLOG_K_TEXT, MLOG_K_POINTER, MLOG__K_VALUE, MLOG__K_LDOUBLE};
+
+/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care. */
+static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t classes) {
+    mlog__printf f;
+    bool care = mlog__printf_scan(format, e->msg_len, &f) != 0 && e->count > 16;
+    for (uint32_t i = 0; i < e->count; i++) {
+        uint32_t class = (classes >> (4 * i)) & 15, want = f.want[i].cls;
+        e->text_rule[i] = -1;
+        if (class == MLOG__C_TEXT && want != MLOG__WANT_TEXT) e->kind[i] = MLOG_K_POINTER, care = true;
+        if (class == MLOG__C_TEXT && want == MLOG__WANT_TEXT && f.want[i].prec != -1) {
+            int32_t prec = f.want[i].prec;
+            e->text_rule[i] = (int16_t)(prec >= 0 ? MLOG__MIN(prec, INT16_MAX) : -16 - (MLOG__PREC_ARG(0) - prec));
+            care = true;
+        }
+        if ((class == MLOG__C_POINTER && want == MLOG__WANT_WTEXT) || (class != MLOG__C_POINTER && want == MLOG__WANT_WCHAR)) {
+            e->kind[i] = MLOG_K_TEXT;
+            e->text_rule[i] = want == MLOG__WANT_WTEXT ? -3 : -4;
+            care = true;
+        }
+    }
+    if (!f.uses_errno) return care;
+    e->kind[e->count] = MLOG_K_INT;
+    e->text_rule[e->count++] = -5;
+    e->flags |= MLOG__D_ERRNO;
+    return true;
+}
+
+/* Second stage of a site, at its first enabled call, when the classes of its arguments are known. The word of the gate, or 0 when the
+ * dictionary is full. */
+static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
+    uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN;
+    if (full == 0) {
+        char source[64];
+        const char *base = strrchr(site->file, '/'), *keys_end = mlog__thread_key(site->keys, site->count);
+        mlog__entry e = {.type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
+        e.msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
+        e.file_len = (uint16_t)MLOG__MIN(strlen(base == NULL ? site->file : base + 1), (size_t)255);
+        e.func_len = (uint16_t)MLOG__MIN(strlen(site->func), (size_t)255);
+        e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
+        e.keys_len = (site->style & MLOG__PRINTF) ? 0 : (uint32_t)(keys_end - site->keys);
+        bool care = false;
+        for (uint32_t i = 0; i < site->count; i++) e.kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15];
+        if (site->style & MLOG__PRINTF) care = mlog__thread_scan(&e, site->msg, classes);
+        else
+            for (uint32_t i = 0; i < site->count; i++) {
+                const char *key = mlog__thread_key(site->keys, i);
+                if (mlog__rule_is_secret(key, strlen(key))) e.kind[i] = MLOG_K_TEXT, e.text_rule[i] = -6, care = true;
+            }
+        uint32_t number = mlog__dict_add(&e, site->msg, base == NULL ? site->file : base + 1, site->func, source, site->keys);
+        if (number == 0) return 0;
+        full = mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
+        uint64_t none = 0;
+        if (!__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) full = none; /* THREAD-4: entry before number */
+    }
+    __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED); /* not when a rule turned it off meanwhile */
+    return full;
+}
+
+/* -- staged calls -- */
+
+typedef struct { char text[2048]; size_t used; } mlog__wide; /* wide strings of one call, as UTF-8 */
+
+static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, size_t most_bytes, size_t most_chars) {
+    char *start = w->text + w->used;
+    size_t n = 0, room = MLOG__MIN(sizeof w->text - w->used, most_bytes);
+    for (size_t i = 0; s != NULL && i < most_chars && n + 4 <= room && s[i] != 0; i++) n += mlog__text_utf8_encode(start + n, (uint32_t)s[i]);
+    w->used += n;
+    return mlog_str(s == NULL ? NULL : start, n);
+}
+
+/* Argument i of a staged call as a value, by the rule of its dictionary entry (NULL: the dictionary is full, no rules). */
+static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e, uint32_t i, mlog__wide *w) {
+    uint32_t class = (s->classes >> (4 * i)) & 15;
+    int rule = e == NULL ? -1 : e->text_rule[i];
+    if (rule == -5) return mlog__val_i(s->error);
+    if (rule == -6) return mlog_str("[redacted]", 10);
+    if (class == MLOG__C_VALUE) {
+        mlog_value v = mlog__record_clean(&s->arg[i].v);
+        v.kind |= 0x10000;
+        return v;
+    }
+    if (rule == -3) return mlog__thread_wide(w, (const wchar_t *)(uintptr_t)s->slot[i], SIZE_MAX, SIZE_MAX);
+    if (rule == -4) {
+        wchar_t one = (wchar_t)s->slot[i];
+        return mlog__thread_wide(w, &one, SIZE_MAX, 1);
+    }
+    if (class == MLOG__C_LDOUBLE) return mlog__val_p(MLOG__K_LDOUBLE, &s->arg[i].ld, sizeof(long double));
+    if (class == MLOG__C_FLOAT) {
+        uint32_t bits = (uint32_t)s->slot[i];
+        float f;
+        memcpy(&f, &bits, 4);
+        return mlog__val_f32(f);
+    }
+    if (class != MLOG__C_TEXT) return mlog__val_k(mlog__thread_class_kind[class], s->slot[i]);
+    const char *p = (const char *)s->arg[i].v.as.p;
+    if (e != NULL && e->kind[i] == MLOG_K_POINTER) return mlog__val_ptr(p);
+    int64_t most = rule >= 0 ? rule : -1;
+    if (rule <= -16) most = (int32_t)s->slot[-16 - rule];
+    return mlog_str(p, p == NULL ? 0 : most < 0 ? strlen(p) : strnlen(p, (size_t)most));
+}
+
+/* The record of a site that has no place in the dictionary carries its definition with it. */
+static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlog__draft *d, const mlog_value *value) {
+    mlog_field field[16];
+    char source[64];
+    const mlog__site *site = s->site;
+    bool print = (site->style & MLOG__PRINTF) != 0;
+    mlog_value slot[5] = {mlog_str(site->msg, strlen(site->msg)), mlog_str(site->file, strlen(site->file)),
+                          mlog_str(site->func, strlen(site->func)), mlog_str(source, mlog__rule_source(source, site->source, site->file)),
+                          mlog__val_i(site->line)};
+    for (uint32_t i = 0; i < site->count; i++) {
+        field[i].key = print ? "" : mlog__thread_key(site->keys, i);
+        field[i].value = value[i];
+        field[i].value.kind &= 0xFFFF;
+        if (!print && mlog__rule_is_secret(field[i].key, strlen(field[i].key))) field[i].value = mlog_str("[redacted]", 10);
+    }
+    d->header |= mlog__record_header(print ? MLOG__S_PRINTF : MLOG__S_EMIT, 0, MLOG__F_FIELDS | MLOG__F_TO);
+    if (d->to == 0) d->to = (uint32_t)s->level;
+    d->slot = slot;
+    d->slots = 5;
+    d->field = field;
+    d->fields = site->count;
+    mlog__thread_commit(t, d);
+}
+
+/* Turns what mlog1_begin staged into a record. */
+static void mlog__thread_finish(mlog__thread *t) {
+    mlog__stage *s = &t->stage;
+    mlog_value value[20];
+    mlog__wide wide;
+    mlog__draft d = {.slot = value};
+    if (s->drop) {
+        mlog__thread_note_drop(t, s->level);
+        return;
+    }
+    wide.used = 0;
+    uint32_t number = mlog__record_site(s->word);
+    const mlog__entry *e = number == 0 ? NULL : mlog__dict_entry(number);
+    d.slots = e == NULL ? s->site->count : e->count;
+    for (uint32_t i = 0; i < d.slots; i++) value[i] = mlog__thread_staged(s, e, i, &wide);
+    mlog__thread_put_context(&d, s->logger, s->level, (s->site->style & MLOG__DYNAMIC) != 0);
+    if (e == NULL) {
+        mlog__thread_finish_whole(t, s, &d, value);
+        return;
+    }
+    d.header |= number;
+    mlog__thread_commit(t, &d);
+}
+
+/* Takes this level of the thread for a call: state BUSY, nothing else may use it until mlog__thread_leave. NULL: nowhere to write. */
+static mlog__thread *mlog__thread_enter(void) {
+    if (!mlog__life_start()) return NULL;
+    mlog__thread *t = mlog__thread_self;
+    if (t->state == MLOG__T_NONE) t = mlog__thread_make(mlog__ring_all.bytes_each);
+    while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
+    if (t == NULL) return NULL;
+    t->state = MLOG__T_BUSY;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    mlog__thread_self = t;
+    return t;
+}
+
+static void mlog__thread_leave(mlog__thread *t) {
+    t->head = t->ring == NULL ? &t->aside : &t->ring->head;
+    t->limit = 0;
+    t->attention = t->depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
+    t->staged = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    t->state = MLOG__T_READY;
+    if (t->outer != NULL) mlog__thread_self = t->outer;
+    uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
+    if (asleep == 1) mlog__flush_wake();
+    if (asleep == 2) mlog__life_finish_call();
+}
+
+static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level) {
+    t->stage.site = site;
+    t->stage.word = word;
+    t->stage.classes = classes;
+    t->stage.logger = logger;
+    t->stage.level = level;
+    t->stage.error = errno;
+    t->stage.drop = 0;
+    t->limit = 0;
+    t->head = &t->aside;
+    t->next = 0;
+    t->attention = &mlog__ring_all.always;
+    t->staged = 1;
+}
+
+static uint64_t *mlog__thread_to_junk(int level) {
+    mlog__thread_note_drop(NULL, level);
+    if (mlog__thread_junk_depth++ == 0) mlog__thread_before_junk = mlog__thread_self;
+    mlog__thread_junk.attention = &mlog__ring_all.always;
+    mlog__thread_junk.head = &mlog__thread_junk.aside;
+    mlog__thread_junk.staged = 1;
+    mlog__thread_self = &mlog__thread_junk;
+    return mlog__thread_junk.stage.slot;
+}
+
+/* -- the fast path -- */
+
+/* Begins a record in the ring; NULL when there is no room at hand, or the context travels inside. */
+MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to, uint64_t to_word, uint64_t bound) {
+    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler from here on uses the next level */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED), context = t->context;
+    if (MLOG__UNLIKELY(context != 0)) word += MLOG__F_CONTEXT + (UINT64_C(1) << 32);
+    if (to) word += MLOG__F_TO + (UINT64_C(1) << 32);
+    if (to && bound != 0) word += MLOG__F_BOUND + (UINT64_C(1) << 32);
+    uint64_t next = head + mlog__record_bytes(word);
+    if (MLOG__UNLIKELY(next > t->limit || context == MLOG__HEAVY)) {
+        __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);
+        return NULL;
+    }
+    uint64_t *p = (uint64_t *)(void *)(t->data + (head & t->mask));
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw 1024(%0)" : : "r"(p)); /* the lines ahead come over from the flusher's core in time */
+#endif
+    p[0] = word;
+    p[1] = mlog__thread_stamp(t->clock);
+    t->record = p;
+    t->next = next;
+    p += 2;
+    if (MLOG__UNLIKELY(context != 0)) *p++ = context;
+    if (to && bound != 0) *p++ = bound;
+    if (to) *p++ = to_word;
+    return p;
+}
+
+MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level, bool to) {
+    int saved = errno;
+    mlog__thread *t = mlog__thread_enter();
+    if (t == NULL) return errno = saved, mlog__thread_to_junk(level);
+    if (mlog__record_site(word) == 0) word = mlog__thread_register(site, classes);
+    uint64_t bound = logger == NULL ? 0 : mlog__context_number(logger->bound), *p = NULL;
+    bool room = true;
+    if (word != 0 && (word & MLOG__F_CARE) == 0 && t->ring != NULL && t->context != MLOG__HEAVY && bound != MLOG__HEAVY) {
+        uint64_t bytes = mlog__record_bytes(word) + 24;
+        room = mlog__ring_wait(t, bytes);
+        if (room) mlog__thread_tell_loss(t);
+        room = room && mlog__ring_room(t, bytes);
+        if (room) p = mlog__thread_fast(t, word, to, (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32, bound);
+    }
+    errno = saved;
+    if (p != NULL) return p;
+    t->state = MLOG__T_BUSY;
+    mlog__thread_stage(t, site, word, classes, logger, level);
+    t->stage.drop = !room;
+    return t->stage.slot;
+}
+
+uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes) {
+    mlog__thread *t = mlog__thread_self;
+    if (MLOG__LIKELY(t->state == MLOG__T_READY && (int64_t)word >= 0)) {
+        uint64_t *p = mlog__thread_fast(t, word, false, 0, 0);
+        if (MLOG__LIKELY(p != NULL)) return p;
+    }
+    return mlog__thread_slow(site, word, classes, NULL, site->level, false);
+}
+
+uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level) {
+    mlog__thread *t = mlog__thread_self;
+    if (MLOG__LIKELY(t->state == MLOG__T_READY && !t->staged && (int64_t)word >= 0)) {
+        uint64_t to = (uint32_t)level, bound = 0;
+        if (logger != NULL) to |= (uint64_t)logger->entry << 32, bound = mlog__context_number(logger->bound);
+        uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, true, to, bound);
+        if (MLOG__LIKELY(p != NULL)) return p;
+    }
+    return mlog__thread_slow(site, word, classes, logger, level, true);
+}
+
+/* Room for `bytes` more in the record in progress: waits or moves it to the next lap. NULL: the record is dropped; go on in the stage. */
+MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
+    int saved = errno;
+    uint64_t head = *t->head, used = t->next - head, header = t->record[0], *old = t->record;
+    bool room = mlog__ring_wait(t, used + bytes);
+    errno = saved;
+    if (!room) {
+        int level = 0;
+        const mlog__entry *e = mlog__dict_entry(mlog__record_site(header));
+        if (e != NULL) level = e->level;
+        if (header & MLOG__F_TO) level = (int)(uint32_t)slots[-1];
+        mlog__thread_stage(t, NULL, 0, 0, NULL, level);
+        t->stage.drop = 1;
+        return NULL;
+    }
+    head = *t->head;
+    t->record = (uint64_t *)(void *)(t->data + (head & t->mask));
+    if (t->record != old) memmove(t->record, old, used);
+    t->record[0] = header;
+    t->record[1] = mlog__thread_stamp(t->clock); /* it waited: its time is now */
+    t->next = head + used;
+    return t->record + (slots - old);
+}
+
+/* Makes sure of the room; in a dropped record the slots of the stage take what follows. */
+static uint64_t *mlog__thread_extend(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
+    if (MLOG__LIKELY(t->next + bytes <= t->limit)) return slots;
+    return mlog__thread_grow(t, slots, bytes);
+}
+
+static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
+    t->next += bytes;
+    t->record[0] += bytes << 29; /* bytes / 8 << 32 */
+}
+
+/* Bytes that the next payload may have, so that the record stays below a quarter of its ring. */
+static uint64_t mlog__thread_allowance(const mlog__thread *t) {
+    uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 256, used = t->next - *t->head;
+    return used >= most ? 0 : (most - used) / 2;
+}
+
+MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *slots, unsigned i, const char *text, bool known_length) {
+    mlog_value v = mlog_str(text, text == NULL || (t->staged && !known_length) ? 0 : strlen(text));
+    if (t->staged) {
+        t->stage.arg[i].v = v;
+        return slots;
+    }
+    uint64_t limit = mlog__thread_allowance(t), bytes = mlog__record_payload(&v, limit);
+    uint64_t *at = mlog__thread_extend(t, slots, bytes);
+    if (at == NULL) return t->stage.slot;
+    unsigned char *payload = t->data + (t->next & t->mask);
+    if (bytes == 0) payload = NULL;
+    at[i] = mlog__record_put(&v, &payload, limit);
+    mlog__thread_grown(t, bytes);
+    return at;
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MLOG__SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define MLOG__SANITIZED 1
+#endif
+#endif
+
+/* Short texts, nearly all, in one go: two 16-byte loads that cannot leave the page, length and copy together. The bytes behind the NUL
+ * are masked to zero: they are the caller's memory and must not reach a file. */
+uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
+    mlog__thread *t = mlog__thread_self;
+#if defined(__SSE2__) && !defined(MLOG__SANITIZED)
+    static const unsigned char keep[64] __attribute__((aligned(64))) = {
+        255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+        255, 255, 255, 255, 255, 255, 255, 255, 0};
+    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && t->next + 40 <= t->limit)) {
+        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text), b = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
+        __m128i zero = _mm_setzero_si128();
+        uint32_t nul = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, zero)) | (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b, zero)) << 16;
+        if (MLOG__LIKELY(nul != 0)) {
+            uint64_t n = (uint32_t)__builtin_ctz(nul), room = mlog__record_padded(n);
+            unsigned char *p = t->data + (t->next & t->mask);
+            const unsigned char *m = keep + 32 - n;
+            _mm_storeu_si128((__m128i *)(void *)p, _mm_and_si128(a, _mm_loadu_si128((const __m128i *)(const void *)m)));
+            _mm_storeu_si128((__m128i *)(void *)(p + 16), _mm_and_si128(b, _mm_loadu_si128((const __m128i *)(const void *)(m + 16))));
+            slots[i] = mlog__record_text_slot(n, n);
+            mlog__thread_grown(t, room);
+            return slots;
+        }
+    }
+#endif
+    return mlog__thread_text_slow(t, slots, i, text, true);
+}
+
+/* printf: while the format is not known (staged), the text may be unterminated and is not measured. */
+uint64_t *mlog1_textf(uint64_t *slots, unsigned i, const char *text) {
+    mlog__thread *t = mlog__thread_self;
+    return MLOG__UNLIKELY(t->staged) ? mlog__thread_text_slow(t, slots, i, text, false) : mlog1_text(slots, i, text);
+}
+
+uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
+    mlog__thread *t = mlog__thread_self;
+    if (t->staged) {
+        t->stage.arg[i].v = value;
+        return slots;
+    }
+    mlog_value v = mlog__record_clean(&value);
+    uint64_t limit = mlog__thread_allowance(t), bytes = 8 + mlog__record_payload(&v, limit);
+    uint64_t *at = mlog__thread_extend(t, slots, bytes);
+    if (at == NULL) return t->stage.slot;
+    unsigned char *inner = t->data + (t->next & t->mask), *payload = inner + 8;
+    uint64_t word = mlog__record_put(&v, &payload, limit);
+    memcpy(inner, &word, 8);
+    at[i] = v.kind & 0xFFFF;
+    mlog__thread_grown(t, bytes);
+    return at;
+}
+
+uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
+    mlog__thread *t = mlog__thread_self;
+    if (t->staged) {
+        t->stage.arg[i].ld = value;
+        return slots;
+    }
+    mlog_value v = mlog__val_p(MLOG__K_LDOUBLE, &value, sizeof value);
+    uint64_t bytes = mlog__record_payload(&v, sizeof value), *at = mlog__thread_extend(t, slots, bytes);
+    if (at == NULL) return t->stage.slot;
+    unsigned char *payload = t->data + (t->next & t->mask);
+    at[i] = mlog__record_put(&v, &payload, sizeof value);
+    mlog__thread_grown(t, bytes);
+    return at;
+}
+
+MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
+    int saved = errno;
+    if (t == &mlog__thread_junk) {
+        if (--mlog__thread_junk_depth == 0) mlog__thread_self = mlog__thread_before_junk;
+        return;
+    }
+    if (t->staged) {
+        t->state = MLOG__T_BUSY;
+        mlog__thread_finish(t);
+    }
+    if (t->staged || t->outer != NULL) {
+        mlog__thread_leave(t);
+    } else {
+        uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
+        if (asleep == 1) mlog__flush_wake();
+        if (asleep == 2) mlog__life_finish_call();
+    }
+    errno = saved;
+}
+
+void mlog1_end(void) {
+    mlog__thread *t = mlog__thread_self;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(t->head, t->next, __ATOMIC_RELEASE); /* RING-1: the record is whole, also for a reader after a crash */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
+    if (MLOG__UNLIKELY(__atomic_load_n(t->attention, __ATOMIC_RELAXED) != 0)) mlog__thread_end_slow(t); /* FLUSH-1: no fence, see flush */
+}
+
+/* -- calls whose text, place and keys are known at run time only -- */
+
+static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
+    if (logger != NULL) return level >= __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED);
+    char source[64];
+    return level >= mlog__rule_threshold(source, mlog__rule_source(source, "", file));
+}
+
+static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level) {
+    mlog__thread *t = mlog__thread_enter();
+    if (t == NULL) {
+        mlog__thread_note_drop(NULL, level);
+        return;
+    }
+    t->staged = 1;
+    mlog__thread_put_context(d, logger, level, true);
+    mlog__thread_commit(t, d);
+    mlog__thread_leave(t);
+}
+
+/* Where and what of a record without a site: message, file, function, source, line. */
+static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const mlog_where *at, const char *msg, size_t msg_len) {
+    const char *file = at->file == NULL ? "" : at->file, *func = at->func == NULL ? "" : at->func, *base = strrchr(file, '/');
+    slot[0] = mlog_str(msg, msg_len);
+    slot[1] = mlog__val_s(base == NULL ? file : base + 1);
+    slot[2] = mlog__val_s(func);
+    slot[3] = mlog_str(source, mlog__rule_source(source, "", file));
+    slot[4] = mlog__val_i(at->line);
+}
+
+void mlog_emit(const mlog_event *event) {
+    int saved = errno;
+    mlog_value slot[5];
+    mlog_field field[MLOG__FIELDS];
+    char source[64];
+    mlog__draft d = {.header = mlog__record_header(MLOG__S_EMIT, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
+    if (event == NULL || !mlog__life_start() || !mlog__thread_on(event->logger, event->at.file == NULL ? "" : event->at.file, event->level)) {
+        errno = saved;
+        return;
+    }
+    const char *msg = event->msg == NULL ? "" : event->msg;
+    mlog__thread_whole_slots(slot, source, &event->at, msg, event->msg_len != 0 ? event->msg_len : strlen(msg));
+    for (size_t i = 0; i < event->nfields && d.fields < MLOG__FIELDS; i++) {
+        field[d.fields].key = event->fields[i].key;
+        field[d.fields++].value = mlog__context_value(&event->fields[i]);
+    }
+    if (event->time != 0) d.time = (uint64_t)event->time, d.header |= MLOG__F_TIME;
+    mlog__thread_send(&d, event->logger, event->level);
+    errno = saved;
+    if (event->level >= MLOG_FATAL) mlog1_fatal();
+}
+
+typedef struct { va_list list; } mlog__args; /* so that it can be handed on by address */
+
+/* Fetches one argument as the format wants it. */
+static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, const mlog_field *before, mlog__wide *w, long double *ld) {
+    const char *s;
+    int64_t most = want->prec;
+    switch (want->cls) {
+    case MLOG__WANT_INT:
+        if (want->mod == MLOG__MOD_L || want->mod == MLOG__MOD_T || want->mod == MLOG__MOD_Z) return mlog__val_i(va_arg(a->list, long));
+        if (want->mod == MLOG__MOD_LL) return mlog__val_i(va_arg(a->list, long long));
+        if (want->mod == MLOG__MOD_J) return mlog__val_i(va_arg(a->list, intmax_t));
+        return mlog__val_i(va_arg(a->list, int));
+    case MLOG__WANT_CHAR: return mlog__val_i(va_arg(a->list, int));
+    case MLOG__WANT_DOUBLE: return mlog__val_d(va_arg(a->list, double));
+    case MLOG__WANT_LDOUBLE:
+        *ld = va_arg(a->list, long double);
+        return mlog__val_p(MLOG__K_LDOUBLE, ld, sizeof *ld);
+    case MLOG__WANT_WCHAR: {
+        wchar_t one = (wchar_t)va_arg(a->list, wint_t);
+        return mlog__thread_wide(w, &one, SIZE_MAX, 1);
+    }
+    case MLOG__WANT_WTEXT: return mlog__thread_wide(w, va_arg(a->list, const wchar_t *), most < 0 ? SIZE_MAX : (size_t)most, SIZE_MAX);
+    case MLOG__WANT_TEXT:
+        s = va_arg(a->list, const char *);
+        if (most <= MLOG__PREC_ARG(0)) most = before[MLOG__PREC_ARG(0) - most].value.as.i;
+        return mlog_str(s, s == NULL ? 0 : most < 0 ? strlen(s) : strnlen(s, (size_t)most));
+    default: return mlog__val_ptr(va_arg(a->list, const void *));
+    }
+}
+
+void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
+    int saved = errno;
+    if (!mlog__life_start() || !mlog__thread_on(logger, at.file == NULL ? "" : at.file, level)) {
+        errno = saved;
+        return;
+    }
+    if (format == NULL) format = "(null format)";
+    mlog_value slot[5];
+    mlog_field field[17];
+    long double ld[16];
+    char source[64];
+    mlog__printf f;
+    mlog__wide wide;
+    mlog__args list;
+    mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
+    wide.used = 0;
+    mlog__thread_whole_slots(slot, source, &at, format, strlen(format));
+    mlog__printf_scan(format, strlen(format), &f);
+    va_copy(list.list, args);
+    for (; (int)d.fields < f.nargs && d.fields < 16; d.fields++) {
+        field[d.fields].key = "";
+        field[d.fields].value = mlog__thread_vararg(&list, &f.want[d.fields], field, &wide, &ld[d.fields]);
+    }
+    va_end(list.list);
+    if (f.uses_errno) field[d.fields].key = "", field[d.fields++].value = mlog__val_i(saved);
+    mlog__thread_send(&d, logger, level);
+    errno = saved;
+    if (level >= MLOG_FATAL) mlog1_fatal();
+}
+
+/* ==== format ====
+ * From the bytes of a record to text. What is static of a site is escaped once and kept; a record then costs its numbers and texts.
+ * owns: decoding, names of fields, JSON, PRETTY
+ * may call: platform clock record dict rule context ring text printf
+ */
+
+/* A growing buffer of the flusher or of one sink. */
+typedef struct { char *p; size_t len, cap; } mlog__buffer;
+
+static bool mlog__format_room(mlog__buffer *b, size_t more) {
+    if (MLOG__LIKELY(b->cap - b->len >= more)) return true;
+    size_t cap = MLOG__MAX(b->cap * 2, b->len + more + MLOG__PAGE);
+    char *p = realloc(b->p, cap);
+    if (p == NULL) return false;
+    b->p = p;
+    b->cap = cap;
+    return true;
+}
+
+typedef struct { const char *key; uint32_t len; mlog__val val; } mlog__out; /* a field as it goes out */
+
+/* What is known of a call site, decoded from its dictionary entry. */
+typedef struct {
+    const mlog__entry *e;
+    const char *key[16];
+    uint32_t key_len[16], piece_at[17], head_len, text_len;
+    uint64_t mask;         /* a bit per key, by hash: no common bit, no clash */
+    mlog__printf *print;
+    const char *source;
+    char *pieces;          /* ,"key": escaped, one after another */
+    char *head;            /* ","level":"info","msg":"…","source":"…","at":"…","thread": */
+} mlog__info;
+
+/* What is known of a context with its ancestors. */
+typedef struct {
+    uint64_t id, mask;
+    uint32_t count, json_len, source_len;
+    mlog__out *field;
+    char *source, *json, *bytes;
+} mlog__known;
+
+/* One per lane: what formatting needs to remember. */
+typedef struct mlog__desk {
+    mlog__text_clock utc, local;
+    mlog__clock_view clock;
+    mlog__clock_table *pairs; /* lane 0's lies in the session */
+    mlog__known **known;   /* by context slot */
+    mlog__buffer names, message, values, text;
+    locale_t locale;
+} mlog__desk;
+
+typedef struct {
+    const mlog__info *info;
+    const mlog__known *context, *bound;
+    int64_t time, call_time;
+    uint64_t id, header;
+    int level;
+    bool late;
+    uint32_t tid, thread_len, source_len, file_len, msg_len, line, count, fields, from_context;
+    const char *thread, *source, *file, *func, *msg;
+    mlog__val val[20];
+    mlog__out field[MLOG__FIELDS];
+    const uint64_t *lost;  /* a report of losses: words {level:8 | count:56} */
+} mlog__item;
+
+static mlog__info *mlog__format_infos[MLOG__DICT_BYTES / 8 / 8]; /* by entry number / 8: entries are larger than 64 bytes */
+
+static const char *const mlog__format_reserved[] = {"ts", "level", "msg", "source", "at", "thread", "ts_call", "recovered", NULL};
+
+static uint64_t mlog__format_bit(const char *key, size_t n) {
+    uint32_t h = 2166136261u; /* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
+    for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)key[i]) * 16777619u;
+    return UINT64_C(1) << ((h ^ h >> 15) & 63);
+}
+
+static bool mlog__format_is_reserved(const char *key, size_t n) {
+    for (int i = 0; mlog__format_reserved[i] != NULL; i++)
+        if (strlen(mlog__format_reserved[i]) == n && memcmp(key, mlog__format_reserved[i], n) == 0) return true;
+    return false;
+}
+
+static bool mlog__format_taken(const mlog__out *list, uint32_t n, const char *key, size_t len) {
+    for (uint32_t i = 0; i < n; i++)
+        if (list[i].len == len && memcmp(list[i].key, key, len) == 0) return true;
+    return mlog__format_is_reserved(key, len);
+}
+
+/* Appends a field under a free name: key, else key_2, key_3 … New names live in *names until the next record. */
+static void mlog__format_add(mlog__out *list, uint32_t *n, const char *key, uint32_t len, const mlog__val *val, char **names, const char *end) {
+    char *made = *names;
+    if (*n == MLOG__FIELDS) return;
+    const char *name = key;
+    uint32_t name_len = len;
+    for (uint64_t i = 2; mlog__format_taken(list, *n, name, name_len); i++) {
+        if (end - made < (ptrdiff_t)len + 24) return;
+        memcpy(made, key, len);
+        made[len] = '_';
+        char *stop = mlog__text_u64(made + len + 1, i);
+        *stop = 0;
+        name = made;
+        name_len = (uint32_t)(stop - made);
+    }
+    if (name != key) *names = made + name_len + 1;
+    list[*n].key = name;
+    list[*n].len = name_len;
+    list[(*n)++].val = *val;
+}
+
+/* -- values as JSON -- */
+
+static char *mlog__format_put(char *p, const char *s, size_t n) {
+    memcpy(p, s, n);
+    return p + n;
+}
+#define MLOG__PUT_TEXT(p, literal) mlog__format_put(p, literal, sizeof literal - 1)
+
+static char *mlog__format_json_bytes(char *p, const char *s, size_t n) {
+    static const char digit[] = "0123456789abcdef";
+    for (size_t i = 0; i < n; i++) {
+        *p++ = digit[(unsigned char)s[i] >> 4];
+        *p++ = digit[s[i] & 15];
+    }
+    return p;
+}
+
+static char *mlog__format_cut(char *p, const mlog__val *v) { /* the marker of a text that was cut */
+    if (MLOG__LIKELY(v->full <= v->len)) return p;
+    p = MLOG__PUT_TEXT(p, "\xE2\x80\xA6[cut from ");
+    p = mlog__text_u64(p, v->full);
+    return MLOG__PUT_TEXT(p, " bytes]");
+}
+
+/* Text of an errno: name in the C locale and number. */
+static char *mlog__format_errno(char *p, int64_t e) {
+    char buf[128];
+    const char *text = mlog__printf_errno_text((int)e, buf);
+    p = mlog__format_put(p, text, strlen(text));
+    p = MLOG__PUT_TEXT(p, " (");
+    p = mlog__text_i64(p, e);
+    *p++ = ')';
+    return p;
+}
+
+static char *mlog__format_double(char *p, const mlog__val *v, bool json) {
+    bool finite = v->as.f - v->as.f == 0;
+    if (json && !finite) *p++ = '"';
+    p = v->kind == MLOG_K_FLOAT ? mlog__text_float(p, (float)v->as.f) : mlog__text_double(p, v->as.f);
+    if (json && !finite) *p++ = '"';
+    return p;
+}
+
+/* Kinds whose JSON is a string with nothing to escape. */
+static char *mlog__format_plain(char *p, const mlog__val *v) {
+    mlog__text_clock fresh = {0};
+    switch (v->kind) {
+    case MLOG_K_HEX:
+    case MLOG_K_POINTER: return mlog__text_hex(MLOG__PUT_TEXT(p, "0x"), v->as.u);
+    case MLOG_K_BYTES: return mlog__format_cut(mlog__format_json_bytes(p, v->as.p, v->len), v);
+    case MLOG_K_TIME: return mlog__text_utc(p, v->as.i, &fresh);
+    case MLOG_K_SECRET:
+        p = mlog__text_u64(MLOG__PUT_TEXT(p, "[secret, "), v->as.u);
+        return MLOG__PUT_TEXT(p, " bytes]");
+    default: return mlog__format_errno(p, v->as.i);
+    }
+}
+
+static char *mlog__format_json_value(char *p, const mlog__val *v);
+
+/* Element i of an array as a value; false behind the last. */
+static bool mlog__format_element(const mlog__val *a, uint32_t *at, mlog__val *out) {
+    uint32_t size = mlog__record_element_size[a->elem & 15];
+    const char *p = a->as.p + *at;
+    *out = (mlog__val){.kind = MLOG_K_INT};
+    if (a->elem == MLOG__E_TEXT) {
+        uint64_t word;
+        if (a->len - *at < 8) return false;
+        memcpy(&word, p, 8);
+        const unsigned char *bytes = (const unsigned char *)p + 8;
+        if (!mlog__record_get(out, MLOG_K_TEXT, 0, word, &bytes, (const unsigned char *)a->as.p + a->len)) return false;
+        if (out->full == MLOG__NULL_TEXT) bytes = (const unsigned char *)p + 8;
+        *at = (uint32_t)((const char *)bytes - a->as.p);
+        return true;
+    }
+    if (size == 0 || a->len - *at < size) return false;
+    *at += size;
+    switch (a->elem) {
+    case MLOG__E_I8: out->as.i = (signed char)*p; break;
+    case MLOG__E_U8: out->as.i = (unsigned char)*p; break;
+    case MLOG__E_I16: { int16_t x; memcpy(&x, p, 2); out->as.i = x; break; }
+    case MLOG__E_U16: { uint16_t x; memcpy(&x, p, 2); out->as.i = x; break; }
+    case MLOG__E_I32: { int32_t x; memcpy(&x, p, 4); out->as.i = x; break; }
+    case MLOG__E_U32: { uint32_t x; memcpy(&x, p, 4); out->as.i = x; break; }
+    case MLOG__E_I64: memcpy(&out->as.i, p, 8); break;
+    case MLOG__E_U64: out->kind = MLOG_K_UINT; memcpy(&out->as.u, p, 8); break;
+    case MLOG__E_BOOL: out->kind = MLOG_K_BOOL; out->as.u = *p != 0; break;
+    case MLOG__E_F32: { float x; memcpy(&x, p, 4); out->kind = MLOG_K_FLOAT; out->as.f = (double)x; break; }
+    default: out->kind = MLOG_K_DOUBLE; memcpy(&out->as.f, p, 8); break;
+    }
+    return true;
+}
+
+static char *mlog__format_json_array(char *p, const mlog__val *v) {
+    mlog__val one;
+    uint32_t at = 0, n = 0;
+    *p++ = '[';
+    while (mlog__format_element(v, &at, &one)) {
+        if (n++ != 0) *p++ = ',';
+        p = mlog__format_json_value(p, &one);
+    }
+    *p++ = ']';
+    return p;
+}
+
+static char *mlog__format_json_object(char *p, const mlog__val *v) {
+    const unsigned char *at = (const unsigned char *)v->as.p, *end = at + v->len;
+    mlog__out list[MLOG__FIELDS];
+    uint32_t n = 0;
+    char made[1024], *names = made;
+    mlog__val one;
+    const char *key;
+    uint32_t len;
+    while (at < end && n < MLOG__FIELDS && mlog__record_get_field(&at, end, &key, &len, &one)) {
+        bool reserved = mlog__format_is_reserved(key, len); /* inside an object every name is free */
+        if (reserved || !mlog__format_taken(list, n, key, len)) list[n++] = (mlog__out){key, len, one};
+        else mlog__format_add(list, &n, key, len, &one, &names, made + sizeof made);
+    }
+    *p++ = '{';
+    for (uint32_t i = 0; i < n; i++) {
+        bool seen = false; /* a reserved name may stand twice: the last one stays */
+        for (uint32_t j = i + 1; j < n && !seen; j++) seen = list[j].len == list[i].len && memcmp(list[j].key, list[i].key, list[i].len) == 0;
+        if (seen) continue;
+        if (p[-1] != '{') *p++ = ',';
+        *p++ = '"';
+        p = mlog__text_json(p, list[i].key, list[i].len);
+        *p++ = '"';
+        *p++ = ':';
+        p = mlog__format_json_value(p, &list[i].val);
+    }
+    *p++ = '}';
+    return p;
+}
+
+static char *mlog__format_json_text(char *p, const mlog__val *v) {
+    if (v->full == MLOG__NULL_TEXT) return MLOG__PUT_TEXT(p, "null");
+    *p++ = '"';
+    p = mlog__text_json(p, v->as.p, v->len);
+    p = mlog__format_cut(p, v);
+    *p++ = '"';
+    return p;
+}
+
+/* At most 6 bytes per byte of the value and 128 more. */
+static char *mlog__format_json_value(char *p, const mlog__val *v) {
+    switch (v->kind) {
+    case MLOG_K_INT:
+    case MLOG_K_DURATION: return mlog__text_i64(p, v->as.i);
+    case MLOG_K_UINT: return mlog__text_u64(p, v->as.u);
+    case MLOG_K_TEXT: return mlog__format_json_text(p, v);
+    case MLOG_K_FLOAT:
+    case MLOG_K_DOUBLE: return mlog__format_double(p, v, true);
+    case MLOG_K_BOOL: return v->as.u ? MLOG__PUT_TEXT(p, "true") : MLOG__PUT_TEXT(p, "false");
+    case MLOG_K_NULL: return MLOG__PUT_TEXT(p, "null");
+    case MLOG_K_ARRAY: return mlog__format_json_array(p, v);
+    case MLOG_K_OBJECT: return mlog__format_json_object(p, v);
+    case MLOG_K_JSON: return v->full > v->len ? mlog__format_json_text(p, v) : mlog__text_json_compact(p, v->as.p, v->len);
+    case MLOG_K_POINTER:
+        if (v->as.u == 0) return MLOG__PUT_TEXT(p, "null");
+        break;
+    case MLOG_K_CHAR: {
+        const char c[16] = {(char)v->as.u}; /* longer than it must be: GCC suspects the wide loads of the callee */
+        *p++ = '"';
+        p = mlog__text_json(p, c, 1);
+        *p++ = '"';
+        return p;
+    }
+    default: break;
+    }
+    *p++ = '"';
+    p = mlog__format_plain(p, v);
+    *p++ = '"';
+    return p;
+}
+
+/* -- what is known of sites and contexts -- */
+
+static char *mlog__format_named(char *p, const char *before, const char *text, size_t n) {
+    p = mlog__format_put(p, before, strlen(before));
+    return mlog__text_json(p, text, n);
+}
+
+/* `","level":"info","msg":"` — the time before it, the message behind it */
+static char *mlog__format_head(char *p, int level, const char *msg, size_t n) {
+    const char *name = mlog_level_name(level);
+    p = MLOG__PUT_TEXT(p, "\",\"level\":\"");
+    p = mlog__format_put(p, name, strlen(name));
+    p = MLOG__PUT_TEXT(p, "\",\"msg\":\"");
+    return msg == NULL ? p : mlog__text_json(p, msg, n);
+}
+
+static char *mlog__format_tail(char *p, const char *source, size_t source_len, const char *file, size_t file_len, uint64_t line) {
+    p = mlog__format_named(p, "\",\"source\":\"", source, source_len);
+    p = mlog__format_named(p, "\",\"at\":\"", file, file_len);
+    *p++ = ':';
+    p = mlog__text_u64(p, line);
+    return MLOG__PUT_TEXT(p, "\",\"thread\":");
+}
+
+static mlog__info *mlog__format_learn(const mlog__entry *e) {
+    size_t texts = (size_t)e->msg_len + e->source_len + e->file_len + e->keys_len;
+    mlog__info *info = calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2048 + (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
+    if (info == NULL) return NULL;
+    char *p = (char *)(info + 1);
+    info->e = e;
+    info->source = mlog__dict_source(e);
+    if (e->style & MLOG__PRINTF) {
+        info->print = (mlog__printf *)(void *)p;
+        mlog__printf_scan(mlog__dict_msg(e), e->msg_len, info->print);
+        p += sizeof(mlog__printf);
+        return info;
+    }
+    mlog__out list[16];
+    uint32_t n = 0;
+    const char *key = mlog__dict_keys(e), *end = key + e->keys_len;
+    mlog__val none = {0};
+    char *names = p;
+    p += 16 * 32 + e->keys_len;
+    for (; n < e->count && n < 16 && key < end; key += strlen(key) + 1)
+        mlog__format_add(list, &n, key, (uint32_t)strlen(key), &none, &names, p);
+    info->pieces = p;
+    for (uint32_t i = 0; i < n; i++) {
+        info->key[i] = list[i].key;
+        info->key_len[i] = list[i].len;
+        info->mask |= mlog__format_bit(list[i].key, list[i].len);
+        info->piece_at[i] = (uint32_t)(p - info->pieces);
+        p = mlog__text_json(MLOG__PUT_TEXT(p, ",\""), list[i].key, list[i].len);
+        p = MLOG__PUT_TEXT(p, "\":");
+        info->piece_at[i + 1] = (uint32_t)(p - info->pieces);
+    }
+    info->head = p;
+    p = mlog__format_head(p, e->level, mlog__dict_msg(e), e->msg_len);
+    p = mlog__format_tail(p, info->source, e->source_len, mlog__dict_file(e), e->file_len, e->line);
+    info->head_len = (uint32_t)(p - info->head);
+    return info;
+}
+
+/* Two lanes may learn the same site at once: one of them wins. */
+static const mlog__info *mlog__format_info(uint32_t number) {
+    if (number / 8 >= sizeof mlog__format_infos / sizeof *mlog__format_infos) return NULL;
+    mlog__info **place = &mlog__format_infos[number / 8], *info = __atomic_load_n(place, __ATOMIC_ACQUIRE); /* FORMAT-1 */
+    if (MLOG__LIKELY(info != NULL)) return info;
+    const mlog__entry *e = mlog__dict_entry(number);
+    mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e);
+    if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return fresh; /* FORMAT-1 */
+    free(fresh);
+    return info;
+}
+
+static void mlog__format_forget(mlog__known *k) {
+    if (k == NULL) return;
+    free(k->bytes);
+    free(k);
+}
+
+/* Reads a context and its ancestors, outermost first; an inner field replaces an outer of the same name; `source` relabels. */
+static mlog__known *mlog__format_study(uint64_t id) {
+    const mlog__context_slot *chain[32];
+    uint32_t depth = 0, bytes = 0;
+    for (uint64_t at = id; at != 0 && depth < 32; depth++) {
+        chain[depth] = &mlog__dict_session->context[at & 0xFFFFF];
+        if ((at & 0xFFFFF) >= MLOG__CONTEXTS || chain[depth]->id != at || chain[depth]->bytes > sizeof chain[0]->fields) break;
+        bytes += chain[depth]->bytes;
+        at = chain[depth]->parent;
+    }
+    mlog__known *k = calloc(1, sizeof *k + MLOG__FIELDS * sizeof(mlog__out) + (size_t)bytes * 7 + 4096);
+    if (k == NULL || (k->bytes = malloc(bytes + 1)) == NULL) return free(k), (mlog__known *)NULL;
+    k->id = id;
+    k->field = (mlog__out *)(void *)(k + 1);
+    char *copy = k->bytes, *names = (char *)(k->field + MLOG__FIELDS), *names_end = names + 2048;
+    while (depth-- > 0) {
+        memcpy(copy, chain[depth]->fields, chain[depth]->bytes);
+        const unsigned char *p = (const unsigned char *)copy, *end = p + chain[depth]->bytes;
+        copy += chain[depth]->bytes;
+        mlog__out f;
+        while (p < end && mlog__record_get_field(&p, end, &f.key, &f.len, &f.val)) {
+            if (f.len == 6 && memcmp(f.key, "source", 6) == 0 && f.val.kind == MLOG_K_TEXT && f.val.len != 0) {
+                k->source = (char *)(uintptr_t)f.val.as.p;
+                k->source_len = f.val.len;
+                continue;
+            }
+            uint32_t i = 0;
+            while (i < k->count && (k->field[i].len != f.len || memcmp(k->field[i].key, f.key, f.len) != 0)) i++;
+            if (i < k->count) k->field[i].val = f.val;
+            else mlog__format_add(k->field, &k->count, f.key, f.len, &f.val, &names, names_end);
+        }
+    }
+    char *p = k->json = names_end;
+    for (uint32_t i = 0; i < k->count; i++) {
+        k->mask |= mlog__format_bit(k->field[i].key, k->field[i].len);
+        p = mlog__text_json(MLOG__PUT_TEXT(p, ",\""), k->field[i].key, k->field[i].len);
+        p = mlog__format_json_value(MLOG__PUT_TEXT(p, "\":"), &k->field[i].val);
+    }
+    k->json_len = (uint32_t)(p - k->json);
+    return k;
+}
+
+static const mlog__known *mlog__format_context(mlog__desk *desk, uint64_t id) {
+    uint64_t slot = id & 0xFFFFF;
+    if (slot >= MLOG__CONTEXTS) return NULL;
+    if (desk->known == NULL && (desk->known = calloc(MLOG__CONTEXTS, sizeof *desk->known)) == NULL) return NULL;
+    mlog__known **place = &desk->known[slot];
+    if (MLOG__LIKELY(*place != NULL && (*place)->id == id)) return *place;
+    mlog__format_forget(*place);
+    return *place = mlog__format_study(id);
+}
+
+/* -- decoding -- */
+
+static bool mlog__format_take(mlog__item *it, uint32_t i, uint32_t kind, uint64_t word, const unsigned char **payload, const unsigned char *end) {
+    if (kind != MLOG__K_VALUE) return mlog__record_get(&it->val[i], kind, 0, word, payload, end);
+    uint64_t inner;
+    if (end - *payload < 8) return false;
+    memcpy(&inner, *payload, 8);
+    *payload += 8;
+    return mlog__record_get(&it->val[i], (uint32_t)word & 255, (uint32_t)(word >> 8) & 255, inner, payload, end);
+}
+
+/* Message, file, function, source and line of a record without a site. */
+static bool mlog__format_whole(mlog__item *it, const unsigned char **p, const unsigned char *end) {
+    static const uint8_t kind[5] = {MLOG_K_TEXT, MLOG_K_TEXT, MLOG_K_TEXT, MLOG_K_TEXT, MLOG_K_INT};
+    const unsigned char *slots = *p;
+    if (end - *p < 40) return false;
+    *p += 40;
+    for (uint32_t i = 0; i < 5; i++) {
+        uint64_t word;
+        memcpy(&word, slots + 8 * i, 8);
+        if (!mlog__record_get(&it->val[i], kind[i], 0, word, p, end)) return false;
+    }
+    it->msg = it->val[0].as.p;
+    it->msg_len = it->val[0].len;
+    it->file = it->val[1].as.p;
+    it->file_len = it->val[1].len;
+    it->func = it->val[2].as.p;
+    if (it->source == NULL) it->source = it->val[3].as.p, it->source_len = it->val[3].len;
+    it->line = (uint32_t)it->val[4].as.u;
+    return true;
+}
+
+static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const unsigned char *end) {
+    uint64_t counts;
+    if (end - *p < 8) return false;
+    memcpy(&counts, *p, 8);
+    *p += 8;
+    it->from_context = (uint32_t)counts;
+    for (uint64_t n = counts >> 32; n > 0; n--) {
+        mlog__out *f = &it->field[MLOG__MIN(it->fields, (uint32_t)MLOG__FIELDS - 1)];
+        if (!mlog__record_get_field(p, end, &f->key, &f->len, &f->val)) return false;
+        if (it->fields < MLOG__FIELDS) it->fields++;
+    }
+    return true;
+}
+
+static void mlog__format_logger(mlog__item *it, uint64_t to) {
+    it->level = (int)(uint32_t)to;
+    const mlog__entry *lg = mlog__dict_entry((uint32_t)(to >> 32));
+    if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
+    it->source = mlog__dict_source(lg);
+    it->source_len = lg->source_len;
+}
+
+/* The optional words behind the time. */
+static const unsigned char *mlog__format_options(mlog__item *it, mlog__desk *desk, const unsigned char *p) {
+    uint64_t word[5], h = it->header;
+    uint32_t n = (uint32_t)__builtin_popcountll(h & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO | MLOG__F_TIME | MLOG__F_TID)), i = 0;
+    memcpy(word, p, 8 * (size_t)n);
+    if (h & MLOG__F_CONTEXT) it->context = mlog__format_context(desk, word[i++]);
+    if (h & MLOG__F_BOUND) it->bound = mlog__format_context(desk, word[i++]);
+    if (h & MLOG__F_TO) mlog__format_logger(it, word[i++]);
+    if (h & MLOG__F_TIME) it->time = (int64_t)word[i++], it->call_time = it->time;
+    if (h & MLOG__F_TID) it->tid = (uint32_t)word[i++], it->thread_len = 0;
+    return p + 8 * (size_t)n;
+}
+
+/* Level of a record by its first words, for filters that need no more. */
+static int mlog__format_level(const unsigned char *p, uint64_t header) {
+    if (header & MLOG__F_TO) {
+        uint64_t to;
+        memcpy(&to, p + 16 + 8 * (size_t)__builtin_popcountll(header & (MLOG__F_CONTEXT | MLOG__F_BOUND)), 8);
+        return (int)(uint32_t)to;
+    }
+    const mlog__info *info = mlog__format_info(mlog__record_site(header));
+    return info == NULL ? MLOG_ERROR : info->e->level;
+}
+
+/* Decodes the record at p; time, thread and id are already set. False: the bytes are not sound. */
+static bool mlog__format_decode(mlog__item *it, mlog__desk *desk, const unsigned char *p) {
+    const unsigned char *end = p + mlog__record_bytes(it->header);
+    uint32_t site = mlog__record_site(it->header);
+    it->info = NULL;
+    it->context = it->bound = NULL;
+    it->source = NULL;
+    it->fields = it->from_context = it->count = 0;
+    it->lost = NULL;
+    p = MLOG__LIKELY((it->header >> 52) == 0) ? p + 16 : mlog__format_options(it, desk, p + 16);
+    if (p > end) return false;
+    if (MLOG__LIKELY(site >= MLOG__FIRST_SITE)) {
+        const mlog__info *info = it->info = mlog__format_info(site);
+        if (info == NULL) return false;
+        const mlog__entry *e = info->e;
+        const unsigned char *slots = p;
+        it->count = e->count;
+        p += 8 * (size_t)e->count;
+        if (p > end) return false;
+        for (uint32_t i = 0; i < it->count; i++) {
+            uint64_t word;
+            memcpy(&word, slots + 8 * (size_t)i, 8);
+            if (MLOG__UNLIKELY(!mlog__format_take(it, i, e->kind[i], word, &p, end))) return false;
+        }
+        if ((it->header & MLOG__F_TO) == 0) it->level = e->level;
+        it->msg = mlog__dict_msg(e);
+        it->msg_len = e->msg_len;
+        it->file = mlog__dict_file(e);
+        it->file_len = e->file_len;
+        it->func = mlog__dict_func(e);
+        it->line = e->line;
+        if (it->source == NULL) it->source = info->source, it->source_len = e->source_len;
+    } else if (!mlog__format_whole(it, &p, end)) {
+        return false;
+    }
+    if ((it->header & MLOG__F_FIELDS) && !mlog__format_fields(it, &p, end)) return false;
+    if (it->context != NULL && it->context->source != NULL) it->source = it->context->source, it->source_len = it->context->source_len;
+    return true;
+}
+
+/* The message: as it stands, or rendered by printf into the desk's buffer. */
+static void mlog__format_message(mlog__item *it, mlog__desk *desk) {
+    mlog__printf one_off;
+    const mlog__printf *f = it->info == NULL ? NULL : it->info->print;
+    if (mlog__record_site(it->header) == MLOG__S_PRINTF) {
+        mlog__printf_scan(it->msg, it->msg_len, &one_off);
+        f = &one_off;
+        it->count = it->fields - it->from_context;
+        for (uint32_t i = 0; i < it->count && i < 20; i++) it->val[i] = it->field[it->from_context + i].val;
+        it->count = MLOG__MIN(it->count, 20u);
+        it->fields = it->from_context;
+    }
+    if (f == NULL) return;
+    size_t room = (size_t)mlog__record_bytes(it->header) + (64 << 10);
+    desk->message.len = 0;
+    if (!mlog__format_room(&desk->message, room)) return;
+    char *end = mlog__printf_render(desk->message.p, desk->message.p + room - 1, f, it->msg, it->val, (int)it->count);
+    *end = 0;
+    it->msg = desk->message.p;
+    it->msg_len = (uint32_t)(end - it->msg);
+    while (it->msg_len > 0 && it->msg[it->msg_len - 1] == '\n') it->msg_len--; /* old calls end with a newline: the record does, too */
+    it->count = 0;
+}
+
+/* All fields under their final names: context, bound, pairs. Names that had to be made live until the next record. */
+static uint32_t mlog__format_list(mlog__item *it, mlog__desk *desk, mlog__out *list) {
+    uint32_t n = 0;
+    if (!mlog__format_room(&desk->names, 4096)) return 0;
+    char *names = desk->names.p, *end = names + desk->names.cap;
+    if (it->context != NULL) memcpy(list, it->context->field, it->context->count * sizeof *list), n = it->context->count;
+    for (uint32_t i = 0; i < it->from_context && i < it->fields; i++) {
+        const mlog__out *f = &it->field[i];
+        uint32_t j = 0; /* an inner context replaces an outer one */
+        while (j < n && (list[j].len != f->len || memcmp(list[j].key, f->key, f->len) != 0)) j++;
+        if (j < n) list[j].val = f->val;
+        else if (f->len == 6 && memcmp(f->key, "source", 6) == 0 && f->val.kind == MLOG_K_TEXT) it->source = f->val.as.p, it->source_len = f->val.len;
+        else mlog__format_add(list, &n, f->key, f->len, &f->val, &names, end);
+    }
+    for (uint32_t i = 0; it->bound != NULL && i < it->bound->count; i++)
+        mlog__format_add(list, &n, it->bound->field[i].key, it->bound->field[i].len, &it->bound->field[i].val, &names, end);
+    for (uint32_t i = 0; it->info != NULL && it->info->print == NULL && i < it->count && i < 16; i++)
+        mlog__format_add(list, &n, it->info->key[i], it->info->key_len[i], &it->val[i], &names, end);
+    for (uint32_t i = it->from_context; i < it->fields; i++)
+        mlog__format_add(list, &n, it->field[i].key, it->field[i].len, &it->field[i].val, &names, end);
+    return n;
+}
+
+/* -- JSON lines -- */
+
+static char *mlog__format_json_thread(char *p, const mlog__item *it) {
+    if (it->thread_len == 0) return mlog__text_u64(p, it->tid);
+    *p++ = '"';
+    p = mlog__text_json(p, it->thread, it->thread_len);
+    *p++ = '"';
+    return p;
+}
+
+static char *mlog__format_json_late(char *p, mlog__desk *desk, const mlog__item *it) {
+    if (MLOG__LIKELY(!it->late)) return p;
+    p = mlog__text_utc(MLOG__PUT_TEXT(p, ",\"ts_call\":\""), it->call_time, &desk->utc);
+    *p++ = '"';
+    return p;
+}
+
+/* Bytes that a record may take at most: its own six times over, what is static of it, its contexts. */
+static size_t mlog__format_bound(const mlog__item *it) {
+    size_t n = 6 * (size_t)mlog__record_bytes(it->header) + 6 * (size_t)it->msg_len + 6 * ((size_t)it->source_len + it->file_len + it->thread_len) + 4096;
+    if (it->info != NULL) n += it->info->head_len + it->info->piece_at[it->info->print == NULL ? MLOG__MIN(it->count, 16u) : 0] + 6 * (size_t)it->info->e->keys_len;
+    if (it->context != NULL) n += it->context->json_len + 256;
+    if (it->bound != NULL) n += it->bound->json_len + 256;
+    return n + 64 * 40;
+}
+
+/* One line. The plain site with static head and pieces is the fast way; everything else goes through the list of fields. */
+static bool mlog__format_json(mlog__buffer *b, mlog__desk *desk, mlog__item *it) {
+    if (!mlog__format_room(b, mlog__format_bound(it))) return false;
+    const mlog__info *info = it->info;
+    uint64_t pairs = info == NULL ? 0 : info->mask, context = it->context == NULL ? 0 : it->context->mask;
+    bool easy = info != NULL && it->fields == 0 && it->bound == NULL && (pairs & context) == 0;
+    mlog__out list[MLOG__FIELDS];
+    uint32_t n = easy ? 0 : mlog__format_list(it, desk, list);
+    char *p = b->p + b->len;
+    p = mlog__text_utc(MLOG__PUT_TEXT(p, "{\"ts\":\""), it->time, &desk->utc);
+    if (MLOG__LIKELY(info != NULL && info->head != NULL && (it->header & MLOG__F_TO) == 0 && it->source == info->source)) {
+        p = mlog__format_put(p, info->head, info->head_len);
+    } else {
+        p = mlog__format_head(p, it->level, it->msg, it->msg_len);
+        p = mlog__format_tail(p, it->source, it->source_len, it->file, it->file_len, it->line);
+    }
+    p = mlog__format_json_thread(p, it);
+    p = mlog__format_json_late(p, desk, it);
+    if (easy && it->context != NULL) p = mlog__format_put(p, it->context->json, it->context->json_len);
+    for (uint32_t i = 0; easy && i < it->count && info->print == NULL; i++) {
+        p = mlog__format_put(p, info->pieces + info->piece_at[i], info->piece_at[i + 1] - info->piece_at[i]);
+        p = mlog__format_json_value(p, &it->val[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        p = mlog__text_json(MLOG__PUT_TEXT(p, ",\""), list[i].key, list[i].len);
+        p = mlog__format_json_value(MLOG__PUT_TEXT(p, "\":"), &list[i].val);
+    }
+    p = MLOG__PUT_TEXT(p, "}\n");
+    b->len = (size_t)(p - b->p);
+    return true;
+}
+
+/* -- PRETTY: for people -- */
+
+static char *mlog__format_duration(char *p, int64_t ns) {
+    static const struct { const char *name; double ns; } unit[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
+    double v = (double)ns, a = v < 0 ? -v : v;
+    int u = a < 1e3 ? 0 : a < 1e6 ? 1 : a < 1e9 ? 2 : 3;
+    v /= unit[u].ns;
+    double step = (v < 0 ? -v : v) < 10 ? 100 : (v < 0 ? -v : v) < 100 ? 10 : 1; /* three digits are enough for the eye */
+    double rounded = (double)(int64_t)(v * step + (v < 0 ? -0.5 : 0.5)) / step;
+    if (rounded == (double)(int64_t)rounded) p = mlog__text_i64(p, (int64_t)rounded);
+    else p = mlog__text_double(p, rounded);
+    return mlog__format_put(p, unit[u].name, strlen(unit[u].name));
+}
+
+static char *mlog__format_pretty_value(char *p, const mlog__val *v) {
+    const char c[16] = {(char)v->as.u};
+    switch (v->kind) {
+    case MLOG_K_TEXT:
+        if (v->full == MLOG__NULL_TEXT) return MLOG__PUT_TEXT(p, "null");
+        return mlog__format_cut(mlog__text_quoted(p, v->as.p, v->len), v);
+    case MLOG_K_FLOAT:
+    case MLOG_K_DOUBLE: return mlog__format_double(p, v, false);
+    case MLOG_K_DURATION: return mlog__format_duration(p, v->as.i);
+    case MLOG_K_CHAR: return mlog__text_quoted(p, c, 1);
+    case MLOG_K_ERRNO: {
+        char text[192];
+        return mlog__text_quoted(p, text, (size_t)(mlog__format_errno(text, v->as.i) - text));
+    }
+    case MLOG_K_POINTER:
+        if (v->as.u == 0) return MLOG__PUT_TEXT(p, "null");
+        return mlog__format_plain(p, v);
+    case MLOG_K_HEX:
+    case MLOG_K_BYTES:
+    case MLOG_K_TIME:
+    case MLOG_K_SECRET: return mlog__format_plain(p, v);
+    default: return mlog__format_json_value(p, v);
+    }
+}
+
+static const char *mlog__format_color(int level) {
+    return level >= MLOG_ERROR ? "\033[31m" : level >= MLOG_WARN ? "\033[33m" : level >= MLOG_INFO ? "\033[32m" : "\033[34m";
+}
+
+/* 10:06:41.123 INFO   message  key=value (source file.c:12). JSON values inside are UTF-8 with controls escaped, bidi controls too. */
+static bool mlog__format_pretty(mlog__buffer *b, mlog__desk *desk, mlog__item *it, bool color, bool utc) {
+    if (!mlog__format_room(b, 2 * mlog__format_bound(it))) return false;
+    mlog__out list[MLOG__FIELDS];
+    uint32_t n = mlog__format_list(it, desk, list);
+    char *p = b->p + b->len;
+    const char *name = mlog_level_name(it->level), *reset = color ? "\033[0m" : "";
+    size_t reset_len = strlen(reset);
+    if (color) p = MLOG__PUT_TEXT(p, "\033[2m");
+    if (utc) {
+        char text[48];
+        mlog__text_utc(text, it->time, &desk->utc);
+        p = mlog__format_put(p, text + 11, 12);
+    } else {
+        p = mlog__text_local(p, it->time, &desk->local);
+    }
+    p = mlog__format_put(p, reset, reset_len);
+    *p++ = ' ';
+    if (color) p = mlog__format_put(p, mlog__format_color(it->level), 5);
+    for (size_t i = 0; i < 6; i++) *p++ = i < strlen(name) ? (char)(name[i] - 32) : ' ';
+    p = mlog__format_put(p, reset, reset_len);
+    *p++ = ' ';
+    p = mlog__text_console(p, it->msg, it->msg_len);
+    for (uint32_t i = 0; i < n; i++) {
+        p = mlog__format_put(p, "  ", i == 0 ? 2 : 1);
+        if (color) p = MLOG__PUT_TEXT(p, "\033[36m");
+        p = mlog__text_console(p, list[i].key, list[i].len);
+        *p++ = '=';
+        p = mlog__format_put(p, reset, reset_len);
+        p = mlog__format_pretty_value(p, &list[i].val);
+    }
+    p = mlog__format_put(p, color ? "  \033[2m(" : "  (", color ? 7 : 3);
+    p = mlog__text_console(p, it->source, it->source_len);
+    *p++ = ' ';
+    p = mlog__text_console(p, it->file, it->file_len);
+    *p++ = ':';
+    p = mlog__text_u64(p, it->line);
+    *p++ = ')';
+    p = mlog__format_put(p, reset, reset_len);
+    *p++ = '\n';
+    b->len = (size_t)(p - b->p);
+    return true;
+}
+
+/* The report of losses is a record like another: level WARN, source metalog, a count per level. */
+static void mlog__format_loss(mlog__item *it, uint32_t words) {
+    uint64_t total = 0;
+    it->level = MLOG_WARN;
+    it->source = "metalog";
+    it->source_len = 7;
+    it->file = it->func = "metalog.h";
+    it->file_len = 9;
+    it->line = __LINE__;
+    it->msg = "records dropped: queue full";
+    it->msg_len = (uint32_t)strlen(it->msg);
+    it->info = NULL;
+    it->context = it->bound = NULL;
+    it->count = it->from_context = 0;
+    it->fields = 1;
+    for (uint32_t i = 0; i < words && it->fields < MLOG__FIELDS; i++) {
+        uint64_t word = it->lost[i], count = word >> 8;
+        const char *name = mlog_level_name((int)(word & 255));
+        mlog__out *last = &it->field[it->fields - 1];
+        total += count;
+        if (it->fields > 1 && strcmp(last->key, name) == 0) last->val.as.u += count; /* levels between two names print as one */
+        else it->field[it->fields++] = (mlog__out){name, (uint32_t)strlen(name), {.kind = MLOG_K_UINT, .as.u = count}};
+    }
+    it->field[0] = (mlog__out){"dropped", 7, {.kind = MLOG_K_UINT, .as.u = total}};
+}
+
+/* -- for callbacks -- */
+
+static mlog__val mlog__format_from_value(const mlog_value *v) {
+    mlog__val r = {.kind = (uint8_t)v->kind, .elem = (uint8_t)(v->kind >> 8), .as.u = v->as.u};
+    if (mlog__record_has_bytes(r.kind)) r.as.p = (const char *)v->as.p, r.len = r.full = v->size;
+    if (mlog__record_has_bytes(r.kind) && v->as.p == NULL) r = (mlog__val){.kind = MLOG_K_NULL};
+    if (r.kind == MLOG_K_ARRAY || r.kind == MLOG_K_OBJECT) r = (mlog__val){.kind = MLOG_K_NULL}; /* a sink gets these as JSON */
+    return r;
+}
+
+size_t mlog_value_json(const mlog_value *value, char *text, size_t size) {
+    int saved = errno;
+    mlog__val v = mlog__format_from_value(value);
+    if (v.kind == MLOG_K_JSON && !mlog__text_json_valid(v.as.p, v.len)) v.kind = MLOG_K_TEXT;
+    size_t room = 6 * (size_t)v.len + 256, n;
+    char small[1024], *p = room <= sizeof small ? small : malloc(room);
+    if (p == NULL) return errno = saved, (size_t)0;
+    n = (size_t)(mlog__format_json_value(p, &v) - p);
+    if (n <= size && text != NULL) memcpy(text, p, n);
+    if (p != small) free(p);
+    errno = saved;
+    return n;
+}
+
+/* A decoded value as the public type; arrays and objects become JSON text in the desk's buffer, which has the room. */
+static mlog_value mlog__format_to_value(const mlog__val *v, mlog__buffer *b) {
+    mlog_value r = {.kind = v->kind, .size = 0, .as = {.u = v->as.u}};
+    if (v->kind == MLOG_K_ARRAY || v->kind == MLOG_K_OBJECT || v->kind == MLOG__K_LDOUBLE) {
+        char *p = b->p + b->len, *end = mlog__format_json_value(p, v);
+        *end = 0;
+        b->len += (size_t)(end - p) + 1;
+        r.kind = MLOG_K_JSON;
+        r.size = (uint32_t)(end - p);
+        r.as.p = p;
+    } else if (mlog__record_has_bytes(v->kind)) {
+        r.size = v->len;
+        r.as.p = v->as.p;
+        if (v->full == MLOG__NULL_TEXT) r = (mlog_value){.kind = MLOG_K_NULL, .size = 0, .as = {.u = 0}};
+    }
+    return r;
+}
+
+/* ==== sink ====
+ * Where text goes. A sink keeps its own positions in every ring: `next` is how far it has read, `done` how far it has written.
+ * It is opened by one thread, used by its lane, and closed when no lane runs.
+ * owns: descriptors, opening and checking of files, writes and their errors
+ * may call: platform text format record ring
+ */
+
+struct mlog_sink {
+    char name[64];
+    mlog_sink_config config;     /* resolved; strings are the sink's own */
+    int fd;
+    dev_t dev;
+    ino_t ino;
+    bool used, of_init, regular, holds, lane1, dead, color, utc, closing, socket;
+    uint64_t *next, *done;       /* by ring number */
+    uint64_t written, filtered, lost, bytes, errors, late;
+    uint64_t in_written, in_filtered, in_lost; /* of the batch that is not written yet */
+    mlog__buffer out;            /* the batch, as text; of a callback: raw records */
+    size_t sent;                 /* bytes of it that are written */
+    int64_t last_time, retry_at; /* retry_at: CLOCK_MONOTONIC, after an error */
+    uint64_t last_ticks, batches;
+    int backoff_ms;
+    uint64_t gap[26], gaps;      /* skipped since the last report */
+    pthread_mutex_t lock;        /* lane 1 reads rings under it, lane 0 skips under it */
+    mlog__desk *desk;
+};
+
+static char *mlog__sink_copy(const char *s) { return s == NULL ? NULL : strdup(s); }
+
+static void mlog__sink_discard(mlog_sink *s) {
+    if (s->fd >= 0) close(s->fd);
+    free((void *)(uintptr_t)s->config.name);
+    free((void *)(uintptr_t)s->config.path);
+    free((void *)(uintptr_t)s->config.owner);
+    free(s->out.p);
+    mlog__platform_unmap(s->next, 2 * MLOG__RINGS * sizeof *s->next);
+    pthread_mutex_destroy(&s->lock);
+    memset(s, 0, sizeof *s);
+    s->fd = -1;
+}
+
+/* "agentd:adm", "1000:4", "agentd": looked up in the plain files, since the C library's functions need shared objects at run time. */
+static bool mlog__sink_id(const char *file, const char *name, size_t n, long *id) {
+    char line[1024];
+    char *end;
+    *id = strtol(name, &end, 10);
+    if (n > 0 && end == name + n) return true;
+    FILE *f = fopen(file, "re");
+    bool found = false;
+    while (f != NULL && !found && fgets(line, sizeof line, f) != NULL) {
+        if (strncmp(line, name, n) != 0 || line[n] != ':') continue;
+        const char *second = strchr(line + n + 1, ':');
+        if (second != NULL) *id = strtol(second + 1, NULL, 10), found = true;
+    }
+    if (f != NULL) fclose(f);
+    return found;
+}
+
+static int mlog__sink_own(int fd, const char *owner, const char *path) {
+    const char *colon = strchr(owner, ':');
+    size_t n = colon == NULL ? strlen(owner) : (size_t)(colon - owner);
+    long uid = -1, gid = -1;
+    if (n > 0 && !mlog__sink_id("/etc/passwd", owner, n, &uid)) return mlog__life_why("owner \"%s\": no such user; expected user:group", owner);
+    if (colon != NULL && !mlog__sink_id("/etc/group", colon + 1, strlen(colon + 1), &gid))
+        return mlog__life_why("owner \"%s\": no such group; expected user:group", owner);
+    if (fchown(fd, (uid_t)uid, (gid_t)gid) == 0) return 0;
+    return mlog__life_why("%s: owner \"%s\": %s", path, owner, strerror(errno));
+}
+
+/* What stands at the path, in words that help. */
+static int mlog__sink_refuse(const char *path, int error) {
+    struct stat st;
+    const char *is = strerror(error);
+    if (error == 0 || error == ELOOP || error == ENXIO || error == EISDIR) {
+        is = "not a regular file with one link";
+        if (lstat(path, &st) == 0)
+            is = S_ISDIR(st.st_mode) ? "is a directory" : S_ISLNK(st.st_mode) ? "is a symbolic link" : S_ISFIFO(st.st_mode) ? "is a FIFO"
+               : S_ISSOCK(st.st_mode) ? "is a socket" : S_ISREG(st.st_mode) && st.st_nlink != 1 ? "has more than one link" : is;
+    }
+    return mlog__life_why("log file \"%s\": %s; expected a regular file with one link, or a new one", path, is);
+}
+
+static int mlog__sink_open_path(const mlog_sink_config *c) {
+    unsigned mode = c->mode == 0 ? 0640 : c->mode;
+    int fd = open(c->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, (mode_t)mode);
+    struct stat st;
+    if (fd < 0) return mlog__sink_refuse(c->path, errno);
+    bool ok = fstat(fd, &st) == 0 && ((S_ISREG(st.st_mode) && st.st_nlink == 1) || strcmp(c->path, "/dev/null") == 0);
+    if (!ok) {
+        close(fd);
+        return mlog__sink_refuse(c->path, 0);
+    }
+    if (c->owner != NULL && mlog__sink_own(fd, c->owner, c->path) != 0) return close(fd), -1;
+    return fd;
+}
+
+/* Notes what the descriptor is, so that one that the host closed and reused is noticed. */
+static void mlog__sink_know(mlog_sink *s) {
+    struct stat st;
+    if (fstat(s->fd, &st) != 0) return;
+    s->dev = st.st_dev;
+    s->ino = st.st_ino;
+    s->regular = S_ISREG(st.st_mode);
+    s->socket = S_ISSOCK(st.st_mode);
+    s->dead = false;
+}
+
+/* A descriptor of our own for the host's terminal, pipe or file. It shall not block, but the host's flags are not ours to change: a
+ * terminal or pipe is opened once more; a regular file keeps the host's offset, so it is only duplicated. */
+static int mlog__sink_open_console(mlog_sink *s, int host) {
+    struct stat st;
+    char path[32];
+    if (fstat(host, &st) != 0) return mlog__life_why("descriptor %d: %s; expected an open one", host, strerror(errno));
+    snprintf(path, sizeof path, "/proc/self/fd/%d", host);
+    int fd = -1;
+    if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)) fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_APPEND);
+    if (fd < 0) fd = fcntl(host, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0) return mlog__life_why("descriptor %d: %s", host, strerror(errno));
+    s->fd = fd;
+    mlog__sink_know(s);
+    return 0;
+}
+
+static bool mlog__sink_wants_color(int fd, mlog_choice choice) {
+    const char *force = secure_getenv("FORCE_COLOR"), *never = secure_getenv("NO_COLOR"), *cli = secure_getenv("CLICOLOR"), *term = secure_getenv("TERM");
+    const char *cli_force = secure_getenv("CLICOLOR_FORCE");
+    if (choice != MLOG_AUTO) return choice == MLOG_YES;
+    if (never != NULL && *never != 0) return false;                             /* https://no-color.org */
+    if (force != NULL && *force != 0) return strcmp(force, "0") != 0;            /* https://force-color.org */
+    if (cli_force != NULL && strcmp(cli_force, "0") != 0 && *cli_force != 0) return true; /* https://bixense.com/clicolors */
+    if (cli != NULL && strcmp(cli, "0") == 0) return false;
+    return isatty(fd) == 1 && (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+static int mlog__sink_console_fd(const mlog_sink_config *c) { return c->path != NULL && strcmp(c->path, "/dev/stdout") == 0 ? 1 : 2; }
+
+/* Values whose feature this version does not have are refused, never ignored. */
+static int mlog__sink_check(const mlog_sink_config *c) {
+    static const char *const format[] = {"", "", "PLAIN", "", "LOGFMT", "PATTERN", "BINARY"};
+    if (c->type < MLOG_CONSOLE || c->type > MLOG_NULL) return mlog__life_why("sink type %d: expected MLOG_CONSOLE, _FILE, _CALLBACK or _NULL", (int)c->type);
+    if (c->type == MLOG_SYSLOG || c->type == MLOG_JOURNAL || c->type == MLOG_SOCKET)
+        return mlog__life_why("sink type %d: not part of this version; expected MLOG_CONSOLE, _FILE, _CALLBACK or _NULL", (int)c->type);
+    if ((unsigned)c->format > MLOG_BINARY) return mlog__life_why("sink format %d: expected MLOG_PRETTY or MLOG_JSON", (int)c->format);
+    if (*format[c->format] != 0) return mlog__life_why("sink format MLOG_%s: not part of this version; expected MLOG_PRETTY or MLOG_JSON", format[c->format]);
+    const char *field = c->where != NULL ? "where" : c->pattern != NULL ? "pattern" : c->durable == MLOG_YES ? "durable" : c->rotate_bytes != 0 ? "rotate_bytes"
+        : c->rotate_hours != 0 ? "rotate_hours" : c->rotate_keep != 0 ? "rotate_keep" : c->min_free != 0 ? "min_free" : c->archive != NULL ? "archive"
+        : c->flush_level != 0 ? "flush_level" : c->flush_ms != 0 ? "flush_ms" : c->flush_records != 0 ? "flush_records" : NULL;
+    if (field != NULL) return mlog__life_why("sink field %s: not part of this version; expected 0", field);
+    if (c->level < 0 || c->level > MLOG_OFF) return mlog__life_why("sink level %d: expected 0 to 25", c->level);
+    if (c->type == MLOG_FILE && (c->path == NULL || *c->path == 0)) return mlog__life_why("sink path: missing; a file sink needs one");
+    if (c->type == MLOG_CALLBACK && c->write == NULL) return mlog__life_why("sink write: missing; a callback sink needs one");
+    if (c->mode > 07777) return mlog__life_why("sink mode 0%o: expected permission bits", c->mode);
+    if (c->name != NULL && strlen(c->name) > 63) return mlog__life_why("sink name \"%.20s…\": expected at most 63 bytes", c->name);
+    return 0;
+}
+
+static int mlog__sink_open_target(mlog_sink *s) {
+    const mlog_sink_config *c = &s->config;
+    bool standard = c->type == MLOG_FILE && (strcmp(c->path, "/dev/stdout") == 0 || strcmp(c->path, "/dev/stderr") == 0);
+    if (c->type == MLOG_CONSOLE || standard) return mlog__sink_open_console(s, mlog__sink_console_fd(c));
+    if (c->type != MLOG_FILE) return 0;
+    s->fd = mlog__sink_open_path(c);
+    if (s->fd >= 0) mlog__sink_know(s);
+    return s->fd < 0 ? -1 : 0;
+}
+
+/* Fills an unused sink from its configuration and opens it. 0, or -1 with nothing left open. */
+static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
+    static const char *const type[] = {"", "console", "file", "syslog", "journal", "socket", "callback", "null"};
+    if (mlog__sink_check(c) != 0) return -1;
+    memset(s, 0, sizeof *s);
+    s->fd = -1;
+    s->config = *c;
+    s->config.name = NULL;
+    s->config.path = mlog__sink_copy(c->path);
+    s->config.owner = mlog__sink_copy(c->owner);
+    snprintf(s->name, sizeof s->name, "%s", c->name == NULL ? type[c->type] : c->name);
+    s->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s->next, false, false);
+    pthread_mutex_init(&s->lock, NULL);
+    if (s->next == NULL) return mlog__sink_discard(s), mlog__life_why("sink \"%s\": no memory", s->name);
+    s->done = s->next + MLOG__RINGS;
+    if (mlog__sink_open_target(s) != 0) return mlog__sink_discard(s), -1;
+    bool terminal = s->fd >= 0 && isatty(s->fd) == 1;
+    if (s->config.format == 0) s->config.format = terminal ? MLOG_PRETTY : MLOG_JSON;
+    s->color = s->config.format == MLOG_PRETTY && mlog__sink_wants_color(s->fd, c->color);
+    s->utc = c->utc == MLOG_YES || (c->utc == MLOG_AUTO && !terminal);
+    s->lane1 = c->type == MLOG_CALLBACK;
+    s->holds = s->regular || c->type == MLOG_NULL || (c->type == MLOG_FILE && !s->socket && s->config.path != NULL && strcmp(s->config.path, "/dev/null") == 0);
+    return 0;
+}
+
+/* The descriptor as we opened it? A host that closes all descriptors may have reused the number. */
+static bool mlog__sink_ours(const mlog_sink *s) {
+    struct stat st;
+    return s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
+}
+
+/* Opens again by name (a file) or from the host's descriptor (a console), after a loss of ours or a mlog_reopen. */
+static bool mlog__sink_renew(mlog_sink *s, bool ours) {
+    int old = s->fd;
+    s->fd = -1;
+    if (mlog__sink_open_target(s) == 0) {
+        if (ours && old >= 0) close(old);
+        return true;
+    }
+    s->fd = ours ? old : -1;
+    s->errors++;
+    return s->fd >= 0;
+}
+
+static void mlog__sink_failed(mlog_sink *s) {
+    s->errors++;
+    s->backoff_ms = s->backoff_ms == 0 ? 100 : MLOG__MIN(s->backoff_ms * 2, 5000);
+    s->retry_at = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)s->backoff_ms * 1000000;
+}
+
+/* One write, without ever blocking on a socket and without SIGPIPE (our threads block it). */
+static ssize_t mlog__sink_push(mlog_sink *s, const char *p, size_t n) {
+    if (s->socket) return send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return write(s->fd, p, n);
+}
+
+/* Writes what is left of the batch. 1: all of it; 0: later (full pipe, error with backoff). A peer that is gone takes the rest away. */
+static int mlog__sink_write(mlog_sink *s) {
+    if (s->retry_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->retry_at) return 0;
+    if (s->sent < s->out.len && !mlog__sink_ours(s) && !mlog__sink_renew(s, false)) return mlog__sink_failed(s), 0;
+    while (s->sent < s->out.len) {
+        ssize_t n = mlog__sink_push(s, s->out.p + s->sent, s->out.len - s->sent);
+        if (n >= 0) {
+            s->sent += (size_t)n;
+            s->bytes += (uint64_t)n;
+            continue;
+        }
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN) return 0;
+        if (errno == EPIPE || errno == ECONNRESET) s->dead = true;
+        mlog__sink_failed(s);
+        return 0;
+    }
+    s->retry_at = 0;
+    s->backoff_ms = 0;
+    return 1;
+}
+
+/* The batch is with the sink: its counts become the sink's, its positions become final. */
+static void mlog__sink_commit(mlog_sink *s, uint32_t rings) {
+    s->written += s->in_written;
+    s->filtered += s->in_filtered;
+    s->lost += s->in_lost;
+    s->in_written = s->in_filtered = s->in_lost = 0;
+    s->out.len = s->sent = 0;
+    s->batches++;
+    memcpy(s->done, s->next, rings * sizeof *s->done);
+}
+
+/* What a dead peer will never get. */
+static void mlog__sink_give_up(mlog_sink *s, uint32_t rings) {
+    s->in_lost += s->in_written;
+    s->in_written = 0;
+    mlog__sink_commit(s, rings);
+}
+
+/* ==== flush ====
+ * The flusher: a pass takes a moment W, lets every call that may be older finish, reads all heads, and hands each sink what lies
+ * between its position and there, merged by time. Lane 0 (the flusher's thread) serves files and consoles, lane 1 the callbacks.
+ *
+ *   FLUSH-1  caller: store-release of head, then a relaxed load of `asleep`, no fence
+ *            flusher: asleep = 1, membarrier (a full barrier in every running thread), then all heads again
+ *            So either the caller's load sees 1 and wakes, or the barrier came after its store and the flusher sees the head. A
+ *            thread that was not running then passes a full barrier when it is scheduled. Without membarrier it naps instead.
+ *   FLUSH-2  flusher: store-release of done       waiter: load-acquire                what was logged before is with the sinks
+ *
+ * owns: lanes, passes, merging, sleep, positions of sinks, the release of rings
+ * may call: platform clock record dict rule context ring thread text format sink
+ */
+
+typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks; } mlog__source;
+
+static struct {
+    mlog_sink sink[MLOG__SINKS];
+    pthread_mutex_t role;           /* held by a pass: who changes sinks takes it */
+    pthread_mutex_t lane1;          /* held while lane 1 runs callbacks' batches */
+    pthread_t thread0, thread1;
+    uint32_t running0, running1;
+    uint32_t kick0, kick1;          /* futex words: something to do */
+    uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
+    uint32_t reopen, exiting, quiet; /* quiet: no deep sleep (tests, exit) */
+    uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
+    uint64_t counted_at[MLOG__RINGS], counted, counted_bytes;
+    uint64_t stuck[MLOG__SLOTS];    /* head + 1 of a call that was waited for in vain */
+    uint64_t context_head[MLOG__RINGS], context_batch[MLOG__SINKS];
+    mlog__desk desk[2];
+    mlog__source *merge[2];
+    int64_t work_bytes;
+} mlog__flush_all = {.role = PTHREAD_MUTEX_INITIALIZER, .lane1 = PTHREAD_MUTEX_INITIALIZER};
+
+static void *mlog__flush_run(void *unused);
+static void *mlog__flush_run1(void *unused);
+
+/* [s] Wakes the flusher, starts it when there is none (not in a handler: the next call does it then). */
+static void mlog__flush_wake(void) {
+    if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) {
+        if (!mlog__platform_in_handler()) mlog__life_start();
+        return;
+    }
+    uint32_t one = 1;
+    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&mlog__flush_all.kick0, 1, __ATOMIC_SEQ_CST);
+    mlog__platform_wake(&mlog__flush_all.kick0);
+}
+
+static void mlog__flush_kick1(void) {
+    __atomic_fetch_add(&mlog__flush_all.kick1, 1, __ATOMIC_SEQ_CST);
+    mlog__platform_wake(&mlog__flush_all.kick1);
+}
+
+static uint32_t mlog__flush_rings(void) { return __atomic_load_n(&mlog__ring_all.count, __ATOMIC_ACQUIRE); }
+
+static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__ring_all.ring[i], __ATOMIC_ACQUIRE); }
+
+/* -- walking and merging -- */
+
+/* Moves past padding and reads the time of the next record. False: nothing left. */
+static bool mlog__flush_peek(mlog__source *s) {
+    while (s->pos < s->end) {
+        const unsigned char *p = s->ring->data + (s->pos & (s->ring->bytes - 1));
+        uint64_t words[2];
+        memcpy(words, p, 8);
+        uint64_t bytes = mlog__record_bytes(words[0]);
+        if (MLOG__UNLIKELY(bytes == 0 || bytes > s->end - s->pos)) { /* never from us; damage from outside ends here */
+            s->pos = s->end;
+            return false;
+        }
+        if (MLOG__LIKELY(mlog__record_site(words[0]) != MLOG__S_PAD)) {
+            memcpy(words, p + 8, 8);
+            s->ticks = words[0];
+            return true;
+        }
+        s->pos += bytes;
+    }
+    return false;
+}
+
+/* Records (not padding, not reports of losses) between two positions; by level when asked. */
+static uint64_t mlog__flush_count(const mlog__ring *r, uint64_t from, uint64_t to, uint64_t *by_level) {
+    mlog__source s = {r, 0, from, to, 0};
+    uint64_t n = 0;
+    while (mlog__flush_peek(&s)) {
+        const unsigned char *p = r->data + (s.pos & (r->bytes - 1));
+        uint64_t header;
+        memcpy(&header, p, 8);
+        s.pos += mlog__record_bytes(header);
+        if (mlog__record_site(header) == MLOG__S_LOSS) continue;
+        n++;
+        if (by_level != NULL) by_level[MLOG__MIN((unsigned)mlog__format_level(p, header), 25u)]++;
+    }
+    return n;
+}
+
+/* Collects the rings that have something for a sink, up to the snapshot. */
+static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, const uint64_t *head, uint32_t rings) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < rings; i++) {
+        if (next[i] >= head[i]) continue;
+        list[n] = (mlog__source){mlog__flush_ring(i), i, next[i], head[i], 0};
+        if (list[n].ring != NULL && mlog__flush_peek(&list[n])) n++;
+    }
+    return n;
+}
+
+/* What a lane does with one record. False: stop before it, the batch is full. */
+typedef bool (*mlog__flush_each)(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now);
+
+/* Hands on records in the order of their times, those not after `now`; positions in next[] follow. True: all that there was. */
+static bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each) {
+    bool all = true;
+    while (n > 0) {
+        uint32_t first = 0;
+        uint64_t second = UINT64_MAX;
+        for (uint32_t i = 1; i < n; i++) {
+            if (list[i].ticks < list[first].ticks) second = list[first].ticks, first = i;
+            else if (list[i].ticks < second) second = list[i].ticks;
+        }
+        mlog__source *f = &list[first];
+        if (f->ticks > now) return false;
+        bool more;
+        do {
+            const unsigned char *p = f->ring->data + (f->pos & (f->ring->bytes - 1));
+            uint64_t header;
+            memcpy(&header, p, 8);
+            if (!each(s, f, p, header, now)) return false;
+            f->pos += mlog__record_bytes(header);
+            more = mlog__flush_peek(f);
+            s->next[f->number] = f->pos;
+        } while (more && f->ticks <= second && f->ticks <= now);
+        if (more && f->ticks > now) all = false;
+        if (!more || f->ticks > now) list[first] = list[--n];
+    }
+    return all;
+}
+
+/* -- lane 0: text -- */
+
+/* Time, thread and id of a record; times never run backwards. */
+static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *from, uint64_t header, uint64_t now) {
+    uint64_t ticks = from->ticks == 0 ? now : from->ticks;
+    it->header = header;
+    it->late = ticks < s->last_ticks;
+    if (!it->late) s->last_ticks = ticks;
+    it->time = it->call_time = mlog__life_utc(s->desk, ticks);
+    if (MLOG__UNLIKELY(it->late)) s->late++;
+    if (it->time < s->last_time) it->time = s->last_time;
+    it->id = (uint64_t)from->number << 48 | from->pos / 8;
+    it->tid = from->ring->tid;
+    it->thread = from->ring->name;
+    it->thread_len = (uint32_t)strnlen(from->ring->name, sizeof from->ring->name);
+}
+
+/* A given time is the record's own; it takes no part in the order. */
+static void mlog__flush_end(mlog_sink *s, mlog__item *it) {
+    if (it->header & MLOG__F_TIME) it->late = false;
+    else s->last_time = it->time;
+}
+
+static bool mlog__flush_text(mlog_sink *s, mlog__item *it, mlog__buffer *b) {
+    if (s->config.format == MLOG_PRETTY) return mlog__format_pretty(b, s->desk, it, s->color, s->utc);
+    return mlog__format_json(b, s->desk, it);
+}
+
+static bool mlog__flush_loss_counts(const mlog_sink *s, const uint64_t *words, uint64_t n) {
+    for (uint64_t i = 0; i < n; i++)
+        if ((int)(words[i] & 255) >= s->config.level) return true;
+    return false;
+}
+
+static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
+    mlog__item it;
+    if (s->out.len >= MLOG__BATCH - MLOG__PAGE) return false;
+    if (MLOG__UNLIKELY(mlog__record_site(header) == MLOG__S_LOSS)) {
+        uint64_t n = mlog__record_bytes(header) / 8 - 2;
+        mlog__flush_begin(s, &it, from, header, now);
+        it.lost = (const uint64_t *)(const void *)(record + 16);
+        if (!mlog__flush_loss_counts(s, it.lost, n)) return true;
+        mlog__format_loss(&it, (uint32_t)n);
+        (void)mlog__flush_text(s, &it, &s->out);
+        mlog__flush_end(s, &it);
+        return true;
+    }
+    if (s->config.level > 0 && mlog__format_level(record, header) < s->config.level) {
+        s->in_filtered++;
+        return true;
+    }
+    mlog__flush_begin(s, &it, from, header, now);
+    bool sound = mlog__format_decode(&it, s->desk, record);
+    if (MLOG__LIKELY(sound)) mlog__format_message(&it, s->desk);
+    sound = sound && mlog__flush_text(s, &it, &s->out);
+    mlog__flush_end(s, &it);
+    if (MLOG__LIKELY(sound)) s->in_written++;
+    else s->in_lost++, s->errors++;
+    return true;
+}
+
+/* What this sink skipped, or what a thread lost and never came back to tell. */
+static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg) {
+    uint64_t words[26];
+    uint32_t n = 0;
+    for (uint64_t i = 0; i < 26; i++) {
+        if (counts[i] != 0) words[n++] = i | counts[i] << 8;
+        counts[i] = 0;
+    }
+    mlog__item it = {.header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid(), .lost = words};
+    if (n == 0) return;
+    if (it.time == 0) it.time = mlog__platform_clock(CLOCK_REALTIME);
+    mlog__format_loss(&it, n);
+    it.msg = msg;
+    it.msg_len = (uint32_t)strlen(msg);
+    (void)mlog__flush_text(s, &it, &s->out);
+}
+
+/* Batches of one sink until it has all of the snapshot (true), or cannot go on. */
+static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now) {
+    for (;;) {
+        if (s->dead) {
+            mlog__sink_give_up(s, rings);
+            for (uint32_t i = 0; i < rings; i++) {
+                if (s->next[i] >= mlog__flush_all.head[i]) continue;
+                s->lost += mlog__flush_count(mlog__flush_ring(i), s->next[i], mlog__flush_all.head[i], NULL);
+                s->next[i] = s->done[i] = mlog__flush_all.head[i];
+            }
+            return true;
+        }
+        if (s->out.len == 0) {
+            if (s->gaps != 0) mlog__flush_tell(s, s->gap, "records skipped: this sink was too slow"), s->gaps = 0;
+            uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
+            bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line);
+            if (s->config.type == MLOG_NULL) s->bytes += s->out.len, s->sent = s->out.len;
+            mlog__flush_all.work_bytes += (int64_t)s->out.len;
+            if (all && s->out.len == 0) {
+                for (uint32_t i = 0; i < rings; i++) s->next[i] = MLOG__MAX(s->next[i], mlog__flush_all.head[i]); /* padding at the end */
+                mlog__sink_commit(s, rings);
+                return true;
+            }
+            if (s->out.len == 0 && s->in_filtered == 0 && s->in_lost == 0) return false; /* all there is lies after `now` */
+        }
+        if (s->config.type != MLOG_NULL && mlog__sink_write(s) == 0) {
+            if (s->dead) continue;
+            return false;
+        }
+        mlog__sink_commit(s, rings);
+    }
+}
+
+/* -- lane 1: callbacks -- */
+
+/* A record is copied out of its ring, so that a slow callback holds nothing: {source number, position, ticks}, then its bytes. */
+static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
+    uint64_t bytes = mlog__record_bytes(header), head[3] = {from->number, from->pos, from->ticks == 0 ? now : from->ticks};
+    if (s->out.len != 0 && s->out.len + bytes > MLOG__BATCH / 4) return false;
+    if (mlog__record_site(header) != MLOG__S_LOSS && s->config.level > 0 && mlog__format_level(record, header) < s->config.level) {
+        s->in_filtered++;
+        return true;
+    }
+    if (!mlog__format_room(&s->out, sizeof head + bytes)) return false;
+    memcpy(s->out.p + s->out.len, head, sizeof head);
+    memcpy(s->out.p + s->out.len + sizeof head, record, (size_t)bytes);
+    s->out.len += sizeof head + (size_t)bytes;
+    if (mlog__record_site(header) != MLOG__S_LOSS) s->in_written++;
+    return true;
+}
+
+/* Decodes one stashed record and calls the user. <0: stop. */
+static int mlog__flush_call(mlog_sink *s, const char *at) {
+    uint64_t head[3], header;
+    memcpy(head, at, sizeof head);
+    memcpy(&header, at + sizeof head, 8);
+    mlog__source from = {mlog__flush_ring((uint32_t)head[0]), (uint32_t)head[0], head[1], 0, head[2]};
+    mlog__item it;
+    const unsigned char *record = (const unsigned char *)at + sizeof head;
+    uint64_t last_ticks = s->last_ticks, late = s->late;
+    int64_t last_time = s->last_time;
+    mlog__flush_begin(s, &it, &from, header, head[2]);
+    if (mlog__record_site(header) == MLOG__S_LOSS) {
+        it.lost = (const uint64_t *)(const void *)(record + 16);
+        mlog__format_loss(&it, (uint32_t)(mlog__record_bytes(header) / 8 - 2));
+    } else if (mlog__format_decode(&it, s->desk, record)) {
+        mlog__format_message(&it, s->desk);
+    } else {
+        pthread_mutex_lock(&s->lock);
+        s->in_written--, s->in_lost++, s->errors++;
+        pthread_mutex_unlock(&s->lock);
+        return 0;
+    }
+    mlog__buffer *v = &s->desk->values;
+    mlog_field field[MLOG__FIELDS];
+    mlog__out list[MLOG__FIELDS];
+    v->len = 0;
+    if (!mlog__format_room(v, 3 * mlog__format_bound(&it) + 1024)) return -1;
+    uint32_t n = mlog__format_list(&it, s->desk, list);
+    for (uint32_t i = 0; i < n; i++) field[i].key = list[i].key, field[i].value = mlog__format_to_value(&list[i].val, v);
+    char *p = v->p + v->len, number[24];
+    p = mlog__format_put(p, it.file == NULL ? "" : it.file, it.file_len);
+    *p++ = 0;
+    char *source = p;
+    p = mlog__format_put(p, it.source, it.source_len);
+    *p++ = 0;
+    char *msg = p;
+    p = mlog__format_put(p, it.msg, it.msg_len);
+    *p++ = 0;
+    *mlog__text_u64(number, it.tid) = 0;
+    mlog_record r = {.time = it.time, .id = {mlog__dict_session->id, it.id}, .level = it.level, .tid = it.tid, .source = source,
+                     .thread = it.thread_len ? it.thread : number, .msg = msg, .msg_len = it.msg_len,
+                     .at = {v->p + v->len, it.func == NULL ? "" : it.func, (int)it.line}, .fields = field, .nfields = n};
+    int said = -1;
+    mlog__buffer *text = &s->desk->text;
+    text->len = 0;
+    if (mlog__flush_text(s, &it, text)) {
+        r.text = text->p;
+        r.text_len = text->len - 1; /* without the newline */
+        text->p[r.text_len] = 0;
+        said = s->config.write(s->config.user, &r);
+    }
+    if (said < 0) s->last_ticks = last_ticks, s->last_time = last_time, s->late = late; /* it will be offered again */
+    else mlog__flush_end(s, &it);
+    return said;
+}
+
+/* Counters and positions of a callback sink are read by lane 0 and by statistics: its own lock is held while they change. */
+static void mlog__flush_commit1(mlog_sink *s, uint32_t rings) {
+    pthread_mutex_lock(&s->lock);
+    s->bytes += s->out.len;
+    s->retry_at = 0;
+    s->backoff_ms = 0;
+    mlog__sink_commit(s, rings);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void mlog__flush_failed1(mlog_sink *s) {
+    pthread_mutex_lock(&s->lock);
+    mlog__sink_failed(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* One batch of a callback sink: true when it made progress. */
+static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t rings, uint64_t now) {
+    if (s->retry_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->retry_at) return false;
+    if (s->out.len == 0) {
+        pthread_mutex_lock(&s->lock);
+        uint32_t n = mlog__flush_collect(mlog__flush_all.merge[1], s->next, head, rings);
+        bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash);
+        if (all && s->out.len == 0)
+            for (uint32_t i = 0; i < rings; i++) s->next[i] = MLOG__MAX(s->next[i], head[i]);
+        pthread_mutex_unlock(&s->lock);
+        if (s->out.len == 0) return mlog__flush_commit1(s, rings), false;
+    }
+    while (s->sent < s->out.len) {
+        uint64_t header;
+        memcpy(&header, s->out.p + s->sent + 24, 8);
+        if (mlog__flush_call(s, s->out.p + s->sent) < 0) return mlog__flush_failed1(s), false;
+        s->sent += 24 + (size_t)mlog__record_bytes(header);
+    }
+    if (s->config.flush != NULL && s->config.flush(s->config.user) != 0) {
+        s->sent = 0; /* not safe: the whole batch is offered again */
+        return mlog__flush_failed1(s), false;
+    }
+    mlog__flush_commit1(s, rings);
+    return true;
+}
+
+/* -- a pass -- */
+
+/* Lets calls that are in the middle of a record finish, at most 10 ms in all; a call that is stuck is waited for once. */
+static void mlog__flush_settle(void) {
+    if (__atomic_load_n(&mlog__ring_all.live, __ATOMIC_RELAXED) < 2 || mlog__thread_all.pages == NULL) return;
+    int left = 200;
+    for (uint32_t slot = 1; slot * 2 < mlog__flush_rings(); slot++) {
+        if (__atomic_load_n(&mlog__thread_all.state[slot], __ATOMIC_RELAXED) == MLOG__S_UNUSED) continue;
+        mlog__thread *t = &mlog__thread_page(slot)->level[0];
+        mlog__ring *r = mlog__flush_ring(2 * slot);
+        if (r == NULL) continue;
+        uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
+        while (__atomic_load_n(&t->state, __ATOMIC_RELAXED) == MLOG__T_BUSY && __atomic_load_n(&r->head, __ATOMIC_RELAXED) == head) { /* RING-3 */
+            if (mlog__flush_all.stuck[slot] == head + 1) break;
+            if (left-- <= 0) {
+                mlog__flush_all.stuck[slot] = head + 1;
+                break;
+            }
+            mlog__platform_nap(left > 190 ? 1000 : 50000);
+        }
+    }
+}
+
+/* Snapshot of all heads; counts what is new. True when there is anything that was not there before. */
+static bool mlog__flush_snapshot(uint32_t rings) {
+    bool more = false;
+    for (uint32_t i = 0; i < rings; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        if (r == NULL) continue;
+        uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        mlog__flush_all.head[i] = head;
+        if (head == mlog__flush_all.counted_at[i]) continue;
+        more = true;
+        mlog__flush_all.counted += mlog__flush_count(r, mlog__flush_all.counted_at[i], head, NULL);
+        mlog__flush_all.counted_bytes += head - mlog__flush_all.counted_at[i];
+        mlog__flush_all.counted_at[i] = head;
+    }
+    return more;
+}
+
+/* The sink that holds although it is no file: the first console, when there is no file. */
+static mlog_sink *mlog__flush_keeper(void) {
+    mlog_sink *console = NULL;
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (!s->used || s->dead) continue;
+        if (s->holds) return NULL;
+        if (console == NULL && !s->lane1) console = s;
+    }
+    return console;
+}
+
+/* A sink that does not hold and lags by more than a quarter of the ring is moved on; what it missed is counted and reported. */
+static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64_t tail, uint64_t head) {
+    if (s->lane1) pthread_mutex_lock(&s->lock);
+    uint64_t at = s->next[i];
+    if (at < tail && head - at > r->bytes / 4) {
+        uint64_t n = mlog__flush_count(r, at, tail, s->gap);
+        s->lost += n;
+        s->gaps += n;
+        at = s->next[i] = tail;
+        if (s->out.len == 0) s->done[i] = tail;
+    }
+    if (s->lane1) pthread_mutex_unlock(&s->lock);
+    return at;
+}
+
+/* tail = the minimum over the sinks that hold; retired rings that are read to the end go back. */
+static void mlog__flush_release(uint32_t rings) {
+    mlog_sink *keeper = mlog__flush_keeper();
+    for (uint32_t i = 0; i < rings; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        if (r == NULL) continue;
+        uint64_t head = mlog__flush_all.head[i], tail = head;
+        for (int k = 0; k < MLOG__SINKS; k++) {
+            mlog_sink *s = &mlog__flush_all.sink[k];
+            if (s->used && (s->holds || s == keeper) && s->done[i] < tail) tail = s->done[i];
+        }
+        uint64_t lowest = tail;
+        for (int k = 0; k < MLOG__SINKS; k++) {
+            mlog_sink *s = &mlog__flush_all.sink[k];
+            if (!s->used || s->holds || s == keeper) continue;
+            uint64_t at = mlog__flush_skip(s, r, i, tail, head);
+            if (at < lowest) lowest = at;
+        }
+        mlog__ring_release(r, lowest);
+        bool side = (i & 1) != 0;
+        if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
+        mlog__ring *other = mlog__flush_ring(i + 1);
+        bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) && (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_ACQUIRE));
+        if (empty) mlog__thread_recycle(i / 2);
+    }
+}
+
+static bool mlog__flush_passed(mlog_sink *s, int k, uint32_t rings) {
+    pthread_mutex_lock(&s->lock);
+    bool passed = s->batches >= mlog__flush_all.context_batch[k];
+    for (uint32_t i = 0; i < rings && passed; i++) passed = s->next[i] >= mlog__flush_all.context_head[i];
+    pthread_mutex_unlock(&s->lock);
+    return passed;
+}
+
+/* Slots of contexts that nobody refers to go back when every sink is past the records that may name them. */
+static void mlog__flush_contexts(uint32_t rings) {
+    bool had = mlog__context_pool.waiting != 0;
+    if (!mlog__context_collect()) return;
+    if (!had) {
+        for (uint32_t i = 0; i < rings; i++) {
+            mlog__ring *r = mlog__flush_ring(i);
+            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
+        }
+        for (int k = 0; k < MLOG__SINKS; k++) {
+            mlog_sink *s = &mlog__flush_all.sink[k];
+            if (!s->used) continue;
+            pthread_mutex_lock(&s->lock);
+            mlog__flush_all.context_batch[k] = s->batches + (s->out.len != 0);
+            pthread_mutex_unlock(&s->lock);
+        }
+    }
+    for (int k = 0; k < MLOG__SINKS; k++)
+        if (mlog__flush_all.sink[k].used && !mlog__flush_passed(&mlog__flush_all.sink[k], k, rings)) return;
+    mlog__context_release();
+}
+
+static void mlog__flush_finish_ticket(uint32_t *done, uint32_t ticket) {
+    if (__atomic_load_n(done, __ATOMIC_RELAXED) == ticket) return;
+    __atomic_store_n(done, ticket, __ATOMIC_RELEASE); /* FLUSH-2 */
+    mlog__platform_wake(done);
+}
+
+/* Losses of threads that never logged again go out when someone waits for everything, and at the end. */
+static void mlog__flush_tell_losses(uint32_t rings) {
+    uint64_t counts[26] = {0}, words[26], any = 0;
+    for (uint32_t i = 0; i < rings; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        int n = r == NULL ? 0 : mlog__ring_untold(r, words);
+        for (int k = 0; k < n; k++) counts[words[k] & 255] += words[k] >> 8, any = 1;
+    }
+    for (int i = 0; i < 26; i++) {
+        uint64_t n = __atomic_exchange_n(&mlog__thread_all.dropped_untold[i], 0, __ATOMIC_RELAXED);
+        if (n != 0) counts[i] += n, any = 1;
+    }
+    for (int k = 0; any && k < MLOG__SINKS; k++) {
+        mlog_sink *s = &mlog__flush_all.sink[k];
+        uint64_t mine[26];
+        memcpy(mine, counts, sizeof mine);
+        if (s->used && !s->lane1 && s->out.len == 0) mlog__flush_tell(s, mine, "records dropped: queue full");
+    }
+}
+
+/* One pass of lane 0, under `role`. True when there was work. */
+static bool mlog__flush_pass(void) {
+    uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
+    uint64_t now = mlog__life_now();
+    mlog__flush_settle();
+    bool more = mlog__flush_snapshot(rings), complete = true, lane1 = false, tell = ticket != mlog__flush_all.done0 || mlog__flush_all.exiting;
+    if (__atomic_exchange_n(&mlog__flush_all.reopen, 0, __ATOMIC_ACQUIRE))
+        for (int i = 0; i < MLOG__SINKS; i++) {
+            mlog_sink *s = &mlog__flush_all.sink[i];
+            if (s->used && s->config.type == MLOG_FILE && s->regular && s->sent == 0) (void)mlog__sink_renew(s, mlog__sink_ours(s));
+        }
+    mlog__flush_all.work_bytes = 0;
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (!s->used) continue;
+        if (s->lane1) lane1 = true;
+        else complete = mlog__flush_sink(s, rings, now) && complete;
+    }
+    if (tell && complete) {
+        mlog__flush_tell_losses(rings);
+        for (int i = 0; i < MLOG__SINKS; i++)
+            if (mlog__flush_all.sink[i].used && !mlog__flush_all.sink[i].lane1) complete = mlog__flush_sink(&mlog__flush_all.sink[i], rings, now) && complete;
+    }
+    mlog__flush_release(rings);
+    mlog__flush_contexts(rings);
+    if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1();
+    if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
+    if (complete) mlog__flush_finish_ticket(&mlog__flush_all.done0, ticket);
+    return more;
+}
+
+static bool mlog__flush_pending(void) {
+    uint32_t rings = mlog__flush_rings();
+    for (uint32_t i = 0; i < rings; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        if (r != NULL && __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) != mlog__flush_all.counted_at[i]) return true; /* FLUSH-1 */
+    }
+    return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != mlog__flush_all.done0 || __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) ||
+           __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0;
+}
+
+/* Is any sink in the middle of something that only time or its peer can finish? Then how long to wait at most. */
+static int mlog__flush_blocked(struct pollfd *poll_for) {
+    int ms = -1;
+    uint32_t rings = mlog__flush_rings();
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (!s->used) continue;
+        pthread_mutex_lock(&s->lock);
+        bool armed = s->out.len != 0, behind = armed;
+        for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < mlog__flush_all.head[k];
+        pthread_mutex_unlock(&s->lock);
+        if (!behind) continue;
+        int mine = s->lane1 ? 100 : s->retry_at != 0 ? MLOG__MAX(s->backoff_ms / 2, 10) : armed ? 10 : 1; /* 1: it lies after this pass's moment */
+        ms = MLOG__MIN(ms < 0 ? INT_MAX : ms, mine);
+        if (armed && s->retry_at == 0 && !s->lane1 && !s->regular) *poll_for = (struct pollfd){.fd = s->fd, .events = POLLOUT, .revents = 0};
+    }
+    return ms;
+}
+
+/* Sleeps until a caller wakes us: at once a barrier and a second look, so that no record is left behind (FLUSH-1). */
+static void mlog__flush_deep_sleep(uint32_t seen) {
+    uint32_t zero = 0, one = 1;
+    if (!__atomic_compare_exchange_n(&mlog__ring_all.asleep, &zero, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) return; /* exiting */
+    bool sure = mlog__platform_membarrier();
+    if (!mlog__flush_pending()) mlog__platform_wait(&mlog__flush_all.kick0, seen, sure ? -1 : 100);
+    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+static void mlog__flush_locale(mlog__desk *desk) {
+    if (desk->locale == (locale_t)0) desk->locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (desk->locale != (locale_t)0) uselocale(desk->locale); /* of this thread only: numbers and errno texts are not the host's */
+}
+
+static bool mlog__flush_locked_pass(bool wake) {
+    pthread_mutex_lock(&mlog__flush_all.role);
+    mlog__life_take_pair(&mlog__flush_all.desk[0], wake);
+    bool more = mlog__flush_pass();
+    pthread_mutex_unlock(&mlog__flush_all.role);
+    return more;
+}
+
+static void *mlog__flush_run(void *unused) {
+    int idle = 0;
+    bool woke = true;
+    mlog__flush_locale(&mlog__flush_all.desk[0]);
+    pthread_setname_np(pthread_self(), "metalog");
+    for (;;) {
+        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST);
+        bool more = mlog__flush_locked_pass(woke);
+        struct pollfd wait = {.fd = -1, .events = 0, .revents = 0};
+        int blocked = mlog__flush_blocked(&wait);
+        woke = false;
+        idle = more ? 0 : idle + 1;
+        if (more && mlog__flush_all.work_bytes >= MLOG__BATCH / 4) continue; /* a burst: no nap */
+        if (blocked >= 0 && wait.fd >= 0) poll(&wait, 1, MLOG__MIN(blocked, 10));
+        else if (blocked >= 0) mlog__platform_wait(&mlog__flush_all.kick0, seen, blocked);
+        else if (idle < 100 || __atomic_load_n(&mlog__flush_all.quiet, __ATOMIC_RELAXED)) mlog__platform_wait(&mlog__flush_all.kick0, seen, 1);
+        else mlog__flush_deep_sleep(seen), idle = 0, woke = true;
+    }
+    return unused;
+}
+
+/* Lane 1 keeps nothing from lane 0: it reads the heads for itself. */
+static void *mlog__flush_run1(void *unused) {
+    static uint64_t head[MLOG__RINGS];
+    mlog__flush_locale(&mlog__flush_all.desk[1]);
+    pthread_setname_np(pthread_self(), "metalog-callbacks");
+    for (;;) {
+        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST);
+        uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
+        uint64_t now = mlog__life_now();
+        bool waiting = false;
+        mlog__life_take_pair(&mlog__flush_all.desk[1], true);
+        for (uint32_t i = 0; i < rings; i++) {
+            mlog__ring *r = mlog__flush_ring(i);
+            head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        }
+        pthread_mutex_lock(&mlog__flush_all.lane1);
+        for (int i = 0; i < MLOG__SINKS; i++) {
+            mlog_sink *s = &mlog__flush_all.sink[i];
+            if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue;
+            while (mlog__flush_callbacks(s, head, rings, now)) {}
+            bool behind = s->out.len != 0;
+            for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < head[k];
+            waiting = waiting || behind;
+        }
+        pthread_mutex_unlock(&mlog__flush_all.lane1);
+        if (!waiting) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
+        mlog__platform_wait(&mlog__flush_all.kick1, seen, waiting ? 10 : -1);
+    }
+    return unused;
+}
+
+/* ==== life ====
+ * Configuration, start, flush on demand, the end, and what a forked child does first.
+ * owns: the resolved configuration, start and stop, fork, exit, mlog_why, loggers
+ * may call: platform clock record dict rule context ring thread text format sink flush
+ */
+
+enum { MLOG__L_NOT, MLOG__L_RUNNING };
+
+static struct {
+    mlog_config config;          /* as mlog_init resolved it; strings are ours */
+    pthread_mutex_t lock;        /* over configuration: never taken by a logging call that is not the first */
+    uint32_t state;
+    uint32_t *witness;           /* 1; a page that is zero in a child */
+    uint32_t adopting;
+    int64_t (*now)(void);
+    int64_t exit_deadline;
+    uint32_t hooks;              /* atexit, atfork, key: once per program */
+} mlog__life = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+MLOG__TLS char mlog__life_said[192];
+MLOG__TLS uint8_t mlog__life_inside; /* this thread holds the configuration lock: a handler on top of it must not */
+
+static int mlog__life_why(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(mlog__life_said, sizeof mlog__life_said, format, args);
+    va_end(args);
+    return -1;
+}
+
+const char *mlog_why(void) { return mlog__life_said; }
+
+static void mlog__life_lock(void) {
+    pthread_mutex_lock(&mlog__life.lock);
+    mlog__life_inside = 1;
+}
+
+static void mlog__life_unlock(void) {
+    mlog__life_inside = 0;
+    pthread_mutex_unlock(&mlog__life.lock);
+}
+
+/* -- time, as the configuration has it -- */
+
+static uint64_t mlog__life_ticks(void) {
+    return mlog__life.now != NULL ? (uint64_t)mlog__life.now() : (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC);
+}
+
+/* The moment of a pass, in the ticks of the records. */
+static uint64_t mlog__life_now(void) {
+    uint32_t mode = mlog__dict_session->clock_mode;
+    if (mode == MLOG__TICKS_GIVEN) return UINT64_MAX;
+    return mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC) : mlog__clock_counter();
+}
+
+static uint32_t mlog__life_pair_mode(void) {
+    return mlog__dict_session->clock_mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? MLOG__TICKS_SYSTEM : MLOG__TICKS_COUNTER;
+}
+
+static void mlog__life_take_pair(mlog__desk *desk, bool now) {
+    if (mlog__life.now == NULL) mlog__clock_update(desk->pairs, mlog__life_pair_mode(), now);
+}
+
+static int64_t mlog__life_utc(mlog__desk *desk, uint64_t ticks) {
+    if (mlog__dict_session->clock_mode == MLOG__TICKS_GIVEN) return (int64_t)ticks;
+    return mlog__clock_utc(&desk->clock, desk->pairs, ticks);
+}
+
+/* -- configuration -- */
+
+static int mlog__life_check(const mlog_config *c) {
+    const char *field = c->file != NULL ? "file" : c->watch == MLOG_YES ? "watch" : c->control != NULL ? "control" : c->ring_dir != NULL ? "ring_dir"
+        : c->crash_safe == MLOG_YES ? "crash_safe" : c->catch_fatal == MLOG_YES ? "catch_fatal" : c->recorder_level != 0 ? "recorder_level"
+        : c->flusher == MLOG_POLL || c->flusher == MLOG_DIRECT ? "flusher" : NULL;
+    if (field != NULL) return mlog__life_why("mlog_init: field %s: not part of this version; expected 0", field);
+    if ((unsigned)c->clock > MLOG_ARRIVAL) return mlog__life_why("mlog_init: clock %d: expected MLOG_COUNTER or MLOG_ARRIVAL", (int)c->clock);
+    if ((unsigned)c->full > MLOG_DROP) return mlog__life_why("mlog_init: full %d: expected MLOG_WAIT, MLOG_BLOCK or MLOG_DROP", (int)c->full);
+    if ((unsigned)c->flusher > MLOG_DIRECT) return mlog__life_why("mlog_init: flusher %d: expected MLOG_THREAD", (int)c->flusher);
+    if (c->full_ms < 0 || c->exit_ms < 0) return mlog__life_why("mlog_init: full_ms %d, exit_ms %d: expected milliseconds >= 0", c->full_ms, c->exit_ms);
+    if (c->ring_bytes != 0 && (c->ring_bytes < 4096 || c->ring_bytes > 32u << 20))
+        return mlog__life_why("mlog_init: ring_bytes %u: expected 4096 to 33554432", c->ring_bytes);
+    if (c->rings_total != 0 && c->rings_total < 128 << 10) return mlog__life_why("mlog_init: rings_total %llu: expected at least 131072", (unsigned long long)c->rings_total);
+    if (c->env != NULL && (strlen(c->env) == 0 || strlen(c->env) > 40)) return mlog__life_why("mlog_init: env \"%.40s\": expected a prefix of 1 to 40 bytes, or \"-\"", c->env);
+    return 0;
+}
+
+static int mlog__life_redact(char out[256], const char *list) {
+    size_t n = 0;
+    if (list == NULL) list = "password,passwd,secret,token,authorization,api_key";
+    if (strcmp(list, "-") == 0) list = "";
+    if (strlen(list) > 250) return mlog__life_why("mlog_init: redact: expected at most 250 bytes of names");
+    for (const char *p = list; *p != 0; p++) {
+        char c = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
+        if (c == ' ' || (c == ',' && (n == 0 || out[n - 1] == 0))) continue;
+        out[n++] = c == ',' ? 0 : c;
+    }
+    if (n > 0 && out[n - 1] != 0) out[n++] = 0;
+    out[n] = 0;
+    return 0;
+}
+
+/* Rules by precedence: the struct, then the environment. Text of the environment that is bad is refused whole, with a record. */
+static int mlog__life_rules(const mlog_config *c, mlog__rule_set *set, char *complaint, size_t size) {
+    const char *env = c->env == NULL ? "METALOG" : c->env;
+    *complaint = 0;
+    if (mlog__rule_parse(set, c->levels == NULL ? "" : c->levels, "levels") != 0) return -1;
+    const char *text = strcmp(env, "-") == 0 ? NULL : secure_getenv(env);
+    if (text == NULL) return 0;
+    mlog__rule_set fresh;
+    if (mlog__rule_parse(&fresh, text, env) == 0) *set = fresh;
+    else snprintf(complaint, size, "%s", mlog__life_said);
+    return 0;
+}
+
+static int mlog__life_free_sink(void) {
+    for (int i = 0; i < MLOG__SINKS; i++)
+        if (!mlog__flush_all.sink[i].used) return i;
+    return -1;
+}
+
+/* Puts an opened sink into a free place, from the present heads on; under `role`. */
+static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
+    int i = mlog__life_free_sink();
+    if (i < 0) return NULL;
+    mlog_sink *s = &mlog__flush_all.sink[i];
+    *s = *opened;
+    pthread_mutex_init(&s->lock, NULL);
+    s->of_init = of_init;
+    s->desk = &mlog__flush_all.desk[s->lane1];
+    for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
+        mlog__ring *r = mlog__flush_ring(k);
+        if (r == NULL) continue;
+        uint64_t from = of_init ? r->tail : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
+        s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
+    }
+    __atomic_store_n(&s->used, true, __ATOMIC_RELEASE);
+    return s;
+}
+
+static void mlog__life_floor(void) { /* levels that no sink takes need not be logged at all */
+    int floor = MLOG_OFF;
+    bool any = false;
+    for (int i = 0; i < MLOG__SINKS; i++)
+        if (mlog__flush_all.sink[i].used) any = true, floor = MLOG__MIN(floor, mlog__flush_all.sink[i].config.level);
+    __atomic_store_n(&mlog__rule_now.floor, any ? floor : 0, __ATOMIC_RELAXED);
+    mlog__rule_apply_all();
+}
+
+/* Takes a sink out; its lane is not running. */
+static void mlog__life_take_out(mlog_sink *s) {
+    pthread_mutex_lock(&mlog__flush_all.lane1);
+    __atomic_store_n(&s->used, false, __ATOMIC_RELEASE);
+    if (s->config.close != NULL) s->config.close(s->config.user);
+    mlog__sink_discard(s);
+    pthread_mutex_unlock(&mlog__flush_all.lane1);
+}
+
+static bool mlog__life_run_lanes(void) {
+    bool callbacks = false;
+    for (int i = 0; i < MLOG__SINKS; i++) callbacks = callbacks || (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].lane1);
+    for (int i = 0; i < 2; i++) {
+        mlog__desk *desk = &mlog__flush_all.desk[i];
+        static mlog__clock_table table1;
+        desk->pairs = i == 0 ? &mlog__dict_session->clock : &table1;
+        if (mlog__flush_all.merge[i] == NULL) mlog__flush_all.merge[i] = mlog__platform_map(MLOG__RINGS * sizeof(mlog__source), false, false);
+        if (mlog__flush_all.merge[i] == NULL) return false;
+    }
+    if (!mlog__flush_all.running0) {
+        mlog__life_take_pair(&mlog__flush_all.desk[0], true);
+        bool up = mlog__platform_thread(&mlog__flush_all.thread0, mlog__flush_run, NULL);
+        __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE);
+    }
+    if (callbacks && !mlog__flush_all.running1) {
+        bool up = mlog__platform_thread(&mlog__flush_all.thread1, mlog__flush_run1, NULL);
+        __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELEASE);
+    }
+    return mlog__flush_all.running0;
+}
+
+static void mlog__life_exit(void);
+static void mlog__life_before_fork(void);
+static void mlog__life_after_fork(void);
+
+static void mlog__life_hook(void) {
+    if (mlog__life.hooks) return;
+    mlog__life.hooks = 1;
+    if (pthread_key_create(&mlog__thread_all.key, mlog__thread_exit) == 0) __atomic_store_n(&mlog__thread_all.key_made, 1, __ATOMIC_RELEASE);
+    atexit(mlog__life_exit);
+    pthread_atfork(mlog__life_before_fork, mlog__life_after_fork, NULL);
+    uint32_t *page = mlog__platform_map(MLOG__PAGE, false, false);
+    if (page == NULL || !mlog__platform_wipe_in_child(page, MLOG__PAGE)) return; /* no witness: children are noticed by their wiped threads only */
+    *page = 1;
+    mlog__life.witness = page;
+}
+
+/* Everything that mlog_init decides, resolved in one place: zero means default. */
+static void mlog__life_resolve(const mlog_config *c) {
+    mlog_config *r = &mlog__life.config;
+    char *old[] = {(char *)(uintptr_t)r->name, (char *)(uintptr_t)r->levels, (char *)(uintptr_t)r->env, (char *)(uintptr_t)r->redact};
+    mlog_config fresh = *c;
+    fresh.name = mlog__sink_copy(c->name);
+    fresh.levels = mlog__sink_copy(c->levels);
+    fresh.env = mlog__sink_copy(c->env);
+    fresh.redact = mlog__sink_copy(c->redact);
+    fresh.clock = c->clock == 0 ? MLOG_COUNTER : c->clock;
+    fresh.full = c->full == 0 ? MLOG_WAIT : c->full;
+    fresh.full_ms = c->full_ms == 0 ? 100 : c->full_ms;
+    fresh.exit_ms = c->exit_ms == 0 ? 2000 : c->exit_ms;
+    fresh.ring_bytes = c->ring_bytes == 0 ? 1u << 20 : c->ring_bytes;
+    while (fresh.ring_bytes & (fresh.ring_bytes - 1)) fresh.ring_bytes += fresh.ring_bytes & -fresh.ring_bytes; /* up to a power of two */
+    fresh.rings_total = c->rings_total == 0 ? 64u << 20 : c->rings_total;
+    *r = fresh;
+    for (size_t i = 0; i < sizeof old / sizeof *old; i++) free(old[i]);
+    mlog__life.now = r->now;
+    mlog__ring_all.full = r->full;
+    mlog__ring_all.full_ms = (uint32_t)r->full_ms;
+    mlog__ring_all.bytes_each = r->ring_bytes;
+    mlog__ring_all.total_limit = r->rings_total;
+    mlog__dict_session->clock_mode = r->now != NULL ? MLOG__TICKS_GIVEN : r->clock == MLOG_ARRIVAL ? MLOG__TICKS_ARRIVAL
+        : mlog__clock_invariant_known() ? MLOG__TICKS_COUNTER : MLOG__TICKS_SYSTEM;
+}
+
+static uint32_t mlog__life_count_sinks(const mlog_config *c) {
+    uint32_t n = 0;
+    while (n < 8 && c->sinks[n].type != 0) n++;
+    return n;
+}
+
+static void mlog__life_say(int level, const char *text) {
+    mlog_event e = {.at = {"metalog.h", __func__, __LINE__}, .level = level, .msg = text};
+    mlog_emit(&e);
+}
+
+/* Applies a configuration whole or not at all; under the configuration lock. */
+static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size) {
+    static const mlog_sink_config console = {.type = MLOG_CONSOLE};
+    mlog__rule_set rules;
+    mlog_sink opened[8];
+    char redact[256];
+    uint32_t n = mlog__life_count_sinks(c), made = 0;
+    if (mlog__life_check(c) != 0 || mlog__life_redact(redact, c->redact) != 0 || mlog__life_rules(c, &rules, complaint, size) != 0) return -1;
+    if (mlog__dict_open() == NULL || !mlog__thread_pages_open()) return mlog__life_why("mlog_init: no memory");
+    for (uint32_t i = n; i < 8; i++)
+        if (c->sinks[i].type != 0) return mlog__life_why("mlog_init: sinks[%u]: expected the sinks without a gap", i);
+    for (; made < MLOG__MAX(n, 1u); made++)
+        if (mlog__sink_open(&opened[made], n == 0 ? &console : &c->sinks[made]) != 0) break;
+    if (made < n || (n == 0 && made == 0 && mlog__life_said[0] == 0)) {
+        while (made > 0) mlog__sink_discard(&opened[--made]);
+        return -1;
+    }
+    mlog__life_hook();
+    if (mlog__flush_all.running0) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
+    pthread_mutex_lock(&mlog__flush_all.role);
+    for (int i = 0; i < MLOG__SINKS; i++)
+        if (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].of_init) mlog__life_take_out(&mlog__flush_all.sink[i]);
+    mlog__life_resolve(c);
+    memcpy(mlog__rule_now.redact, redact, sizeof redact);
+    for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
+    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__rule_set_now(&rules);
+    mlog__life_floor();
+    __atomic_store_n(&mlog__life.state, MLOG__L_RUNNING, __ATOMIC_RELEASE); /* LIFE-1 with mlog__life_start */
+    (void)mlog__life_run_lanes();
+    return 0;
+}
+
+/* -- a forked child -- */
+
+static void mlog__life_reset_sink(mlog_sink *s) {
+    memset(s->next, 0, 2 * MLOG__RINGS * sizeof *s->next);
+    s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = s->batches = 0;
+    s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
+    s->out.len = s->sent = 0;
+    s->last_ticks = 0;
+    memset(s->gap, 0, sizeof s->gap);
+    pthread_mutex_init(&s->lock, NULL);
+}
+
+/* The child's first call: nothing here may touch the parent's rings, which are not mapped, nor wait for a lock of the parent's. */
+static bool mlog__life_adopt(void) {
+    uint32_t no = 0;
+    if (!__atomic_compare_exchange_n(&mlog__life.adopting, &no, mlog__platform_tid(), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        while (__atomic_load_n(&mlog__life.witness[0], __ATOMIC_ACQUIRE) == 0) {
+            if (no == mlog__platform_tid()) return false; /* a handler on top of this function */
+            mlog__platform_nap(100000);
+        }
+        return true;
+    }
+    pthread_mutex_init(&mlog__life.lock, NULL);
+    pthread_mutex_init(&mlog__flush_all.role, NULL);
+    pthread_mutex_init(&mlog__flush_all.lane1, NULL);
+    mlog__life_inside = 0;
+    if (!mlog__dict_adopt()) return __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE), false;
+    memset(mlog__ring_all.ring, 0, sizeof mlog__ring_all.ring);
+    mlog__ring_all.count = mlog__ring_all.live = mlog__ring_all.asleep = 0;
+    mlog__ring_all.total = mlog__ring_all.peak = 0;
+    memset(mlog__thread_all.state, 0, sizeof mlog__thread_all.state);
+    memset(mlog__thread_all.dropped, 0, sizeof mlog__thread_all.dropped);
+    memset(mlog__thread_all.dropped_untold, 0, sizeof mlog__thread_all.dropped_untold);
+    memset(mlog__thread_spare_lock, 0, sizeof mlog__thread_spare_lock);
+    memset(mlog__thread_spare, 0, sizeof mlog__thread_spare);
+    memset(mlog__flush_all.head, 0, sizeof mlog__flush_all.head);
+    memset(mlog__flush_all.counted_at, 0, sizeof mlog__flush_all.counted_at);
+    memset(mlog__flush_all.stuck, 0, sizeof mlog__flush_all.stuck);
+    mlog__flush_all.counted = mlog__flush_all.counted_bytes = 0;
+    mlog__flush_all.running0 = mlog__flush_all.running1 = 0;
+    mlog__flush_all.wanted = mlog__flush_all.done0 = mlog__flush_all.done1 = 0;
+    mlog__context_pool.session++;
+    mlog__context_pool.waiting = mlog__context_pool.retired = 0; /* what waited there is lost to the child: a few slots */
+    mlog__thread_making = mlog__thread_junk_depth = 0;
+    for (int i = 0; i < MLOG__SINKS; i++)
+        if (mlog__flush_all.sink[i].used) mlog__life_reset_sink(&mlog__flush_all.sink[i]);
+    __atomic_store_n(&mlog__life.witness[0], 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE);
+    if (mlog__life.state == MLOG__L_RUNNING) (void)mlog__life_run_lanes();
+    return true;
+}
+
+static bool mlog__life_is_child(void) { return mlog__life.witness != NULL && __atomic_load_n(mlog__life.witness, __ATOMIC_ACQUIRE) == 0; }
+
+/* A daemon's parent leaves by _exit right after the fork: what it logged goes out now. Quick when there is nothing to do. */
+static void mlog__life_before_fork(void) {
+    int saved = errno;
+    if (!mlog__life_is_child() && mlog__flush_all.running0 && mlog__flush_pending()) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
+    mlog__life_lock(); /* so that the child does not find the configuration half changed */
+    errno = saved;
+}
+
+static void mlog__life_after_fork(void) { mlog__life_unlock(); }
+
+/* -- start, flush, end -- */
+
+/* Called by everything that needs a running library; quick when it runs. In a handler it starts nothing: records wait in their ring.
+ * False: no memory for even a ring. */
+static bool mlog__life_start(void) {
+    if (MLOG__UNLIKELY(mlog__life_is_child()) && !mlog__life_adopt()) return false;
+    if (MLOG__LIKELY(__atomic_load_n(&mlog__life.state, __ATOMIC_ACQUIRE) == MLOG__L_RUNNING)) return true; /* LIFE-1 */
+    if (mlog__life_inside || mlog__platform_in_handler()) return mlog__dict_open() != NULL && mlog__thread_pages_open();
+    static const mlog_config zero;
+    char complaint[192] = "";
+    int saved = errno;
+    mlog__life_lock();
+    if (mlog__life.state == MLOG__L_NOT) {
+        mlog_config again = mlog__life.config;
+        if (mlog__life_apply(mlog__life.config.ring_bytes != 0 ? &again : &zero, complaint, sizeof complaint) != 0)
+            (void)mlog__life_apply(&zero, complaint, sizeof complaint);
+    }
+    mlog__life_unlock();
+    if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
+    errno = saved;
+    return mlog__dict_session != NULL && mlog__thread_all.pages != NULL;
+}
+
+int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
+    mlog_config c = {0};
+    char complaint[192] = "";
+    int saved = errno;
+    mlog__life_said[0] = 0;
+    if (mlog__life_is_child()) (void)mlog__life_adopt();
+    if (config != NULL) { /* a caller of another version: fields that it does not know stay zero */
+        memcpy(&c, config, MLOG__MIN(head_size, offsetof(mlog_config, sinks)));
+        for (size_t i = 0; i < 8; i++) memcpy(&c.sinks[i], (const char *)config + head_size + i * sink_size, MLOG__MIN(sink_size, sizeof c.sinks[i]));
+    }
+    mlog__life_lock();
+    int result = mlog__life_apply(&c, complaint, sizeof complaint);
+    mlog__life_unlock();
+    if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
+    errno = saved;
+    return result;
+}
+
+static bool mlog__flush_wait_for(uint32_t *done, uint32_t ticket, int64_t deadline) {
+    for (;;) {
+        uint32_t now = __atomic_load_n(done, __ATOMIC_ACQUIRE); /* FLUSH-2 */
+        if ((int32_t)(now - ticket) >= 0) return true;
+        int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
+        if (left <= 0) return false;
+        mlog__platform_wait(done, now, (int)MLOG__MIN(left / 1000000 + 1, INT64_C(1000)));
+    }
+}
+
+/* [s] Everything logged before is with the sinks, or the time is over. Uses no lock. */
+static bool mlog__flush_wait(int ms) {
+    if (!mlog__flush_all.running0) return !mlog__flush_pending();
+    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
+    uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST);
+    mlog__flush_wake();
+    if (ms == 0) return false;
+    return mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline) && mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline);
+}
+
+static bool mlog__life_on_lane(void) {
+    pthread_t self = pthread_self();
+    return (mlog__flush_all.running0 && pthread_equal(self, mlog__flush_all.thread0)) || (mlog__flush_all.running1 && pthread_equal(self, mlog__flush_all.thread1));
+}
+
+int mlog_flush(int ms) {
+    int saved = errno;
+    if (mlog__life_on_lane()) return mlog__life_why("mlog_flush: called from a callback of a sink; expected another thread");
+    if (!mlog__life_start()) return errno = saved, mlog__life_why("mlog_flush: no memory");
+    bool done = mlog__flush_wait(ms < 0 ? mlog__life.config.exit_ms : ms);
+    errno = saved;
+    return done ? 0 : mlog__life_why("mlog_flush: time over: a sink has not taken everything within %d ms", ms);
+}
+
+void mlog1_fatal(void) {
+    int saved = errno;
+    bool nested = mlog__thread_self->outer != NULL || mlog__thread_self->staged;
+    if (nested || mlog__life_on_lane()) mlog__flush_wake();
+    else if (mlog__life_start()) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
+    errno = saved;
+}
+
+/* After exit's drain every call sees to its own record, within what is left of exit_ms. */
+static void mlog__life_finish_call(void) {
+    if (mlog__life_is_child() || mlog__life_on_lane()) return;
+    int64_t left = (mlog__life.exit_deadline - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
+    if (left > 0) (void)mlog__flush_wait((int)left);
+}
+
+static void mlog__life_exit(void) {
+    if (mlog__life_is_child() || mlog__life.state != MLOG__L_RUNNING) return;
+    mlog__life.exit_deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
+    __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELEASE);
+    (void)mlog__flush_wait(mlog__life.config.exit_ms);
+    __atomic_store_n(&mlog__ring_all.asleep, 2, __ATOMIC_RELEASE);
+}
+
+int mlog_shutdown(int ms) {
+    int saved = errno;
+    if (mlog__life_is_child() || mlog__life.state != MLOG__L_RUNNING) return 0;
+    int result = mlog_flush(ms);
+    mlog__life_lock();
+    pthread_mutex_lock(&mlog__flush_all.role);
+    for (int i = 0; i < MLOG__SINKS; i++)
+        if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i]);
+    mlog__life.state = MLOG__L_NOT;
+    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__life_unlock();
+    errno = saved;
+    return result;
+}
+
+void mlog_reopen(void) {
+    int saved = errno;
+    __atomic_store_n(&mlog__flush_all.reopen, 1, __ATOMIC_RELEASE);
+    if (mlog__flush_all.running0 && !mlog__life_is_child()) mlog__flush_wake();
+    errno = saved;
+}
+
+int mlog_levels(const char *rules) {
+    mlog__rule_set set;
+    int saved = errno;
+    if (rules == NULL) return mlog__life_why("mlog_levels: NULL; expected rules such as \"info,net=debug\"");
+    if (!mlog__life_start()) return errno = saved, mlog__life_why("mlog_levels: no memory");
+    if (mlog__rule_parse(&set, rules, "mlog_levels") != 0) return errno = saved, -1;
+    mlog__life_lock();
+    mlog__rule_set_now(&set);
+    mlog__life_unlock();
+    errno = saved;
+    return 0;
+}
+
+/* -- sinks at run time -- */
+
+mlog_sink *mlog1_sink_add(const mlog_sink_config *config, size_t size) {
+    mlog_sink_config c = {0};
+    mlog_sink opened, *s = NULL;
+    int saved = errno;
+    mlog__life_said[0] = 0;
+    if (config == NULL) return (void)mlog__life_why("mlog_sink_add: NULL; expected a configuration"), (mlog_sink *)NULL;
+    memcpy(&c, config, MLOG__MIN(size, sizeof c));
+    if (!mlog__life_start()) return (void)mlog__life_why("mlog_sink_add: no memory"), (mlog_sink *)NULL;
+    mlog__life_lock();
+    if (mlog__sink_open(&opened, &c) == 0) {
+        pthread_mutex_lock(&mlog__flush_all.role);
+        s = mlog__life_install(&opened, false);
+        pthread_mutex_unlock(&mlog__flush_all.role);
+        if (s == NULL) mlog__sink_discard(&opened), mlog__life_why("mlog_sink_add: expected at most %d sinks", MLOG__SINKS);
+        else mlog__life_floor(), (void)mlog__life_run_lanes();
+    }
+    mlog__life_unlock();
+    errno = saved;
+    return s;
+}
+
+void mlog_sink_remove(mlog_sink *s) {
+    int saved = errno;
+    if (s == NULL || !s->used || mlog__life_on_lane()) return;
+    (void)mlog__flush_wait(mlog__life.config.exit_ms);
+    mlog__life_lock();
+    pthread_mutex_lock(&mlog__flush_all.role);
+    if (s->used) mlog__life_take_out(s);
+    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__life_floor();
+    mlog__life_unlock();
+    errno = saved;
+}
+
+/* -- statistics -- */
+
+void mlog1_stats_read(mlog_stats *stats, size_t size) {
+    mlog_stats r = {0};
+    int saved = errno;
+    if (mlog__life_start()) {
+        pthread_mutex_lock(&mlog__flush_all.role);
+        r.accepted = mlog__flush_all.counted;
+        r.bytes = mlog__flush_all.counted_bytes;
+        for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
+            mlog__ring *ring = mlog__flush_ring(i);
+            if (ring == NULL) continue;
+            r.rings++;
+            r.accepted += mlog__flush_count(ring, mlog__flush_all.counted_at[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
+            for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&ring->dropped[k], __ATOMIC_RELAXED);
+        }
+        for (int i = 0; i < MLOG__SINKS; i++) {
+            mlog_sink *s = &mlog__flush_all.sink[i];
+            if (!s->used) continue;
+            pthread_mutex_lock(&s->lock);
+            r.late = MLOG__MAX(r.late, s->late);
+            r.sink_errors += s->errors;
+            pthread_mutex_unlock(&s->lock);
+        }
+        pthread_mutex_unlock(&mlog__flush_all.role);
+        for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&mlog__thread_all.dropped[k], __ATOMIC_RELAXED);
+        for (int k = 0; k < 26; k++) r.dropped += r.dropped_by_level[k];
+        r.ring_bytes = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED);
+        r.ring_peak = mlog__ring_all.peak;
+    }
+    memset(stats, 0, size);
+    memcpy(stats, &r, MLOG__MIN(size, sizeof r));
+    errno = saved;
+}
+
+static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
+    pthread_mutex_lock(&s->lock);
+    *r = (mlog_sink_stats){.written = s->written, .filtered = s->filtered + s->in_filtered, .lost = s->lost + s->in_lost, .pending = s->in_written,
+                           .bytes = s->bytes, .errors = s->errors};
+    for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
+        mlog__ring *ring = mlog__flush_ring(i);
+        if (ring != NULL) r->pending += mlog__flush_count(ring, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size) {
+    mlog_sink_stats r = {0};
+    int saved = errno, found = -1;
+    memset(stats, 0, size);
+    if (sink != NULL && mlog__life_start()) {
+        pthread_mutex_lock(&mlog__flush_all.role);
+        for (int i = 0; i < MLOG__SINKS && found != 0; i++) {
+            mlog_sink *s = &mlog__flush_all.sink[i];
+            if (!s->used || strcmp(s->name, sink) != 0) continue;
+            mlog__life_sink_stats(s, &r);
+            found = 0;
+        }
+        pthread_mutex_unlock(&mlog__flush_all.role);
+    }
+    memcpy(stats, &r, MLOG__MIN(size, sizeof r));
+    errno = saved;
+    return found == 0 ? 0 : mlog__life_why("mlog_sink_stats_read: \"%.60s\": no such sink", sink == NULL ? "(null)" : sink);
+}
+
+/* -- loggers, contexts, threads, modules -- */
+
+mlog_logger *mlog_named(const char *source) {
+    int saved = errno;
+    size_t n = source == NULL ? 0 : strlen(source);
+    uint32_t count = 0;
+    if (!mlog__rule_name_ok(source, n) || !mlog__life_start()) return errno = saved, (mlog_logger *)NULL;
+    mlog__life_lock();
+    mlog_logger *lg = mlog__rule_now.loggers;
+    for (; lg != NULL && (lg->bound != NULL || strcmp(lg->source, source) != 0); lg = lg->next) count++;
+    if (lg == NULL && count < 4096 && (lg = calloc(1, sizeof *lg)) != NULL) {
+        mlog__entry e = {.type = MLOG__D_LOGGER, .source_len = (uint16_t)n};
+        memcpy(lg->source, source, n);
+        lg->entry = mlog__dict_add(&e, "", "", "", source, "");
+        lg->threshold = mlog__rule_threshold(source, n);
+        lg->next = mlog__rule_now.loggers;
+        __atomic_store_n(&mlog__rule_now.loggers, lg, __ATOMIC_RELEASE); /* RULE-2 */
+    }
+    mlog__life_unlock();
+    errno = saved;
+    return lg;
+}
+
+mlog_logger *mlog1_bind(mlog_logger *parent, const mlog_field *fields, size_t count) {
+    int saved = errno;
+    if (!mlog__life_start()) return errno = saved, (mlog_logger *)NULL;
+    mlog_logger *lg = calloc(1, sizeof *lg);
+    mlog_context *bound = lg == NULL ? NULL : mlog__context_make(parent == NULL ? NULL : parent->bound, fields, count);
+    if (bound == NULL) return free(lg), errno = saved, (mlog_logger *)NULL;
+    lg->bound = bound;
+    if (parent != NULL) memcpy(lg->source, parent->source, sizeof lg->source), lg->entry = parent->entry;
+    mlog__life_lock();
+    lg->threshold = mlog__rule_threshold(lg->source, strlen(lg->source));
+    lg->next = mlog__rule_now.loggers;
+    __atomic_store_n(&mlog__rule_now.loggers, lg, __ATOMIC_RELEASE); /* RULE-2 */
+    mlog__life_unlock();
+    errno = saved;
+    return lg;
+}
+
+void mlog_unbind(mlog_logger *bound) {
+    int saved = errno;
+    if (bound == NULL || bound->bound == NULL) return;
+    mlog__life_lock();
+    mlog_logger **at = &mlog__rule_now.loggers;
+    while (*at != NULL && *at != bound) at = &(*at)->next;
+    if (*at != NULL) *at = bound->next;
+    mlog__life_unlock();
+    mlog_context_unref(bound->bound);
+    free(bound);
+    errno = saved;
+}
+
+mlog_context *mlog1_context_new(const mlog_field *fields, size_t count) {
+    int saved = errno;
+    mlog_context *c = mlog__life_start() ? mlog__context_make(mlog__context_now, fields, count) : NULL;
+    errno = saved;
+    return c;
+}
+
+mlog_context *mlog_context_current(void) { return mlog__context_now; }
+
+/* Enters a context: the number is stored for all levels of the thread, so that handlers carry it too. Nothing goes into a ring. */
+static void mlog__life_set_context(mlog_context *c) {
+    mlog__context_now = c;
+    uint32_t slot = mlog__thread_slot(mlog__thread_self);
+    if (slot == 0 || mlog__life_is_child()) return; /* no thread state yet: made with the context that is current then */
+    uint64_t number = mlog__context_number(c);
+    mlog__page *page = mlog__thread_page(slot);
+    for (int i = 0; i < 3; i++) page->level[i].context = number;
+}
+
+mlog_context *mlog_context_swap(mlog_context *c) {
+    mlog_context *left = mlog__context_now;
+    mlog__life_set_context(c);
+    return left;
+}
+
+mlog_context *mlog1_enter(mlog_context *owned) { return mlog_context_swap(owned); }
+
+void mlog1_leave(mlog_context **saved) { mlog_context_unref(mlog_context_swap(*saved)); }
+
+int mlog1_thread(const mlog_thread_config *config, size_t size) {
+    mlog_thread_config c = {0};
+    int saved = errno;
+    if (config != NULL) memcpy(&c, config, MLOG__MIN(size, sizeof c));
+    if ((unsigned)c.full > MLOG_DROP) return mlog__life_why("mlog_thread: full %d: expected MLOG_WAIT, MLOG_BLOCK or MLOG_DROP", (int)c.full);
+    if (c.ring_bytes != 0 && (c.ring_bytes < 4096 || c.ring_bytes > 32u << 20)) return mlog__life_why("mlog_thread: ring_bytes %u: expected 4096 to 33554432", c.ring_bytes);
+    if (!mlog__life_start()) return mlog__life_why("mlog_thread: no memory");
+    uint64_t bytes = c.ring_bytes == 0 ? mlog__ring_all.bytes_each : c.ring_bytes;
+    while (bytes & (bytes - 1)) bytes += bytes & -bytes;
+    mlog__thread *t = mlog__thread_self;
+    if (t->state == MLOG__T_NONE) t = mlog__thread_make(bytes);
+    errno = saved;
+    if (t == NULL) return mlog__life_why("mlog_thread: expected at most %d threads", MLOG__SLOTS - 1);
+    mlog__page *page = mlog__thread_page(t->slot);
+    for (int i = 0; i < 3; i++) {
+        mlog__thread *level = &page->level[i];
+        if (c.full != 0) level->policy = c.full;
+        if (c.name != NULL && level->ring != NULL) snprintf(level->ring->name, sizeof level->ring->name, "%s", c.name);
+    }
+    return 0;
+}
+
+/* Before a module's memory goes: its sites leave the lists, and their gates close. */
+void mlog1_module_gone(mlog__module *module) {
+    if (mlog__life_is_child()) return;
+    mlog__life_lock();
+    mlog__module **at = &mlog__rule_now.modules;
+    while (*at != NULL && *at != module) at = &(*at)->next;
+    if (*at != NULL) *at = module->next;
+    __atomic_store_n(&module->linked, 0, __ATOMIC_RELEASE);
+    mlog__life_unlock();
+}
+
+/* -- objects -- */
+
+struct mlog_writer { unsigned char *at, *end; bool cut; };
+
+mlog_value mlog_object(void (*put)(mlog_writer *, const void *), const void *object) {
+    int saved = errno;
+    if (object == NULL || put == NULL) return mlog__val_p(MLOG_K_OBJECT, NULL, 0);
+    if (mlog__thread_objects == NULL) mlog__thread_objects = mlog__platform_map(16 * MLOG__OBJECT_BYTES, false, false);
+    if (mlog__thread_objects == NULL) return errno = saved, mlog__val_p(MLOG_K_OBJECT, NULL, 0);
+    uint32_t mine = mlog__thread_object_at++ % 16; /* put() may itself make objects and log: it takes the next places */
+    unsigned char *start = mlog__thread_objects + mine * MLOG__OBJECT_BYTES;
+    mlog_writer w = {start, start + MLOG__OBJECT_BYTES - 64, false};
+    put(&w, object);
+    if (w.cut) {
+        mlog_value yes = mlog_bool(true);
+        w.at = mlog__record_put_field(w.at, "cut", &yes, 0);
+    }
+    errno = saved;
+    return mlog__val_p(MLOG_K_OBJECT, start, (size_t)(w.at - start));
+}
+
+void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
+    mlog_field f = {key, value};
+    mlog_value v = mlog__context_value(&f);
+    uint64_t bytes = mlog__record_field_bytes(key, &v, MLOG__OBJECT_BYTES);
+    if (bytes == 0 || bytes > (uint64_t)(w->end - w->at)) w->cut = true;
+    else w->at = mlog__record_put_field(w->at, key, &v, MLOG__OBJECT_BYTES);
+}
+
+#endif /* METALOG_IMPLEMENTED */
+#endif /* METALOG_IMPLEMENTATION */

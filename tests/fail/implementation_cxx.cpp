@@ -1,0 +1,7 @@
+/* expect: METALOG_IMPLEMENTATION */
+/* alone */
+/* The implementation is C. */
+#ifndef CONTROL
+#define METALOG_IMPLEMENTATION
+#endif
+#include "metalog.h"

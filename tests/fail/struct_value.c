@@ -1,0 +1,13 @@
+/* expect: mlog: this type has no kind */
+/* also: c++ */
+#include "metalog.h"
+struct point { int x, y; };
+
+void f(struct point p);
+void f(struct point p) {
+#ifdef CONTROL
+    mlog_info("moved", "x", p.x, "y", p.y);
+#else
+    mlog_info("moved", "to", p);
+#endif
+}

@@ -1,0 +1,88 @@
+/* expect: bad_length.h:6: mlog__ring_now has 83 lines */
+
+/* ==== ring ====
+ * owns: the rings
+ * may call: nothing */
+static int mlog__ring_now(int n) {
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    n++;
+    return n;
+}
