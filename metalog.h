@@ -262,9 +262,8 @@ typedef struct mlog__site {
 enum { MLOG__PAIRS = 0, MLOG__PRINTF = 1, MLOG__PROBE = 2, MLOG__DYNAMIC = 4 }; /* style; DYNAMIC: level or logger at run time */
 
 /* One per module (program or shared object): its registered sites. The destructor takes them out before the memory goes. */
-typedef struct mlog__module { mlog__site *sites; struct mlog__module *next; int linked; } mlog__module;
+typedef struct mlog__module { mlog__site *sites; struct mlog__module *next; void (*gone)(struct mlog__module *); int linked; } mlog__module;
 METALOG_API uint64_t mlog1_site(mlog__site *site, mlog__module *module);
-METALOG_API void mlog1_module_gone(mlog__module *module);
 METALOG_API uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes);
 METALOG_API uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level);
 METALOG_API uint64_t *mlog1_text(uint64_t *slots, unsigned index, const char *text);
@@ -274,10 +273,11 @@ METALOG_API uint64_t *mlog1_ldouble(uint64_t *slots, unsigned index, long double
 METALOG_API void mlog1_end(void);
 METALOG_API void mlog1_fatal(void);
 
-__attribute__((weak, visibility("hidden"))) mlog__module mlog__this_module = {0, 0, 0};
+__attribute__((weak, visibility("hidden"))) mlog__module mlog__this_module = {0, 0, 0, 0};
 __attribute__((weak, visibility("hidden"), destructor, used)) void mlog__this_module_gone(void);
 __attribute__((weak, visibility("hidden"), destructor, used)) void mlog__this_module_gone(void) {
-    if (__atomic_load_n(&mlog__this_module.linked, __ATOMIC_ACQUIRE)) mlog1_module_gone(&mlog__this_module);
+    void (*gone)(mlog__module *) = __atomic_load_n(&mlog__this_module.gone, __ATOMIC_ACQUIRE);
+    if (gone) gone(&mlog__this_module); /* set at the first registration: a unit that never logs needs no implementation */
 }
 
 /* Classes of arguments: how the call captures them. 4 bits each, so that 16 fit one word. */
@@ -300,7 +300,7 @@ MLOG__INLINE uint64_t *mlog__put_p(uint64_t *p, unsigned i, const volatile void 
 /* Word to log with, or 0: off. The plain form is one load and a predicted branch. */
 MLOG__INLINE uint64_t mlog__gate(mlog__site *s) {
     uint64_t w = __atomic_load_n(&s->word, __ATOMIC_RELAXED);
-    if (__builtin_expect((int64_t)w < 0, 0)) w = mlog1_site(s, &mlog__this_module);
+    if (w != 0 && __builtin_expect((int64_t)w < 0, 0)) w = mlog1_site(s, &mlog__this_module);
     return w;
 }
 MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
@@ -775,15 +775,17 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
     float: MLOG__C_DOUBLE, long double: MLOG__C_LDOUBLE, unsigned: MLOG__C_UINT, unsigned long: MLOG__C_UINT,                 \
     unsigned long long: MLOG__C_UINT, default: __builtin_classify_type(x) == 5 ? MLOG__C_POINTER : MLOG__C_INT)
 #define MLOG__PUT_F(p, i, x) _Generic((x), const char *: mlog1_textf, char *: mlog1_textf, double: mlog__put_d,               \
-    float: mlog__put_d, long double: mlog1_ldouble, default: mlog__put_u)(p, i,                                               \
+    float: mlog__put_d, long double: mlog1_ldouble, long long: mlog__put_i, default: mlog__put_u)(p, i,                                               \
     _Generic((x), const char *: (x), char *: (x), double: (x), float: (x), long double: (x), long long: (x),                  \
     unsigned long long: (x), default: (uint64_t)(uintptr_t)(x)))
 int mlog__format_check(const char *format, ...) __attribute__((format(printf, 1, 2))); /* never defined, never called */
 
-#define mlog_val(x) _Generic((x), const char *: mlog__val_s, char *: mlog__val_s, double: mlog__val_d, float: mlog__val_f32,  \
+/* The struct is there for its assertion only: C has no other place for one inside an expression. */
+#define mlog_val(x) ((void)sizeof(struct { MLOG__VALUES_CHECK(&& MLOG__CLASS(x) != 0) char mlog__unused; }),                   \
+    _Generic((x), const char *: mlog__val_s, char *: mlog__val_s, double: mlog__val_d, float: mlog__val_f32,                  \
     bool: mlog_bool, unsigned: mlog__val_u, unsigned long: mlog__val_u, unsigned long long: mlog__val_u,                      \
     unsigned char: mlog__val_u, unsigned short: mlog__val_u, mlog_value: mlog__val_v,                                         \
-    void *: mlog__val_ptr, const void *: mlog__val_ptr, default: mlog__val_i)(x)
+    void *: mlog__val_ptr, const void *: mlog__val_ptr, default: mlog__val_i)(x))
 
 #define MLOG__ELEMENT(p) _Generic(*(p),                                                                                       \
     char: (char)-1 < 0 ? MLOG__E_I8 : MLOG__E_U8, signed char: MLOG__E_I8, unsigned char: MLOG__E_U8,                         \
@@ -844,7 +846,9 @@ template <> struct mlog__class_of<float> : mlog__class<MLOG__C_FLOAT, MLOG__C_DO
 template <> struct mlog__class_of<long double> : mlog__class<MLOG__C_NONE, MLOG__C_LDOUBLE> {};
 
 static inline uint64_t *mlog__put(uint64_t *p, unsigned i, const char *v) { return mlog1_text(p, i, v); }
+static inline uint64_t *mlog__put(uint64_t *p, unsigned i, char *v) { return mlog1_text(p, i, v); }
 static inline uint64_t *mlog__put(uint64_t *p, unsigned i, const void *v) { return mlog__put_p(p, i, v); }
+static inline uint64_t *mlog__put(uint64_t *p, unsigned i, void *v) { return mlog__put_p(p, i, v); }
 static inline uint64_t *mlog__put(uint64_t *p, unsigned i, const mlog_value &v) { return mlog1_value(p, i, v); }
 static inline uint64_t *mlog__put(uint64_t *p, unsigned i, double v) { return mlog__put_d(p, i, v); }
 static inline uint64_t *mlog__put(uint64_t *p, unsigned i, float v) { return mlog__put_f(p, i, v); }
@@ -852,6 +856,7 @@ static inline uint64_t *mlog__put(uint64_t *p, unsigned, long double) { return p
 static inline uint64_t *mlog__put(uint64_t *p, unsigned, const mlog__no_kind &) { return p; }
 template <class T> static inline uint64_t *mlog__put(uint64_t *p, unsigned i, T v) { return mlog__put_u(p, i, (uint64_t)v); }
 static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, const char *v) { return mlog1_textf(p, i, v); }
+static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, char *v) { return mlog1_textf(p, i, v); }
 static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, double v) { return mlog__put_d(p, i, v); }
 static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, float v) { return mlog__put_d(p, i, (double)v); }
 static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, long double v) { return mlog1_ldouble(p, i, v); }
@@ -859,6 +864,8 @@ template <class T> static inline uint64_t *mlog__put_printf(uint64_t *p, unsigne
 template <class T> static inline uint64_t *mlog__put_printf(uint64_t *p, unsigned i, T v) { return mlog__put_u(p, i, (uint64_t)v); }
 
 static inline mlog_value mlog__val(const char *v) { return mlog__val_s(v); }
+static inline mlog_value mlog__val(char *v) { return mlog__val_s(v); }
+static inline mlog_value mlog__val(void *v) { return mlog__val_ptr(v); }
 static inline mlog_value mlog__val(const void *v) { return mlog__val_ptr(v); }
 static inline mlog_value mlog__val(const mlog_value &v) { return v; }
 static inline mlog_value mlog__val(double v) { return mlog__val_d(v); }
@@ -907,15 +914,25 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #ifndef METALOG_IMPLEMENTED
 #define METALOG_IMPLEMENTED
 
-#ifdef __cplusplus
+#ifdef METALOG_STB_SPRINTF
+#define MLOG__STB_FILE METALOG_STB_SPRINTF
+#elif __has_include("stb_sprintf.h")
+#define MLOG__STB_FILE "stb_sprintf.h"
+#elif __has_include(<stb_sprintf.h>)
+#define MLOG__STB_FILE <stb_sprintf.h>
+#else
+#define MLOG__STB_FILE <stb/stb_sprintf.h>
+#endif
+
+#if defined(__cplusplus)
 #error "metalog.h: METALOG_IMPLEMENTATION belongs in a C file; C++ files only include the header"
-#endif
-#if defined(__GLIBC__) && !defined(__USE_GNU)
-#error "metalog.h: a libc header came before the implementation without _GNU_SOURCE: include metalog.h first, or compile this file with -D_GNU_SOURCE"
-#endif
-#if __SIZEOF_POINTER__ == 8 && !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
+#elif defined(__GLIBC__) && !defined(__USE_GNU)
+#error "metalog.h: a libc header came first, without _GNU_SOURCE: include metalog.h before it, or compile this file with -D_GNU_SOURCE"
+#elif !__has_include(MLOG__STB_FILE)
+#error "metalog.h: stb_sprintf.h is missing: apt-get install libstb-dev, or put it beside metalog.h, or name it: METALOG_STB_SPRINTF"
+#elif __SIZEOF_POINTER__ == 8 && !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
 #error "metalog.h: this target has no lock-free 64-bit atomics"
-#endif
+#else
 
 #include <errno.h>
 #include <fcntl.h>
@@ -981,6 +998,7 @@ static bool mlog__life_start(void);
 static void mlog__life_finish_call(void);
 static uint64_t mlog__life_ticks(void);
 static uint64_t mlog__life_now(void);
+static void mlog__life_module_gone(mlog__module *module);
 struct mlog__desk;
 static int64_t mlog__life_utc(struct mlog__desk *desk, uint64_t ticks);
 static void mlog__life_take_pair(struct mlog__desk *desk, bool now);
@@ -2381,17 +2399,7 @@ enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind tha
 #pragma GCC diagnostic ignored "-Wstrict-aliasing"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
-#if defined(METALOG_STB_SPRINTF)
-#include METALOG_STB_SPRINTF
-#elif __has_include("stb_sprintf.h")
-#include "stb_sprintf.h"
-#elif __has_include(<stb_sprintf.h>)
-#include <stb_sprintf.h>
-#elif __has_include(<stb/stb_sprintf.h>)
-#include <stb/stb_sprintf.h>
-#else
-#error "metalog.h: stb_sprintf.h is missing: apt-get install libstb-dev, or put it beside metalog.h, or name it by -DMETALOG_STB_SPRINTF=..."
-#endif
+#include MLOG__STB_FILE
 #pragma GCC diagnostic pop
 #undef stbsp__period
 #undef stbsp__comma
@@ -2420,12 +2428,17 @@ enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind tha
 
 /* what the capturing side must find in an argument; for TEXT and WTEXT `prec` bounds the bytes that may be read */
 enum {
-    MLOG__WANT_NONE, MLOG__WANT_INT, MLOG__WANT_DOUBLE, MLOG__WANT_LDOUBLE, MLOG__WANT_CHAR, MLOG__WANT_TEXT,
-    MLOG__WANT_WTEXT, MLOG__WANT_WCHAR, MLOG__WANT_POINTER
+    MLOG__WANT_NONE,
+    MLOG__WANT_INT,
+    MLOG__WANT_DOUBLE,
+    MLOG__WANT_LDOUBLE,
+    MLOG__WANT_CHAR,
+    MLOG__WANT_TEXT,
+    MLOG__WANT_WTEXT,
+    MLOG__WANT_WCHAR,
+    MLOG__WANT_POINTER
 };
-enum {
-    MLOG__MOD_NONE, MLOG__MOD_HH, MLOG__MOD_H, MLOG__MOD_L, MLOG__MOD_LL, MLOG__MOD_J, MLOG__MOD_Z, MLOG__MOD_T
-};
+enum { MLOG__MOD_NONE, MLOG__MOD_HH, MLOG__MOD_H, MLOG__MOD_L, MLOG__MOD_LL, MLOG__MOD_J, MLOG__MOD_Z, MLOG__MOD_T };
 enum { MLOG__FLAG_LEFT = 1, MLOG__FLAG_PLUS = 2, MLOG__FLAG_SPACE = 4, MLOG__FLAG_ALT = 8, MLOG__FLAG_ZERO = 16 };
 
 /* a width or precision that argument k gives at run time (a negative precision there means none); -1 is "not given" */
@@ -2436,18 +2449,18 @@ typedef struct {
     int32_t width, prec; /* >= 0 literal, -1 none, MLOG__PREC_ARG(k) */
     int8_t arg;          /* index of the argument, -1 for %% and %m */
     uint8_t flags, mod, plain;
-    char conv;           /* normalized: i is d, C is c and S is s with mod L */
+    char conv; /* normalized: i is d, C is c and S is s with mod L */
 } mlog__conv;
 
 typedef struct {
-    uint8_t cls, mod;    /* mod only with MLOG__WANT_INT */
-    int32_t prec;        /* only with TEXT and WTEXT: as in mlog__conv */
+    uint8_t cls, mod; /* mod only with MLOG__WANT_INT */
+    int32_t prec;     /* only with TEXT and WTEXT: as in mlog__conv */
 } mlog__want;
 
 /* Text between two table entries is literal; so is a refused conversion, which therefore has no entry.
    With uses_errno (%m) the capturing side appends errno as one more INT argument, at index nargs. */
 typedef struct {
-    const char *bad;     /* the first thing found wrong, or NULL */
+    const char *bad; /* the first thing found wrong, or NULL */
     uint32_t bad_off, len;
     uint8_t nconv, nargs, uses_errno, positional;
     mlog__want want[MLOG__PRINTF_ARGS];
@@ -2460,41 +2473,30 @@ typedef struct {
     const char *fmt, *why; /* why: what is wrong with the conversion at hand */
     size_t len, pos;
     mlog__printf *out;
-    int next, mode;        /* mode: 0 not known yet, 1 arguments in sequence, 2 positional */
+    int next, mode; /* mode: 0 not known yet, 1 arguments in sequence, 2 positional */
 } mlog__printf_cur;
 
 /* Notes what is wrong with the conversion at hand; the first reason stands. */
-static void mlog__printf_fail(mlog__printf_cur *s, const char *why)
-{
-    if (!s->why)
-        s->why = why;
+static void mlog__printf_fail(mlog__printf_cur *s, const char *why) {
+    if (!s->why) s->why = why;
 }
 
 /* Returns the byte at the cursor, 0 at the end of the format (a NUL there is never part of a conversion). */
-static char mlog__printf_peek(const mlog__printf_cur *s)
-{
-    return s->pos < s->len ? s->fmt[s->pos] : '\0';
-}
+static char mlog__printf_peek(const mlog__printf_cur *s) { return s->pos < s->len ? s->fmt[s->pos] : '\0'; }
 
-static int mlog__printf_isdigit(char c)
-{
-    return c >= '0' && c <= '9';
-}
+static int mlog__printf_isdigit(char c) { return c >= '0' && c <= '9'; }
 
 /* Reads decimal digits; a number above INT32_MAX is returned as some larger number. */
-static int64_t mlog__printf_number(mlog__printf_cur *s)
-{
+static int64_t mlog__printf_number(mlog__printf_cur *s) {
     int64_t v = 0;
 
     for (; mlog__printf_isdigit(mlog__printf_peek(s)); s->pos++)
-        if (v <= INT32_MAX)
-            v = v * 10 + (s->fmt[s->pos] - '0');
+        if (v <= INT32_MAX) v = v * 10 + (s->fmt[s->pos] - '0');
     return v;
 }
 
 /* Reads "n$": returns n, 0 when none stands here (nothing is then read), -1 for one that cannot be. */
-static int mlog__printf_position(mlog__printf_cur *s)
-{
+static int mlog__printf_position(mlog__printf_cur *s) {
     size_t start = s->pos;
     int64_t n = mlog__printf_number(s);
 
@@ -2503,33 +2505,25 @@ static int mlog__printf_position(mlog__printf_cur *s)
         return 0;
     }
     s->pos++;
-    if (n >= 1 && n <= MLOG__PRINTF_ARGS)
-        return (int)n;
+    if (n >= 1 && n <= MLOG__PRINTF_ARGS) return (int)n;
     mlog__printf_fail(s, n ? "more than 16 arguments" : "argument number 0");
     return -1;
 }
 
 /* Lets a second use of a string widen the bound on reading it; reports bounds that cannot be compared at scan time. */
-static void mlog__printf_merge(mlog__printf_cur *s, mlog__want *w, int32_t prec)
-{
-    if (w->prec == prec)
-        return;
-    if (w->prec < -1 || prec < -1)
-        mlog__printf_fail(s, "one string with two precisions");
-    else if (w->prec == -1 || prec == -1)
-        w->prec = -1;
-    else if (prec > w->prec)
-        w->prec = prec;
+static void mlog__printf_merge(mlog__printf_cur *s, mlog__want *w, int32_t prec) {
+    if (w->prec == prec) return;
+    if (w->prec < -1 || prec < -1) mlog__printf_fail(s, "one string with two precisions");
+    else if (w->prec == -1 || prec == -1) w->prec = -1;
+    else if (prec > w->prec) w->prec = prec;
 }
 
 /* Takes argument `at` (1..), or the next one for 0, as class `cls`. Returns its index, -1 when it cannot be had. */
-static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod, int32_t prec)
-{
+static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod, int32_t prec) {
     int mode = at ? 2 : 1, i = at ? at - 1 : s->next;
     mlog__want *w;
 
-    if (at < 0)
-        return -1;
+    if (at < 0) return -1;
     if (s->mode && s->mode != mode) {
         mlog__printf_fail(s, "positional and sequential arguments mixed");
         return -1;
@@ -2539,11 +2533,9 @@ static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod,
         mlog__printf_fail(s, "more than 16 arguments");
         return -1;
     }
-    if (!at)
-        s->next++;
+    if (!at) s->next++;
     w = &s->out->want[i];
-    if (i >= s->out->nargs)
-        s->out->nargs = (uint8_t)(i + 1);
+    if (i >= s->out->nargs) s->out->nargs = (uint8_t)(i + 1);
     mod = cls == MLOG__WANT_INT ? mod : (uint8_t)MLOG__MOD_NONE;
     if (w->cls == MLOG__WANT_NONE) {
         w->cls = (uint8_t)cls;
@@ -2559,8 +2551,7 @@ static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod,
 }
 
 /* Reads a width or precision: a number, `*` or `*m$`. Returns it as mlog__conv keeps it, `none` when there is none. */
-static int32_t mlog__printf_amount(mlog__printf_cur *s, int32_t none)
-{
+static int32_t mlog__printf_amount(mlog__printf_cur *s, int32_t none) {
     int64_t n;
     int at, k;
 
@@ -2570,72 +2561,106 @@ static int32_t mlog__printf_amount(mlog__printf_cur *s, int32_t none)
         k = mlog__printf_claim(s, at, MLOG__WANT_INT, MLOG__MOD_NONE, -1);
         return k < 0 ? none : MLOG__PREC_ARG(k);
     }
-    if (!mlog__printf_isdigit(mlog__printf_peek(s)))
-        return none;
+    if (!mlog__printf_isdigit(mlog__printf_peek(s))) return none;
     n = mlog__printf_number(s);
-    if (n <= INT32_MAX)
-        return (int32_t)n;
+    if (n <= INT32_MAX) return (int32_t)n;
     mlog__printf_fail(s, "width or precision above INT_MAX");
     return none;
 }
 
 /* Reads the flags; ' groups nothing in the C locale. */
-static uint8_t mlog__printf_flags(mlog__printf_cur *s)
-{
+static uint8_t mlog__printf_flags(mlog__printf_cur *s) {
     unsigned f = 0;
 
     for (;; s->pos++) {
         switch (mlog__printf_peek(s)) {
-        case '-': f |= MLOG__FLAG_LEFT; break;
-        case '+': f |= MLOG__FLAG_PLUS; break;
-        case ' ': f |= MLOG__FLAG_SPACE; break;
-        case '#': f |= MLOG__FLAG_ALT; break;
-        case '0': f |= MLOG__FLAG_ZERO; break;
-        case '\'': break;
-        default: return (uint8_t)f;
+        case '-':
+            f |= MLOG__FLAG_LEFT;
+            break;
+        case '+':
+            f |= MLOG__FLAG_PLUS;
+            break;
+        case ' ':
+            f |= MLOG__FLAG_SPACE;
+            break;
+        case '#':
+            f |= MLOG__FLAG_ALT;
+            break;
+        case '0':
+            f |= MLOG__FLAG_ZERO;
+            break;
+        case '\'':
+            break;
+        default:
+            return (uint8_t)f;
         }
     }
 }
 
 /* Reads a length modifier; L and q are ll, as in glibc. */
-static uint8_t mlog__printf_length(mlog__printf_cur *s)
-{
+static uint8_t mlog__printf_length(mlog__printf_cur *s) {
     char c = mlog__printf_peek(s);
     uint8_t mod;
 
     switch (c) {
-    case 'h': mod = MLOG__MOD_H; break;
-    case 'l': mod = MLOG__MOD_L; break;
-    case 'q': case 'L': mod = MLOG__MOD_LL; break;
-    case 'j': mod = MLOG__MOD_J; break;
-    case 'z': mod = MLOG__MOD_Z; break;
-    case 't': mod = MLOG__MOD_T; break;
-    default: return MLOG__MOD_NONE;
+    case 'h':
+        mod = MLOG__MOD_H;
+        break;
+    case 'l':
+        mod = MLOG__MOD_L;
+        break;
+    case 'q':
+    case 'L':
+        mod = MLOG__MOD_LL;
+        break;
+    case 'j':
+        mod = MLOG__MOD_J;
+        break;
+    case 'z':
+        mod = MLOG__MOD_Z;
+        break;
+    case 't':
+        mod = MLOG__MOD_T;
+        break;
+    default:
+        return MLOG__MOD_NONE;
     }
     s->pos++;
-    if ((c != 'h' && c != 'l') || mlog__printf_peek(s) != c)
-        return mod;
+    if ((c != 'h' && c != 'l') || mlog__printf_peek(s) != c) return mod;
     s->pos++;
     return c == 'h' ? MLOG__MOD_HH : MLOG__MOD_LL;
 }
 
 /* Returns the class that conversion `ch` takes, NONE for an unknown one; *fits tells whether its length makes sense. */
-static int mlog__printf_class(char ch, uint8_t mod, int *fits)
-{
+static int mlog__printf_class(char ch, uint8_t mod, int *fits) {
     int l = mod == MLOG__MOD_L;
 
     *fits = mod == MLOG__MOD_NONE;
     switch (ch) {
-    case 'd': case 'i': case 'u': case 'o': case 'x': case 'X':
+    case 'd':
+    case 'i':
+    case 'u':
+    case 'o':
+    case 'x':
+    case 'X':
         *fits = 1;
         return MLOG__WANT_INT;
-    case 'f': case 'F': case 'e': case 'E': case 'g': case 'G': case 'a': case 'A':
+    case 'f':
+    case 'F':
+    case 'e':
+    case 'E':
+    case 'g':
+    case 'G':
+    case 'a':
+    case 'A':
         *fits |= l || mod == MLOG__MOD_LL;
         return mod == MLOG__MOD_LL ? MLOG__WANT_LDOUBLE : MLOG__WANT_DOUBLE;
-    case 'c': case 'C':
+    case 'c':
+    case 'C':
         *fits |= l;
         return l || ch == 'C' ? MLOG__WANT_WCHAR : MLOG__WANT_CHAR;
-    case 's': case 'S':
+    case 's':
+    case 'S':
         *fits |= l;
         return l || ch == 'S' ? MLOG__WANT_WTEXT : MLOG__WANT_TEXT;
     case 'p':
@@ -2649,28 +2674,23 @@ static int mlog__printf_class(char ch, uint8_t mod, int *fits)
 }
 
 /* Makes one letter do for conversions that print alike, so that rendering has fewer cases. */
-static void mlog__printf_normalize(mlog__conv *c)
-{
+static void mlog__printf_normalize(mlog__conv *c) {
     if (c->conv == 'C' || c->conv == 'S') {
         c->conv = c->conv == 'C' ? 'c' : 's';
         c->mod = MLOG__MOD_L;
     }
-    if (c->conv == 'i')
-        c->conv = 'd';
+    if (c->conv == 'i') c->conv = 'd';
     c->plain = !c->flags && c->width == -1 && c->prec == -1;
 }
 
 /* Ties a parsed conversion to its argument. Even a refused one takes its argument: the ones after it stay in step. */
-static void mlog__printf_bind(mlog__printf_cur *s, mlog__conv *c, int at)
-{
+static void mlog__printf_bind(mlog__printf_cur *s, mlog__conv *c, int at) {
     int fits, i, cls = mlog__printf_class(c->conv, c->mod, &fits);
 
     c->arg = -1;
     if (c->conv == '%' || c->conv == 'm') {
-        if (at || c->mod)
-            mlog__printf_fail(s, "conversion without an argument has a length or a position");
-        if (c->conv == 'm' && !s->why)
-            s->out->uses_errno = 1;
+        if (at || c->mod) mlog__printf_fail(s, "conversion without an argument has a length or a position");
+        if (c->conv == 'm' && !s->why) s->out->uses_errno = 1;
         return;
     }
     if (cls == MLOG__WANT_NONE) {
@@ -2681,25 +2701,21 @@ static void mlog__printf_bind(mlog__printf_cur *s, mlog__conv *c, int at)
         mlog__printf_fail(s, "length does not fit the conversion");
         cls = MLOG__WANT_NONE;
     }
-    if (c->conv == 'n')
-        mlog__printf_fail(s, "%n is refused");
+    if (c->conv == 'n') mlog__printf_fail(s, "%n is refused");
     i = mlog__printf_claim(s, at, cls, c->mod, cls == MLOG__WANT_TEXT || cls == MLOG__WANT_WTEXT ? c->prec : -1);
     c->arg = (int8_t)i;
     mlog__printf_normalize(c);
 }
 
 /* Records the first thing that is wrong with a format. */
-static void mlog__printf_note(mlog__printf *out, const char *why, size_t off)
-{
-    if (out->bad)
-        return;
+static void mlog__printf_note(mlog__printf *out, const char *why, size_t off) {
+    if (out->bad) return;
     out->bad = why;
     out->bad_off = (uint32_t)off;
 }
 
 /* Parses the conversion whose `%` is at the cursor: either appends it to the table, or leaves it literal with a reason. */
-static void mlog__printf_one(mlog__printf_cur *s)
-{
+static void mlog__printf_one(mlog__printf_cur *s) {
     size_t start = s->pos++;
     mlog__conv c;
     int at;
@@ -2723,25 +2739,20 @@ static void mlog__printf_one(mlog__printf_cur *s)
     }
     c.off = (uint32_t)start;
     c.len = (uint32_t)(s->pos - start);
-    if (!s->why && s->out->nconv == MLOG__PRINTF_CONVS)
-        mlog__printf_fail(s, "more than 32 conversions");
-    if (s->why)
-        mlog__printf_note(s->out, s->why, start);
-    else
-        s->out->conv[s->out->nconv++] = c;
+    if (!s->why && s->out->nconv == MLOG__PRINTF_CONVS) mlog__printf_fail(s, "more than 32 conversions");
+    if (s->why) mlog__printf_note(s->out, s->why, start);
+    else s->out->conv[s->out->nconv++] = c;
 }
 
 /* Scans a format, which may hold any bytes, into a table that is always safe to render.
    Returns 0, or -1 with out->bad and out->bad_off set when something in it is refused. */
-static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out)
-{
-    mlog__printf_cur s = { fmt, NULL, len, 0, out, 0, 0 };
+static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out) {
+    mlog__printf_cur s = {fmt, NULL, len, 0, out, 0, 0};
     const char *pct;
     int i;
 
     memset(out, 0, sizeof *out);
-    for (i = 0; i < MLOG__PRINTF_ARGS; i++)
-        out->want[i].prec = -1;
+    for (i = 0; i < MLOG__PRINTF_ARGS; i++) out->want[i].prec = -1;
     if (len >= UINT32_MAX) {
         /* offsets are 32 bits */
         s.len = UINT32_MAX - 1;
@@ -2754,36 +2765,29 @@ static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out)
     }
     out->positional = s.mode == 2;
     for (i = 0; i < out->nargs && out->positional; i++)
-        if (out->want[i].cls == MLOG__WANT_NONE)
-            mlog__printf_note(out, "gap in the positional arguments", 0);
+        if (out->want[i].cls == MLOG__WANT_NONE) mlog__printf_note(out, "gap in the positional arguments", 0);
     return out->bad ? -1 : 0;
 }
 
 /* RENDER */
 
 /* Appends at most end-p bytes of s. */
-static char *mlog__printf_put(char *p, char *end, const char *s, size_t n)
-{
-    if (n > (size_t)(end - p))
-        n = (size_t)(end - p);
-    if (n)
-        memcpy(p, s, n);
+static char *mlog__printf_put(char *p, char *end, const char *s, size_t n) {
+    if (n > (size_t)(end - p)) n = (size_t)(end - p);
+    if (n) memcpy(p, s, n);
     return p + n;
 }
 
 /* Appends n times c, as far as there is room: a width of 2^30 costs no more than the room. */
-static char *mlog__printf_fill(char *p, char *end, char c, uint64_t n)
-{
+static char *mlog__printf_fill(char *p, char *end, char c, uint64_t n) {
     size_t k = n < (uint64_t)(end - p) ? (size_t)n : (size_t)(end - p);
 
-    if (k)
-        memset(p, c, k);
+    if (k) memset(p, c, k);
     return p + k;
 }
 
 /* Writes v in decimal so that it ends before e; returns where it begins (20 bytes at most). */
-static char *mlog__printf_dec(char *e, uint64_t v)
-{
+static char *mlog__printf_dec(char *e, uint64_t v) {
     static const char pairs[] =
         "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657"
         "585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
@@ -2802,8 +2806,7 @@ static char *mlog__printf_dec(char *e, uint64_t v)
 }
 
 /* As mlog__printf_dec, in base 16 (shift 4) or 8 (shift 3); 22 bytes at most. */
-static char *mlog__printf_radix(char *e, uint64_t v, int shift, char conv)
-{
+static char *mlog__printf_radix(char *e, uint64_t v, int shift, char conv) {
     const char *digits = conv == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
     unsigned mask = (1u << shift) - 1;
 
@@ -2822,14 +2825,12 @@ typedef struct {
 } mlog__printf_parts;
 
 /* Appends the pieces padded to the width; `zero` pads with zeros behind the sign. */
-static char *mlog__printf_layout(char *p, char *end, const mlog__conv *c, const mlog__printf_parts *n, int zero)
-{
+static char *mlog__printf_layout(char *p, char *end, const mlog__conv *c, const mlog__printf_parts *n, int zero) {
     uint64_t total = n->npre + n->lead + n->nbody + n->trail + n->ntail;
     uint64_t pad = c->width > 0 && (uint64_t)c->width > total ? (uint64_t)c->width - total : 0;
     int left = c->flags & MLOG__FLAG_LEFT;
 
-    if (!left && !zero)
-        p = mlog__printf_fill(p, end, ' ', pad);
+    if (!left && !zero) p = mlog__printf_fill(p, end, ' ', pad);
     p = mlog__printf_put(p, end, n->pre, n->npre);
     p = mlog__printf_fill(p, end, '0', n->lead + (!left && zero ? pad : 0));
     p = mlog__printf_put(p, end, n->body, n->nbody);
@@ -2839,41 +2840,33 @@ static char *mlog__printf_layout(char *p, char *end, const mlog__conv *c, const 
 }
 
 /* Cuts the captured 64 bits down to the C type that the length modifier names, extended again to 64 bits. */
-static uint64_t mlog__printf_narrow(uint64_t v, uint8_t mod, int is_signed)
-{
-    static const uint8_t size[] = { sizeof(int), 1, sizeof(short), sizeof(long), sizeof(long long), sizeof(intmax_t),
-                                    sizeof(size_t), sizeof(ptrdiff_t) };
+static uint64_t mlog__printf_narrow(uint64_t v, uint8_t mod, int is_signed) {
+    static const uint8_t size[] = {
+        sizeof(int), 1, sizeof(short), sizeof(long), sizeof(long long), sizeof(intmax_t), sizeof(size_t), sizeof(ptrdiff_t)};
     int shift = 64 - 8 * size[mod];
 
-    if (shift <= 0)
-        return v;
+    if (shift <= 0) return v;
     v <<= shift;
     return is_signed ? (uint64_t)((int64_t)v >> shift) : v >> shift;
 }
 
 /* Whether stb prints this integer as glibc does. It is wrong for a zero with precision 0, for %#o with a precision and for
    wide widths, overruns its buffer beyond a precision of 512, and negates INT64_MIN. */
-static int mlog__printf_stb_ok(const mlog__conv *c, uint64_t mag)
-{
+static int mlog__printf_stb_ok(const mlog__conv *c, uint64_t mag) {
     return c->width <= 64 && c->prec != 0 && c->prec <= 64 && mag <= INT64_MAX && c->conv != 'o' && c->conv != 'p';
 }
 
 /* Formats an integer that mlog__printf_stb_ok() admits. The flags are handed over in a form that avoids what stb gets wrong:
    flags behind a 0, 0 with a precision, space over +, a sign with %u. Returns the length, at most 68. */
-static int mlog__printf_stb(char *buf, const mlog__conv *c, int64_t v)
-{
+static int mlog__printf_stb(char *buf, const mlog__conv *c, int64_t v) {
     char f[16] = "%";
     unsigned n = 1;
     int sign = c->conv == 'd';
 
-    if (c->flags & MLOG__FLAG_LEFT)
-        f[n++] = '-';
-    if (sign && (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE)))
-        f[n++] = c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
-    if (c->flags & MLOG__FLAG_ALT)
-        f[n++] = '#';
-    if ((c->flags & MLOG__FLAG_ZERO) && !(c->flags & MLOG__FLAG_LEFT) && c->prec < 0)
-        f[n++] = '0';
+    if (c->flags & MLOG__FLAG_LEFT) f[n++] = '-';
+    if (sign && (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE))) f[n++] = c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
+    if (c->flags & MLOG__FLAG_ALT) f[n++] = '#';
+    if ((c->flags & MLOG__FLAG_ZERO) && !(c->flags & MLOG__FLAG_LEFT) && c->prec < 0) f[n++] = '0';
     memcpy(f + n, "*.*ll", 5);
     f[n + 5] = c->conv;
 #pragma GCC diagnostic push
@@ -2883,12 +2876,10 @@ static int mlog__printf_stb(char *buf, const mlog__conv *c, int64_t v)
 }
 
 /* Writes the sign or the 0x of an integer to pre; returns its length. %p takes + and space, as in glibc. */
-static size_t mlog__printf_prefix(char pre[3], const mlog__conv *c, int neg, uint64_t mag)
-{
+static size_t mlog__printf_prefix(char pre[3], const mlog__conv *c, int neg, uint64_t mag) {
     size_t n = 0;
 
-    if (neg)
-        pre[n++] = '-';
+    if (neg) pre[n++] = '-';
     else if ((c->conv == 'd' || c->conv == 'p') && (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE)))
         pre[n++] = c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
     if (c->conv == 'p' || ((c->flags & MLOG__FLAG_ALT) && mag && (c->conv == 'x' || c->conv == 'X'))) {
@@ -2899,72 +2890,58 @@ static size_t mlog__printf_prefix(char pre[3], const mlog__conv *c, int neg, uin
 }
 
 /* Appends an integer under d u o x X or p (c->width and c->prec are already plain numbers). */
-static char *mlog__printf_int(char *p, char *end, const mlog__conv *c, uint64_t raw)
-{
+static char *mlog__printf_int(char *p, char *end, const mlog__conv *c, uint64_t raw) {
     char tmp[80], pre[3];
     uint64_t v = mlog__printf_narrow(raw, c->mod, c->conv == 'd');
     int neg = c->conv == 'd' && v >> 63;
     uint64_t mag = neg ? 0 - v : v;
-    mlog__printf_parts n = { pre, NULL, NULL, 0, 0, 0, 0, 0 };
+    mlog__printf_parts n = {pre, NULL, NULL, 0, 0, 0, 0, 0};
 
-    if (mlog__printf_stb_ok(c, mag))
-        return mlog__printf_put(p, end, tmp, (size_t)mlog__printf_stb(tmp, c, (int64_t)v));
-    if (c->conv == 'd' || c->conv == 'u')
-        n.body = mlog__printf_dec(tmp + sizeof tmp, mag);
-    else
-        n.body = mlog__printf_radix(tmp + sizeof tmp, mag, c->conv == 'o' ? 3 : 4, c->conv);
+    if (mlog__printf_stb_ok(c, mag)) return mlog__printf_put(p, end, tmp, (size_t)mlog__printf_stb(tmp, c, (int64_t)v));
+    if (c->conv == 'd' || c->conv == 'u') n.body = mlog__printf_dec(tmp + sizeof tmp, mag);
+    else n.body = mlog__printf_radix(tmp + sizeof tmp, mag, c->conv == 'o' ? 3 : 4, c->conv);
     n.nbody = mag || c->prec ? (size_t)(tmp + sizeof tmp - n.body) : 0;
     n.npre = mlog__printf_prefix(pre, c, neg, mag);
-    if (c->prec > 0 && (uint64_t)c->prec > n.nbody)
-        n.lead = (uint64_t)c->prec - n.nbody;
-    if (c->conv == 'o' && (c->flags & MLOG__FLAG_ALT) && !n.lead && (mag || !n.nbody))
-        n.lead = 1;
+    if (c->prec > 0 && (uint64_t)c->prec > n.nbody) n.lead = (uint64_t)c->prec - n.nbody;
+    if (c->conv == 'o' && (c->flags & MLOG__FLAG_ALT) && !n.lead && (mag || !n.nbody)) n.lead = 1;
     return mlog__printf_layout(p, end, c, &n, (c->flags & MLOG__FLAG_ZERO) && c->prec < 0);
 }
 
 /* Appends text padded to the width; the precision counts bytes, and for a wide string does not split a character. */
-static char *mlog__printf_text(char *p, char *end, const mlog__conv *c, const char *s, size_t len)
-{
-    mlog__printf_parts n = { NULL, s, NULL, 0, len, 0, 0, 0 };
+static char *mlog__printf_text(char *p, char *end, const mlog__conv *c, const char *s, size_t len) {
+    mlog__printf_parts n = {NULL, s, NULL, 0, len, 0, 0, 0};
 
     if (c->conv == 's' && c->prec >= 0 && (size_t)c->prec < len) {
         n.nbody = (size_t)c->prec;
-        while (c->mod == MLOG__MOD_L && n.nbody && ((unsigned char)s[n.nbody] & 0xC0) == 0x80)
-            n.nbody--;
+        while (c->mod == MLOG__MOD_L && n.nbody && ((unsigned char)s[n.nbody] & 0xC0) == 0x80) n.nbody--;
     }
     return mlog__printf_layout(p, end, c, &n, 0);
 }
 
 /* Appends what glibc prints for a NULL pointer under %s (nothing when the precision has no room for it) and %p. */
-static char *mlog__printf_null(char *p, char *end, mlog__conv *c)
-{
-    if (c->conv == 's' && c->prec >= 0 && c->prec < 6)
-        return mlog__printf_text(p, end, c, "", 0);
+static char *mlog__printf_null(char *p, char *end, mlog__conv *c) {
+    if (c->conv == 's' && c->prec >= 0 && c->prec < 6) return mlog__printf_text(p, end, c, "", 0);
     c->prec = -1;
     return c->conv == 'p' ? mlog__printf_text(p, end, c, "(nil)", 5) : mlog__printf_text(p, end, c, "(null)", 6);
 }
 
 /* The two strerror_r: the GNU one returns the text, the POSIX one fills the buffer. */
-static inline const char *mlog__printf_err_gnu(const char *r, const char *buf)
-{
-    return r ? r : buf;
-}
-static inline const char *mlog__printf_err_posix(int r, const char *buf)
-{
+static inline const char *mlog__printf_err_gnu(const char *r, const char *buf) { return r ? r : buf; }
+static inline const char *mlog__printf_err_posix(int r, const char *buf) {
     (void)r;
     return buf;
 }
 
 /* Text of errno value e in the current locale; buf may or may not be used. */
-static const char *mlog__printf_errno_text(int e, char buf[128])
-{
+static const char *mlog__printf_errno_text(int e, char buf[128]) {
     buf[0] = 0;
-    return _Generic(strerror_r(e, buf, 128), int: mlog__printf_err_posix, default: mlog__printf_err_gnu)(strerror_r(e, buf, 128), buf);
+    return _Generic(strerror_r(e, buf, 128), int
+                    : mlog__printf_err_posix, default
+                    : mlog__printf_err_gnu)(strerror_r(e, buf, 128), buf);
 }
 
 /* Appends the message of errno value e, as %m. */
-static char *mlog__printf_errno(char *p, char *end, const mlog__conv *c, int e)
-{
+static char *mlog__printf_errno(char *p, char *end, const mlog__conv *c, int e) {
     char buf[128];
     mlog__conv s = *c;
     const char *t = mlog__printf_errno_text(e, buf);
@@ -2978,9 +2955,8 @@ __extension__ typedef unsigned __int128 mlog__printf_u128;
 
 /* Rounds m / 2^k to n decimals exactly, ties to even as glibc does: *whole gets the integer part, the return value is the
    fraction times 10^n. Needs 0 < k < 117 (m * 10^9 has 83 bits). */
-static uint64_t mlog__printf_round(uint64_t m, int k, int n, uint64_t *whole)
-{
-    static const uint32_t tens[] = { 1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000 };
+static uint64_t mlog__printf_round(uint64_t m, int k, int n, uint64_t *whole) {
+    static const uint32_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
     mlog__printf_u128 one = 1, prod, rem, half = one << (k - 1);
     uint64_t q;
 
@@ -2988,63 +2964,50 @@ static uint64_t mlog__printf_round(uint64_t m, int k, int n, uint64_t *whole)
     prod = (mlog__printf_u128)(k < 64 ? m & ((UINT64_C(1) << k) - 1) : m) * tens[n];
     q = (uint64_t)(prod >> k);
     rem = prod & ((one << k) - 1);
-    if (rem > half || (rem == half && ((n ? q : *whole) & 1)))
-        q++;
-    if (q < tens[n])
-        return q;
+    if (rem > half || (rem == half && ((n ? q : *whole) & 1))) q++;
+    if (q < tens[n]) return q;
     ++*whole;
     return 0;
 }
 
 /* Writes |v| as %.nf (0 <= n <= 9) so that it ends before e; returns where it begins, NULL for values left to libc. */
-static char *mlog__printf_fixed(char *e, double v, int n)
-{
+static char *mlog__printf_fixed(char *e, double v, int n) {
     uint64_t bits, m, whole, frac = 0;
     int k, i;
 
     memcpy(&bits, &v, sizeof bits);
     k = (int)(bits >> 52 & 0x7FF);
     m = bits & ((UINT64_C(1) << 52) - 1);
-    if (k > 1075 + 10)
-        return NULL;
+    if (k > 1075 + 10) return NULL;
     m |= k ? UINT64_C(1) << 52 : 0;
     k = 1075 - (k ? k : 1);
     whole = k <= 0 ? m << -k : 0;
     /* from k = 85 on the value is below half of the ninth decimal */
-    if (k > 0 && k < 85)
-        frac = mlog__printf_round(m, k, n, &whole);
-    for (i = 0; i < n; i++, frac /= 10)
-        *--e = (char)('0' + frac % 10);
-    if (n)
-        *--e = '.';
+    if (k > 0 && k < 85) frac = mlog__printf_round(m, k, n, &whole);
+    for (i = 0; i < n; i++, frac /= 10) *--e = (char)('0' + frac % 10);
+    if (n) *--e = '.';
     return mlog__printf_dec(e, whole);
 }
 #else
-static char *mlog__printf_fixed(char *e, double v, int n)
-{
+static char *mlog__printf_fixed(char *e, double v, int n) {
     (void)e, (void)v, (void)n;
     return NULL;
 }
 #endif
 
 /* Formats one double or long double by libc, without a width; returns the full length as snprintf does. */
-static int mlog__printf_libc(char *buf, size_t size, const mlog__conv *c, int prec, const mlog__val *a)
-{
+static int mlog__printf_libc(char *buf, size_t size, const mlog__conv *c, int prec, const mlog__val *a) {
     char f[12] = "%";
     unsigned n = 1;
     long double ld = 0;
 
-    if (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE))
-        f[n++] = c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
-    if (c->flags & MLOG__FLAG_ALT)
-        f[n++] = '#';
+    if (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE)) f[n++] = c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
+    if (c->flags & MLOG__FLAG_ALT) f[n++] = '#';
     f[n++] = '.';
     f[n++] = '*';
-    if (a->kind == MLOG__K_LDOUBLE)
-        f[n++] = 'L';
+    if (a->kind == MLOG__K_LDOUBLE) f[n++] = 'L';
     f[n] = c->conv;
-    if (a->kind == MLOG__K_LDOUBLE)
-        memcpy(&ld, a->as.p, sizeof ld);
+    if (a->kind == MLOG__K_LDOUBLE) memcpy(&ld, a->as.p, sizeof ld);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     return a->kind == MLOG__K_LDOUBLE ? snprintf(buf, size, f, prec, ld) : snprintf(buf, size, f, prec, a->as.f);
@@ -3052,20 +3015,17 @@ static int mlog__printf_libc(char *buf, size_t size, const mlog__conv *c, int pr
 }
 
 /* Appends a number that libc formatted, padded to the width and with the zeros of a precision that libc was not given. */
-static char *mlog__printf_body(char *p, char *end, const mlog__conv *c, const char *s, size_t len, uint64_t trail)
-{
-    mlog__printf_parts n = { s, NULL, NULL, 0, 0, 0, 0, 0 };
+static char *mlog__printf_body(char *p, char *end, const mlog__conv *c, const char *s, size_t len, uint64_t trail) {
+    mlog__printf_parts n = {s, NULL, NULL, 0, 0, 0, 0, 0};
     int hex = c->conv == 'a' || c->conv == 'A', finite;
     size_t e;
 
     n.npre = s[0] == '-' || s[0] == '+' || s[0] == ' ';
     finite = mlog__printf_isdigit(s[n.npre]);
-    if (finite && hex)
-        n.npre += 2;
+    if (finite && hex) n.npre += 2;
     n.body = s + n.npre;
     for (e = n.npre; finite && e < len; e++)
-        if (s[e] == 'p' || s[e] == 'P' || (!hex && (s[e] == 'e' || s[e] == 'E')))
-            break;
+        if (s[e] == 'p' || s[e] == 'P' || (!hex && (s[e] == 'e' || s[e] == 'E'))) break;
     n.nbody = (finite ? e : len) - n.npre;
     n.tail = n.body + n.nbody;
     n.ntail = len - n.npre - n.nbody;
@@ -3077,111 +3037,96 @@ static char *mlog__printf_body(char *p, char *end, const mlog__conv *c, const ch
 enum { MLOG__PRINTF_DIGITS = 1100, MLOG__PRINTF_LDIGITS = 16600 };
 
 /* Appends a long double that needs more than the usual buffer; apart, so that only this call takes so much stack (22 KB). */
-__attribute__((noinline)) static char *mlog__printf_long(char *p, char *end, const mlog__conv *c, const mlog__val *a,
-                                                         int prec, uint64_t trail)
-{
+__attribute__((noinline)) static char *mlog__printf_long(char *p, char *end, const mlog__conv *c, const mlog__val *a, int prec,
+                                                         uint64_t trail) {
     char buf[MLOG__PRINTF_LDIGITS + 5000];
     int n = mlog__printf_libc(buf, sizeof buf, c, prec, a);
 
-    if (n < 0 || (size_t)n >= sizeof buf)
-        return mlog__printf_put(p, end, "(?)", 3);
+    if (n < 0 || (size_t)n >= sizeof buf) return mlog__printf_put(p, end, "(?)", 3);
     return mlog__printf_body(p, end, c, buf, (size_t)n, trail);
 }
 
 /* Appends a double under %f by integer arithmetic, which takes a tenth of the time; NULL when that does not apply. */
-static char *mlog__printf_fast(char *p, char *end, const mlog__conv *c, double v)
-{
+static char *mlog__printf_fast(char *p, char *end, const mlog__conv *c, double v) {
     char buf[40], *e = buf + sizeof buf, *b;
     uint64_t bits;
     double mag;
     int neg;
 
-    if ((c->conv != 'f' && c->conv != 'F') || c->prec > 9 || (c->flags & MLOG__FLAG_ALT))
-        return NULL;
+    if ((c->conv != 'f' && c->conv != 'F') || c->prec > 9 || (c->flags & MLOG__FLAG_ALT)) return NULL;
     /* the sign bit also tells -0.0 */
     memcpy(&bits, &v, sizeof bits);
     neg = (int)(bits >> 63);
     bits &= UINT64_MAX >> 1;
     memcpy(&mag, &bits, sizeof mag);
     b = mlog__printf_fixed(e, mag, c->prec < 0 ? 6 : c->prec);
-    if (!b)
-        return NULL;
-    if (neg || (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE)))
-        *--b = neg ? '-' : c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
-    if (c->width <= 0)
-        return mlog__printf_put(p, end, b, (size_t)(e - b));
+    if (!b) return NULL;
+    if (neg || (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE))) *--b = neg ? '-' : c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
+    if (c->width <= 0) return mlog__printf_put(p, end, b, (size_t)(e - b));
     return mlog__printf_body(p, end, c, b, (size_t)(e - b), 0);
 }
 
 /* Appends a floating value under f F e E g G a A. libc gets only as many digits as can differ from 0, so that a huge
    precision costs neither time nor space. */
-static char *mlog__printf_float(char *p, char *end, const mlog__conv *c, const mlog__val *a)
-{
+static char *mlog__printf_float(char *p, char *end, const mlog__conv *c, const mlog__val *a) {
     char buf[MLOG__PRINTF_DIGITS + 400], *q;
     int wide = a->kind == MLOG__K_LDOUBLE, cap = wide ? MLOG__PRINTF_LDIGITS : MLOG__PRINTF_DIGITS;
     int prec = c->prec < cap ? c->prec : cap, n;
     uint64_t trail = 0;
 
-    if (wide && a->len < sizeof(long double))
-        return mlog__printf_put(p, end, "(?)", 3);
-    if (!wide && (q = mlog__printf_fast(p, end, c, a->as.f)) != NULL)
-        return q;
+    if (wide && a->len < sizeof(long double)) return mlog__printf_put(p, end, "(?)", 3);
+    if (!wide && (q = mlog__printf_fast(p, end, c, a->as.f)) != NULL) return q;
     /* %g drops trailing zeros unless # keeps them */
-    if (c->prec > cap && ((c->conv != 'g' && c->conv != 'G') || (c->flags & MLOG__FLAG_ALT)))
-        trail = (uint64_t)(c->prec - cap);
+    if (c->prec > cap && ((c->conv != 'g' && c->conv != 'G') || (c->flags & MLOG__FLAG_ALT))) trail = (uint64_t)(c->prec - cap);
     n = mlog__printf_libc(buf, sizeof buf, c, prec, a);
-    if (n >= 0 && (size_t)n < sizeof buf)
-        return mlog__printf_body(p, end, c, buf, (size_t)n, trail);
+    if (n >= 0 && (size_t)n < sizeof buf) return mlog__printf_body(p, end, c, buf, (size_t)n, trail);
     return mlog__printf_long(p, end, c, a, prec, trail);
 }
 
 /* The bits of an integer argument; a char goes through `char` again, to be promoted as the caller's call would. */
-static uint64_t mlog__printf_raw(const mlog__val *a)
-{
+static uint64_t mlog__printf_raw(const mlog__val *a) {
     return a->kind == MLOG_K_CHAR ? (uint64_t)(int64_t)(char)(unsigned char)a->as.u : a->as.u;
 }
 
 /* Makes c a conversion that suits the kind of the argument when the format asks for another: its own simplest one. */
-static void mlog__printf_suit(mlog__conv *c, const mlog__val *a)
-{
+static void mlog__printf_suit(mlog__conv *c, const mlog__val *a) {
     const char *ok = "duoxXcp";
     char own = a->kind == MLOG_K_INT ? 'd' : a->kind == MLOG_K_CHAR ? 'c' : a->kind == MLOG_K_POINTER ? 'p' : 'u';
 
-    if (a->kind == MLOG_K_FLOAT || a->kind == MLOG_K_DOUBLE || a->kind == MLOG__K_LDOUBLE)
-        ok = "fFeEgGaA", own = 'g';
-    else if (a->kind == MLOG_K_TEXT)
-        ok = a->full == UINT32_MAX ? "scp" : "sc", own = 's';
-    else if (a->kind == MLOG_K_NULL)
-        ok = "sp", own = 's';
+    if (a->kind == MLOG_K_FLOAT || a->kind == MLOG_K_DOUBLE || a->kind == MLOG__K_LDOUBLE) ok = "fFeEgGaA", own = 'g';
+    else if (a->kind == MLOG_K_TEXT) ok = a->full == UINT32_MAX ? "scp" : "sc", own = 's';
+    else if (a->kind == MLOG_K_NULL) ok = "sp", own = 's';
     /* a wide character arrives as text; a bare number that is not ASCII has no byte to print */
-    if (strchr(ok, c->conv) && !(own != 's' && c->conv == 'c' && c->mod == MLOG__MOD_L && a->as.u > 0x7F))
-        return;
+    if (strchr(ok, c->conv) && !(own != 's' && c->conv == 'c' && c->mod == MLOG__MOD_L && a->as.u > 0x7F)) return;
     c->conv = own;
     c->mod = own == 'p' || own == 'c' || own == 's' ? MLOG__MOD_NONE : MLOG__MOD_LL;
     c->prec = -1;
 }
 
 /* Appends argument a under conversion c, of which width and precision are plain numbers. */
-static char *mlog__printf_value(char *p, char *end, mlog__conv *c, const mlog__val *a)
-{
+static char *mlog__printf_value(char *p, char *end, mlog__conv *c, const mlog__val *a) {
     char ch;
 
     mlog__printf_suit(c, a);
     switch (a->kind) {
-    case MLOG_K_INT: case MLOG_K_UINT: case MLOG_K_BOOL: case MLOG_K_CHAR: case MLOG_K_POINTER:
+    case MLOG_K_INT:
+    case MLOG_K_UINT:
+    case MLOG_K_BOOL:
+    case MLOG_K_CHAR:
+    case MLOG_K_POINTER:
         if (c->conv == 'c') {
             ch = (char)a->as.u;
             return mlog__printf_text(p, end, c, &ch, 1);
         }
-        if (c->conv != 'p')
-            return mlog__printf_int(p, end, c, mlog__printf_raw(a));
+        if (c->conv != 'p') return mlog__printf_int(p, end, c, mlog__printf_raw(a));
         c->mod = MLOG__MOD_Z;
         return a->as.u ? mlog__printf_int(p, end, c, a->as.u) : mlog__printf_null(p, end, c);
-    case MLOG_K_FLOAT: case MLOG_K_DOUBLE: case MLOG__K_LDOUBLE:
+    case MLOG_K_FLOAT:
+    case MLOG_K_DOUBLE:
+    case MLOG__K_LDOUBLE:
         return mlog__printf_float(p, end, c, a);
     case MLOG_K_TEXT:
-        if (a->full != UINT32_MAX)
-            return mlog__printf_text(p, end, c, a->as.p, a->len);
+        if (a->full != UINT32_MAX) return mlog__printf_text(p, end, c, a->as.p, a->len);
         return mlog__printf_null(p, end, c);
     case MLOG_K_NULL:
         return mlog__printf_null(p, end, c);
@@ -3191,24 +3136,18 @@ static char *mlog__printf_value(char *p, char *end, mlog__conv *c, const mlog__v
 }
 
 /* The int that argument k gives as a width or precision, `none` when it is missing or no integer. */
-static int mlog__printf_star(const mlog__val *args, int nargs, int32_t k, int none)
-{
+static int mlog__printf_star(const mlog__val *args, int nargs, int32_t k, int none) {
     const mlog__val *a = k < nargs ? args + k : NULL;
 
-    if (!a || (a->kind != MLOG_K_INT && a->kind != MLOG_K_UINT && a->kind != MLOG_K_BOOL && a->kind != MLOG_K_CHAR))
-        return none;
+    if (!a || (a->kind != MLOG_K_INT && a->kind != MLOG_K_UINT && a->kind != MLOG_K_BOOL && a->kind != MLOG_K_CHAR)) return none;
     return (int)(int64_t)mlog__printf_narrow(mlog__printf_raw(a), MLOG__MOD_NONE, 1);
 }
 
 /* Replaces a width and precision that come from arguments by their values; a negative width is the flag `-`. */
-static void mlog__printf_resolve(mlog__conv *c, const mlog__val *args, int nargs)
-{
-    if (c->prec < -1)
-        c->prec = mlog__printf_star(args, nargs, MLOG__PREC_ARG(c->prec), -1);
-    if (c->prec < 0)
-        c->prec = -1;
-    if (c->width >= -1)
-        return;
+static void mlog__printf_resolve(mlog__conv *c, const mlog__val *args, int nargs) {
+    if (c->prec < -1) c->prec = mlog__printf_star(args, nargs, MLOG__PREC_ARG(c->prec), -1);
+    if (c->prec < 0) c->prec = -1;
+    if (c->width >= -1) return;
     c->width = mlog__printf_star(args, nargs, MLOG__PREC_ARG(c->width), 0);
     if (c->width < 0) {
         c->width = c->width == INT_MIN ? INT_MAX : -c->width;
@@ -3217,22 +3156,18 @@ static void mlog__printf_resolve(mlog__conv *c, const mlog__val *args, int nargs
 }
 
 /* Appends the commonest cases without flags, width and precision; returns NULL when it is none of them. */
-static char *mlog__printf_plain(char *p, char *end, const mlog__conv *c, const mlog__val *a)
-{
+static char *mlog__printf_plain(char *p, char *end, const mlog__conv *c, const mlog__val *a) {
     char tmp[24], *e = tmp + sizeof tmp, *b;
     uint64_t v;
 
-    if (a->kind == MLOG_K_TEXT && c->conv == 's' && a->full != UINT32_MAX)
-        return mlog__printf_put(p, end, a->as.p, a->len);
-    if (a->kind != MLOG_K_INT && a->kind != MLOG_K_UINT && a->kind != MLOG_K_POINTER)
-        return NULL;
+    if (a->kind == MLOG_K_TEXT && c->conv == 's' && a->full != UINT32_MAX) return mlog__printf_put(p, end, a->as.p, a->len);
+    if (a->kind != MLOG_K_INT && a->kind != MLOG_K_UINT && a->kind != MLOG_K_POINTER) return NULL;
     v = a->as.u;
     switch (c->conv) {
     case 'd':
         v = mlog__printf_narrow(v, c->mod, 1);
         b = mlog__printf_dec(e, v >> 63 ? 0 - v : v);
-        if (v >> 63)
-            *--b = '-';
+        if (v >> 63) *--b = '-';
         break;
     case 'u':
         b = mlog__printf_dec(e, mlog__printf_narrow(v, c->mod, 0));
@@ -3247,29 +3182,23 @@ static char *mlog__printf_plain(char *p, char *end, const mlog__conv *c, const m
 }
 
 /* Appends one conversion of the table. */
-static char *mlog__printf_conv(char *p, char *end, const mlog__printf *f, const mlog__conv *c, const mlog__val *args, int nargs)
-{
+static char *mlog__printf_conv(char *p, char *end, const mlog__printf *f, const mlog__conv *c, const mlog__val *args, int nargs) {
     int i = c->conv == 'm' ? f->nargs : c->arg;
     mlog__conv r;
     char *q;
 
-    if (c->conv == '%')
-        return mlog__printf_put(p, end, "%", 1);
-    if (i >= nargs || (c->conv == 'm' && args[i].kind != MLOG_K_INT))
-        return mlog__printf_put(p, end, "(missing)", 9);
-    if (c->plain && (q = mlog__printf_plain(p, end, c, &args[i])) != NULL)
-        return q;
+    if (c->conv == '%') return mlog__printf_put(p, end, "%", 1);
+    if (i >= nargs || (c->conv == 'm' && args[i].kind != MLOG_K_INT)) return mlog__printf_put(p, end, "(missing)", 9);
+    if (c->plain && (q = mlog__printf_plain(p, end, c, &args[i])) != NULL) return q;
     r = *c;
     mlog__printf_resolve(&r, args, nargs);
-    if (c->conv == 'm')
-        return mlog__printf_errno(p, end, &r, (int)args[i].as.i);
+    if (c->conv == 'm') return mlog__printf_errno(p, end, &r, (int)args[i].as.i);
     return mlog__printf_value(p, end, &r, &args[i]);
 }
 
 /* Renders a scanned format into [p, end), no byte beyond; returns the end of what was written, `end` when it was cut.
    `fmt` is the text that was scanned; the C locale is in force. */
-static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, const char *fmt, const mlog__val *args, int nargs)
-{
+static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, const char *fmt, const mlog__val *args, int nargs) {
     size_t at = 0;
     int i;
 
@@ -3773,6 +3702,7 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
         int unlinked = 0;
         if (__atomic_compare_exchange_n(&module->linked, &unlinked, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED);
+            __atomic_store_n(&module->gone, mlog__life_module_gone, __ATOMIC_RELEASE);
             do module->next = head;
             while (!__atomic_compare_exchange_n(&mlog__rule_now.modules, &head, module, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
         }
@@ -4689,8 +4619,9 @@ static uint64_t *mlog__thread_to_junk(int level) {
 
 /* -- the fast path -- */
 
-/* Begins a record in the ring; NULL when there is no room at hand, or the context travels inside. */
-MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to, uint64_t to_word, uint64_t bound) {
+/* Begins a record in the ring; NULL when there is no room at hand, or the context travels inside, or the clock is a function: no call
+ * stands in here, so that the callers need no stack frame. */
+MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to, uint64_t to_word, uint64_t bound, bool any_clock) {
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler from here on uses the next level */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED), context = t->context;
@@ -4698,7 +4629,8 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
     if (to) word += MLOG__F_TO + (UINT64_C(1) << 32);
     if (to && bound != 0) word += MLOG__F_BOUND + (UINT64_C(1) << 32);
     uint64_t next = head + mlog__record_bytes(word);
-    if (MLOG__UNLIKELY(next > t->limit || context == MLOG__HEAVY)) {
+    uint32_t clock = t->clock;
+    if (MLOG__UNLIKELY(next > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
         __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);
         return NULL;
     }
@@ -4707,7 +4639,7 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
     __asm__ volatile("prefetchw 1024(%0)" : : "r"(p)); /* the lines ahead come over from the flusher's core in time */
 #endif
     p[0] = word;
-    p[1] = mlog__thread_stamp(t->clock);
+    p[1] = any_clock ? mlog__thread_stamp(clock) : MLOG__LIKELY(clock == MLOG__TICKS_COUNTER) ? mlog__clock_counter() : 0;
     t->record = p;
     t->next = next;
     p += 2;
@@ -4729,7 +4661,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
         room = mlog__ring_wait(t, bytes);
         if (room) mlog__thread_tell_loss(t);
         room = room && mlog__ring_room(t, bytes);
-        if (room) p = mlog__thread_fast(t, word, to, (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32, bound);
+        if (room) p = mlog__thread_fast(t, word, to, (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32, bound, true);
     }
     errno = saved;
     if (p != NULL) return p;
@@ -4742,7 +4674,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
 uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes) {
     mlog__thread *t = mlog__thread_self;
     if (MLOG__LIKELY(t->state == MLOG__T_READY && (int64_t)word >= 0)) {
-        uint64_t *p = mlog__thread_fast(t, word, false, 0, 0);
+        uint64_t *p = mlog__thread_fast(t, word, false, 0, 0, false);
         if (MLOG__LIKELY(p != NULL)) return p;
     }
     return mlog__thread_slow(site, word, classes, NULL, site->level, false);
@@ -4753,7 +4685,7 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
     if (MLOG__LIKELY(t->state == MLOG__T_READY && !t->staged && (int64_t)word >= 0)) {
         uint64_t to = (uint32_t)level, bound = 0;
         if (logger != NULL) to |= (uint64_t)logger->entry << 32, bound = mlog__context_number(logger->bound);
-        uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, true, to, bound);
+        uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, true, to, bound, false);
         if (MLOG__LIKELY(p != NULL)) return p;
     }
     return mlog__thread_slow(site, word, classes, logger, level, true);
@@ -4898,6 +4830,7 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
     }
     if (t->staged) {
         t->state = MLOG__T_BUSY;
+        t->head = t->ring == NULL ? &t->aside : &t->ring->head;
         mlog__thread_finish(t);
     }
     if (t->staged || t->outer != NULL) {
@@ -6736,6 +6669,26 @@ static void *mlog__flush_run1(void *unused) {
     return unused;
 }
 
+static bool mlog__flush_wait_for(uint32_t *done, uint32_t ticket, int64_t deadline) {
+    for (;;) {
+        uint32_t now = __atomic_load_n(done, __ATOMIC_ACQUIRE); /* FLUSH-2 */
+        if ((int32_t)(now - ticket) >= 0) return true;
+        int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
+        if (left <= 0) return false;
+        mlog__platform_wait(done, now, (int)MLOG__MIN(left / 1000000 + 1, INT64_C(1000)));
+    }
+}
+
+/* [s] Everything logged before is with the sinks, or the time is over. Uses no lock. */
+static bool mlog__flush_wait(int ms) {
+    if (!mlog__flush_all.running0) return !mlog__flush_pending();
+    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
+    uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST);
+    mlog__flush_wake();
+    if (ms == 0) return false;
+    return mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline) && mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline);
+}
+
 /* ==== life ====
  * Configuration, start, flush on demand, the end, and what a forked child does first.
  * owns: the resolved configuration, start and stop, fork, exit, mlog_why, loggers
@@ -7107,26 +7060,6 @@ int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
     return result;
 }
 
-static bool mlog__flush_wait_for(uint32_t *done, uint32_t ticket, int64_t deadline) {
-    for (;;) {
-        uint32_t now = __atomic_load_n(done, __ATOMIC_ACQUIRE); /* FLUSH-2 */
-        if ((int32_t)(now - ticket) >= 0) return true;
-        int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
-        if (left <= 0) return false;
-        mlog__platform_wait(done, now, (int)MLOG__MIN(left / 1000000 + 1, INT64_C(1000)));
-    }
-}
-
-/* [s] Everything logged before is with the sinks, or the time is over. Uses no lock. */
-static bool mlog__flush_wait(int ms) {
-    if (!mlog__flush_all.running0) return !mlog__flush_pending();
-    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
-    uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST);
-    mlog__flush_wake();
-    if (ms == 0) return false;
-    return mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline) && mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline);
-}
-
 static bool mlog__life_on_lane(void) {
     pthread_t self = pthread_self();
     return (mlog__flush_all.running0 && pthread_equal(self, mlog__flush_all.thread0)) || (mlog__flush_all.running1 && pthread_equal(self, mlog__flush_all.thread1));
@@ -7405,7 +7338,7 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
 }
 
 /* Before a module's memory goes: its sites leave the lists, and their gates close. */
-void mlog1_module_gone(mlog__module *module) {
+static void mlog__life_module_gone(mlog__module *module) {
     if (mlog__life_is_child()) return;
     mlog__life_lock();
     mlog__module **at = &mlog__rule_now.modules;
@@ -7444,5 +7377,6 @@ void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
     else w->at = mlog__record_put_field(w->at, key, &v, MLOG__OBJECT_BYTES);
 }
 
+#endif /* no error */
 #endif /* METALOG_IMPLEMENTED */
 #endif /* METALOG_IMPLEMENTATION */

@@ -151,6 +151,9 @@ static unsigned long index_dir(struct worker *w, const char *path) {
 
 static void *work(void *argument) {
     struct worker *w = argument;
+    char name[16];
+    snprintf(name, sizeof name, "worker-%d", w->number);
+    mlog_thread(&(mlog_thread_config){.name = name}); /* and makes its ring now, not in the first call */
     mlog_with("worker", w->number); /* on every record of this thread, until the function ends */
     unsigned long files = 0;
     bool first = true;

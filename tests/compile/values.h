@@ -1,5 +1,5 @@
 /* One set of values, printed by a C and by a C++ program, which must print the same. What may differ by the rules of the languages
- * is left out: a == b is int in C, NULL is 0 in C++. */
+ * is left out: a == b and, before C23, true are int in C, NULL is 0 in C++. */
 #include "metalog.h"
 #include <float.h>
 #include <limits.h>
@@ -26,6 +26,8 @@ static void values(void) {
               "char", (char)'x', "bool", (bool)true);
     mlog_info("floats", "f", 0.1f, "max", FLT_MAX, "min", FLT_MIN, "d", 0.1, "dmax", DBL_MAX, "dmin", DBL_MIN, "whole", 3.0, "neg", -0.0,
               "third", 1.0 / 3, "big", 1e21, "inf", __builtin_inf(), "nan", __builtin_nan(""), "finf", -__builtin_inff());
+    mlog_info("mutable", "text", (char *)text, "void", (void *)(uintptr_t)0xabcdu, "array", text);
+    mlog_infof("%s %p %c", (char *)text, (void *)(uintptr_t)0xabcdu, text[0]);
     mlog_info("texts", "text", text, "null", null_text, "void", (const void *)null_void, "pointer", (void *)(uintptr_t)0xabcdu, "empty", "");
     mlog_info("odd", "letter", BETA, "other", ALPHA, "a", bits.a, "b", bits.b);
     mlog_info("makers", "str", mlog_str(text, 4), "bytes", mlog_bytes(text, 5), "hex", mlog_hex(0xfeedu), "yes", mlog_bool(one == 1),
@@ -37,7 +39,8 @@ static void values(void) {
     mlog_infof("%d %u %ld %llu %5.2f|%-6s|%c %x %%", -1, 2u, -3L, 4ull, 3.14159, "ab", 'z', 255u);
     mlog_infof("%s %.3s %10.4e %g", "text", text, 12345.678, (double)0.1f);
     {
-        mlog_with("i", 1, "f", 0.1f, "b", true, "u", 3000000000u, "t", text);
+        mlog_with("i", 1, "f", 0.1f, "b", (bool)true, "u", 3000000000u, "t", text, "mutable", (char *)text,
+                  "void", (void *)(uintptr_t)0xabcdu);
         mlog_info("context", "t", "clashes");
     }
 }
