@@ -19,7 +19,7 @@ OTHERS   := compile demo fail json layers readme
 PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(VARIANTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test layers compile fail clean deps $(addprefix part-,$(PARTS) report)
+.PHONY: help demo bench test layers compile fail clean deps $(addprefix part-,$(PARTS) report)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -61,6 +61,12 @@ fail: ## checks that mistakes do not compile, and that the compiler says why
 
 deps: ## installs what the tests need, by package name (Debian)
 	@sh tests/deps.sh test
+
+bench: ## what a call and the flusher cost, as ratios to floors measured in the same run
+	@sh tests/deps.sh demo
+	@mkdir -p build
+	$(GCC) -O2 $(STRICT) -I. bench/core.c -o build/bench_core -pthread
+	build/bench_core build/bench.log
 
 clean: ## removes build/
 	rm -rf build

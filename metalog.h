@@ -995,6 +995,7 @@ enum {
 static void mlog__flush_wake(void);
 static bool mlog__flush_wait(int ms);
 static bool mlog__life_start(void);
+static bool mlog__life_running(void);
 static void mlog__life_finish_call(void);
 static uint64_t mlog__life_ticks(void);
 static uint64_t mlog__life_now(void);
@@ -3944,10 +3945,10 @@ static struct {
     uint32_t count;              /* rings [0, count) may exist */
     uint64_t total, bytes_each, total_limit, peak;
     uint32_t live;
-    uint32_t asleep;             /* the word that callers look at after a record: 1 deep sleep, 2 every call finishes by itself */
+    uint32_t asleep;             /* the word that callers look at after a record: 1 deep sleep (or not started), 2 each call finishes itself */
     uint32_t always;             /* constant 1 */
     uint32_t full, full_ms;      /* policy */
-} mlog__ring_all = {.always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
+} mlog__ring_all = {.asleep = 1, .always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
 
 /* A ring in a mapping of its own, its first pages touched. NULL: no memory. */
 static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch) {
@@ -4573,7 +4574,7 @@ static mlog__thread *mlog__thread_enter(void) {
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(mlog__ring_all.bytes_each);
     while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
     if (t == NULL) return NULL;
-    t->state = MLOG__T_BUSY;
+    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     mlog__thread_self = t;
     return t;
@@ -4585,7 +4586,7 @@ static void mlog__thread_leave(mlog__thread *t) {
     t->attention = t->depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
     t->staged = 0;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    t->state = MLOG__T_READY;
+    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);
     if (t->outer != NULL) mlog__thread_self = t->outer;
     uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
     if (asleep == 1) mlog__flush_wake();
@@ -4629,7 +4630,7 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
     if (to) word += MLOG__F_TO + (UINT64_C(1) << 32);
     if (to && bound != 0) word += MLOG__F_BOUND + (UINT64_C(1) << 32);
     uint64_t next = head + mlog__record_bytes(word);
-    uint32_t clock = t->clock;
+    uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED);
     if (MLOG__UNLIKELY(next > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
         __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);
         return NULL;
@@ -4665,7 +4666,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     }
     errno = saved;
     if (p != NULL) return p;
-    t->state = MLOG__T_BUSY;
+    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED);
     mlog__thread_stage(t, site, word, classes, logger, level);
     t->stage.drop = !room;
     return t->stage.slot;
@@ -4829,7 +4830,7 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
         return;
     }
     if (t->staged) {
-        t->state = MLOG__T_BUSY;
+        __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED);
         t->head = t->ring == NULL ? &t->aside : &t->ring->head;
         mlog__thread_finish(t);
     }
@@ -6058,10 +6059,8 @@ static void *mlog__flush_run1(void *unused);
 
 /* [s] Wakes the flusher, starts it when there is none (not in a handler: the next call does it then). */
 static void mlog__flush_wake(void) {
-    if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) {
-        if (!mlog__platform_in_handler()) mlog__life_start();
-        return;
-    }
+    bool up = mlog__life_running() && __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE);
+    if (!up && (mlog__platform_in_handler() || !mlog__life_start() || !__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE))) return;
     uint32_t one = 1;
     __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
     __atomic_fetch_add(&mlog__flush_all.kick0, 1, __ATOMIC_SEQ_CST);
@@ -6623,7 +6622,13 @@ static void *mlog__flush_run(void *unused) {
     mlog__flush_locale(&mlog__flush_all.desk[0]);
     pthread_setname_np(pthread_self(), "metalog");
     for (;;) {
-        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST);
+        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1;
+        if (!mlog__life_running()) { /* after mlog_shutdown: the next call starts it all again, and its record is still there */
+            __atomic_store_n(&mlog__ring_all.asleep, 1, __ATOMIC_SEQ_CST);
+            mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
+            continue;
+        }
+        if (woke) __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
         bool more = mlog__flush_locked_pass(woke);
         struct pollfd wait = {.fd = -1, .events = 0, .revents = 0};
         int blocked = mlog__flush_blocked(&wait);
@@ -6706,6 +6711,7 @@ static struct {
     int64_t (*now)(void);
     int64_t exit_deadline;
     uint32_t hooks;              /* atexit, atfork, key: once per program */
+    bool levels_said;            /* by mlog_levels */
 } mlog__life = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 MLOG__TLS char mlog__life_said[192];
@@ -6721,7 +6727,16 @@ static int mlog__life_why(const char *format, ...) {
 
 const char *mlog_why(void) { return mlog__life_said; }
 
+static bool mlog__life_is_child(void) {
+    return mlog__life.witness != NULL && __atomic_load_n(mlog__life.witness, __ATOMIC_ACQUIRE) == 0;
+}
+
+static bool mlog__life_running(void) { return __atomic_load_n(&mlog__life.state, __ATOMIC_ACQUIRE) == MLOG__L_RUNNING; }
+
+static bool mlog__life_adopt(void);
+
 static void mlog__life_lock(void) {
+    if (mlog__life_is_child()) (void)mlog__life_adopt(); /* the lock may be held by a thread that this process does not have */
     pthread_mutex_lock(&mlog__life.lock);
     mlog__life_inside = 1;
 }
@@ -6907,8 +6922,15 @@ static void mlog__life_resolve(const mlog_config *c) {
     mlog__ring_all.full_ms = (uint32_t)r->full_ms;
     mlog__ring_all.bytes_each = r->ring_bytes;
     mlog__ring_all.total_limit = r->rings_total;
-    mlog__dict_session->clock_mode = r->now != NULL ? MLOG__TICKS_GIVEN : r->clock == MLOG_ARRIVAL ? MLOG__TICKS_ARRIVAL
+    uint32_t mode = r->now != NULL ? MLOG__TICKS_GIVEN : r->clock == MLOG_ARRIVAL ? MLOG__TICKS_ARRIVAL
         : mlog__clock_invariant_known() ? MLOG__TICKS_COUNTER : MLOG__TICKS_SYSTEM;
+    mlog__dict_session->clock_mode = mode;
+    for (uint32_t slot = 1; slot * 2 < mlog__flush_rings(); slot++) /* threads that logged before */
+        for (int i = 0; i < 3; i++) {
+            mlog__thread *t = &mlog__thread_page(slot)->level[i];
+            __atomic_store_n(&t->clock, mode, __ATOMIC_RELAXED);
+            __atomic_store_n(&t->policy, (uint32_t)r->full, __ATOMIC_RELAXED);
+        }
 }
 
 static uint32_t mlog__life_count_sinks(const mlog_config *c) {
@@ -6940,7 +6962,7 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size) 
         return -1;
     }
     mlog__life_hook();
-    if (mlog__flush_all.running0) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
+    if (mlog__life_running()) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
     pthread_mutex_lock(&mlog__flush_all.role);
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].of_init) mlog__life_take_out(&mlog__flush_all.sink[i]);
@@ -6948,7 +6970,7 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size) 
     memcpy(mlog__rule_now.redact, redact, sizeof redact);
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
     pthread_mutex_unlock(&mlog__flush_all.role);
-    mlog__rule_set_now(&rules);
+    if (!mlog__life.levels_said) mlog__rule_set_now(&rules); /* mlog_levels wins over everything, also over a later mlog_init */
     mlog__life_floor();
     __atomic_store_n(&mlog__life.state, MLOG__L_RUNNING, __ATOMIC_RELEASE); /* LIFE-1 with mlog__life_start */
     (void)mlog__life_run_lanes();
@@ -7006,8 +7028,6 @@ static bool mlog__life_adopt(void) {
     if (mlog__life.state == MLOG__L_RUNNING) (void)mlog__life_run_lanes();
     return true;
 }
-
-static bool mlog__life_is_child(void) { return mlog__life.witness != NULL && __atomic_load_n(mlog__life.witness, __ATOMIC_ACQUIRE) == 0; }
 
 /* A daemon's parent leaves by _exit right after the fork: what it logged goes out now. Quick when there is nothing to do. */
 static void mlog__life_before_fork(void) {
@@ -7105,7 +7125,8 @@ int mlog_shutdown(int ms) {
     pthread_mutex_lock(&mlog__flush_all.role);
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i]);
-    mlog__life.state = MLOG__L_NOT;
+    __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__ring_all.asleep, 1, __ATOMIC_SEQ_CST); /* the next call looks, and starts again */
     pthread_mutex_unlock(&mlog__flush_all.role);
     mlog__life_unlock();
     errno = saved;
@@ -7126,6 +7147,7 @@ int mlog_levels(const char *rules) {
     if (!mlog__life_start()) return errno = saved, mlog__life_why("mlog_levels: no memory");
     if (mlog__rule_parse(&set, rules, "mlog_levels") != 0) return errno = saved, -1;
     mlog__life_lock();
+    mlog__life.levels_said = true;
     mlog__rule_set_now(&set);
     mlog__life_unlock();
     errno = saved;
@@ -7170,10 +7192,16 @@ void mlog_sink_remove(mlog_sink *s) {
 
 /* -- statistics -- */
 
+/* Statistics look, they start nothing. */
+static bool mlog__life_look(void) {
+    if (mlog__life_is_child() && !mlog__life_adopt()) return false;
+    return mlog__dict_session != NULL;
+}
+
 void mlog1_stats_read(mlog_stats *stats, size_t size) {
     mlog_stats r = {0};
     int saved = errno;
-    if (mlog__life_start()) {
+    if (mlog__life_look()) {
         pthread_mutex_lock(&mlog__flush_all.role);
         r.accepted = mlog__flush_all.counted;
         r.bytes = mlog__flush_all.counted_bytes;
@@ -7218,7 +7246,7 @@ int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size)
     mlog_sink_stats r = {0};
     int saved = errno, found = -1;
     memset(stats, 0, size);
-    if (sink != NULL && mlog__life_start()) {
+    if (sink != NULL && mlog__life_look()) {
         pthread_mutex_lock(&mlog__flush_all.role);
         for (int i = 0; i < MLOG__SINKS && found != 0; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
