@@ -949,6 +949,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -961,6 +962,14 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #endif
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MLOG__SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define MLOG__SANITIZED 1
+#endif
 #endif
 
 #define MLOG__LIKELY(x) __builtin_expect(!!(x), 1)
@@ -1061,9 +1070,10 @@ static int64_t mlog__platform_clock(clockid_t id) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void mlog__platform_nap(int64_t ns) {
+static void mlog__platform_nap(int64_t ns) { /* a futex that nobody wakes: nanosleep would be a cancellation point */
     struct timespec t = {0, (long)ns};
-    nanosleep(&t, NULL);
+    uint32_t never = 0;
+    (void)syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
 }
 
 static void mlog__platform_random(void *p, size_t n) {
@@ -1089,24 +1099,36 @@ static bool mlog__platform_thread(pthread_t *thread, void *(*run)(void *), void 
     return failed == 0;
 }
 
-/* Is this call made inside a signal handler? A handler runs with its own signal blocked, and (on x86-64) above a return address
- * that libc gave the kernel. A thread that merely blocks signals has the first but not the second. */
+/* Looks for a value on the stack from this frame up, at most 64 KiB, without ever faulting beyond the stack's end. */
+static bool mlog__platform_on_stack(void *value) {
+#ifdef __linux__
+    void *found[64];
+    char *at = __builtin_frame_address(0);
+    for (int i = 0; i < 128; i++, at += sizeof found) {
+        struct iovec here = {found, sizeof found}, there = {at, sizeof found};
+        ssize_t n = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+        for (ssize_t k = 0; k < n / (ssize_t)sizeof *found; k++)
+            if (found[k] == value) return true;
+        if (n < (ssize_t)sizeof found) break;
+    }
+#endif
+    return (void)value, false;
+}
+
+/* Is this call made inside a signal handler? A handler runs with its own signal blocked, and (on x86-64) below a return address that
+ * libc gave the kernel. A thread that merely blocks signals has the first but not the second. Asked on first calls only. */
 static bool mlog__platform_in_handler(void) {
     sigset_t mask;
+    stack_t alternate;
+    if (sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK) != 0) return true;
     if (pthread_sigmask(SIG_SETMASK, NULL, &mask) != 0) return false;
     bool any = false;
     for (int s = 1; s < 32 && !any; s++) any = sigismember(&mask, s) == 1;
 #if defined(__x86_64__) && defined(__linux__)
-    if (!any) return false;
     struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } action;
-    void *restorer = NULL;
-    for (int s = 1; s < 65 && restorer == NULL; s++)
-        if (syscall(SYS_rt_sigaction, s, NULL, &action, sizeof action.mask) == 0 && (uintptr_t)action.handler > 1) restorer = action.restorer;
-    if (restorer == NULL) return false;
-    void **sp = __builtin_frame_address(0);
-    void **page_end = (void **)(((uintptr_t)sp | (MLOG__PAGE - 1)) + 1); /* within this page: the frames of a handler are few */
-    for (; sp < page_end; sp++)
-        if (*sp == restorer) return true;
+    for (int s = 1; s < 65 && any; s++)
+        if (syscall(SYS_rt_sigaction, s, NULL, &action, sizeof action.mask) == 0 && (uintptr_t)action.handler > 1)
+            return mlog__platform_on_stack(action.restorer);
     return false;
 #else
     return any;
@@ -4148,7 +4170,8 @@ static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch
     r = over ? NULL : mlog__ring_create(number, bytes, touch);
     if (r == NULL) return __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED), (mlog__ring *)NULL;
     r->session = mlog__dict_session == NULL ? 0 : mlog__dict_session->id;
-    if (total > mlog__ring_all.peak) mlog__ring_all.peak = total; /* a high-water mark for people: a lost update does no harm */
+    uint64_t peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED);
+    while (peak < total && !__atomic_compare_exchange_n(&mlog__ring_all.peak, &peak, total, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
     __atomic_store_n(&mlog__ring_all.ring[number], r, __ATOMIC_RELEASE);
     uint32_t count = __atomic_load_n(&mlog__ring_all.count, __ATOMIC_RELAXED);
     while (count <= number && !__atomic_compare_exchange_n(&mlog__ring_all.count, &count, number + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {}
@@ -4200,7 +4223,8 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
         for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED);
         __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
         /* glibc and musl keep the first 32 keys inside the thread: no allocation, also in a handler */
-        if (__atomic_load_n(&mlog__thread_all.key_made, __ATOMIC_ACQUIRE)) pthread_setspecific(mlog__thread_all.key, (void *)1);
+        bool tell = !mlog__thread_dying && __atomic_load_n(&mlog__thread_all.key_made, __ATOMIC_ACQUIRE);
+        if (tell) pthread_setspecific(mlog__thread_all.key, (void *)1);
         mlog__thread_self = t;
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -4211,7 +4235,12 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
 /* The thread ends: called up to four times by the C library, retires in the last round, so that destructors of others may log. */
 static void mlog__thread_exit(void *round) {
     uintptr_t n = (uintptr_t)round;
-    if (n < PTHREAD_DESTRUCTOR_ITERATIONS) {
+#ifdef MLOG__SANITIZED /* ThreadSanitizer takes its own state down in the last round */
+    const uintptr_t last = PTHREAD_DESTRUCTOR_ITERATIONS - 1;
+#else
+    const uintptr_t last = PTHREAD_DESTRUCTOR_ITERATIONS;
+#endif
+    if (n < last) {
         pthread_setspecific(mlog__thread_all.key, (void *)(n + 1));
         return;
     }
@@ -4235,6 +4264,15 @@ static void mlog__thread_exit(void *round) {
         __atomic_store_n(&r->state, MLOG__R_RETIRED, __ATOMIC_RELEASE); /* THREAD-2: its last records before its end */
     }
     if (!rings) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
+}
+
+/* A thread whose destructors log after its ring was handed over has a slot for one call only: nobody would take it back later. */
+static void mlog__thread_give_back(mlog__thread *t) {
+    uint32_t slot = t->slot;
+    mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
+    for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
 
 /* For the flusher: both rings of a retired slot are read to the end. */
@@ -4355,7 +4393,7 @@ static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     for (; bytes > most && limit > 0; bytes = mlog__thread_draft_bytes(d, limit, chain)) limit /= 2; /* at most 20 rounds, for monsters only */
     if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
     mlog__thread_tell_loss(t);
-    if (!mlog__ring_room(t, bytes)) return false;
+    if (!mlog__ring_wait(t, bytes)) return false; /* the report took some of it */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
     mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, limit, mlog__thread_stamp(t->clock));
     __atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE); /* RING-1 */
@@ -4451,16 +4489,17 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
     uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN;
     if (full == 0) {
         char source[64];
-        const char *base = strrchr(site->file, '/'), *keys_end = mlog__thread_key(site->keys, site->count);
+        bool print = (site->style & MLOG__PRINTF) != 0;
+        const char *base = strrchr(site->file, '/'), *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
         mlog__entry e = {.type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
         e.msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
         e.file_len = (uint16_t)MLOG__MIN(strlen(base == NULL ? site->file : base + 1), (size_t)255);
         e.func_len = (uint16_t)MLOG__MIN(strlen(site->func), (size_t)255);
         e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
-        e.keys_len = (site->style & MLOG__PRINTF) ? 0 : (uint32_t)(keys_end - site->keys);
+        e.keys_len = (uint32_t)(keys_end - site->keys);
         bool care = false;
         for (uint32_t i = 0; i < site->count; i++) e.kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15];
-        if (site->style & MLOG__PRINTF) care = mlog__thread_scan(&e, site->msg, classes);
+        if (print) care = mlog__thread_scan(&e, site->msg, classes);
         else
             for (uint32_t i = 0; i < site->count; i++) {
                 const char *key = mlog__thread_key(site->keys, i);
@@ -4571,6 +4610,7 @@ static void mlog__thread_finish(mlog__thread *t) {
 static mlog__thread *mlog__thread_enter(void) {
     if (!mlog__life_start()) return NULL;
     mlog__thread *t = mlog__thread_self;
+    if (t == &mlog__thread_junk) return NULL; /* a handler on top of a call that has nowhere to write */
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(mlog__ring_all.bytes_each);
     while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
     if (t == NULL) return NULL;
@@ -4591,6 +4631,7 @@ static void mlog__thread_leave(mlog__thread *t) {
     uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
     if (asleep == 1) mlog__flush_wake();
     if (asleep == 2) mlog__life_finish_call();
+    if (MLOG__UNLIKELY(mlog__thread_dying) && t->depth == 0 && t->ring == NULL) mlog__thread_give_back(t);
 }
 
 static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level) {
@@ -4661,7 +4702,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
         uint64_t bytes = mlog__record_bytes(word) + 24;
         room = mlog__ring_wait(t, bytes);
         if (room) mlog__thread_tell_loss(t);
-        room = room && mlog__ring_room(t, bytes);
+        room = room && mlog__ring_wait(t, bytes); /* the report took some of it */
         if (room) p = mlog__thread_fast(t, word, to, (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32, bound, true);
     }
     errno = saved;
@@ -4748,14 +4789,6 @@ MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *sl
     mlog__thread_grown(t, bytes);
     return at;
 }
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MLOG__SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define MLOG__SANITIZED 1
-#endif
-#endif
 
 /* Short texts, nearly all, in one go: two 16-byte loads that cannot leave the page, length and copy together. The bytes behind the NUL
  * are masked to zero: they are the caller's memory and must not reach a file. */
@@ -5771,14 +5804,14 @@ struct mlog_sink {
     int fd;
     dev_t dev;
     ino_t ino;
-    bool used, of_init, regular, holds, lane1, dead, color, utc, closing, socket;
+    bool used, of_init, regular, holds, lane1, dead, color, utc, socket, may_block;
     uint64_t *next, *done;       /* by ring number */
     uint64_t written, filtered, lost, bytes, errors, late;
     uint64_t in_written, in_filtered, in_lost; /* of the batch that is not written yet */
     mlog__buffer out;            /* the batch, as text; of a callback: raw records */
     size_t sent;                 /* bytes of it that are written */
     int64_t last_time, retry_at; /* retry_at: CLOCK_MONOTONIC, after an error */
-    uint64_t last_ticks, batches;
+    uint64_t last_ticks;
     int backoff_ms;
     uint64_t gap[26], gaps;      /* skipped since the last report */
     pthread_mutex_t lock;        /* lane 1 reads rings under it, lane 0 skips under it */
@@ -5787,8 +5820,14 @@ struct mlog_sink {
 
 static char *mlog__sink_copy(const char *s) { return s == NULL ? NULL : strdup(s); }
 
+/* The descriptor as we opened it? A host that closes all descriptors may have reused the number. */
+static bool mlog__sink_ours(const mlog_sink *s) {
+    struct stat st;
+    return s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
+}
+
 static void mlog__sink_discard(mlog_sink *s) {
-    if (s->fd >= 0) close(s->fd);
+    if (mlog__sink_ours(s)) close(s->fd);
     free((void *)(uintptr_t)s->config.name);
     free((void *)(uintptr_t)s->config.path);
     free((void *)(uintptr_t)s->config.owner);
@@ -5874,6 +5913,7 @@ static int mlog__sink_open_console(mlog_sink *s, int host) {
     snprintf(path, sizeof path, "/proc/self/fd/%d", host);
     int fd = -1;
     if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)) fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_APPEND);
+    s->may_block = fd < 0 && !S_ISREG(st.st_mode) && (fcntl(host, F_GETFL) & O_NONBLOCK) == 0;
     if (fd < 0) fd = fcntl(host, F_DUPFD_CLOEXEC, 3);
     if (fd < 0) return mlog__life_why("descriptor %d: %s", host, strerror(errno));
     s->fd = fd;
@@ -5949,12 +5989,6 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     return 0;
 }
 
-/* The descriptor as we opened it? A host that closes all descriptors may have reused the number. */
-static bool mlog__sink_ours(const mlog_sink *s) {
-    struct stat st;
-    return s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
-}
-
 /* Opens again by name (a file) or from the host's descriptor (a console), after a loss of ours or a mlog_reopen. */
 static bool mlog__sink_renew(mlog_sink *s, bool ours) {
     int old = s->fd;
@@ -5974,10 +6008,13 @@ static void mlog__sink_failed(mlog_sink *s) {
     s->retry_at = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)s->backoff_ms * 1000000;
 }
 
-/* One write, without ever blocking on a socket and without SIGPIPE (our threads block it). */
+/* One write that does not block on a terminal, pipe or socket, and without SIGPIPE (our threads block it). */
 static ssize_t mlog__sink_push(mlog_sink *s, const char *p, size_t n) {
     if (s->socket) return send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return write(s->fd, p, n);
+    if (!s->may_block) return write(s->fd, p, n);
+    struct pollfd ready = {.fd = s->fd, .events = POLLOUT, .revents = 0};
+    if (poll(&ready, 1, 0) <= 0) return errno = EAGAIN, (ssize_t)-1;
+    return write(s->fd, p, MLOG__MIN(n, (size_t)PIPE_BUF)); /* a pipe that polls ready takes so much without blocking */
 }
 
 /* Writes what is left of the batch. 1: all of it; 0: later (full pipe, error with backoff). A peer that is gone takes the rest away. */
@@ -6009,7 +6046,6 @@ static void mlog__sink_commit(mlog_sink *s, uint32_t rings) {
     s->lost += s->in_lost;
     s->in_written = s->in_filtered = s->in_lost = 0;
     s->out.len = s->sent = 0;
-    s->batches++;
     memcpy(s->done, s->next, rings * sizeof *s->done);
 }
 
@@ -6048,7 +6084,7 @@ static struct {
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
     uint64_t counted_at[MLOG__RINGS], counted, counted_bytes;
     uint64_t stuck[MLOG__SLOTS];    /* head + 1 of a call that was waited for in vain */
-    uint64_t context_head[MLOG__RINGS], context_batch[MLOG__SINKS];
+    uint64_t context_head[MLOG__RINGS];
     mlog__desk desk[2];
     mlog__source *merge[2];
     int64_t work_bytes;
@@ -6478,10 +6514,10 @@ static void mlog__flush_release(uint32_t rings) {
     }
 }
 
-static bool mlog__flush_passed(mlog_sink *s, int k, uint32_t rings) {
+static bool mlog__flush_passed(mlog_sink *s, uint32_t rings) {
     pthread_mutex_lock(&s->lock);
-    bool passed = s->batches >= mlog__flush_all.context_batch[k];
-    for (uint32_t i = 0; i < rings && passed; i++) passed = s->next[i] >= mlog__flush_all.context_head[i];
+    bool passed = true; /* `done`, not `next`: a batch that is read but not delivered still needs its contexts */
+    for (uint32_t i = 0; i < rings && passed; i++) passed = s->done[i] >= mlog__flush_all.context_head[i];
     pthread_mutex_unlock(&s->lock);
     return passed;
 }
@@ -6495,23 +6531,19 @@ static void mlog__flush_contexts(uint32_t rings) {
             mlog__ring *r = mlog__flush_ring(i);
             mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
         }
-        for (int k = 0; k < MLOG__SINKS; k++) {
-            mlog_sink *s = &mlog__flush_all.sink[k];
-            if (!s->used) continue;
-            pthread_mutex_lock(&s->lock);
-            mlog__flush_all.context_batch[k] = s->batches + (s->out.len != 0);
-            pthread_mutex_unlock(&s->lock);
-        }
     }
     for (int k = 0; k < MLOG__SINKS; k++)
-        if (mlog__flush_all.sink[k].used && !mlog__flush_passed(&mlog__flush_all.sink[k], k, rings)) return;
+        if (mlog__flush_all.sink[k].used && !mlog__flush_passed(&mlog__flush_all.sink[k], rings)) return;
     mlog__context_release();
 }
 
 static void mlog__flush_finish_ticket(uint32_t *done, uint32_t ticket) {
-    if (__atomic_load_n(done, __ATOMIC_RELAXED) == ticket) return;
-    __atomic_store_n(done, ticket, __ATOMIC_RELEASE); /* FLUSH-2 */
-    mlog__platform_wake(done);
+    uint32_t seen = __atomic_load_n(done, __ATOMIC_RELAXED);
+    while ((int32_t)(ticket - seen) > 0) /* never back: both lanes may finish tickets of lane 1 */
+        if (__atomic_compare_exchange_n(done, &seen, ticket, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) { /* FLUSH-2 */
+            mlog__platform_wake(done);
+            return;
+        }
 }
 
 /* Losses of threads that never logged again go out when someone waits for everything, and at the end. */
@@ -6583,13 +6615,13 @@ static int mlog__flush_blocked(struct pollfd *poll_for) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (!s->used) continue;
         pthread_mutex_lock(&s->lock);
-        bool armed = s->out.len != 0, behind = armed;
+        bool armed = s->out.len != 0, behind = armed, failed = s->retry_at != 0;
         for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < mlog__flush_all.head[k];
         pthread_mutex_unlock(&s->lock);
         if (!behind) continue;
-        int mine = s->lane1 ? 100 : s->retry_at != 0 ? MLOG__MAX(s->backoff_ms / 2, 10) : armed ? 10 : 1; /* 1: it lies after this pass's moment */
+        int mine = s->lane1 ? 100 : failed ? MLOG__MAX(s->backoff_ms / 2, 10) : armed ? 10 : 1; /* 1: it lies after this pass's moment */
         ms = MLOG__MIN(ms < 0 ? INT_MAX : ms, mine);
-        if (armed && s->retry_at == 0 && !s->lane1 && !s->regular) *poll_for = (struct pollfd){.fd = s->fd, .events = POLLOUT, .revents = 0};
+        if (armed && !failed && !s->lane1 && !s->regular) *poll_for = (struct pollfd){.fd = s->fd, .events = POLLOUT, .revents = 0};
     }
     return ms;
 }
@@ -6610,6 +6642,7 @@ static void mlog__flush_locale(mlog__desk *desk) {
 
 static bool mlog__flush_locked_pass(bool wake) {
     pthread_mutex_lock(&mlog__flush_all.role);
+    if (!mlog__life_running()) return pthread_mutex_unlock(&mlog__flush_all.role), false; /* no sinks: a pass would lose records */
     mlog__life_take_pair(&mlog__flush_all.desk[0], wake);
     bool more = mlog__flush_pass();
     pthread_mutex_unlock(&mlog__flush_all.role);
@@ -6663,8 +6696,10 @@ static void *mlog__flush_run1(void *unused) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue;
             while (mlog__flush_callbacks(s, head, rings, now)) {}
+            pthread_mutex_lock(&s->lock);
             bool behind = s->out.len != 0;
             for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < head[k];
+            pthread_mutex_unlock(&s->lock);
             waiting = waiting || behind;
         }
         pthread_mutex_unlock(&mlog__flush_all.lane1);
@@ -6716,6 +6751,8 @@ static struct {
 
 MLOG__TLS char mlog__life_said[192];
 MLOG__TLS uint8_t mlog__life_inside; /* this thread holds the configuration lock: a handler on top of it must not */
+MLOG__TLS uint8_t mlog__life_forking;
+MLOG__TLS int mlog__life_cancel;
 
 static int mlog__life_why(const char *format, ...) {
     va_list args;
@@ -6728,22 +6765,35 @@ static int mlog__life_why(const char *format, ...) {
 const char *mlog_why(void) { return mlog__life_said; }
 
 static bool mlog__life_is_child(void) {
-    return mlog__life.witness != NULL && __atomic_load_n(mlog__life.witness, __ATOMIC_ACQUIRE) == 0;
+    const uint32_t *witness = __atomic_load_n(&mlog__life.witness, __ATOMIC_ACQUIRE);
+    return witness != NULL && __atomic_load_n(witness, __ATOMIC_ACQUIRE) == 0;
 }
 
 static bool mlog__life_running(void) { return __atomic_load_n(&mlog__life.state, __ATOMIC_ACQUIRE) == MLOG__L_RUNNING; }
 
 static bool mlog__life_adopt(void);
 
-static void mlog__life_lock(void) {
+/* Is this one of the library's own threads, in a callback? */
+static bool mlog__life_on_lane(void) {
+    pthread_t self = pthread_self();
+    if (__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread0)) return true;
+    return __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread1);
+}
+
+static void mlog__life_lock(void) { /* what happens under it opens files: not to be cancelled there */
+    int state;
     if (mlog__life_is_child()) (void)mlog__life_adopt(); /* the lock may be held by a thread that this process does not have */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     pthread_mutex_lock(&mlog__life.lock);
+    mlog__life_cancel = state;
     mlog__life_inside = 1;
 }
 
 static void mlog__life_unlock(void) {
+    int state = mlog__life_cancel;
     mlog__life_inside = 0;
     pthread_mutex_unlock(&mlog__life.lock);
+    pthread_setcancelstate(state, NULL);
 }
 
 /* -- time, as the configuration has it -- */
@@ -6892,11 +6942,11 @@ static void mlog__life_hook(void) {
     mlog__life.hooks = 1;
     if (pthread_key_create(&mlog__thread_all.key, mlog__thread_exit) == 0) __atomic_store_n(&mlog__thread_all.key_made, 1, __ATOMIC_RELEASE);
     atexit(mlog__life_exit);
-    pthread_atfork(mlog__life_before_fork, mlog__life_after_fork, NULL);
+    pthread_atfork(mlog__life_before_fork, mlog__life_after_fork, mlog__life_after_fork);
     uint32_t *page = mlog__platform_map(MLOG__PAGE, false, false);
     if (page == NULL || !mlog__platform_wipe_in_child(page, MLOG__PAGE)) return; /* no witness: children are noticed by their wiped threads only */
     *page = 1;
-    mlog__life.witness = page;
+    __atomic_store_n(&mlog__life.witness, page, __ATOMIC_RELEASE);
 }
 
 /* Everything that mlog_init decides, resolved in one place: zero means default. */
@@ -6977,16 +7027,33 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size) 
     return 0;
 }
 
+
 /* -- a forked child -- */
 
 static void mlog__life_reset_sink(mlog_sink *s) {
     memset(s->next, 0, 2 * MLOG__RINGS * sizeof *s->next);
-    s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = s->batches = 0;
+    s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
-    s->out.len = s->sent = 0;
+    memset(&s->out, 0, sizeof s->out); /* not to be used or freed: the parent may have been growing it when it forked */
+    s->sent = 0;
     s->last_ticks = 0;
+    s->last_time = s->retry_at = 0;
+    s->backoff_ms = 0;
     memset(s->gap, 0, sizeof s->gap);
     pthread_mutex_init(&s->lock, NULL);
+}
+
+/* Starts the lanes of a library that is configured, when they do not run: in a child, or after an attempt that failed. */
+static void mlog__life_revive(void) {
+    if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return;
+    if (mlog__life_inside || mlog__platform_in_handler()) return; /* the next call outside does it */
+    mlog__life_lock();
+    if (mlog__life_running()) (void)mlog__life_run_lanes();
+    mlog__life_unlock();
+}
+
+static void mlog__life_set_deadline(void) {
+    mlog__life.exit_deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
 }
 
 /* The child's first call: nothing here may touch the parent's rings, which are not mapped, nor wait for a lock of the parent's. */
@@ -7005,7 +7072,8 @@ static bool mlog__life_adopt(void) {
     mlog__life_inside = 0;
     if (!mlog__dict_adopt()) return __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE), false;
     memset(mlog__ring_all.ring, 0, sizeof mlog__ring_all.ring);
-    mlog__ring_all.count = mlog__ring_all.live = mlog__ring_all.asleep = 0;
+    mlog__ring_all.count = mlog__ring_all.live = 0;
+    mlog__ring_all.asleep = mlog__flush_all.exiting ? 2 : 1;
     mlog__ring_all.total = mlog__ring_all.peak = 0;
     memset(mlog__thread_all.state, 0, sizeof mlog__thread_all.state);
     memset(mlog__thread_all.dropped, 0, sizeof mlog__thread_all.dropped);
@@ -7021,23 +7089,31 @@ static bool mlog__life_adopt(void) {
     mlog__context_pool.session++;
     mlog__context_pool.waiting = mlog__context_pool.retired = 0; /* what waited there is lost to the child: a few slots */
     mlog__thread_making = mlog__thread_junk_depth = 0;
+    memset(mlog__flush_all.desk, 0, sizeof mlog__flush_all.desk);
+    if (mlog__flush_all.exiting) mlog__life_set_deadline();
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) mlog__life_reset_sink(&mlog__flush_all.sink[i]);
     __atomic_store_n(&mlog__life.witness[0], 1, __ATOMIC_RELEASE);
     __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE);
-    if (mlog__life.state == MLOG__L_RUNNING) (void)mlog__life_run_lanes();
+    mlog__life_revive();
     return true;
 }
 
-/* A daemon's parent leaves by _exit right after the fork: what it logged goes out now. Quick when there is nothing to do. */
+/* A daemon's parent leaves by _exit right after the fork: what it logged goes out now. Quick when the flusher sleeps; while it is
+ * awake, something may be between a ring and its file. A callback that forks must not wait for its own lane. */
 static void mlog__life_before_fork(void) {
     int saved = errno;
-    if (!mlog__life_is_child() && mlog__flush_all.running0 && mlog__flush_pending()) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
+    if (mlog__life_inside || mlog__life_on_lane()) return;
+    bool idle = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending();
+    if (!idle && !mlog__life_is_child() && mlog__life_running()) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
     mlog__life_lock(); /* so that the child does not find the configuration half changed */
+    mlog__life_forking = 1;
     errno = saved;
 }
 
-static void mlog__life_after_fork(void) { mlog__life_unlock(); }
+static void mlog__life_after_fork(void) { /* in the child, too: its copy of the lock is locked by this very thread */
+    if (mlog__life_forking) mlog__life_forking = 0, mlog__life_unlock();
+}
 
 /* -- start, flush, end -- */
 
@@ -7045,7 +7121,10 @@ static void mlog__life_after_fork(void) { mlog__life_unlock(); }
  * False: no memory for even a ring. */
 static bool mlog__life_start(void) {
     if (MLOG__UNLIKELY(mlog__life_is_child()) && !mlog__life_adopt()) return false;
-    if (MLOG__LIKELY(__atomic_load_n(&mlog__life.state, __ATOMIC_ACQUIRE) == MLOG__L_RUNNING)) return true; /* LIFE-1 */
+    if (MLOG__LIKELY(mlog__life_running())) { /* LIFE-1 */
+        if (MLOG__UNLIKELY(!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE))) mlog__life_revive();
+        return true;
+    }
     if (mlog__life_inside || mlog__platform_in_handler()) return mlog__dict_open() != NULL && mlog__thread_pages_open();
     static const mlog_config zero;
     char complaint[192] = "";
@@ -7080,11 +7159,6 @@ int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
     return result;
 }
 
-static bool mlog__life_on_lane(void) {
-    pthread_t self = pthread_self();
-    return (mlog__flush_all.running0 && pthread_equal(self, mlog__flush_all.thread0)) || (mlog__flush_all.running1 && pthread_equal(self, mlog__flush_all.thread1));
-}
-
 int mlog_flush(int ms) {
     int saved = errno;
     if (mlog__life_on_lane()) return mlog__life_why("mlog_flush: called from a callback of a sink; expected another thread");
@@ -7110,10 +7184,10 @@ static void mlog__life_finish_call(void) {
 }
 
 static void mlog__life_exit(void) {
-    if (mlog__life_is_child() || mlog__life.state != MLOG__L_RUNNING) return;
-    mlog__life.exit_deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
+    if (mlog__life_is_child() || !mlog__life_running()) return;
+    mlog__life_set_deadline();
     __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELEASE);
-    (void)mlog__flush_wait(mlog__life.config.exit_ms);
+    if (!mlog__life_on_lane()) (void)mlog__flush_wait(mlog__life.config.exit_ms); /* a callback that calls exit cannot wait for itself */
     __atomic_store_n(&mlog__ring_all.asleep, 2, __ATOMIC_RELEASE);
 }
 
@@ -7224,7 +7298,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
         for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&mlog__thread_all.dropped[k], __ATOMIC_RELAXED);
         for (int k = 0; k < 26; k++) r.dropped += r.dropped_by_level[k];
         r.ring_bytes = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED);
-        r.ring_peak = mlog__ring_all.peak;
+        r.ring_peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED);
     }
     memset(stats, 0, size);
     memcpy(stats, &r, MLOG__MIN(size, sizeof r));

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_WORKERS = 64, LONG_LINE = 250 };
+enum { MAX_WORKERS = 64, LONG_LINE = 280 };
 
 /* ---- what is left to do: a stack of directories. The walk is over when it is empty and nobody works on one. ---- */
 
