@@ -3,6 +3,7 @@
 
 DIR     ?= /usr/include
 JOBS    ?= 2
+FUZZ    ?= 60
 GCC     ?= gcc
 GXX     ?= g++
 CLANG   ?= clang
@@ -49,6 +50,11 @@ test-%: ## one part of the tests: a section (ring, format, ...) in all variants,
 	@$(if $(filter $*,$(SECTIONS) $(OTHERS) report),,echo "no such part: $*"; exit 2)
 	@MAKEFLAGS= $(MAKE) -s -k -j$(JOBS) $(addprefix part-,$(if $(filter $*,$(SECTIONS)),$(addprefix $*.,$(VARIANTS)),$*)) || true
 	@sh tests/summary.sh $(if $(filter $*,$(SECTIONS)),$(addprefix $*.,$(VARIANTS)),$*)
+
+fuzz: ## feeds random formats and arguments to the printf engine for FUZZ seconds (default 60); not part of the tests
+	@mkdir -p build
+	$(CLANG) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_printf.c -o build/fuzz_printf -pthread
+	build/fuzz_printf -max_total_time=$(FUZZ) -artifact_prefix=build/
 
 layers: ## checks which section of metalog.h calls which, and prints the lengths of its functions
 	@sh tests/layers.sh

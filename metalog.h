@@ -3688,7 +3688,7 @@ static void mlog__rule_apply(mlog__site *s) {
     char source[64];
     size_t n = mlog__rule_source(source, s->source, s->file);
     int low = mlog__rule_threshold(source, n);
-    uint64_t full = __atomic_load_n(&s->full, __ATOMIC_RELAXED);
+    uint64_t full = (s->style & MLOG__PROBE) ? 1 : __atomic_load_n(&s->full, __ATOMIC_RELAXED); /* a probe is never registered */
     bool on = (s->style & MLOG__DYNAMIC) != 0 || s->level >= low;
     __atomic_store_n(&s->threshold, (int8_t)low, __ATOMIC_RELAXED);
     __atomic_store_n(&s->word, !on ? 0 : full != 0 ? full : MLOG__UNSEEN, __ATOMIC_RELAXED);
@@ -4147,13 +4147,18 @@ static bool mlog__thread_pages_open(void) {
     return true;
 }
 
-/* A free slot with an empty ring, else a fresh one. 0: none. */
-static uint32_t mlog__thread_take_slot(void) {
-    for (uint32_t i = 1; i < MLOG__SLOTS; i++) {
-        uint8_t unused = MLOG__S_UNUSED;
-        if (__atomic_load_n(&mlog__thread_all.state[i], __ATOMIC_RELAXED) != MLOG__S_UNUSED) continue;
-        if (__atomic_compare_exchange_n(&mlog__thread_all.state[i], &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return i;
-    } /* THREAD-1: acquire pairs with the release of mlog__thread_recycle: the ring is empty and nobody reads its old owner */
+/* A free slot: one whose ring has the wanted size, else one without a ring while the total allows another, else one with any ring,
+ * else any. 0: none. */
+static uint32_t mlog__thread_take_slot(uint64_t bytes) {
+    bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= mlog__ring_all.total_limit;
+    for (int round = 0; round < 4; round++)
+        for (uint32_t i = 1; i < MLOG__SLOTS; i++) {
+            uint8_t unused = MLOG__S_UNUSED;
+            if (__atomic_load_n(&mlog__thread_all.state[i], __ATOMIC_RELAXED) != MLOG__S_UNUSED) continue;
+            const mlog__ring *r = __atomic_load_n(&mlog__ring_all.ring[2 * i], __ATOMIC_ACQUIRE);
+            if ((round == 0 && (r == NULL || r->bytes != bytes)) || (round == 1 && (r != NULL || !more)) || (round == 2 && r == NULL)) continue;
+            if (__atomic_compare_exchange_n(&mlog__thread_all.state[i], &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return i;
+        } /* THREAD-1: acquire pairs with the release of mlog__thread_recycle: the ring is empty and nobody reads its old owner */
     return 0;
 }
 
@@ -4203,7 +4208,7 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     uint32_t slot = mlog__thread_slot(mlog__thread_self); /* a child's main thread keeps its slot */
     uint8_t unused = MLOG__S_UNUSED;
     if (slot == 0 || !__atomic_compare_exchange_n(&mlog__thread_all.state[slot], &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-        slot = mlog__thread_take_slot();
+        slot = mlog__thread_take_slot(ring_bytes);
     mlog__thread *t = NULL;
     if (slot != 0) {
         mlog__page *page = mlog__thread_page(slot);
@@ -5558,7 +5563,7 @@ static void mlog__format_message(mlog__item *it, mlog__desk *desk) {
 /* All fields under their final names: context, bound, pairs. Names that had to be made live until the next record. */
 static uint32_t mlog__format_list(mlog__item *it, mlog__desk *desk, mlog__out *list) {
     uint32_t n = 0;
-    if (!mlog__format_room(&desk->names, 4096)) return 0;
+    if (!mlog__format_room(&desk->names, MLOG__FIELDS * 288)) return 0;
     char *names = desk->names.p, *end = names + desk->names.cap;
     if (it->context != NULL) memcpy(list, it->context->field, it->context->count * sizeof *list), n = it->context->count;
     for (uint32_t i = 0; i < it->from_context && i < it->fields; i++) {
@@ -6080,6 +6085,7 @@ static struct {
     uint32_t running0, running1;
     uint32_t kick0, kick1;          /* futex words: something to do */
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
+    uint32_t complete;              /* the last pass left nothing behind in lane 0 */
     uint32_t reopen, exiting, quiet; /* quiet: no deep sleep (tests, exit) */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
     uint64_t counted_at[MLOG__RINGS], counted, counted_bytes;
@@ -6090,13 +6096,20 @@ static struct {
     int64_t work_bytes;
 } mlog__flush_all = {.role = PTHREAD_MUTEX_INITIALIZER, .lane1 = PTHREAD_MUTEX_INITIALIZER};
 
+static void mlog__flush_here(void);
 static void *mlog__flush_run(void *unused);
 static void *mlog__flush_run1(void *unused);
 
 /* [s] Wakes the flusher, starts it when there is none (not in a handler: the next call does it then). */
 static void mlog__flush_wake(void) {
     bool up = mlog__life_running() && __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE);
-    if (!up && (mlog__platform_in_handler() || !mlog__life_start() || !__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE))) return;
+    if (!up) {
+        if (mlog__platform_in_handler() || !mlog__life_start()) return;
+        if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) {
+            mlog__flush_here();
+            return;
+        }
+    }
     uint32_t one = 1;
     __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
     __atomic_fetch_add(&mlog__flush_all.kick0, 1, __ATOMIC_SEQ_CST);
@@ -6593,6 +6606,7 @@ static bool mlog__flush_pass(void) {
     mlog__flush_contexts(rings);
     if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1();
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
+    __atomic_store_n(&mlog__flush_all.complete, complete && !lane1, __ATOMIC_RELEASE);
     if (complete) mlog__flush_finish_ticket(&mlog__flush_all.done0, ticket);
     return more;
 }
@@ -6638,6 +6652,28 @@ static void mlog__flush_deep_sleep(uint32_t seen) {
 static void mlog__flush_locale(mlog__desk *desk) {
     if (desk->locale == (locale_t)0) desk->locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (desk->locale != (locale_t)0) uselocale(desk->locale); /* of this thread only: numbers and errno texts are not the host's */
+}
+
+/* A pass by the calling thread, where no flusher could be started: with signals blocked as on the flusher, and a SIGPIPE of our own
+ * making taken back before the host could see it. */
+static void mlog__flush_here(void) {
+    sigset_t all, old, pending;
+    const struct timespec at_once = {0, 0};
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    sigpending(&pending);
+    if (mlog__flush_all.merge[0] != NULL && pthread_mutex_trylock(&mlog__flush_all.role) == 0) {
+        mlog__life_take_pair(&mlog__flush_all.desk[0], true);
+        mlog__flush_pass();
+        pthread_mutex_unlock(&mlog__flush_all.role);
+    }
+    if (sigismember(&pending, SIGPIPE) == 0) {
+        sigset_t ours;
+        sigemptyset(&ours);
+        sigaddset(&ours, SIGPIPE);
+        while (sigtimedwait(&ours, NULL, &at_once) < 0 && errno == EINTR) {}
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 static bool mlog__flush_locked_pass(bool wake) {
@@ -6721,11 +6757,17 @@ static bool mlog__flush_wait_for(uint32_t *done, uint32_t ticket, int64_t deadli
 
 /* [s] Everything logged before is with the sinks, or the time is over. Uses no lock. */
 static bool mlog__flush_wait(int ms) {
-    if (!mlog__flush_all.running0) return !mlog__flush_pending();
+    if (ms == 0 && !mlog__flush_pending() && __atomic_load_n(&mlog__flush_all.complete, __ATOMIC_ACQUIRE)) return true;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
     uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST);
     mlog__flush_wake();
     if (ms == 0) return false;
+    while (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) { /* no flusher could be started: this thread does it */
+        if (__atomic_load_n(&mlog__flush_all.done0, __ATOMIC_ACQUIRE) == ticket) break;
+        if (mlog__platform_clock(CLOCK_MONOTONIC) >= deadline) return false;
+        mlog__platform_nap(1000000);
+        mlog__flush_here();
+    }
     return mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline) && mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline);
 }
 
@@ -7104,8 +7146,10 @@ static bool mlog__life_adopt(void) {
 static void mlog__life_before_fork(void) {
     int saved = errno;
     if (mlog__life_inside || mlog__life_on_lane()) return;
-    bool idle = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending();
-    if (!idle && !mlog__life_is_child() && mlog__life_running()) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
+    if (!mlog__life_is_child() && mlog__life_running()) {
+        bool idle = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending();
+        if (!idle) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
+    }
     mlog__life_lock(); /* so that the child does not find the configuration half changed */
     mlog__life_forking = 1;
     errno = saved;

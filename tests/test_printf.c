@@ -1,4 +1,4 @@
-/* Tests of printf.h: against glibc's own snprintf on generated formats, and exact tests of the rules glibc does not have.
+/* Section printf: against glibc's own snprintf on generated formats, and exact tests of the rules glibc does not have.
    usage: test_printf [count [seed]]   or   test_printf --bench */
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
@@ -11,6 +11,11 @@
 #include <time.h>
 #include <wchar.h>
 
+#ifdef MLOG__SANITIZED /* slow */
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
 #define ROOM 65536
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -641,7 +646,7 @@ static int bench(void)
 int main(int argc, char **argv)
 {
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), utf8 = newlocale(LC_ALL_MASK, "C.UTF-8", (locale_t)0);
-    unsigned long i, count = argc > 1 ? strtoul(argv[1], NULL, 0) : 300000;
+    unsigned long i, count = argc > 1 ? strtoul(argv[1], NULL, 0) : SANITIZED ? 100000 : 300000;
 
     rng_state = argc > 2 ? strtoull(argv[2], NULL, 0) : 20240607;
     uselocale(c);

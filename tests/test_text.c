@@ -1,4 +1,4 @@
-/* Tests for text.h. Usage: test_text [scale] (default 1; 10 runs ten times the random cases) or --bench. */
+/* Section text. Usage: test_text [scale] (default 1; 10 runs ten times the random cases) or --bench. */
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
 #include <float.h>
