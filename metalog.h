@@ -531,12 +531,8 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
 #endif
 #define MLOG__LITERAL(x, text) MLOG__ASSERT(__builtin_constant_p(x), text)
 
-#ifdef __clang__ /* a site is static on purpose, also in a C inline function with external linkage */
-#define MLOG__QUIET _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wstatic-local-in-inline\"")
-#define MLOG__LOUD _Pragma("clang diagnostic pop")
-#else
-#define MLOG__QUIET
-#define MLOG__LOUD
+#ifdef __clang__ /* a site is static on purpose, also in a C inline function; a pragma in every call would cost 14 % of its compile time */
+#pragma clang diagnostic ignored "-Wstatic-local-in-inline"
 #endif
 
 /* The pieces of a call; i is the index of the argument, k its key, v its value. */
@@ -554,16 +550,31 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
 #define MLOG__FIRST(...) MLOG__FIRST_(__VA_ARGS__, 0)
 #define MLOG__FIRST_(first, ...) first
 
-#define MLOG__MSG_CHECK(msg)                                                      \
-    MLOG__ASSERT(sizeof MLOG__STR(msg) > 1, "mlog: a message is missing");        \
+#define MLOG__MSG_CHECK(n, msg) MLOG__SOME_##n(msg, "mlog: a message is missing") \
     MLOG__LITERAL(msg, "mlog: a message must be a string literal; mlog_emit takes others");
+#define MLOG__FORMAT_CHECK(n, fmt) MLOG__SOME_##n(fmt, "mlog: a format is missing") \
+    MLOG__LITERAL(fmt, "mlog: a format must be a string literal; mlog_vprintf takes others");
+/* Only a call with nothing else can lack its text: each assertion less is 3 % of the compile time of a call. */
+#define MLOG__SOME_0(x, text) MLOG__ASSERT(sizeof MLOG__STR(x) > 1, text);
+#define MLOG__SOME_1(x, text)
+#define MLOG__SOME_2(x, text)
+#define MLOG__SOME_3(x, text)
+#define MLOG__SOME_4(x, text)
+#define MLOG__SOME_5(x, text)
+#define MLOG__SOME_6(x, text)
+#define MLOG__SOME_7(x, text)
+#define MLOG__SOME_8(x, text)
+#define MLOG__SOME_9(x, text)
+#define MLOG__SOME_10(x, text)
+#define MLOG__SOME_11(x, text)
+#define MLOG__SOME_12(x, text)
+#define MLOG__SOME_13(x, text)
+#define MLOG__SOME_14(x, text)
+#define MLOG__SOME_15(x, text)
+#define MLOG__SOME_16(x, text)
 #define MLOG__KEYS_CHECK(checks) MLOG__ASSERT(1 checks, "mlog: a key must be a string literal; mlog_emit takes others");
 #define MLOG__VALUES_CHECK(checks) MLOG__ASSERT(1 checks, \
     "mlog: this type has no kind: use mlog_str, mlog_bytes, mlog_array or mlog_object, or cast to void * or double");
-#define MLOG__FORMAT_CHECK(fmt)                                                   \
-    MLOG__ASSERT(sizeof MLOG__STR(fmt) > 1, "mlog: a format is missing");         \
-    MLOG__LITERAL(fmt, "mlog: a format must be a string literal; mlog_vprintf takes others");
-
 /* An undefined METALOG_SOURCE arrives as its own name, which registration takes for "the file's base name". */
 #define MLOG__SITE(id, lvl, n, style, msg, keys)                                                                              \
     static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, msg, keys, __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__, \
@@ -572,8 +583,8 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
 /* The four forms: pairs or printf, and a constant level on the root logger or both known at run time only. Each one: gate, take
  * the arguments, begin, store, end; in this order, so that no code of the user runs inside a record. */
 #define MLOG__CALL(id, lg, lvl, n, ...)                                                                              \
-    (__extension__({ MLOG__QUIET                                                                                     \
-        MLOG__MSG_CHECK(MLOG__FIRST(__VA_ARGS__)) MLOG__KEYS_CHECK(MLOG__EACH_##n(MLOG__KEY_CHECK, id, __VA_ARGS__)) \
+    (__extension__({                                                                                      \
+        MLOG__MSG_CHECK(n, MLOG__FIRST(__VA_ARGS__)) MLOG__KEYS_CHECK(MLOG__EACH_##n(MLOG__KEY_CHECK, id, __VA_ARGS__)) \
         if ((lvl) >= METALOG_LEVEL) {                                                                                \
             MLOG__SITE(id, lvl, n, MLOG__PAIRS, "" MLOG__FIRST(__VA_ARGS__) "",                                      \
                        "" MLOG__EACH_##n(MLOG__KEY, id, __VA_ARGS__))                                                \
@@ -588,11 +599,11 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
                 mlog1_end();                                                                                         \
                 if ((lvl) >= MLOG_FATAL) mlog1_fatal();                                                              \
             }                                                                                                        \
-        } MLOG__LOUD (void)0; }))
+        } (void)0; }))
 
 #define MLOG__CALL_TO(id, lg, lvl, n, ...)                                                                           \
-    (__extension__({ MLOG__QUIET                                                                                     \
-        MLOG__MSG_CHECK(MLOG__FIRST(__VA_ARGS__)) MLOG__KEYS_CHECK(MLOG__EACH_##n(MLOG__KEY_CHECK, id, __VA_ARGS__)) \
+    (__extension__({                                                                                      \
+        MLOG__MSG_CHECK(n, MLOG__FIRST(__VA_ARGS__)) MLOG__KEYS_CHECK(MLOG__EACH_##n(MLOG__KEY_CHECK, id, __VA_ARGS__)) \
         mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                                \
         if (mlog__lv_##id >= METALOG_LEVEL) {                                                                        \
             MLOG__SITE(id, 0, n, MLOG__PAIRS | MLOG__DYNAMIC, "" MLOG__FIRST(__VA_ARGS__) "",                        \
@@ -608,11 +619,11 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
                 mlog1_end();                                                                                         \
                 if (mlog__lv_##id >= MLOG_FATAL) mlog1_fatal();                                                      \
             }                                                                                                        \
-        } MLOG__LOUD (void)0; }))
+        } (void)0; }))
 
 #define MLOG__CALLF(id, lg, lvl, n, ...)                                                                                    \
-    (__extension__({ MLOG__QUIET                                                                                            \
-        MLOG__FORMAT_CHECK(MLOG__FIRST(__VA_ARGS__))                                                                        \
+    (__extension__({                                                                                             \
+        MLOG__FORMAT_CHECK(n, MLOG__FIRST(__VA_ARGS__))                                                                        \
         if ((lvl) >= METALOG_LEVEL) {                                                                                       \
             MLOG__SITE(id, lvl, n, MLOG__PRINTF, "" MLOG__FIRST(__VA_ARGS__) "",                                            \
                        "")                                                                                                  \
@@ -627,11 +638,11 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
                 mlog1_end();                                                                                                \
                 if ((lvl) >= MLOG_FATAL) mlog1_fatal();                                                                     \
             }                                                                                                               \
-        } MLOG__LOUD (void)0; }))
+        } (void)0; }))
 
 #define MLOG__CALLF_TO(id, lg, lvl, n, ...)                                                                                 \
-    (__extension__({ MLOG__QUIET                                                                                            \
-        MLOG__FORMAT_CHECK(MLOG__FIRST(__VA_ARGS__))                                                                        \
+    (__extension__({                                                                                             \
+        MLOG__FORMAT_CHECK(n, MLOG__FIRST(__VA_ARGS__))                                                                        \
         mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                                       \
         if (mlog__lv_##id >= METALOG_LEVEL) {                                                                               \
             MLOG__SITE(id, 0, n, MLOG__PRINTF | MLOG__DYNAMIC, "" MLOG__FIRST(__VA_ARGS__) "",                              \
@@ -647,7 +658,7 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
                 mlog1_end();                                                                                                \
                 if (mlog__lv_##id >= MLOG_FATAL) mlog1_fatal();                                                             \
             }                                                                                                               \
-        } MLOG__LOUD (void)0; }))
+        } (void)0; }))
 
 #define MLOG__PAIRS_CALL(how, lg, lvl, ...) \
     MLOG__CAT(MLOG__FORM_, MLOG__ARITY(__VA_ARGS__))(__COUNTER__, how, lg, lvl, __VA_ARGS__)
@@ -691,9 +702,9 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
 #define mlog_enabled_to(lg, level) MLOG__ENABLED(__COUNTER__, lg, level)
 #define MLOG__ENABLED(id, lg, level) MLOG__ENABLED_(id, lg, level)
 #define MLOG__ENABLED_(id, lg, lvl)                                                                                   \
-    (__extension__({ MLOG__QUIET                                                                                      \
+    (__extension__({                                                                                       \
         MLOG__SITE(id, 0, 0, MLOG__PROBE | MLOG__DYNAMIC, "", "")                                                     \
-        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl); MLOG__LOUD                                      \
+        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                      \
         (bool)(mlog__lv_##id >= METALOG_LEVEL && mlog__gate_to(&mlog__s_##id, mlog__lg_##id, mlog__lv_##id) != 0); }))
 
 #define mlog_var(x) #x, (x)
@@ -763,7 +774,7 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
 #endif
 #define MLOG__CLASS(x) (__extension__ _Generic((x), const char *: MLOG__C_TEXT, char *: MLOG__C_TEXT, double: MLOG__C_DOUBLE, \
     bool: MLOG__C_BOOL, unsigned: MLOG__C_UINT, unsigned long: MLOG__C_UINT, unsigned long long: MLOG__C_UINT,                \
-    unsigned char: MLOG__C_UINT, unsigned short: MLOG__C_UINT, float: MLOG__C_FLOAT, mlog_value: MLOG__C_VALUE,               \
+    float: MLOG__C_FLOAT, mlog_value: MLOG__C_VALUE,                                                                          \
     void *: MLOG__C_POINTER, const void *: MLOG__C_POINTER MLOG__NO_INT128,                                                   \
     default: __builtin_classify_type(x) == 1 ? MLOG__C_INT : MLOG__C_NONE))
 #define MLOG__PUT(p, i, x) _Generic((x), const char *: mlog1_text, char *: mlog1_text, double: mlog__put_d,                   \
@@ -993,7 +1004,9 @@ enum {
     MLOG__SINKS = 16,
     MLOG__BATCH = 256 << 10,     /* bytes formatted before they are written: 64 KiB costs 20 % of the throughput */
     MLOG__FIELDS = 64,           /* fields of one record: pairs, context and run-time fields together */
-    MLOG__OBJECT_BYTES = 16 << 10
+    MLOG__OBJECT_BYTES = 16 << 10,
+    MLOG__OBJECT_DEPTH = 16,     /* objects inside objects */
+    MLOG__OBJECTS = 16 + MLOG__OBJECT_DEPTH /* of one call and of what runs inside it */
 };
 
 /* ==== seams ====
@@ -4111,7 +4124,7 @@ MLOG__TLS mlog__thread *mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__th
 MLOG__TLS mlog__thread *mlog__thread_before_junk;
 MLOG__TLS uint8_t mlog__thread_making, mlog__thread_dying, mlog__thread_junk_depth;
 
-/* 256 KiB a thread, used in turn, so that the objects of one call (16 at most, 16 KiB each) live until it returns. */
+/* Used in turn, so that the objects of one call (16 at most, 16 KiB each) live until it returns; touched only where used. */
 MLOG__TLS unsigned char *mlog__thread_objects;
 MLOG__TLS uint32_t mlog__thread_object_at;
 
@@ -4196,6 +4209,7 @@ static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth)
     t->staged = 0;
     t->limit = 0;
     t->head = &t->aside;
+    t->ring = NULL; /* the last owner's, if any */
     t->broken = false;
 }
 
@@ -4253,7 +4267,7 @@ static void mlog__thread_exit(void *round) {
     mlog__thread_dying = 1;
     mlog_context_unref(mlog__context_now);
     mlog__context_now = NULL;
-    mlog__platform_unmap(mlog__thread_objects, 16 * MLOG__OBJECT_BYTES);
+    mlog__platform_unmap(mlog__thread_objects, MLOG__OBJECTS * MLOG__OBJECT_BYTES);
     mlog__thread_objects = NULL;
     uint32_t slot = mlog__thread_slot(t);
     if (slot == 0 || t->state == MLOG__T_NONE) return;
@@ -4503,7 +4517,7 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
         e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
         e.keys_len = (uint32_t)(keys_end - site->keys);
         bool care = false;
-        for (uint32_t i = 0; i < site->count; i++) e.kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15];
+        for (uint32_t i = 0; i < site->count; i++) e.kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15], e.text_rule[i] = -1;
         if (print) care = mlog__thread_scan(&e, site->msg, classes);
         else
             for (uint32_t i = 0; i < site->count; i++) {
@@ -5220,10 +5234,13 @@ static char *mlog__format_json_object(char *p, const mlog__val *v) {
     const unsigned char *at = (const unsigned char *)v->as.p, *end = at + v->len;
     mlog__out list[MLOG__FIELDS];
     uint32_t n = 0;
-    char made[1024], *names = made;
+    char made[4096], *names = made;
     mlog__val one;
     const char *key;
     uint32_t len;
+    MLOG__TLS uint32_t depth;
+    if (depth >= MLOG__OBJECT_DEPTH) return MLOG__PUT_TEXT(p, "null"); /* never from us: this stack is small */
+    depth++;
     while (at < end && n < MLOG__FIELDS && mlog__record_get_field(&at, end, &key, &len, &one)) {
         bool reserved = mlog__format_is_reserved(key, len); /* inside an object every name is free */
         if (reserved || !mlog__format_taken(list, n, key, len)) list[n++] = (mlog__out){key, len, one};
@@ -5242,6 +5259,7 @@ static char *mlog__format_json_object(char *p, const mlog__val *v) {
         p = mlog__format_json_value(p, &list[i].val);
     }
     *p++ = '}';
+    depth--;
     return p;
 }
 
@@ -6089,6 +6107,7 @@ static struct {
     uint32_t reopen, exiting, quiet; /* quiet: no deep sleep (tests, exit) */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
     uint64_t counted_at[MLOG__RINGS], counted, counted_bytes;
+    uint64_t handed[MLOG__RINGS];   /* what sinks that are gone have written: not for their successors */
     uint64_t stuck[MLOG__SLOTS];    /* head + 1 of a call that was waited for in vain */
     uint64_t context_head[MLOG__RINGS];
     mlog__desk desk[2];
@@ -6676,11 +6695,13 @@ static void mlog__flush_here(void) {
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-static bool mlog__flush_locked_pass(bool wake) {
+/* blocked: as mlog__flush_blocked says, while the sinks cannot go away. */
+static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll_for) {
     pthread_mutex_lock(&mlog__flush_all.role);
     if (!mlog__life_running()) return pthread_mutex_unlock(&mlog__flush_all.role), false; /* no sinks: a pass would lose records */
     mlog__life_take_pair(&mlog__flush_all.desk[0], wake);
     bool more = mlog__flush_pass();
+    *blocked = mlog__flush_blocked(poll_for);
     pthread_mutex_unlock(&mlog__flush_all.role);
     return more;
 }
@@ -6693,14 +6714,15 @@ static void *mlog__flush_run(void *unused) {
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1;
         if (!mlog__life_running()) { /* after mlog_shutdown: the next call starts it all again, and its record is still there */
-            __atomic_store_n(&mlog__ring_all.asleep, 1, __ATOMIC_SEQ_CST);
-            mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
+            __atomic_store_n(&mlog__ring_all.asleep, __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED) ? 2 : 1, __ATOMIC_SEQ_CST);
+            if (!mlog__life_running()) mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
+            woke = true;
             continue;
         }
         if (woke) __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-        bool more = mlog__flush_locked_pass(woke);
         struct pollfd wait = {.fd = -1, .events = 0, .revents = 0};
-        int blocked = mlog__flush_blocked(&wait);
+        int blocked = -1;
+        bool more = mlog__flush_locked_pass(woke, &blocked, &wait);
         woke = false;
         idle = more ? 0 : idle + 1;
         if (more && mlog__flush_all.work_bytes >= MLOG__BATCH / 4) continue; /* a burst: no nap */
@@ -6928,7 +6950,7 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r == NULL) continue;
-        uint64_t from = of_init ? r->tail : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
+        uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[k]) : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
     __atomic_store_n(&s->used, true, __ATOMIC_RELEASE);
@@ -6948,6 +6970,7 @@ static void mlog__life_floor(void) { /* levels that no sink takes need not be lo
 static void mlog__life_take_out(mlog_sink *s) {
     pthread_mutex_lock(&mlog__flush_all.lane1);
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE);
+    for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++) mlog__flush_all.handed[k] = MLOG__MAX(mlog__flush_all.handed[k], s->done[k]);
     if (s->config.close != NULL) s->config.close(s->config.user);
     mlog__sink_discard(s);
     pthread_mutex_unlock(&mlog__flush_all.lane1);
@@ -6959,7 +6982,8 @@ static bool mlog__life_run_lanes(void) {
     for (int i = 0; i < 2; i++) {
         mlog__desk *desk = &mlog__flush_all.desk[i];
         static mlog__clock_table table1;
-        desk->pairs = i == 0 ? &mlog__dict_session->clock : &table1;
+        mlog__clock_table *pairs = i == 0 ? &mlog__dict_session->clock : &table1;
+        if (desk->pairs != pairs) desk->pairs = pairs; /* a lane that runs already reads it */
         if (mlog__flush_all.merge[i] == NULL) mlog__flush_all.merge[i] = mlog__platform_map(MLOG__RINGS * sizeof(mlog__source), false, false);
         if (mlog__flush_all.merge[i] == NULL) return false;
     }
@@ -6994,8 +7018,14 @@ static void mlog__life_hook(void) {
 /* Everything that mlog_init decides, resolved in one place: zero means default. */
 static void mlog__life_resolve(const mlog_config *c) {
     mlog_config *r = &mlog__life.config;
-    char *old[] = {(char *)(uintptr_t)r->name, (char *)(uintptr_t)r->levels, (char *)(uintptr_t)r->env, (char *)(uintptr_t)r->redact};
+    char *old[4 + 8 * 3] = {(char *)(uintptr_t)r->name, (char *)(uintptr_t)r->levels, (char *)(uintptr_t)r->env, (char *)(uintptr_t)r->redact};
     mlog_config fresh = *c;
+    for (int i = 0; i < 8; i++) { /* for a start after mlog_shutdown */
+        mlog_sink_config *s = &fresh.sinks[i], *before = &r->sinks[i];
+        old[4 + 3 * i] = (char *)(uintptr_t)before->name, s->name = mlog__sink_copy(s->name);
+        old[5 + 3 * i] = (char *)(uintptr_t)before->path, s->path = mlog__sink_copy(s->path);
+        old[6 + 3 * i] = (char *)(uintptr_t)before->owner, s->owner = mlog__sink_copy(s->owner);
+    }
     fresh.name = mlog__sink_copy(c->name);
     fresh.levels = mlog__sink_copy(c->levels);
     fresh.env = mlog__sink_copy(c->env);
@@ -7124,6 +7154,7 @@ static bool mlog__life_adopt(void) {
     memset(mlog__thread_spare, 0, sizeof mlog__thread_spare);
     memset(mlog__flush_all.head, 0, sizeof mlog__flush_all.head);
     memset(mlog__flush_all.counted_at, 0, sizeof mlog__flush_all.counted_at);
+    memset(mlog__flush_all.handed, 0, sizeof mlog__flush_all.handed);
     memset(mlog__flush_all.stuck, 0, sizeof mlog__flush_all.stuck);
     mlog__flush_all.counted = mlog__flush_all.counted_bytes = 0;
     mlog__flush_all.running0 = mlog__flush_all.running1 = 0;
@@ -7227,6 +7258,12 @@ static void mlog__life_finish_call(void) {
     if (left > 0) (void)mlog__flush_wait((int)left);
 }
 
+/* At the very end: records that only handlers logged, of a library that was never started, or is stopped, go out after all. */
+__attribute__((destructor)) static void mlog__life_last(void) {
+    if (mlog__life_is_child() || mlog__life_running() || mlog__dict_session == NULL || !mlog__flush_pending()) return;
+    if (mlog__life_start()) (void)mlog__flush_wait(mlog__life.config.exit_ms);
+}
+
 static void mlog__life_exit(void) {
     if (mlog__life_is_child() || !mlog__life_running()) return;
     mlog__life_set_deadline();
@@ -7244,7 +7281,7 @@ int mlog_shutdown(int ms) {
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i]);
     __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE);
-    __atomic_store_n(&mlog__ring_all.asleep, 1, __ATOMIC_SEQ_CST); /* the next call looks, and starts again */
+    __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST); /* the next call looks, and starts again */
     pthread_mutex_unlock(&mlog__flush_all.role);
     mlog__life_unlock();
     errno = saved;
@@ -7499,14 +7536,23 @@ static void mlog__life_module_gone(mlog__module *module) {
 struct mlog_writer { unsigned char *at, *end; bool cut; };
 
 mlog_value mlog_object(void (*put)(mlog_writer *, const void *), const void *object) {
+    static const char deep[] = "[too deep]";
+    MLOG__TLS uintptr_t frame[MLOG__OBJECT_DEPTH]; /* of the put() that run on this thread, the outermost first */
+    MLOG__TLS uint32_t depth;
     int saved = errno;
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     if (object == NULL || put == NULL) return mlog__val_p(MLOG_K_OBJECT, NULL, 0);
-    if (mlog__thread_objects == NULL) mlog__thread_objects = mlog__platform_map(16 * MLOG__OBJECT_BYTES, false, false);
+    if (mlog__thread_objects == NULL) mlog__thread_objects = mlog__platform_map(MLOG__OBJECTS * MLOG__OBJECT_BYTES, false, false);
     if (mlog__thread_objects == NULL) return errno = saved, mlog__val_p(MLOG_K_OBJECT, NULL, 0);
-    uint32_t mine = mlog__thread_object_at++ % 16; /* put() may itself make objects and log: it takes the next places */
+    while (depth > 0 && frame[depth - 1] <= here) depth--; /* left by longjmp or throw: the stack grows down */
+    if (depth == MLOG__OBJECT_DEPTH) return mlog_str(deep, sizeof deep - 1);
+    uint32_t mine = mlog__thread_object_at++ % MLOG__OBJECTS; /* put() may itself make objects and log: it takes the next places */
     unsigned char *start = mlog__thread_objects + mine * MLOG__OBJECT_BYTES;
     mlog_writer w = {start, start + MLOG__OBJECT_BYTES - 64, false};
+    frame[depth++] = here;
     put(&w, object);
+    depth--;
+    mlog__thread_object_at = mine + 1; /* what was made inside is copied */
     if (w.cut) {
         mlog_value yes = mlog_bool(true);
         w.at = mlog__record_put_field(w.at, "cut", &yes, 0);
