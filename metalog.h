@@ -1040,6 +1040,7 @@ static void *mlog__platform_map(size_t size, bool shared, bool populate) {
     return p == MAP_FAILED ? NULL : p;
 }
 
+/* NULL is fine, as with free. */
 static void mlog__platform_unmap(void *p, size_t size) {
     if (p != NULL) munmap(p, size);
 }
@@ -1056,6 +1057,7 @@ static bool mlog__platform_wipe_in_child(void *p, size_t size) {
 #endif
 }
 
+/* The kernel's number, which people see in top and ps; pthread_self() means nothing outside the process. */
 static uint32_t mlog__platform_tid(void) { return (uint32_t)syscall(SYS_gettid); }
 
 /* Sleeps while *word == seen, at most ms milliseconds (ms < 0: no limit). Spurious returns are allowed. */
@@ -1064,6 +1066,7 @@ static void mlog__platform_wait(uint32_t *word, uint32_t seen, int ms) {
     (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ms < 0 ? NULL : &t, NULL, 0);
 }
 
+/* Wakes all that wait on the word: several threads may wait for the same flush. */
 static void mlog__platform_wake(uint32_t *word) { (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
 
 /* A full barrier on every running thread of the process: lets callers read `asleep` without a fence of their own. */
@@ -1083,12 +1086,14 @@ static int64_t mlog__platform_clock(clockid_t id) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* A sleep that nobody can cut short, for the few loops that wait for another thread's next step. */
 static void mlog__platform_nap(int64_t ns) { /* a futex that nobody wakes: nanosleep would be a cancellation point */
     struct timespec t = {0, (long)ns};
     uint32_t never = 0;
     (void)syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
 }
 
+/* Ids, not secrets: where the kernel has no entropy yet, time, pid and a counter keep them apart. */
 static void mlog__platform_random(void *p, size_t n) {
     static uint64_t counter;
     if (syscall(SYS_getrandom, p, n, 1 /* GRND_NONBLOCK */) == (long)n) return;
@@ -1183,6 +1188,7 @@ static bool mlog__clock_invariant(void) {
 #endif
 }
 
+/* Asked often, found out once: two CPUID instructions cost a microsecond in a virtual machine. */
 static bool mlog__clock_invariant_known(void) {
     static int known; /* 0 not yet, 1 yes, 2 no */
     int k = __atomic_load_n(&known, __ATOMIC_RELAXED);
@@ -1196,6 +1202,7 @@ enum { MLOG__PAIRS_KEPT = 64 };
 /* Pairs by number, the newest at (count - 1) % MLOG__PAIRS_KEPT. Lies in the session, for readers after a crash. */
 typedef struct { uint64_t count; mlog__pair pair[MLOG__PAIRS_KEPT]; } mlog__clock_table;
 
+/* The same two kinds of ticks as records carry, for the pairs. */
 static uint64_t mlog__clock_ticks(uint32_t mode) {
     return mode == MLOG__TICKS_COUNTER ? mlog__clock_counter() : (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC);
 }
@@ -1230,6 +1237,7 @@ static void mlog__clock_update(mlog__clock_table *t, uint32_t mode, bool now) {
 /* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. */
 typedef struct { uint64_t count, from, ticks; int64_t utc, rate; } mlog__clock_view; /* rate: ns per tick * 2^40 */
 
+/* Chooses the two pairs around `ticks`, else the nearest two, and the line through them. */
 static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
     uint64_t n = v->count = t->count, kept = MLOG__MIN(n, (uint64_t)MLOG__PAIRS_KEPT), i = 2;
     const mlog__pair *newer = &t->pair[(n + MLOG__PAIRS_KEPT - 1) % MLOG__PAIRS_KEPT], *older = newer;
@@ -1246,6 +1254,7 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
     v->rate = run > 0 ? (int64_t)(rise / run * 1099511627776.0) : INT64_C(1) << 40;
 }
 
+/* UTC in ns of a tick value. From the newer end of the line: so a step of the clock shows from its pair on. */
 static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
     if (MLOG__UNLIKELY(v->count != t->count || ticks < v->from)) mlog__clock_aim(v, t, ticks);
     int64_t off = (int64_t)(ticks - v->ticks);
@@ -2459,8 +2468,8 @@ enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind tha
 #pragma pop_macro("STB_SPRINTF_IMPLEMENTATION")
 #endif
 
-#define MLOG__PRINTF_CONVS 32
-#define MLOG__PRINTF_ARGS 16
+#define MLOG__PRINTF_CONVS 48
+#define MLOG__PRINTF_ARGS 32 /* of mlog_vprintf; the macros take 16 */
 
 /* what the capturing side must find in an argument; for TEXT and WTEXT `prec` bounds the bytes that may be read */
 enum {
@@ -2542,7 +2551,7 @@ static int mlog__printf_position(mlog__printf_cur *s) {
     }
     s->pos++;
     if (n >= 1 && n <= MLOG__PRINTF_ARGS) return (int)n;
-    mlog__printf_fail(s, n ? "more than 16 arguments" : "argument number 0");
+    mlog__printf_fail(s, n ? "more than 32 arguments" : "argument number 0");
     return -1;
 }
 
@@ -2566,7 +2575,7 @@ static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod,
     }
     s->mode = mode;
     if (i >= MLOG__PRINTF_ARGS) {
-        mlog__printf_fail(s, "more than 16 arguments");
+        mlog__printf_fail(s, "more than 32 arguments");
         return -1;
     }
     if (!at) s->next++;
@@ -2775,7 +2784,7 @@ static void mlog__printf_one(mlog__printf_cur *s) {
     }
     c.off = (uint32_t)start;
     c.len = (uint32_t)(s->pos - start);
-    if (!s->why && s->out->nconv == MLOG__PRINTF_CONVS) mlog__printf_fail(s, "more than 32 conversions");
+    if (!s->why && s->out->nconv == MLOG__PRINTF_CONVS) mlog__printf_fail(s, "more than 48 conversions");
     if (s->why) mlog__printf_note(s->out, s->why, start);
     else s->out->conv[s->out->nconv++] = c;
 }
@@ -3258,7 +3267,7 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
  *           [context id] [bound context id] [level:32 | logger entry:32] [given UTC ns] [tid]      each only with its flag
  *           one slot per argument, in order
  *           payloads of the slots that have one, in order, each with at least one NUL, padded to 8
- *           [run-time fields: {from context:32 | all:32}, then fields]                              with MLOG__F_FIELDS
+ *           [run-time fields: {of contexts:16 | bound:16 | all:32}, then fields, in this order]     with MLOG__F_FIELDS
  *   SLOT    a number as it is (float and double as their bits); text {length:32 | original length:32}; a value of a maker
  *           {kind:8 | element:8} with a payload of one more slot word and its bytes
  *   FIELD   {kind:8 | element:8 | key length:16}, key, slot word, payload
@@ -3283,6 +3292,7 @@ static inline uint64_t mlog__record_header(uint32_t site, uint64_t words, uint64
 static inline uint64_t mlog__record_text_slot(uint64_t len, uint64_t full) { return len | full << 32; }
 static inline uint64_t mlog__record_padded(uint64_t n) { return (n + 8) & ~UINT64_C(7); } /* with at least one NUL */
 
+/* Kinds whose slot is a length and whose bytes lie in the payload. */
 static bool mlog__record_has_bytes(uint32_t kind) {
     return kind == MLOG_K_TEXT || kind == MLOG_K_BYTES || kind == MLOG_K_JSON || kind == MLOG_K_ARRAY || kind == MLOG_K_OBJECT ||
            kind == MLOG__K_LDOUBLE;
@@ -3369,14 +3379,18 @@ static mlog_value mlog__record_clean(const mlog_value *v) { /* kinds and JSON th
     return r;
 }
 
-/* Bytes that a field takes with its key; 0 when it cannot be taken (no key, or a key over 255 bytes). */
-static uint64_t mlog__record_field_bytes(const char *key, const mlog_value *v, uint64_t limit) {
+static size_t mlog__record_key_bytes(const char *key) { /* a long key is cut, its value is not lost */
     size_t n = key == NULL ? 0 : strlen(key);
-    return n > 255 ? 0 : 8 + mlog__record_padded(n) + 8 + mlog__record_payload(v, limit);
+    return n > 255 ? mlog__text_utf8_cut(key, 255) : n;
+}
+
+/* Bytes that a field takes with its key. */
+static uint64_t mlog__record_field_bytes(const char *key, const mlog_value *v, uint64_t limit) {
+    return 8 + mlog__record_padded(mlog__record_key_bytes(key)) + 8 + mlog__record_payload(v, limit);
 }
 
 static unsigned char *mlog__record_put_field(unsigned char *at, const char *key, const mlog_value *v, uint64_t limit) {
-    size_t n = key == NULL ? 0 : strlen(key);
+    size_t n = mlog__record_key_bytes(key);
     uint64_t head = (v->kind & 0xFFFF) | (uint64_t)n << 16;
     memcpy(at, &head, 8);
     memset(at + 8 + mlog__record_padded(n) - 8, 0, 8);
@@ -3509,12 +3523,14 @@ static const mlog__entry *mlog__dict_entry(uint32_t number) {
     return NULL;
 }
 
+/* NUL-terminated, so that a reader may hand out pointers into the dictionary. */
 static char *mlog__dict_copy(char *at, const char *text, size_t n) {
     memcpy(at, text, n);
     at[n] = 0;
     return at + n + 1;
 }
 
+/* The texts of an entry, one behind another: nobody stores offsets that could disagree with the lengths. */
 static const char *mlog__dict_msg(const mlog__entry *e) { return (const char *)(e + 1); }
 static const char *mlog__dict_file(const mlog__entry *e) { return mlog__dict_msg(e) + e->msg_len + 1; }
 static const char *mlog__dict_func(const mlog__entry *e) { return mlog__dict_file(e) + e->file_len + 1; }
@@ -3564,7 +3580,7 @@ static struct {
     mlog__module *modules;
     mlog_logger *loggers;
     char redact[256];       /* lower case, separated and ended by NUL; "" ends */
-} mlog__rule_now = {.set = {{.root = MLOG_INFO}, {.root = MLOG_INFO}}};
+} mlog__rule_now = {.set = {{.root = MLOG_INFO}, {.root = MLOG_INFO}}, .redact = "password\0passwd\0secret\0token\0authorization\0api_key\0"};
 
 struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
@@ -3590,6 +3606,7 @@ static bool mlog__rule_same(const char *a, size_t n, const char *lower) { /* wit
     return lower[n] == 0;
 }
 
+/* A name, an alias or a number; -1 when it is none of them. */
 static int mlog__rule_level(const char *p, size_t n) {
     int number = 0;
     size_t i = 0;
@@ -3602,6 +3619,7 @@ static int mlog__rule_level(const char *p, size_t n) {
 
 int mlog_level_parse(const char *name) { return name == NULL ? -1 : mlog__rule_level(name, strlen(name)); }
 
+/* What may be a source name: nothing that the rule text gives a meaning, and nothing that would not print. */
 static bool mlog__rule_name_ok(const char *p, size_t n) {
     if (n == 0 || n > 63) return false;
     for (size_t i = 0; i < n; i++)
@@ -3707,12 +3725,22 @@ static void mlog__rule_apply(mlog__site *s) {
     __atomic_store_n(&s->word, !on ? 0 : full != 0 ? full : MLOG__UNSEEN, __ATOMIC_RELAXED);
 }
 
+/* After a change of rules or sinks: every site and logger gets its gate anew, so that no call looks rules up. */
 static void mlog__rule_apply_all(void) {
     for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
-        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; s = s->next) /* RULE-2 */
+        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; s = __atomic_load_n(&s->next, __ATOMIC_RELAXED)) /* RULE-2 */
             mlog__rule_apply(s);
     for (mlog_logger *lg = __atomic_load_n(&mlog__rule_now.loggers, __ATOMIC_ACQUIRE); lg != NULL; lg = lg->next)
         __atomic_store_n(&lg->threshold, mlog__rule_threshold(lg->source, strlen(lg->source)), __ATOMIC_RELAXED);
+}
+
+/* Another list of keys to redact: sites that decided by the old one register again. Rules are applied after this. */
+static void mlog__rule_redact(const char list[256]) {
+    if (memcmp(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact) == 0) return;
+    memcpy(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact);
+    for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
+        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; s = s->next) /* RULE-2 */
+            __atomic_store_n(&s->full, 0, __ATOMIC_RELAXED);
 }
 
 /* Puts rules in force; under the configuration lock. */
@@ -3782,6 +3810,8 @@ static struct {
 
 MLOG__TLS mlog_context *mlog__context_now; /* not in the thread's page: a forked child keeps its context */
 
+/* From the free list, else a block never used. The tag in the head keeps a thread that was preempted between its
+ * load and its exchange from taking a head that went and came back. */
 static mlog_context *mlog__context_take(void) {
     mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE);
     if (blocks == NULL) {
@@ -3802,6 +3832,7 @@ static mlog_context *mlog__context_take(void) {
     return NULL;
 }
 
+/* Back to the free list; the flusher alone does this. */
 static void mlog__context_give(uint32_t index) {
     mlog_context *c = &mlog__context_pool.block[index];
     uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_RELAXED), next;
@@ -3811,6 +3842,7 @@ static void mlog__context_give(uint32_t index) {
     } while (!__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* CONTEXT-1 */
 }
 
+/* Has it a slot, or is it a heavy one from the heap? */
 static bool mlog__context_pooled(const mlog_context *c) {
     return c >= mlog__context_pool.block && c < mlog__context_pool.block + MLOG__CONTEXTS;
 }
@@ -3835,12 +3867,14 @@ static uint64_t mlog__context_number(mlog_context *c) {
     return c->id;
 }
 
+/* Secrets stay out of every encoding, not of the output only. */
 static mlog_value mlog__context_value(const mlog_field *f) {
     static const char redacted[] = "[redacted]";
     if (f->key != NULL && mlog__rule_is_secret(f->key, strlen(f->key))) return mlog_str(redacted, sizeof redacted - 1);
     return mlog__record_clean(&f->value);
 }
 
+/* Encodes the fields once; a record then carries a number. Too large, or no slot left: heavy, and nothing is lost but speed. */
 static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *fields, size_t count) {
     uint64_t bytes = 0, taken = 0;
     uint64_t limit = MLOG__OBJECT_BYTES;
@@ -3856,7 +3890,6 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     unsigned char *p = c->fields;
     for (size_t i = 0; i < MLOG__MIN(count, (size_t)MLOG__FIELDS); i++) {
         mlog_value v = mlog__context_value(&fields[i]);
-        if (mlog__record_field_bytes(fields[i].key, &v, limit) == 0) continue;
         p = mlog__record_put_field(p, fields[i].key, &v, limit);
         taken++;
     }
@@ -3870,6 +3903,7 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     return c;
 }
 
+/* Relaxed: who has a reference already keeps the context alive. */
 mlog_context *mlog_context_ref(mlog_context *c) {
     if (c != NULL) __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
     return c;
@@ -3924,7 +3958,7 @@ static void mlog__context_release(void) {
  * Nothing stronger is needed: owner and flusher share nothing else, and the wake-up needs no fence in the call (see flush).
  *
  * owns: layout of rings, space, padding, waiting, drops
- * may call: platform clock record
+ * may call: platform clock record text
  */
 
 enum { MLOG__R_FREE, MLOG__R_LIVE, MLOG__R_RETIRED };
@@ -3934,7 +3968,7 @@ typedef struct {
     uint32_t version, byte_order, word_size, number; /* number: 2 * slot, + 1 for the side ring */
     uint64_t session, bytes;                         /* bytes: a power of two */
     uint32_t tid, state;
-    char name[32];                                   /* of the thread, NUL-terminated; changed only by its owner */
+    uint64_t name[4];                                /* of the thread, NUL-terminated; changed only by its owner */
     uint64_t head __attribute__((aligned(64)));      /* the owner's line */
     uint64_t dropped[26];                            /* by level, the owner's */
     uint64_t untold[26];                             /* of these: not yet reported in the stream */
@@ -4000,6 +4034,7 @@ static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch
     return r;
 }
 
+/* Makes t write into r. */
 static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
     t->ring = r;
     t->head = &r->head;
@@ -4036,6 +4071,7 @@ static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
     return head + bytes <= t->limit;
 }
 
+/* Bytes free at this moment; the owner's view, so it can only grow until the owner writes. */
 static uint64_t mlog__ring_free(const mlog__ring *r) {
     return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE)); /* RING-2 */
 }
@@ -4071,6 +4107,24 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     return room;
 }
 
+/* A thread may name itself while the flusher reads its name: words keep that from being a data race. */
+static void mlog__ring_set_name(mlog__ring *r, const char *name) {
+    char text[sizeof r->name] = "";
+    uint64_t words[4];
+    size_t n = strlen(name);
+    memcpy(text, name, n < sizeof text ? n : mlog__text_utf8_cut(name, sizeof text - 1));
+    memcpy(words, text, sizeof words);
+    for (int i = 0; i < 4; i++) __atomic_store_n(&r->name[i], words[i], __ATOMIC_RELAXED);
+}
+
+static void mlog__ring_get_name(const mlog__ring *r, char name[32]) {
+    uint64_t words[4] = {__atomic_load_n(&r->name[0], __ATOMIC_RELAXED), 0, 0, 0};
+    for (int i = 1; i < 4 && words[0] != 0; i++) words[i] = __atomic_load_n(&r->name[i], __ATOMIC_RELAXED);
+    memcpy(name, words, sizeof words);
+    name[31] = 0;
+}
+
+/* One call lost: for the statistics, and for the report that the stream still owes. */
 static void mlog__ring_drop(mlog__ring *r, int level) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
     __atomic_fetch_add(&r->dropped[i], 1, __ATOMIC_RELAXED); /* counters: no order; atomic for handlers and the overflow ring */
@@ -4141,6 +4195,7 @@ static uint32_t mlog__thread_slot(const mlog__thread *t) {
     return (uint32_t)((size_t)(p - base) / MLOG__PAGE_BYTES);
 }
 
+/* Counts a lost call in its ring, or for the process when there is no ring to count in. */
 static void mlog__thread_note_drop(mlog__thread *t, int level) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
     if (t != NULL && t->ring != NULL) mlog__ring_drop(t->ring, i);
@@ -4150,6 +4205,7 @@ static void mlog__thread_note_drop(mlog__thread *t, int level) {
     }
 }
 
+/* All pages in one mapping: one advice to wipe it, and the kernel keeps one area instead of thousands. */
 static bool mlog__thread_pages_open(void) {
     if (__atomic_load_n(&mlog__thread_all.pages, __ATOMIC_ACQUIRE) != NULL) return true;
     unsigned char *p = mlog__platform_map((size_t)MLOG__SLOTS * MLOG__PAGE_BYTES, false, false), *none = NULL;
@@ -4196,6 +4252,7 @@ static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch
     return r;
 }
 
+/* Fills one level of a slot. Its state stays NONE until all three are ready. */
 static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth) {
     mlog__page *page = mlog__thread_page(slot);
     t->slot = slot;
@@ -4236,7 +4293,7 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
         for (int i = 0; i < 2; i++) {
             if (both[i] == NULL) continue;
             both[i]->tid = mlog__platform_tid();
-            both[i]->name[0] = 0;
+            mlog__ring_set_name(both[i], "");
             __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELEASE);
         }
         for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED);
@@ -4316,16 +4373,19 @@ typedef struct {
     int level;
 } mlog__draft;
 
+/* Words between the time and the slots. */
 static uint32_t mlog__thread_optional_words(uint64_t flags) {
     return (uint32_t)__builtin_popcountll(flags & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO | MLOG__F_TIME | MLOG__F_TID));
 }
 
+/* A heavy context brings its ancestors along, whether they have slots or not. */
 static uint64_t mlog__thread_chain_bytes(const mlog_context *c, uint32_t *count) {
     uint64_t bytes = 0;
     for (; c != NULL; c = c->parent) bytes += c->bytes, *count += c->count;
     return bytes;
 }
 
+/* Outermost first: readers let the later field win. */
 static unsigned char *mlog__thread_put_chain(unsigned char *p, const mlog_context *c) {
     if (c == NULL) return p;
     p = mlog__thread_put_chain(p, c->parent);
@@ -4346,6 +4406,7 @@ static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, u
     return bytes;
 }
 
+/* Lays the record out at p. It was measured by mlog__thread_draft_bytes with the same limit. */
 static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint64_t bytes, uint64_t limit, uint64_t ticks) {
     uint64_t words[8] = {d->header | (bytes / 8) << 32, ticks}, n = 2;
     if (d->header & MLOG__F_CONTEXT) words[n++] = d->context;
@@ -4370,20 +4431,17 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
         memcpy(slot + 8 * (size_t)i, &word, 8);
     }
     if ((d->header & MLOG__F_FIELDS) == 0) return;
-    uint32_t chained = 0, taken = 0;
+    uint32_t chained = 0, bound = 0;
     unsigned char *count = payload;
     (void)mlog__thread_chain_bytes(d->inside, &chained);
-    (void)mlog__thread_chain_bytes(d->inside_bound, &chained);
+    (void)mlog__thread_chain_bytes(d->inside_bound, &bound);
     payload = mlog__thread_put_chain(mlog__thread_put_chain(payload + 8, d->inside), d->inside_bound);
-    for (uint32_t i = 0; i < d->fields; i++) {
-        if (mlog__record_field_bytes(d->field[i].key, &d->field[i].value, limit) == 0) continue;
-        payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, limit);
-        taken++;
-    }
-    uint64_t counts = chained | (uint64_t)(chained + taken) << 32;
+    for (uint32_t i = 0; i < d->fields; i++) payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, limit);
+    uint64_t counts = MLOG__MIN(chained, 65535u) | (uint64_t)MLOG__MIN(bound, 65535u) << 16 | (uint64_t)(chained + bound + d->fields) << 32;
     memcpy(count, &counts, 8);
 }
 
+/* What the clock says now, in the ticks of this process. */
 static uint64_t mlog__thread_stamp(uint32_t mode) {
     if (MLOG__LIKELY(mode == MLOG__TICKS_COUNTER)) return mlog__clock_counter();
     return mode == MLOG__TICKS_ARRIVAL ? 0 : mlog__life_ticks();
@@ -4444,6 +4502,7 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number) {
     return true; /* counted, one way or the other */
 }
 
+/* Writes the draft wherever this thread may write; counts it as dropped where it may not. */
 static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
     bool done;
     if (t->ring != NULL) done = mlog__thread_write(t, d);
@@ -4468,6 +4527,7 @@ static void mlog__thread_put_context(mlog__draft *d, mlog_logger *logger, int le
 
 /* -- registration -- */
 
+/* Key i of a site: they stand one behind another, each with its NUL. */
 static const char *mlog__thread_key(const char *keys, uint32_t i) {
     while (i-- > 0) keys += strlen(keys) + 1;
     return keys;
@@ -4538,6 +4598,7 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
 
 typedef struct { char text[2048]; size_t used; } mlog__wide; /* wide strings of one call, as UTF-8 */
 
+/* UTF-8 is what text is everywhere behind the call. */
 static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, size_t most_bytes, size_t most_chars) {
     char *start = w->text + w->used;
     size_t n = 0, room = MLOG__MIN(sizeof w->text - w->used, most_bytes);
@@ -4639,6 +4700,7 @@ static mlog__thread *mlog__thread_enter(void) {
     return t;
 }
 
+/* Ends what mlog__thread_enter began, and hands the thread back to the call that was interrupted. */
 static void mlog__thread_leave(mlog__thread *t) {
     t->head = t->ring == NULL ? &t->aside : &t->ring->head;
     t->limit = 0;
@@ -4653,6 +4715,7 @@ static void mlog__thread_leave(mlog__thread *t) {
     if (MLOG__UNLIKELY(mlog__thread_dying) && t->depth == 0 && t->ring == NULL) mlog__thread_give_back(t);
 }
 
+/* From here to mlog1_end the arguments go into the stage: `limit` and `head` lead the fast paths there. */
 static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level) {
     t->stage.site = site;
     t->stage.word = word;
@@ -4668,6 +4731,7 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
     t->staged = 1;
 }
 
+/* No memory, no slot, or too deep in handlers: the call must return, and its arguments must go somewhere. */
 static uint64_t *mlog__thread_to_junk(int level) {
     mlog__thread_note_drop(NULL, level);
     if (mlog__thread_junk_depth++ == 0) mlog__thread_before_junk = mlog__thread_self;
@@ -4710,6 +4774,7 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
     return p;
 }
 
+/* Whatever the fast path cannot do: first calls, registration, a full ring, an interrupted call. Ends in the ring or in the stage. */
 MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level, bool to) {
     int saved = errno;
     mlog__thread *t = mlog__thread_enter();
@@ -4732,6 +4797,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     return t->stage.slot;
 }
 
+/* The fast path is a dozen loads and stores and the counter; its order is what the banner of `ring` says. */
 uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes) {
     mlog__thread *t = mlog__thread_self;
     if (MLOG__LIKELY(t->state == MLOG__T_READY && (int64_t)word >= 0)) {
@@ -4741,6 +4807,7 @@ uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes) {
     return mlog__thread_slow(site, word, classes, NULL, site->level, false);
 }
 
+/* The same with a level and a logger that are known at run time: one or two words more in the record. */
 uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level) {
     mlog__thread *t = mlog__thread_self;
     if (MLOG__LIKELY(t->state == MLOG__T_READY && !t->staged && (int64_t)word >= 0)) {
@@ -4782,6 +4849,7 @@ static uint64_t *mlog__thread_extend(mlog__thread *t, uint64_t *slots, uint64_t 
     return mlog__thread_grow(t, slots, bytes);
 }
 
+/* The header in the ring follows: a reader after a crash must find the length that belongs to the head. */
 static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
     t->next += bytes;
     t->record[0] += bytes << 29; /* bytes / 8 << 32 */
@@ -4793,6 +4861,7 @@ static uint64_t mlog__thread_allowance(const mlog__thread *t) {
     return used >= most ? 0 : (most - used) / 2;
 }
 
+/* Long texts, NULL, staged calls, and every text under a sanitizer. */
 MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *slots, unsigned i, const char *text, bool known_length) {
     mlog_value v = mlog_str(text, text == NULL || (t->staged && !known_length) ? 0 : strlen(text));
     if (t->staged) {
@@ -4842,6 +4911,7 @@ uint64_t *mlog1_textf(uint64_t *slots, unsigned i, const char *text) {
     return MLOG__UNLIKELY(t->staged) ? mlog__thread_text_slow(t, slots, i, text, false) : mlog1_text(slots, i, text);
 }
 
+/* A maker's value: its kind travels with it, since one call may give different kinds at different times. */
 uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
     mlog__thread *t = mlog__thread_self;
     if (t->staged) {
@@ -4860,6 +4930,7 @@ uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
     return at;
 }
 
+/* All its bytes: printf shall print what the caller had, not a double. */
 uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
     mlog__thread *t = mlog__thread_self;
     if (t->staged) {
@@ -4875,6 +4946,7 @@ uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
     return at;
 }
 
+/* A staged call becomes a record here; a handler's call gives the thread back; a sleeping flusher is woken. */
 MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
     int saved = errno;
     if (t == &mlog__thread_junk) {
@@ -4896,6 +4968,7 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
     errno = saved;
 }
 
+/* The release of head is the commit. What comes behind it may be lost without harm. */
 void mlog1_end(void) {
     mlog__thread *t = mlog__thread_self;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -4907,12 +4980,14 @@ void mlog1_end(void) {
 
 /* -- calls whose text, place and keys are known at run time only -- */
 
+/* Run-time calls have no gate: they look the rules up. */
 static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
     if (logger != NULL) return level >= __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED);
     char source[64];
     return level >= mlog__rule_threshold(source, mlog__rule_source(source, "", file));
 }
 
+/* A record without a site, by the way of staged calls. */
 static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level) {
     mlog__thread *t = mlog__thread_enter();
     if (t == NULL) {
@@ -4995,18 +5070,18 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
     }
     if (format == NULL) format = "(null format)";
     mlog_value slot[5];
-    mlog_field field[17];
-    long double ld[16];
+    mlog_field field[MLOG__PRINTF_ARGS + 1];
+    long double ld[MLOG__PRINTF_ARGS];
     char source[64];
     mlog__printf f;
     mlog__wide wide;
     mlog__args list;
     mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
     wide.used = 0;
-    mlog__thread_whole_slots(slot, source, &at, format, strlen(format));
-    mlog__printf_scan(format, strlen(format), &f);
     va_copy(list.list, args);
-    for (; (int)d.fields < f.nargs && d.fields < 16; d.fields++) {
+    mlog__printf_scan(format, strlen(format), &f);
+    mlog__thread_whole_slots(slot, source, &at, format, strlen(format));
+    for (; d.fields < f.nargs; d.fields++) {
         field[d.fields].key = "";
         field[d.fields].value = mlog__thread_vararg(&list, &f.want[d.fields], field, &wide, &ld[d.fields]);
     }
@@ -5026,6 +5101,7 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
 /* A growing buffer of the flusher or of one sink. */
 typedef struct { char *p; size_t len, cap; } mlog__buffer;
 
+/* Room for `more` bytes behind len. False: no memory, and the record is counted as lost, not written in part. */
 static bool mlog__format_room(mlog__buffer *b, size_t more) {
     if (MLOG__LIKELY(b->cap - b->len >= more)) return true;
     size_t cap = MLOG__MAX(b->cap * 2, b->len + more + MLOG__PAGE);
@@ -5037,6 +5113,7 @@ static bool mlog__format_room(mlog__buffer *b, size_t more) {
 }
 
 typedef struct { const char *key; uint32_t len; mlog__val val; } mlog__out; /* a field as it goes out */
+enum { MLOG__NAMES_BYTES = MLOG__FIELDS * (255 + 24) }; /* of names that had to be made, at worst */
 
 /* What is known of a call site, decoded from its dictionary entry. */
 typedef struct {
@@ -5055,7 +5132,8 @@ typedef struct {
     uint64_t id, mask;
     uint32_t count, json_len, source_len;
     mlog__out *field;
-    char *source, *json, *bytes;
+    const char *source;
+    char *json, *bytes;
 } mlog__known;
 
 /* One per lane: what formatting needs to remember. */
@@ -5075,9 +5153,11 @@ typedef struct {
     uint64_t id, header;
     int level;
     bool late;
-    uint32_t tid, thread_len, source_len, file_len, msg_len, line, count, fields, from_context;
-    const char *thread, *source, *file, *func, *msg;
-    mlog__val val[20];
+    uint32_t tid, thread_len, source_len, file_len, msg_len, line, count;
+    uint32_t fields, from_context, from_bound; /* run-time fields; of these first those of contexts, then bound ones */
+    const char *source, *file, *func, *msg;
+    char thread[32];       /* its name, "" when it has none */
+    mlog__val val[MLOG__PRINTF_ARGS + 1];
     mlog__out field[MLOG__FIELDS];
     const uint64_t *lost;  /* a report of losses: words {level:8 | count:56} */
 } mlog__item;
@@ -5098,6 +5178,7 @@ static bool mlog__format_is_reserved(const char *key, size_t n) {
     return false;
 }
 
+/* Is the name used already, by a field or by the record itself? */
 static bool mlog__format_taken(const mlog__out *list, uint32_t n, const char *key, size_t len) {
     for (uint32_t i = 0; i < n; i++)
         if (list[i].len == len && memcmp(list[i].key, key, len) == 0) return true;
@@ -5160,6 +5241,7 @@ static char *mlog__format_errno(char *p, int64_t e) {
     return p;
 }
 
+/* JSON has no NaN and no infinity: they become strings, so that the line stays JSON. */
 static char *mlog__format_double(char *p, const mlog__val *v, bool json) {
     bool finite = v->as.f - v->as.f == 0;
     if (json && !finite) *p++ = '"';
@@ -5218,6 +5300,7 @@ static bool mlog__format_element(const mlog__val *a, uint32_t *at, mlog__val *ou
     return true;
 }
 
+/* Elements as they are; an array that was cut simply ends. */
 static char *mlog__format_json_array(char *p, const mlog__val *v) {
     mlog__val one;
     uint32_t at = 0, n = 0;
@@ -5241,11 +5324,13 @@ static char *mlog__format_json_object(char *p, const mlog__val *v) {
     MLOG__TLS uint32_t depth;
     if (depth >= MLOG__OBJECT_DEPTH) return MLOG__PUT_TEXT(p, "null"); /* never from us: this stack is small */
     depth++;
-    while (at < end && n < MLOG__FIELDS && mlog__record_get_field(&at, end, &key, &len, &one)) {
+    while (at < end && n < MLOG__FIELDS - 1 && mlog__record_get_field(&at, end, &key, &len, &one)) {
         bool reserved = mlog__format_is_reserved(key, len); /* inside an object every name is free */
         if (reserved || !mlog__format_taken(list, n, key, len)) list[n++] = (mlog__out){key, len, one};
         else mlog__format_add(list, &n, key, len, &one, &names, made + sizeof made);
     }
+    one = (mlog__val){.kind = MLOG_K_BOOL, .as.u = 1};
+    if (at < end && n == MLOG__FIELDS - 1) mlog__format_add(list, &n, "cut", 3, &one, &names, made + sizeof made);
     *p++ = '{';
     for (uint32_t i = 0; i < n; i++) {
         bool seen = false; /* a reserved name may stand twice: the last one stays */
@@ -5263,6 +5348,7 @@ static char *mlog__format_json_object(char *p, const mlog__val *v) {
     return p;
 }
 
+/* A string, or null for a NULL pointer. */
 static char *mlog__format_json_text(char *p, const mlog__val *v) {
     if (v->full == MLOG__NULL_TEXT) return MLOG__PUT_TEXT(p, "null");
     *p++ = '"';
@@ -5328,6 +5414,7 @@ static char *mlog__format_tail(char *p, const char *source, size_t source_len, c
     return MLOG__PUT_TEXT(p, "\",\"thread\":");
 }
 
+/* Everything static of a site, escaped once: a record then costs its values. One allocation, sized for the worst case. */
 static mlog__info *mlog__format_learn(const mlog__entry *e) {
     size_t texts = (size_t)e->msg_len + e->source_len + e->file_len + e->keys_len;
     mlog__info *info = calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2048 + (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
@@ -5378,54 +5465,82 @@ static const mlog__info *mlog__format_info(uint32_t number) {
     return info;
 }
 
+/* Its slot has a new owner. */
 static void mlog__format_forget(mlog__known *k) {
     if (k == NULL) return;
     free(k->bytes);
     free(k);
 }
 
-/* Reads a context and its ancestors, outermost first; an inner field replaces an outer of the same name; `source` relabels. */
-static mlog__known *mlog__format_study(uint64_t id) {
-    const mlog__context_slot *chain[32];
-    uint32_t depth = 0, bytes = 0;
-    for (uint64_t at = id; at != 0 && depth < 32; depth++) {
-        chain[depth] = &mlog__dict_session->context[at & 0xFFFFF];
-        if ((at & 0xFFFFF) >= MLOG__CONTEXTS || chain[depth]->id != at || chain[depth]->bytes > sizeof chain[0]->fields) break;
-        bytes += chain[depth]->bytes;
-        at = chain[depth]->parent;
+/* The slot of a context; NULL: the number is not sound. */
+static const mlog__context_slot *mlog__format_slot(uint64_t id) {
+    if (id == 0 || (id & 0xFFFFF) >= MLOG__CONTEXTS) return NULL;
+    const mlog__context_slot *slot = &mlog__dict_session->context[id & 0xFFFFF];
+    return slot->id == id && slot->bytes <= sizeof slot->fields ? slot : NULL;
+}
+
+/* Copies the fields of a context and its ancestors, outermost first, however deep they are. NULL: no memory. */
+static char *mlog__format_gather(uint64_t id, uint32_t *bytes) {
+    const mlog__context_slot *slot = mlog__format_slot(id);
+    uint32_t depth = 0;
+    *bytes = 0;
+    for (; slot != NULL && depth < MLOG__CONTEXTS; depth++, slot = mlog__format_slot(slot->parent)) *bytes += slot->bytes;
+    char *copy = malloc(*bytes + 1), *at = copy == NULL ? NULL : copy + *bytes;
+    slot = mlog__format_slot(id);
+    for (; at != NULL && depth > 0 && slot->bytes <= at - copy; depth--, slot = mlog__format_slot(slot->parent)) {
+        at -= slot->bytes;
+        memcpy(at, slot->fields, slot->bytes);
     }
-    mlog__known *k = calloc(1, sizeof *k + MLOG__FIELDS * sizeof(mlog__out) + (size_t)bytes * 7 + 4096);
-    if (k == NULL || (k->bytes = malloc(bytes + 1)) == NULL) return free(k), (mlog__known *)NULL;
-    k->id = id;
-    k->field = (mlog__out *)(void *)(k + 1);
-    char *copy = k->bytes, *names = (char *)(k->field + MLOG__FIELDS), *names_end = names + 2048;
-    while (depth-- > 0) {
-        memcpy(copy, chain[depth]->fields, chain[depth]->bytes);
-        const unsigned char *p = (const unsigned char *)copy, *end = p + chain[depth]->bytes;
-        copy += chain[depth]->bytes;
-        mlog__out f;
-        while (p < end && mlog__record_get_field(&p, end, &f.key, &f.len, &f.val)) {
-            if (f.len == 6 && memcmp(f.key, "source", 6) == 0 && f.val.kind == MLOG_K_TEXT && f.val.len != 0) {
-                k->source = (char *)(uintptr_t)f.val.as.p;
-                k->source_len = f.val.len;
-                continue;
-            }
-            uint32_t i = 0;
-            while (i < k->count && (k->field[i].len != f.len || memcmp(k->field[i].key, f.key, f.len) != 0)) i++;
-            if (i < k->count) k->field[i].val = f.val;
-            else mlog__format_add(k->field, &k->count, f.key, f.len, &f.val, &names, names_end);
+    return copy;
+}
+
+/* The fields in `copy` under their names: an inner one replaces an outer one; `source` relabels. */
+static void mlog__format_merge_fields(mlog__known *k, mlog__out *list, const char *copy, uint32_t bytes, char **names, const char *names_end) {
+    const unsigned char *p = (const unsigned char *)copy, *end = p + bytes;
+    mlog__out f;
+    while (p < end && mlog__record_get_field(&p, end, &f.key, &f.len, &f.val)) {
+        if (f.len == 6 && memcmp(f.key, "source", 6) == 0 && f.val.kind == MLOG_K_TEXT && f.val.len != 0) {
+            k->source = f.val.as.p;
+            k->source_len = f.val.len;
+            continue;
         }
+        uint32_t i = 0;
+        while (i < k->count && (list[i].len != f.len || memcmp(list[i].key, f.key, f.len) != 0)) i++;
+        if (i < k->count) list[i].val = f.val;
+        else mlog__format_add(list, &k->count, f.key, f.len, &f.val, names, names_end);
     }
-    char *p = k->json = names_end;
-    for (uint32_t i = 0; i < k->count; i++) {
-        k->mask |= mlog__format_bit(k->field[i].key, k->field[i].len);
-        p = mlog__text_json(MLOG__PUT_TEXT(p, ",\""), k->field[i].key, k->field[i].len);
-        p = mlog__format_json_value(MLOG__PUT_TEXT(p, "\":"), &k->field[i].val);
+}
+
+/* Reads a context with its ancestors; what is kept of it is no larger than it must be, there may be 16,384 of them. */
+static mlog__known *mlog__format_study(mlog__desk *desk, uint64_t id) {
+    mlog__known fresh = {.id = id}, *k;
+    mlog__out list[MLOG__FIELDS];
+    uint32_t bytes;
+    char *copy = mlog__format_gather(id, &bytes);
+    if (copy == NULL || !mlog__format_room(&desk->names, MLOG__NAMES_BYTES) || !mlog__format_room(&desk->values, (size_t)bytes * 7 + 4096))
+        return free(copy), (mlog__known *)NULL;
+    char *made = desk->names.p, *names = made, *p = desk->values.p;
+    mlog__format_merge_fields(&fresh, list, copy, bytes, &names, made + desk->names.cap);
+    for (uint32_t i = 0; i < fresh.count; i++) {
+        fresh.mask |= mlog__format_bit(list[i].key, list[i].len);
+        p = mlog__text_json(MLOG__PUT_TEXT(p, ",\""), list[i].key, list[i].len);
+        p = mlog__format_json_value(MLOG__PUT_TEXT(p, "\":"), &list[i].val);
     }
-    k->json_len = (uint32_t)(p - k->json);
+    size_t names_len = (size_t)(names - made), fields = fresh.count * sizeof *list;
+    fresh.json_len = (uint32_t)(p - desk->values.p);
+    k = malloc(sizeof *k + fields + names_len + fresh.json_len);
+    if (k == NULL) return free(copy), (mlog__known *)NULL;
+    *k = fresh;
+    k->bytes = copy;
+    k->field = memcpy(k + 1, list, fields);
+    k->json = memcpy((char *)(k + 1) + fields, desk->values.p, fresh.json_len);
+    char *own = memcpy(k->json + fresh.json_len, made, names_len);
+    for (uint32_t i = 0; i < k->count; i++)
+        if (list[i].key >= made && list[i].key < made + names_len) k->field[i].key = own + (list[i].key - made);
     return k;
 }
 
+/* The number tells whether what is remembered of the slot is still right. */
 static const mlog__known *mlog__format_context(mlog__desk *desk, uint64_t id) {
     uint64_t slot = id & 0xFFFFF;
     if (slot >= MLOG__CONTEXTS) return NULL;
@@ -5433,7 +5548,7 @@ static const mlog__known *mlog__format_context(mlog__desk *desk, uint64_t id) {
     mlog__known **place = &desk->known[slot];
     if (MLOG__LIKELY(*place != NULL && (*place)->id == id)) return *place;
     mlog__format_forget(*place);
-    return *place = mlog__format_study(id);
+    return *place = mlog__format_study(desk, id);
 }
 
 /* -- decoding -- */
@@ -5468,20 +5583,40 @@ static bool mlog__format_whole(mlog__item *it, const unsigned char **p, const un
     return true;
 }
 
+/* A field of a context that travels inside the record: an inner one replaces an outer one, `source` relabels. */
+static void mlog__format_inherit(mlog__item *it, const mlog__out *f, uint32_t first, uint32_t room) {
+    if (f->len == 6 && memcmp(f->key, "source", 6) == 0 && f->val.kind == MLOG_K_TEXT && f->val.len != 0) {
+        it->source = f->val.as.p;
+        it->source_len = f->val.len;
+        return;
+    }
+    uint32_t i = first;
+    while (i < it->fields && (it->field[i].len != f->len || memcmp(it->field[i].key, f->key, f->len) != 0)) i++;
+    if (i < it->fields) it->field[i].val = f->val;
+    else if (i < room) it->field[it->fields++] = *f;
+}
+
+/* Fields beyond the room are cut, those of contexts before the record's own. */
 static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const unsigned char *end) {
     uint64_t counts;
     if (end - *p < 8) return false;
     memcpy(&counts, *p, 8);
     *p += 8;
-    it->from_context = (uint32_t)counts;
-    for (uint64_t n = counts >> 32; n > 0; n--) {
-        mlog__out *f = &it->field[MLOG__MIN(it->fields, (uint32_t)MLOG__FIELDS - 1)];
-        if (!mlog__record_get_field(p, end, &f->key, &f->len, &f->val)) return false;
-        if (it->fields < MLOG__FIELDS) it->fields++;
+    uint64_t context = counts & 0xFFFF, outer = context + ((counts >> 16) & 0xFFFF), all = counts >> 32;
+    if (outer > all) return false;
+    uint32_t room = MLOG__FIELDS - (uint32_t)MLOG__MIN(all - outer, (uint64_t)MLOG__FIELDS);
+    for (uint64_t i = 0; i < all; i++) {
+        mlog__out f;
+        if (!mlog__record_get_field(p, end, &f.key, &f.len, &f.val)) return false;
+        if (i < outer) mlog__format_inherit(it, &f, i < context ? 0 : it->from_context, room);
+        else if (it->fields < MLOG__FIELDS) it->field[it->fields++] = f;
+        if (i < context) it->from_context = it->fields;
+        else if (i < outer) it->from_bound = it->fields - it->from_context;
     }
     return true;
 }
 
+/* Level and source that came with the call win over the site's. */
 static void mlog__format_logger(mlog__item *it, uint64_t to) {
     it->level = (int)(uint32_t)to;
     const mlog__entry *lg = mlog__dict_entry((uint32_t)(to >> 32));
@@ -5521,7 +5656,7 @@ static bool mlog__format_decode(mlog__item *it, mlog__desk *desk, const unsigned
     it->info = NULL;
     it->context = it->bound = NULL;
     it->source = NULL;
-    it->fields = it->from_context = it->count = 0;
+    it->fields = it->from_context = it->from_bound = it->count = 0;
     it->lost = NULL;
     p = MLOG__LIKELY((it->header >> 52) == 0) ? p + 16 : mlog__format_options(it, desk, p + 16);
     if (p > end) return false;
@@ -5549,6 +5684,7 @@ static bool mlog__format_decode(mlog__item *it, mlog__desk *desk, const unsigned
     } else if (!mlog__format_whole(it, &p, end)) {
         return false;
     }
+    if (it->bound != NULL && it->bound->source != NULL) it->source = it->bound->source, it->source_len = it->bound->source_len;
     if ((it->header & MLOG__F_FIELDS) && !mlog__format_fields(it, &p, end)) return false;
     if (it->context != NULL && it->context->source != NULL) it->source = it->context->source, it->source_len = it->context->source_len;
     return true;
@@ -5561,10 +5697,11 @@ static void mlog__format_message(mlog__item *it, mlog__desk *desk) {
     if (mlog__record_site(it->header) == MLOG__S_PRINTF) {
         mlog__printf_scan(it->msg, it->msg_len, &one_off);
         f = &one_off;
-        it->count = it->fields - it->from_context;
-        for (uint32_t i = 0; i < it->count && i < 20; i++) it->val[i] = it->field[it->from_context + i].val;
-        it->count = MLOG__MIN(it->count, 20u);
-        it->fields = it->from_context;
+        uint32_t outer = it->from_context + it->from_bound;
+        it->count = it->fields - outer;
+        it->count = MLOG__MIN(it->count, MLOG__PRINTF_ARGS + 1u);
+        for (uint32_t i = 0; i < it->count; i++) it->val[i] = it->field[outer + i].val;
+        it->fields = outer;
     }
     if (f == NULL) return;
     size_t room = (size_t)mlog__record_bytes(it->header) + (64 << 10);
@@ -5581,28 +5718,25 @@ static void mlog__format_message(mlog__item *it, mlog__desk *desk) {
 /* All fields under their final names: context, bound, pairs. Names that had to be made live until the next record. */
 static uint32_t mlog__format_list(mlog__item *it, mlog__desk *desk, mlog__out *list) {
     uint32_t n = 0;
-    if (!mlog__format_room(&desk->names, MLOG__FIELDS * 288)) return 0;
+    if (!mlog__format_room(&desk->names, MLOG__NAMES_BYTES)) return 0;
     char *names = desk->names.p, *end = names + desk->names.cap;
     if (it->context != NULL) memcpy(list, it->context->field, it->context->count * sizeof *list), n = it->context->count;
-    for (uint32_t i = 0; i < it->from_context && i < it->fields; i++) {
-        const mlog__out *f = &it->field[i];
-        uint32_t j = 0; /* an inner context replaces an outer one */
-        while (j < n && (list[j].len != f->len || memcmp(list[j].key, f->key, f->len) != 0)) j++;
-        if (j < n) list[j].val = f->val;
-        else if (f->len == 6 && memcmp(f->key, "source", 6) == 0 && f->val.kind == MLOG_K_TEXT) it->source = f->val.as.p, it->source_len = f->val.len;
-        else mlog__format_add(list, &n, f->key, f->len, &f->val, &names, end);
-    }
+    for (uint32_t i = 0; i < it->from_context; i++)
+        mlog__format_add(list, &n, it->field[i].key, it->field[i].len, &it->field[i].val, &names, end);
     for (uint32_t i = 0; it->bound != NULL && i < it->bound->count; i++)
         mlog__format_add(list, &n, it->bound->field[i].key, it->bound->field[i].len, &it->bound->field[i].val, &names, end);
+    for (uint32_t i = it->from_context; i < it->from_context + it->from_bound; i++)
+        mlog__format_add(list, &n, it->field[i].key, it->field[i].len, &it->field[i].val, &names, end);
     for (uint32_t i = 0; it->info != NULL && it->info->print == NULL && i < it->count && i < 16; i++)
         mlog__format_add(list, &n, it->info->key[i], it->info->key_len[i], &it->val[i], &names, end);
-    for (uint32_t i = it->from_context; i < it->fields; i++)
+    for (uint32_t i = it->from_context + it->from_bound; i < it->fields; i++)
         mlog__format_add(list, &n, it->field[i].key, it->field[i].len, &it->field[i].val, &names, end);
     return n;
 }
 
 /* -- JSON lines -- */
 
+/* A name when it has one, else its number, as a number. */
 static char *mlog__format_json_thread(char *p, const mlog__item *it) {
     if (it->thread_len == 0) return mlog__text_u64(p, it->tid);
     *p++ = '"';
@@ -5611,6 +5745,7 @@ static char *mlog__format_json_thread(char *p, const mlog__item *it) {
     return p;
 }
 
+/* The order of the output is kept, and the true time too. */
 static char *mlog__format_json_late(char *p, mlog__desk *desk, const mlog__item *it) {
     if (MLOG__LIKELY(!it->late)) return p;
     p = mlog__text_utc(MLOG__PUT_TEXT(p, ",\"ts_call\":\""), it->call_time, &desk->utc);
@@ -5661,6 +5796,7 @@ static bool mlog__format_json(mlog__buffer *b, mlog__desk *desk, mlog__item *it)
 
 /* -- PRETTY: for people -- */
 
+/* For the eye: three digits and a unit. JSON has the exact number of ns. */
 static char *mlog__format_duration(char *p, int64_t ns) {
     static const struct { const char *name; double ns; } unit[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
     double v = (double)ns, a = v < 0 ? -v : v;
@@ -5673,6 +5809,36 @@ static char *mlog__format_duration(char *p, int64_t ns) {
     return mlog__format_put(p, unit[u].name, strlen(unit[u].name));
 }
 
+/* The escape of a bidi control at s, and how many bytes it has; NULL: none stands there. */
+static const char *mlog__format_bidi(const char *s, size_t n, size_t *len) {
+    static const char hidden[][4] = {"\xd8\x9c", "\xe2\x80\x8e", "\xe2\x80\x8f", "\xe2\x80\xaa", "\xe2\x80\xab", "\xe2\x80\xac", "\xe2\x80\xad",
+                                     "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x81\xa7", "\xe2\x81\xa8", "\xe2\x81\xa9"};
+    static const char escape[][8] = {"\\u061c", "\\u200e", "\\u200f", "\\u202a", "\\u202b", "\\u202c", "\\u202d",
+                                     "\\u202e", "\\u2066", "\\u2067", "\\u2068", "\\u2069"};
+    if (*s != '\xd8' && *s != '\xe2') return NULL;
+    for (size_t k = 0; k < sizeof hidden / sizeof *hidden; k++) {
+        *len = strlen(hidden[k]);
+        if (n >= *len && memcmp(s, hidden[k], *len) == 0) return escape[k];
+    }
+    return NULL;
+}
+
+/* JSON text for a terminal: bidi controls in [p, end), which is UTF-8, become escapes. */
+static char *mlog__format_tame(char *p, const char *end) {
+    size_t n = (size_t)(end - p), grown = 0, len;
+    for (size_t i = 0; i < n; i++)
+        if (mlog__format_bidi(p + i, n - i, &len) != NULL) grown += 6 - len;
+    const char *from = p + grown;
+    if (grown != 0) memmove(p + grown, p, n); /* so that what is written never reaches what is still to be read */
+    for (size_t i = 0; grown != 0 && i < n;) {
+        const char *escape = mlog__format_bidi(from + i, n - i, &len);
+        if (escape != NULL) p = mlog__format_put(p, escape, 6), i += len;
+        else *p++ = from[i++];
+    }
+    return grown != 0 ? p : p + n;
+}
+
+/* As JSON, where JSON is short and plain; quotes only where they are needed. */
 static char *mlog__format_pretty_value(char *p, const mlog__val *v) {
     const char c[16] = {(char)v->as.u};
     switch (v->kind) {
@@ -5694,7 +5860,7 @@ static char *mlog__format_pretty_value(char *p, const mlog__val *v) {
     case MLOG_K_BYTES:
     case MLOG_K_TIME:
     case MLOG_K_SECRET: return mlog__format_plain(p, v);
-    default: return mlog__format_json_value(p, v);
+    default: return mlog__format_tame(p, mlog__format_json_value(p, v));
     }
 }
 
@@ -5759,7 +5925,7 @@ static void mlog__format_loss(mlog__item *it, uint32_t words) {
     it->msg_len = (uint32_t)strlen(it->msg);
     it->info = NULL;
     it->context = it->bound = NULL;
-    it->count = it->from_context = 0;
+    it->count = it->from_context = it->from_bound = 0;
     it->fields = 1;
     for (uint32_t i = 0; i < words && it->fields < MLOG__FIELDS; i++) {
         uint64_t word = it->lost[i], count = word >> 8;
@@ -5774,24 +5940,21 @@ static void mlog__format_loss(mlog__item *it, uint32_t words) {
 
 /* -- for callbacks -- */
 
-static mlog__val mlog__format_from_value(const mlog_value *v) {
-    mlog__val r = {.kind = (uint8_t)v->kind, .elem = (uint8_t)(v->kind >> 8), .as.u = v->as.u};
-    if (mlog__record_has_bytes(r.kind)) r.as.p = (const char *)v->as.p, r.len = r.full = v->size;
-    if (mlog__record_has_bytes(r.kind) && v->as.p == NULL) r = (mlog__val){.kind = MLOG_K_NULL};
-    if (r.kind == MLOG_K_ARRAY || r.kind == MLOG_K_OBJECT) r = (mlog__val){.kind = MLOG_K_NULL}; /* a sink gets these as JSON */
-    return r;
-}
-
+/* Encodes and decodes, as a call and the flusher would do it. */
 size_t mlog_value_json(const mlog_value *value, char *text, size_t size) {
     int saved = errno;
-    mlog__val v = mlog__format_from_value(value);
-    if (v.kind == MLOG_K_JSON && !mlog__text_json_valid(v.as.p, v.len)) v.kind = MLOG_K_TEXT;
-    size_t room = 6 * (size_t)v.len + 256, n;
-    char small[1024], *p = room <= sizeof small ? small : malloc(room);
-    if (p == NULL) return errno = saved, (size_t)0;
+    mlog_value clean = mlog__record_clean(value);
+    size_t payload = (size_t)mlog__record_payload(&clean, UINT32_MAX), room = 7 * payload + 256, n;
+    unsigned char small[1024], *bytes = room <= sizeof small ? small : malloc(room), *end = bytes;
+    if (bytes == NULL) return errno = saved, (size_t)0;
+    uint64_t word = mlog__record_put(&clean, &end, UINT32_MAX);
+    const unsigned char *at = bytes;
+    mlog__val v;
+    if (!mlog__record_get(&v, clean.kind & 255, (clean.kind >> 8) & 255, word, &at, end)) v = (mlog__val){.kind = MLOG_K_NULL};
+    char *p = (char *)bytes + payload;
     n = (size_t)(mlog__format_json_value(p, &v) - p);
     if (n <= size && text != NULL) memcpy(text, p, n);
-    if (p != small) free(p);
+    if (bytes != small) free(bytes);
     errno = saved;
     return n;
 }
@@ -5822,12 +5985,13 @@ static mlog_value mlog__format_to_value(const mlog__val *v, mlog__buffer *b) {
  */
 
 struct mlog_sink {
+    bool used;                   /* first: lanes look at it while the rest is filled in */
     char name[64];
     mlog_sink_config config;     /* resolved; strings are the sink's own */
     int fd;
     dev_t dev;
     ino_t ino;
-    bool used, of_init, regular, holds, lane1, dead, color, utc, socket, may_block;
+    bool of_init, regular, holds, lane1, dead, color, utc, socket, may_block, reopen;
     uint64_t *next, *done;       /* by ring number */
     uint64_t written, filtered, lost, bytes, errors, late;
     uint64_t in_written, in_filtered, in_lost; /* of the batch that is not written yet */
@@ -5841,6 +6005,7 @@ struct mlog_sink {
     mlog__desk *desk;
 };
 
+/* The caller's strings may go after mlog_init. */
 static char *mlog__sink_copy(const char *s) { return s == NULL ? NULL : strdup(s); }
 
 /* The descriptor as we opened it? A host that closes all descriptors may have reused the number. */
@@ -5849,6 +6014,7 @@ static bool mlog__sink_ours(const mlog_sink *s) {
     return s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
 }
 
+/* Closes and forgets; what it had read is released by its lane before. */
 static void mlog__sink_discard(mlog_sink *s) {
     if (mlog__sink_ours(s)) close(s->fd);
     free((void *)(uintptr_t)s->config.name);
@@ -5878,6 +6044,7 @@ static bool mlog__sink_id(const char *file, const char *name, size_t n, long *id
     return found;
 }
 
+/* At open, while the program still has the right to. */
 static int mlog__sink_own(int fd, const char *owner, const char *path) {
     const char *colon = strchr(owner, ':');
     size_t n = colon == NULL ? strlen(owner) : (size_t)(colon - owner);
@@ -5902,6 +6069,7 @@ static int mlog__sink_refuse(const char *path, int error) {
     return mlog__life_why("log file \"%s\": %s; expected a regular file with one link, or a new one", path, is);
 }
 
+/* O_NONBLOCK for the open only: a FIFO without a reader must be refused, not waited for. */
 static int mlog__sink_open_path(const mlog_sink_config *c) {
     unsigned mode = c->mode == 0 ? 0640 : c->mode;
     int fd = open(c->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, (mode_t)mode);
@@ -5944,6 +6112,7 @@ static int mlog__sink_open_console(mlog_sink *s, int host) {
     return 0;
 }
 
+/* The configuration, then NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE, CLICOLOR, then the terminal and TERM. */
 static bool mlog__sink_wants_color(int fd, mlog_choice choice) {
     const char *force = secure_getenv("FORCE_COLOR"), *never = secure_getenv("NO_COLOR"), *cli = secure_getenv("CLICOLOR"), *term = secure_getenv("TERM");
     const char *cli_force = secure_getenv("CLICOLOR_FORCE");
@@ -5977,6 +6146,7 @@ static int mlog__sink_check(const mlog_sink_config *c) {
     return 0;
 }
 
+/* What the configuration names: a descriptor of the host, a path, or nothing (callback, null). */
 static int mlog__sink_open_target(mlog_sink *s) {
     const mlog_sink_config *c = &s->config;
     bool standard = c->type == MLOG_FILE && (strcmp(c->path, "/dev/stdout") == 0 || strcmp(c->path, "/dev/stderr") == 0);
@@ -6008,7 +6178,7 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     s->color = s->config.format == MLOG_PRETTY && mlog__sink_wants_color(s->fd, c->color);
     s->utc = c->utc == MLOG_YES || (c->utc == MLOG_AUTO && !terminal);
     s->lane1 = c->type == MLOG_CALLBACK;
-    s->holds = s->regular || c->type == MLOG_NULL || (c->type == MLOG_FILE && !s->socket && s->config.path != NULL && strcmp(s->config.path, "/dev/null") == 0);
+    s->holds = s->regular || c->type == MLOG_NULL;
     return 0;
 }
 
@@ -6025,6 +6195,7 @@ static bool mlog__sink_renew(mlog_sink *s, bool ours) {
     return s->fd >= 0;
 }
 
+/* Counted, and tried again after 100 ms, 200 ms … 5 s: a full disk is not asked a million times. */
 static void mlog__sink_failed(mlog_sink *s) {
     s->errors++;
     s->backoff_ms = s->backoff_ms == 0 ? 100 : MLOG__MIN(s->backoff_ms * 2, 5000);
@@ -6113,6 +6284,7 @@ static struct {
     mlog__desk desk[2];
     mlog__source *merge[2];
     int64_t work_bytes;
+    bool later;                     /* this pass left records that are younger than it */
 } mlog__flush_all = {.role = PTHREAD_MUTEX_INITIALIZER, .lane1 = PTHREAD_MUTEX_INITIALIZER};
 
 static void mlog__flush_here(void);
@@ -6135,6 +6307,7 @@ static void mlog__flush_wake(void) {
     mlog__platform_wake(&mlog__flush_all.kick0);
 }
 
+/* Lane 1 sleeps without a timeout; lane 0 tells it that there is something new. */
 static void mlog__flush_kick1(void) {
     __atomic_fetch_add(&mlog__flush_all.kick1, 1, __ATOMIC_SEQ_CST);
     mlog__platform_wake(&mlog__flush_all.kick1);
@@ -6229,7 +6402,7 @@ static bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint
 
 /* Time, thread and id of a record; times never run backwards. */
 static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *from, uint64_t header, uint64_t now) {
-    uint64_t ticks = from->ticks == 0 ? now : from->ticks;
+    uint64_t ticks = from->ticks == 0 && now != UINT64_MAX ? now : from->ticks; /* a test's clock may begin at 0 */
     it->header = header;
     it->late = ticks < s->last_ticks;
     if (!it->late) s->last_ticks = ticks;
@@ -6237,9 +6410,12 @@ static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *
     if (MLOG__UNLIKELY(it->late)) s->late++;
     if (it->time < s->last_time) it->time = s->last_time;
     it->id = (uint64_t)from->number << 48 | from->pos / 8;
-    it->tid = from->ring->tid;
-    it->thread = from->ring->name;
-    it->thread_len = (uint32_t)strnlen(from->ring->name, sizeof from->ring->name);
+}
+
+static void mlog__flush_owner(mlog__item *it, const mlog__ring *r) {
+    it->tid = r->tid;
+    mlog__ring_get_name(r, it->thread);
+    it->thread_len = (uint32_t)strlen(it->thread);
 }
 
 /* A given time is the record's own; it takes no part in the order. */
@@ -6248,23 +6424,27 @@ static void mlog__flush_end(mlog_sink *s, mlog__item *it) {
     else s->last_time = it->time;
 }
 
+/* One record in the sink's format. */
 static bool mlog__flush_text(mlog_sink *s, mlog__item *it, mlog__buffer *b) {
     if (s->config.format == MLOG_PRETTY) return mlog__format_pretty(b, s->desk, it, s->color, s->utc);
     return mlog__format_json(b, s->desk, it);
 }
 
+/* A sink for errors is not told of lost debug records. */
 static bool mlog__flush_loss_counts(const mlog_sink *s, const uint64_t *words, uint64_t n) {
     for (uint64_t i = 0; i < n; i++)
         if ((int)(words[i] & 255) >= s->config.level) return true;
     return false;
 }
 
+/* One record to text, for lane 0: filter first, decode only what is wanted. */
 static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
     mlog__item it;
     if (s->out.len >= MLOG__BATCH - MLOG__PAGE) return false;
     if (MLOG__UNLIKELY(mlog__record_site(header) == MLOG__S_LOSS)) {
         uint64_t n = mlog__record_bytes(header) / 8 - 2;
         mlog__flush_begin(s, &it, from, header, now);
+        mlog__flush_owner(&it, from->ring);
         it.lost = (const uint64_t *)(const void *)(record + 16);
         if (!mlog__flush_loss_counts(s, it.lost, n)) return true;
         mlog__format_loss(&it, (uint32_t)n);
@@ -6277,6 +6457,7 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
         return true;
     }
     mlog__flush_begin(s, &it, from, header, now);
+    mlog__flush_owner(&it, from->ring);
     bool sound = mlog__format_decode(&it, s->desk, record);
     if (MLOG__LIKELY(sound)) mlog__format_message(&it, s->desk);
     sound = sound && mlog__flush_text(s, &it, &s->out);
@@ -6285,6 +6466,8 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
     else s->in_lost++, s->errors++;
     return true;
 }
+
+static const char mlog__flush_skipped[] = "records skipped: this sink was too slow";
 
 /* What this sink skipped, or what a thread lost and never came back to tell. */
 static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg) {
@@ -6295,7 +6478,7 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
         counts[i] = 0;
     }
     mlog__item it = {.header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid(), .lost = words};
-    if (n == 0) return;
+    if (n == 0 || !mlog__flush_loss_counts(s, words, n)) return;
     if (it.time == 0) it.time = mlog__platform_clock(CLOCK_REALTIME);
     mlog__format_loss(&it, n);
     it.msg = msg;
@@ -6316,7 +6499,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now) {
             return true;
         }
         if (s->out.len == 0) {
-            if (s->gaps != 0) mlog__flush_tell(s, s->gap, "records skipped: this sink was too slow"), s->gaps = 0;
+            if (s->gaps != 0) mlog__flush_tell(s, s->gap, mlog__flush_skipped), s->gaps = 0;
             uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
             bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line);
             if (s->config.type == MLOG_NULL) s->bytes += s->out.len, s->sent = s->out.len;
@@ -6326,48 +6509,80 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now) {
                 mlog__sink_commit(s, rings);
                 return true;
             }
-            if (s->out.len == 0 && s->in_filtered == 0 && s->in_lost == 0) return false; /* all there is lies after `now` */
+            if (s->out.len == 0 && s->in_filtered == 0 && s->in_lost == 0) { /* all there is lies after `now`: nobody waits for that yet */
+                mlog__flush_all.later = true;
+                return true;
+            }
         }
         if (s->config.type != MLOG_NULL && mlog__sink_write(s) == 0) {
             if (s->dead) continue;
             return false;
         }
         mlog__sink_commit(s, rings);
+        if (s->reopen) s->reopen = false, (void)mlog__sink_renew(s, mlog__sink_ours(s));
     }
 }
 
 /* -- lane 1: callbacks -- */
 
-/* A record is copied out of its ring, so that a slow callback holds nothing: {source number, position, ticks}, then its bytes. */
+/* A record is copied out of its ring, so that a slow callback holds nothing: what the ring knows of it, then its bytes. */
+typedef struct { uint64_t ring, pos, ticks, now; uint32_t tid, gap; char thread[32]; } mlog__stashed; /* gap: a report of our own */
+
 static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
-    uint64_t bytes = mlog__record_bytes(header), head[3] = {from->number, from->pos, from->ticks == 0 ? now : from->ticks};
+    uint64_t bytes = mlog__record_bytes(header);
+    mlog__stashed head = {.ring = from->number, .pos = from->pos, .ticks = from->ticks, .now = now};
     if (s->out.len != 0 && s->out.len + bytes > MLOG__BATCH / 4) return false;
     if (mlog__record_site(header) != MLOG__S_LOSS && s->config.level > 0 && mlog__format_level(record, header) < s->config.level) {
         s->in_filtered++;
         return true;
     }
     if (!mlog__format_room(&s->out, sizeof head + bytes)) return false;
-    memcpy(s->out.p + s->out.len, head, sizeof head);
+    if (from->ring != NULL) { /* now: by the time of the call the ring may belong to another thread */
+        head.tid = from->ring->tid;
+        mlog__ring_get_name(from->ring, head.thread);
+    } else {
+        head.gap = 1;
+        head.tid = mlog__platform_tid();
+    }
+    memcpy(s->out.p + s->out.len, &head, sizeof head);
     memcpy(s->out.p + s->out.len + sizeof head, record, (size_t)bytes);
     s->out.len += sizeof head + (size_t)bytes;
     if (mlog__record_site(header) != MLOG__S_LOSS) s->in_written++;
     return true;
 }
 
+/* What this sink was too slow for goes into its stream, as a report that looks like those in the rings. */
+static void mlog__flush_stash_gap(mlog_sink *s, uint64_t now) {
+    uint64_t words[2 + 26] = {0, now == UINT64_MAX ? s->last_ticks : now}, n = 2;
+    for (uint64_t i = 0; i < 26; i++) {
+        if (s->gap[i] != 0) words[n++] = i | s->gap[i] << 8;
+        s->gap[i] = 0;
+    }
+    s->gaps = 0;
+    words[0] = mlog__record_header(MLOG__S_LOSS, n, 0);
+    const mlog__source from = {NULL, 0, 0, 0, words[1]};
+    if (n > 2) (void)mlog__flush_stash(s, &from, (const unsigned char *)words, words[0], now);
+}
+
 /* Decodes one stashed record and calls the user. <0: stop. */
 static int mlog__flush_call(mlog_sink *s, const char *at) {
-    uint64_t head[3], header;
-    memcpy(head, at, sizeof head);
+    uint64_t header;
+    mlog__stashed head;
+    memcpy(&head, at, sizeof head);
     memcpy(&header, at + sizeof head, 8);
-    mlog__source from = {mlog__flush_ring((uint32_t)head[0]), (uint32_t)head[0], head[1], 0, head[2]};
+    const mlog__source from = {NULL, (uint32_t)head.ring, head.pos, 0, head.ticks};
     mlog__item it;
     const unsigned char *record = (const unsigned char *)at + sizeof head;
     uint64_t last_ticks = s->last_ticks, late = s->late;
     int64_t last_time = s->last_time;
-    mlog__flush_begin(s, &it, &from, header, head[2]);
+    mlog__flush_begin(s, &it, &from, header, head.now);
+    it.tid = head.tid;
+    memcpy(it.thread, head.thread, sizeof it.thread);
+    it.thread_len = (uint32_t)strlen(it.thread);
     if (mlog__record_site(header) == MLOG__S_LOSS) {
         it.lost = (const uint64_t *)(const void *)(record + 16);
         mlog__format_loss(&it, (uint32_t)(mlog__record_bytes(header) / 8 - 2));
+        if (head.gap) it.msg = mlog__flush_skipped, it.msg_len = sizeof mlog__flush_skipped - 1;
     } else if (mlog__format_decode(&it, s->desk, record)) {
         mlog__format_message(&it, s->desk);
     } else {
@@ -6431,6 +6646,7 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
     if (s->retry_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->retry_at) return false;
     if (s->out.len == 0) {
         pthread_mutex_lock(&s->lock);
+        if (s->gaps != 0) mlog__flush_stash_gap(s, now);
         uint32_t n = mlog__flush_collect(mlog__flush_all.merge[1], s->next, head, rings);
         bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash);
         if (all && s->out.len == 0)
@@ -6440,9 +6656,9 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
     }
     while (s->sent < s->out.len) {
         uint64_t header;
-        memcpy(&header, s->out.p + s->sent + 24, 8);
+        memcpy(&header, s->out.p + s->sent + sizeof(mlog__stashed), 8);
         if (mlog__flush_call(s, s->out.p + s->sent) < 0) return mlog__flush_failed1(s), false;
-        s->sent += 24 + (size_t)mlog__record_bytes(header);
+        s->sent += sizeof(mlog__stashed) + (size_t)mlog__record_bytes(header);
     }
     if (s->config.flush != NULL && s->config.flush(s->config.user) != 0) {
         s->sent = 0; /* not safe: the whole batch is offered again */
@@ -6509,9 +6725,12 @@ static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64
     if (s->lane1) pthread_mutex_lock(&s->lock);
     uint64_t at = s->next[i];
     if (at < tail && head - at > r->bytes / 4) {
-        uint64_t n = mlog__flush_count(r, at, tail, s->gap);
-        s->lost += n;
-        s->gaps += n;
+        uint64_t count[26] = {0};
+        (void)mlog__flush_count(r, at, tail, count);
+        for (int k = 0; k < 26; k++) {
+            if (k < s->config.level) s->filtered += count[k];
+            else s->gap[k] += count[k], s->lost += count[k], s->gaps += count[k];
+        }
         at = s->next[i] = tail;
         if (s->out.len == 0) s->done[i] = tail;
     }
@@ -6546,10 +6765,12 @@ static void mlog__flush_release(uint32_t rings) {
     }
 }
 
+/* Has this sink delivered everything that may name a retired context? */
 static bool mlog__flush_passed(mlog_sink *s, uint32_t rings) {
     pthread_mutex_lock(&s->lock);
-    bool passed = true; /* `done`, not `next`: a batch that is read but not delivered still needs its contexts */
-    for (uint32_t i = 0; i < rings && passed; i++) passed = s->done[i] >= mlog__flush_all.context_head[i];
+    bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts */
+    const uint64_t *at = s->lane1 ? s->done : s->next; /* lane 0 has made text of what it has read: a blocked console holds no slots */
+    for (uint32_t i = 0; i < rings && passed; i++) passed = at[i] >= mlog__flush_all.context_head[i];
     pthread_mutex_unlock(&s->lock);
     return passed;
 }
@@ -6569,6 +6790,7 @@ static void mlog__flush_contexts(uint32_t rings) {
     mlog__context_release();
 }
 
+/* Wakes those who wait in mlog_flush. */
 static void mlog__flush_finish_ticket(uint32_t *done, uint32_t ticket) {
     uint32_t seen = __atomic_load_n(done, __ATOMIC_RELAXED);
     while ((int32_t)(ticket - seen) > 0) /* never back: both lanes may finish tickets of lane 1 */
@@ -6603,13 +6825,16 @@ static bool mlog__flush_pass(void) {
     uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
     uint64_t now = mlog__life_now();
     mlog__flush_settle();
-    bool more = mlog__flush_snapshot(rings), complete = true, lane1 = false, tell = ticket != mlog__flush_all.done0 || mlog__flush_all.exiting;
+    bool more = mlog__flush_snapshot(rings), complete = true, lane1 = false, exiting = __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED), tell = ticket != mlog__flush_all.done0 || exiting;
     if (__atomic_exchange_n(&mlog__flush_all.reopen, 0, __ATOMIC_ACQUIRE))
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
-            if (s->used && s->config.type == MLOG_FILE && s->regular && s->sent == 0) (void)mlog__sink_renew(s, mlog__sink_ours(s));
+            if (!s->used || s->config.type != MLOG_FILE || !s->regular) continue;
+            if (s->sent == 0) (void)mlog__sink_renew(s, mlog__sink_ours(s));
+            else s->reopen = true; /* in the middle of a batch, which stays in one file */
         }
     mlog__flush_all.work_bytes = 0;
+    mlog__flush_all.later = false;
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (!s->used) continue;
@@ -6625,11 +6850,12 @@ static bool mlog__flush_pass(void) {
     mlog__flush_contexts(rings);
     if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1();
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
-    __atomic_store_n(&mlog__flush_all.complete, complete && !lane1, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE);
     if (complete) mlog__flush_finish_ticket(&mlog__flush_all.done0, ticket);
     return more;
 }
 
+/* Has anything been committed or asked for since the last pass looked? */
 static bool mlog__flush_pending(void) {
     uint32_t rings = mlog__flush_rings();
     for (uint32_t i = 0; i < rings; i++) {
@@ -6706,6 +6932,7 @@ static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll
     return more;
 }
 
+/* Lane 0 for ever: it is never joined, since a destructor that joins can hang the host (invariant 8). */
 static void *mlog__flush_run(void *unused) {
     int idle = 0;
     bool woke = true;
@@ -6743,7 +6970,7 @@ static void *mlog__flush_run1(void *unused) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST);
         uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
         uint64_t now = mlog__life_now();
-        bool waiting = false;
+        bool waiting = false, behind = false;
         mlog__life_take_pair(&mlog__flush_all.desk[1], true);
         for (uint32_t i = 0; i < rings; i++) {
             mlog__ring *r = mlog__flush_ring(i);
@@ -6755,14 +6982,13 @@ static void *mlog__flush_run1(void *unused) {
             if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue;
             while (mlog__flush_callbacks(s, head, rings, now)) {}
             pthread_mutex_lock(&s->lock);
-            bool behind = s->out.len != 0;
+            if (s->out.len != 0) waiting = true;
             for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < head[k];
             pthread_mutex_unlock(&s->lock);
-            waiting = waiting || behind;
         }
         pthread_mutex_unlock(&mlog__flush_all.lane1);
-        if (!waiting) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
-        mlog__platform_wait(&mlog__flush_all.kick1, seen, waiting ? 10 : -1);
+        if (!waiting) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket); /* what is behind is younger than the ticket */
+        mlog__platform_wait(&mlog__flush_all.kick1, seen, waiting || behind ? 10 : -1);
     }
     return unused;
 }
@@ -6809,15 +7035,17 @@ static struct {
     uint32_t adopting;
     int64_t (*now)(void);
     int64_t exit_deadline;
+    uint32_t whole;              /* of the lanes' memory, lanes [0, whole) are at rest in the middle of a fork */
     uint32_t hooks;              /* atexit, atfork, key: once per program */
     bool levels_said;            /* by mlog_levels */
 } mlog__life = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 MLOG__TLS char mlog__life_said[192];
 MLOG__TLS uint8_t mlog__life_inside; /* this thread holds the configuration lock: a handler on top of it must not */
-MLOG__TLS uint8_t mlog__life_forking;
+MLOG__TLS uint8_t mlog__life_forking; /* between the fork handlers: 1, or 2 with role held, 3 with lane 1's lock, too */
 MLOG__TLS int mlog__life_cancel;
 
+/* Returns -1, so that a refusal is one statement. */
 static int mlog__life_why(const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -6828,6 +7056,7 @@ static int mlog__life_why(const char *format, ...) {
 
 const char *mlog_why(void) { return mlog__life_said; }
 
+/* A child without adoption yet? The witness is zero there, also after a raw clone. */
 static bool mlog__life_is_child(void) {
     const uint32_t *witness = __atomic_load_n(&mlog__life.witness, __ATOMIC_ACQUIRE);
     return witness != NULL && __atomic_load_n(witness, __ATOMIC_ACQUIRE) == 0;
@@ -6862,6 +7091,7 @@ static void mlog__life_unlock(void) {
 
 /* -- time, as the configuration has it -- */
 
+/* The program's clock when it gave one (tests, simulators), else the system's. */
 static uint64_t mlog__life_ticks(void) {
     return mlog__life.now != NULL ? (uint64_t)mlog__life.now() : (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC);
 }
@@ -6877,6 +7107,7 @@ static uint32_t mlog__life_pair_mode(void) {
     return mlog__dict_session->clock_mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? MLOG__TICKS_SYSTEM : MLOG__TICKS_COUNTER;
 }
 
+/* A given clock needs no pairs: its ticks are UTC. */
 static void mlog__life_take_pair(mlog__desk *desk, bool now) {
     if (mlog__life.now == NULL) mlog__clock_update(desk->pairs, mlog__life_pair_mode(), now);
 }
@@ -6888,6 +7119,7 @@ static int64_t mlog__life_utc(mlog__desk *desk, uint64_t ticks) {
 
 /* -- configuration -- */
 
+/* Refuses what is absurd or not built yet, before anything changes. */
 static int mlog__life_check(const mlog_config *c) {
     const char *field = c->file != NULL ? "file" : c->watch == MLOG_YES ? "watch" : c->control != NULL ? "control" : c->ring_dir != NULL ? "ring_dir"
         : c->crash_safe == MLOG_YES ? "crash_safe" : c->catch_fatal == MLOG_YES ? "catch_fatal" : c->recorder_level != 0 ? "recorder_level"
@@ -6904,8 +7136,10 @@ static int mlog__life_check(const mlog_config *c) {
     return 0;
 }
 
+/* Into the form that rules read: lower case, each name with its NUL. */
 static int mlog__life_redact(char out[256], const char *list) {
     size_t n = 0;
+    memset(out, 0, 256);
     if (list == NULL) list = "password,passwd,secret,token,authorization,api_key";
     if (strcmp(list, "-") == 0) list = "";
     if (strlen(list) > 250) return mlog__life_why("mlog_init: redact: expected at most 250 bytes of names");
@@ -6943,7 +7177,7 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     int i = mlog__life_free_sink();
     if (i < 0) return NULL;
     mlog_sink *s = &mlog__flush_all.sink[i];
-    *s = *opened;
+    memcpy((char *)s + offsetof(mlog_sink, name), (const char *)opened + offsetof(mlog_sink, name), sizeof *s - offsetof(mlog_sink, name));
     pthread_mutex_init(&s->lock, NULL);
     s->of_init = of_init;
     s->desk = &mlog__flush_all.desk[s->lane1];
@@ -6966,16 +7200,26 @@ static void mlog__life_floor(void) { /* levels that no sink takes need not be lo
     mlog__rule_apply_all();
 }
 
-/* Takes a sink out; its lane is not running. */
-static void mlog__life_take_out(mlog_sink *s) {
-    pthread_mutex_lock(&mlog__flush_all.lane1);
-    __atomic_store_n(&s->used, false, __ATOMIC_RELEASE);
-    for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++) mlog__flush_all.handed[k] = MLOG__MAX(mlog__flush_all.handed[k], s->done[k]);
-    if (s->config.close != NULL) s->config.close(s->config.user);
-    mlog__sink_discard(s);
-    pthread_mutex_unlock(&mlog__flush_all.lane1);
+/* What is to be called when no lock is held any more: close() may log, ask for statistics, add a sink. */
+typedef struct { uint32_t count; struct { void (*close)(void *); void *user; } of[MLOG__SINKS]; } mlog__closing;
+
+static void mlog__life_close(const mlog__closing *closing) {
+    for (uint32_t i = 0; i < closing->count; i++) closing->of[i].close(closing->of[i].user);
 }
 
+/* Takes a sink out; under `lane1` and `role`, taken in this order and before the configuration's lock, so that a slow callback delays
+ * only who waits for its end. */
+static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
+    __atomic_store_n(&s->used, false, __ATOMIC_RELEASE);
+    for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++) mlog__flush_all.handed[k] = MLOG__MAX(mlog__flush_all.handed[k], s->done[k]);
+    if (s->config.close != NULL) {
+        closing->of[closing->count].close = s->config.close;
+        closing->of[closing->count++].user = s->config.user;
+    }
+    mlog__sink_discard(s);
+}
+
+/* Starts what is not running. Lane 1 only when there is a callback: most programs have one library thread. */
 static bool mlog__life_run_lanes(void) {
     bool callbacks = false;
     for (int i = 0; i < MLOG__SINKS; i++) callbacks = callbacks || (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].lane1);
@@ -7003,6 +7247,7 @@ static void mlog__life_exit(void);
 static void mlog__life_before_fork(void);
 static void mlog__life_after_fork(void);
 
+/* Once per program: the end of threads, exit, fork, and the page that tells a child what it is. */
 static void mlog__life_hook(void) {
     if (mlog__life.hooks) return;
     mlog__life.hooks = 1;
@@ -7046,6 +7291,8 @@ static void mlog__life_resolve(const mlog_config *c) {
     mlog__ring_all.total_limit = r->rings_total;
     uint32_t mode = r->now != NULL ? MLOG__TICKS_GIVEN : r->clock == MLOG_ARRIVAL ? MLOG__TICKS_ARRIVAL
         : mlog__clock_invariant_known() ? MLOG__TICKS_COUNTER : MLOG__TICKS_SYSTEM;
+    for (int i = 0; i < MLOG__SINKS && mode != mlog__dict_session->clock_mode; i++) /* ticks of another clock do not compare */
+        mlog__flush_all.sink[i].last_ticks = 0, mlog__flush_all.sink[i].last_time = 0;
     mlog__dict_session->clock_mode = mode;
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings(); slot++) /* threads that logged before */
         for (int i = 0; i < 3; i++) {
@@ -7061,13 +7308,14 @@ static uint32_t mlog__life_count_sinks(const mlog_config *c) {
     return n;
 }
 
+/* The library's own complaints are records, too. */
 static void mlog__life_say(int level, const char *text) {
     mlog_event e = {.at = {"metalog.h", __func__, __LINE__}, .level = level, .msg = text};
     mlog_emit(&e);
 }
 
 /* Applies a configuration whole or not at all; under the configuration lock. */
-static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size) {
+static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, mlog__closing *closing) {
     static const mlog_sink_config console = {.type = MLOG_CONSOLE};
     mlog__rule_set rules;
     mlog_sink opened[8];
@@ -7084,12 +7332,11 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size) 
         return -1;
     }
     mlog__life_hook();
-    if (mlog__life_running()) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
     pthread_mutex_lock(&mlog__flush_all.role);
     for (int i = 0; i < MLOG__SINKS; i++)
-        if (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].of_init) mlog__life_take_out(&mlog__flush_all.sink[i]);
+        if (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].of_init) mlog__life_take_out(&mlog__flush_all.sink[i], closing);
     mlog__life_resolve(c);
-    memcpy(mlog__rule_now.redact, redact, sizeof redact);
+    mlog__rule_redact(redact);
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
     pthread_mutex_unlock(&mlog__flush_all.role);
     if (!mlog__life.levels_said) mlog__rule_set_now(&rules); /* mlog_levels wins over everything, also over a later mlog_init */
@@ -7102,12 +7349,13 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size) 
 
 /* -- a forked child -- */
 
-static void mlog__life_reset_sink(mlog_sink *s) {
+/* The child keeps the sinks and their descriptors; positions, batches and counts were the parent's. */
+static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     memset(s->next, 0, 2 * MLOG__RINGS * sizeof *s->next);
     s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
-    memset(&s->out, 0, sizeof s->out); /* not to be used or freed: the parent may have been growing it when it forked */
-    s->sent = 0;
+    if (!whole) memset(&s->out, 0, sizeof s->out); /* not to be used or freed: the parent may have been growing it when it forked */
+    s->out.len = s->sent = 0;
     s->last_ticks = 0;
     s->last_time = s->retry_at = 0;
     s->backoff_ms = 0;
@@ -7162,10 +7410,14 @@ static bool mlog__life_adopt(void) {
     mlog__context_pool.session++;
     mlog__context_pool.waiting = mlog__context_pool.retired = 0; /* what waited there is lost to the child: a few slots */
     mlog__thread_making = mlog__thread_junk_depth = 0;
-    memset(mlog__flush_all.desk, 0, sizeof mlog__flush_all.desk);
+    uint32_t whole = mlog__life.whole;
+    mlog__life.whole = 0;
+    for (uint32_t i = whole; i < 2; i++) memset(&mlog__flush_all.desk[i], 0, sizeof mlog__flush_all.desk[i]);
     if (mlog__flush_all.exiting) mlog__life_set_deadline();
-    for (int i = 0; i < MLOG__SINKS; i++)
-        if (mlog__flush_all.sink[i].used) mlog__life_reset_sink(&mlog__flush_all.sink[i]);
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (s->used) mlog__life_reset_sink(s, whole > (uint32_t)s->lane1);
+    }
     __atomic_store_n(&mlog__life.witness[0], 1, __ATOMIC_RELEASE);
     __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE);
     mlog__life_revive();
@@ -7182,12 +7434,24 @@ static void mlog__life_before_fork(void) {
         if (!idle) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
     }
     mlog__life_lock(); /* so that the child does not find the configuration half changed */
-    mlog__life_forking = 1;
+    for (int i = 0; i < 1000 && pthread_mutex_trylock(&mlog__flush_all.role) != 0; i++) {
+        if (i == 999) mlog__life_forking = 1; /* a pass that hangs in a write shall not hang a fork */
+        else mlog__platform_nap(100000);
+    }
+    bool role = mlog__life_forking == 0, lane1 = role && pthread_mutex_trylock(&mlog__flush_all.lane1) == 0;
+    mlog__life_forking = lane1 ? 3 : role ? 2 : 1;
+    mlog__life.whole = mlog__life_forking - 1; /* for the child */
     errno = saved;
 }
 
-static void mlog__life_after_fork(void) { /* in the child, too: its copy of the lock is locked by this very thread */
-    if (mlog__life_forking) mlog__life_forking = 0, mlog__life_unlock();
+static void mlog__life_after_fork(void) {
+    uint8_t held = mlog__life_forking;
+    if (held == 0) return;
+    mlog__life_forking = 0;
+    if (!mlog__life_is_child()) mlog__life.whole = 0;
+    if (held >= 3) pthread_mutex_unlock(&mlog__flush_all.lane1); /* in the child, too: they are locked by this very thread */
+    if (held >= 2) pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__life_unlock();
 }
 
 /* -- start, flush, end -- */
@@ -7207,8 +7471,9 @@ static bool mlog__life_start(void) {
     mlog__life_lock();
     if (mlog__life.state == MLOG__L_NOT) {
         mlog_config again = mlog__life.config;
-        if (mlog__life_apply(mlog__life.config.ring_bytes != 0 ? &again : &zero, complaint, sizeof complaint) != 0)
-            (void)mlog__life_apply(&zero, complaint, sizeof complaint);
+        mlog__closing none = {0}; /* there are no sinks of an earlier configuration */
+        if (mlog__life_apply(mlog__life.config.ring_bytes != 0 ? &again : &zero, complaint, sizeof complaint, &none) != 0)
+            (void)mlog__life_apply(&zero, complaint, sizeof complaint, &none);
     }
     mlog__life_unlock();
     if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
@@ -7226,9 +7491,15 @@ int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
         memcpy(&c, config, MLOG__MIN(head_size, offsetof(mlog_config, sinks)));
         for (size_t i = 0; i < 8; i++) memcpy(&c.sinks[i], (const char *)config + head_size + i * sink_size, MLOG__MIN(sink_size, sizeof c.sinks[i]));
     }
+    if (mlog__life_on_lane()) return mlog__life_why("mlog_init: called from a callback of a sink; expected another thread");
+    if (mlog__life_running()) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
+    mlog__closing closing = {0};
+    pthread_mutex_lock(&mlog__flush_all.lane1);
     mlog__life_lock();
-    int result = mlog__life_apply(&c, complaint, sizeof complaint);
+    int result = mlog__life_apply(&c, complaint, sizeof complaint, &closing);
     mlog__life_unlock();
+    pthread_mutex_unlock(&mlog__flush_all.lane1);
+    mlog__life_close(&closing);
     if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
     errno = saved;
     return result;
@@ -7243,6 +7514,7 @@ int mlog_flush(int ms) {
     return done ? 0 : mlog__life_why("mlog_flush: time over: a sink has not taken everything within %d ms", ms);
 }
 
+/* The call returned already: its record is in the ring. Here it is seen on its way, as far as that may be waited for. */
 void mlog1_fatal(void) {
     int saved = errno;
     bool nested = mlog__thread_self->outer != NULL || mlog__thread_self->staged;
@@ -7264,6 +7536,7 @@ __attribute__((destructor)) static void mlog__life_last(void) {
     if (mlog__life_start()) (void)mlog__flush_wait(mlog__life.config.exit_ms);
 }
 
+/* Registered with atexit. Drains, then lets every later call see to itself; joins nothing, closes nothing. */
 static void mlog__life_exit(void) {
     if (mlog__life_is_child() || !mlog__life_running()) return;
     mlog__life_set_deadline();
@@ -7275,15 +7548,20 @@ static void mlog__life_exit(void) {
 int mlog_shutdown(int ms) {
     int saved = errno;
     if (mlog__life_is_child() || mlog__life.state != MLOG__L_RUNNING) return 0;
+    if (mlog__life_on_lane()) return mlog__life_why("mlog_shutdown: called from a callback of a sink; expected another thread");
     int result = mlog_flush(ms);
+    mlog__closing closing = {0};
+    pthread_mutex_lock(&mlog__flush_all.lane1);
     mlog__life_lock();
     pthread_mutex_lock(&mlog__flush_all.role);
     for (int i = 0; i < MLOG__SINKS; i++)
-        if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i]);
+        if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i], &closing);
     __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE);
     __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST); /* the next call looks, and starts again */
     pthread_mutex_unlock(&mlog__flush_all.role);
     mlog__life_unlock();
+    pthread_mutex_unlock(&mlog__flush_all.lane1);
+    mlog__life_close(&closing);
     errno = saved;
     return result;
 }
@@ -7332,16 +7610,42 @@ mlog_sink *mlog1_sink_add(const mlog_sink_config *config, size_t size) {
     return s;
 }
 
+/* Waits until this sink has what was logged up to now; another one that is stuck does not matter. */
+static void mlog__life_drain_sink(mlog_sink *s) {
+    uint32_t rings = mlog__flush_rings();
+    uint64_t *head = mlog__platform_map((rings + 1) * sizeof *head, false, false);
+    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
+    for (uint32_t i = 0; head != NULL && i < rings; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+    }
+    for (bool there = false; !there && head != NULL && mlog__platform_clock(CLOCK_MONOTONIC) < deadline;) {
+        (void)mlog__flush_wait(10);
+        pthread_mutex_lock(&mlog__flush_all.role);
+        pthread_mutex_lock(&s->lock);
+        there = true;
+        for (uint32_t i = 0; i < rings && there && s->used; i++) there = s->done[i] >= head[i];
+        pthread_mutex_unlock(&s->lock);
+        pthread_mutex_unlock(&mlog__flush_all.role);
+    }
+    mlog__platform_unmap(head, (rings + 1) * sizeof *head);
+}
+
 void mlog_sink_remove(mlog_sink *s) {
     int saved = errno;
-    if (s == NULL || !s->used || mlog__life_on_lane()) return;
-    (void)mlog__flush_wait(mlog__life.config.exit_ms);
+    mlog__closing closing = {0};
+    if (mlog__life_is_child()) (void)mlog__life_adopt();
+    if (s == NULL || !__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || mlog__life_on_lane()) return;
+    mlog__life_drain_sink(s);
+    pthread_mutex_lock(&mlog__flush_all.lane1);
     mlog__life_lock();
     pthread_mutex_lock(&mlog__flush_all.role);
-    if (s->used) mlog__life_take_out(s);
+    if (s->used) mlog__life_take_out(s, &closing);
     pthread_mutex_unlock(&mlog__flush_all.role);
     mlog__life_floor();
     mlog__life_unlock();
+    pthread_mutex_unlock(&mlog__flush_all.lane1);
+    mlog__life_close(&closing);
     errno = saved;
 }
 
@@ -7386,6 +7690,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
     errno = saved;
 }
 
+/* Under the sink's lock, so that the five numbers belong together. */
 static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
     pthread_mutex_lock(&s->lock);
     *r = (mlog_sink_stats){.written = s->written, .filtered = s->filtered + s->in_filtered, .lost = s->lost + s->in_lost, .pending = s->in_written,
@@ -7515,7 +7820,7 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
     for (int i = 0; i < 3; i++) {
         mlog__thread *level = &page->level[i];
         if (c.full != 0) level->policy = c.full;
-        if (c.name != NULL && level->ring != NULL) snprintf(level->ring->name, sizeof level->ring->name, "%s", c.name);
+        if (c.name != NULL && level->ring != NULL) mlog__ring_set_name(level->ring, c.name);
     }
     return 0;
 }

@@ -259,7 +259,7 @@ static void test_clashes(void) {
         SAME(out_get("source_2"), "5");
     }
     mlog_logger *lg = mlog_named("net.http"), *bound = mlog_bind(lg, "peer", "p", "k", 1, "msg", 2);
-    mlog_logger *child = mlog_bind(bound, "k", 2, "more", true);
+    mlog_logger *child = mlog_bind(bound, "k", 2, "more", (bool)1);
     mlog_with("peer", "from context");
     mlog_to(bound, MLOG_INFO, "m", "k", 5);
     JSON(",\"peer\":\"from context\",\"peer_2\":\"p\",\"k\":1,\"msg_2\":2,\"k_2\":5");
@@ -303,7 +303,7 @@ static void test_clashes_inline(void) {
 
 static void test_emit(void) {
     mlog_field f[80];
-    char keys[80][8], long_key[301];
+    char keys[80][16], long_key[301];
     for (int i = 0; i < 80; i++) (void)snprintf(keys[i], sizeof keys[i], "f%d", i), f[i] = (mlog_field){keys[i], mlog_val(i)};
     mlog_emit(&(mlog_event){.at = MLOG_HERE, .level = MLOG_INFO, .msg = "sixty-four", .fields = f, .nfields = 80});
     out_look();
@@ -401,8 +401,6 @@ static void test_printf(void) {
     MSG("12345678910111213141516");
     mlog_infof("%hhd %hd %ld %lld %zu %jd %td", (signed char)-1, (short)-2, -3L, -4LL, (size_t)5, (intmax_t)-6, (ptrdiff_t)7);
     MSG("-1 -2 -3 -4 5 -6 7");
-    mlog_infof("%hhd %hu", 300, 65537);
-    MSG("44 1");
     mlog_infof("%2$s %1$s", "a", "b");
     MSG("b a");
     say("%s %d %.2f %.*s\n\n", "v", -1, 2.0, 2, open3);
@@ -417,6 +415,8 @@ static void test_printf(void) {
     errno = ENOENT;
     say("%m");
     MSG("No such file or directory");
+    mlog_infof("%hhd %hu", 300, 65537);
+    MSG("44 1");
     const char *text = "text";
     mlog_infof("%p", text);
     out_look();
