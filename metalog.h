@@ -945,6 +945,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #error "metalog.h: this target has no lock-free 64-bit atomics"
 #else
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -1115,6 +1116,18 @@ static bool mlog__platform_thread(pthread_t *thread, void *(*run)(void *), void 
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
     return failed == 0;
+}
+
+/* Valgrind answers a sequence of instructions that does nothing elsewhere (its manual, "The Client Request mechanism"). It takes loads
+ * behind the end of a heap block for errors, also when they cannot fault and their bytes are masked. */
+static bool mlog__platform_on_valgrind(void) {
+    uint64_t answer = 0;
+#if defined(__x86_64__)
+    const volatile uint64_t request[6] = {0x1001, 0, 0, 0, 0, 0};
+    __asm__ volatile("rolq $3, %%rdi; rolq $13, %%rdi; rolq $61, %%rdi; rolq $51, %%rdi; xchgq %%rbx, %%rbx"
+                     : "=d"(answer) : "a"(request), "0"(answer) : "cc", "memory");
+#endif
+    return answer != 0;
 }
 
 /* Looks for a value on the stack from this frame up, at most 64 KiB, without ever faulting beyond the stack's end. */
@@ -4000,6 +4013,7 @@ typedef struct mlog__thread {
     unsigned char *data;
     uint64_t mask, context;
     uint64_t *record;
+    uint64_t wide;               /* room that the fast copy of a text needs; out of reach where a tool watches every load */
     const uint32_t *attention;   /* non-zero there: mlog1_end has more to do */
     mlog__ring *ring;
     struct mlog__thread *outer, *inner; /* of the same slot: interrupted by a handler, for a handler */
@@ -4170,6 +4184,7 @@ static struct {
     pthread_key_t key;           /* tells that a thread ends */
     uint32_t key_made;
     uint64_t dropped[26], dropped_untold[26]; /* calls that had no ring to count in */
+    uint32_t main_gone;          /* the first thread has ended by pthread_exit */
 } mlog__thread_all;
 
 static const mlog__thread mlog__thread_none;
@@ -4264,6 +4279,7 @@ static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth)
     t->inner = depth < 2 ? &page->level[depth + 1] : NULL;
     t->attention = depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
     t->staged = 0;
+    t->wide = mlog__platform_on_valgrind() ? UINT64_C(1) << 62 : 40;
     t->limit = 0;
     t->head = &t->aside;
     t->ring = NULL; /* the last owner's, if any */
@@ -4322,6 +4338,7 @@ static void mlog__thread_exit(void *round) {
     }
     mlog__thread *t = mlog__thread_self;
     mlog__thread_dying = 1;
+    if (mlog__platform_tid() == (uint32_t)getpid()) __atomic_store_n(&mlog__thread_all.main_gone, 1, __ATOMIC_RELAXED), mlog__flush_wake();
     mlog_context_unref(mlog__context_now);
     mlog__context_now = NULL;
     mlog__platform_unmap(mlog__thread_objects, MLOG__OBJECTS * MLOG__OBJECT_BYTES);
@@ -4886,7 +4903,7 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
     static const unsigned char keep[64] __attribute__((aligned(64))) = {
         255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
         255, 255, 255, 255, 255, 255, 255, 255, 0};
-    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && t->next + 40 <= t->limit)) {
+    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && t->next + t->wide <= t->limit)) {
         __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text), b = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
         __m128i zero = _mm_setzero_si128();
         uint32_t nul = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, zero)) | (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b, zero)) << 16;
@@ -6885,11 +6902,30 @@ static int mlog__flush_blocked(struct pollfd *poll_for) {
     return ms;
 }
 
+static void *mlog__flush_exit(void *unused) {
+    exit(0);
+    return unused;
+}
+
+/* A process whose first thread has left by pthread_exit ends when its last thread does, by exit(0); ours would keep it alive. */
+static void mlog__flush_end_orphan(void) {
+    static int64_t next;
+    int64_t now = mlog__platform_clock(CLOCK_MONOTONIC);
+    if (now < next) return;
+    next = now + 100000000;
+    uint32_t threads = 0, ours = 2 + mlog__flush_all.running1; /* the first one stays as a zombie */
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *d; tasks != NULL && (d = readdir(tasks)) != NULL;) threads += d->d_name[0] != '.';
+    if (tasks != NULL) closedir(tasks);
+    pthread_t thread;
+    if (threads == ours && mlog__platform_thread(&thread, mlog__flush_exit, NULL)) next = INT64_MAX;
+}
+
 /* Sleeps until a caller wakes us: at once a barrier and a second look, so that no record is left behind (FLUSH-1). */
 static void mlog__flush_deep_sleep(uint32_t seen) {
     uint32_t zero = 0, one = 1;
     if (!__atomic_compare_exchange_n(&mlog__ring_all.asleep, &zero, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) return; /* exiting */
-    bool sure = mlog__platform_membarrier();
+    bool sure = mlog__platform_membarrier() && !__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED);
     if (!mlog__flush_pending()) mlog__platform_wait(&mlog__flush_all.kick0, seen, sure ? -1 : 100);
     __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
@@ -6952,6 +6988,7 @@ static void *mlog__flush_run(void *unused) {
         bool more = mlog__flush_locked_pass(woke, &blocked, &wait);
         woke = false;
         idle = more ? 0 : idle + 1;
+        if (MLOG__UNLIKELY(__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED))) mlog__flush_end_orphan();
         if (more && mlog__flush_all.work_bytes >= MLOG__BATCH / 4) continue; /* a burst: no nap */
         if (blocked >= 0 && wait.fd >= 0) poll(&wait, 1, MLOG__MIN(blocked, 10));
         else if (blocked >= 0) mlog__platform_wait(&mlog__flush_all.kick0, seen, blocked);
@@ -7016,7 +7053,9 @@ static bool mlog__flush_wait(int ms) {
         mlog__platform_nap(1000000);
         mlog__flush_here();
     }
-    return mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline) && mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline);
+    if (!mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline)) return false;
+    bool self = __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(pthread_self(), mlog__flush_all.thread1);
+    return self || mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline); /* a callback cannot wait for its own lane */
 }
 
 /* ==== life ====
@@ -7410,6 +7449,7 @@ static bool mlog__life_adopt(void) {
     mlog__context_pool.session++;
     mlog__context_pool.waiting = mlog__context_pool.retired = 0; /* what waited there is lost to the child: a few slots */
     mlog__thread_making = mlog__thread_junk_depth = 0;
+    mlog__thread_all.main_gone = 0;
     uint32_t whole = mlog__life.whole;
     mlog__life.whole = 0;
     for (uint32_t i = whole; i < 2; i++) memset(&mlog__flush_all.desk[i], 0, sizeof mlog__flush_all.desk[i]);
@@ -7525,7 +7565,7 @@ void mlog1_fatal(void) {
 
 /* After exit's drain every call sees to its own record, within what is left of exit_ms. */
 static void mlog__life_finish_call(void) {
-    if (mlog__life_is_child() || mlog__life_on_lane()) return;
+    if (mlog__life_is_child()) return;
     int64_t left = (mlog__life.exit_deadline - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
     if (left > 0) (void)mlog__flush_wait((int)left);
 }
@@ -7541,7 +7581,7 @@ static void mlog__life_exit(void) {
     if (mlog__life_is_child() || !mlog__life_running()) return;
     mlog__life_set_deadline();
     __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELEASE);
-    if (!mlog__life_on_lane()) (void)mlog__flush_wait(mlog__life.config.exit_ms); /* a callback that calls exit cannot wait for itself */
+    (void)mlog__flush_wait(mlog__life.config.exit_ms); /* also in a callback that calls exit */
     __atomic_store_n(&mlog__ring_all.asleep, 2, __ATOMIC_RELEASE);
 }
 
@@ -7622,10 +7662,11 @@ static void mlog__life_drain_sink(mlog_sink *s) {
     for (bool there = false; !there && head != NULL && mlog__platform_clock(CLOCK_MONOTONIC) < deadline;) {
         (void)mlog__flush_wait(10);
         pthread_mutex_lock(&mlog__flush_all.role);
-        pthread_mutex_lock(&s->lock);
+        bool used = s->used; /* somebody else may remove it meanwhile */
+        if (used) pthread_mutex_lock(&s->lock);
         there = true;
-        for (uint32_t i = 0; i < rings && there && s->used; i++) there = s->done[i] >= head[i];
-        pthread_mutex_unlock(&s->lock);
+        for (uint32_t i = 0; i < rings && there && used; i++) there = s->done[i] >= head[i];
+        if (used) pthread_mutex_unlock(&s->lock);
         pthread_mutex_unlock(&mlog__flush_all.role);
     }
     mlog__platform_unmap(head, (rings + 1) * sizeof *head);

@@ -116,8 +116,9 @@ static void throughput(const char *path, bool is_file) {
         close(fd);
         share[run] = rate[run] / floor_rate[run];
     }
-    printf("  %-24s %6.2f million lines/s (%.2f .. %.2f), %d bytes a line; write(2) alone %.1f; ratio %.3f\n", path, middle(rate, RUNS), rate[0],
-           rate[RUNS - 1], (int)bytes, middle(floor_rate, RUNS), middle(share, RUNS));
+    double lines = middle(rate, RUNS), alone = middle(floor_rate, RUNS), times = middle(share, RUNS); /* sorted from here on */
+    printf("  %-24s %6.2f million lines/s (%.2f .. %.2f), %d bytes a line; write(2) alone %.1f; ratio %.3f\n", path, lines, rate[0],
+           rate[RUNS - 1], (int)bytes, alone, times);
     if (is_file) unlink(path);
 }
 

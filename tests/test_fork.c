@@ -44,7 +44,7 @@ static int ended(pid_t pid) {
         if (got < 0 && errno != EINTR) return -1;
     }
     printf("    a child hangs\n");
-    (void)kill(pid, SIGABRT);
+    (void)kill(pid, SIGKILL);
     (void)waitpid(pid, &status, 0);
     return -2;
 }

@@ -296,7 +296,7 @@ static void storm_handler(int number) {
 }
 
 static void *storm_main(void *unused) {
-    int64_t until = now_ms() + 1500;
+    int64_t until = now_ms() + (SCALE > 1 ? 600 : 1500);
     int n = 0;
     while (now_ms() < until)
         for (int i = 0; i < 100; i++) storm_log(0, n++);
