@@ -305,8 +305,8 @@ MLOG__INLINE uint64_t mlog__gate(mlog__site *s) {
 }
 MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
     uint64_t w = mlog__gate(s);
-    int low = lg ? (int)__atomic_load_n(&((struct mlog__logger_head *)(void *)lg)->threshold, __ATOMIC_RELAXED)
-                 : (int)__atomic_load_n(&s->threshold, __ATOMIC_RELAXED);
+    int low = lg ? (int)__atomic_load_n(&((struct mlog__logger_head *)(void *)lg)->threshold, __ATOMIC_RELAXED) : 0;
+    if (low == 0) low = (int)__atomic_load_n(&s->threshold, __ATOMIC_RELAXED); /* the root, or a bound child of it: as the unit */
     return level >= low ? w : 0;
 }
 
@@ -1144,6 +1144,18 @@ static bool mlog__platform_on_stack(void *value) {
     }
 #endif
     return (void)value, false;
+}
+
+/* Is this the child of a vfork? It runs in its parent's memory: a thread that it starts dies with it. The C library's idea of this
+ * thread's id (which a CPU clock's number holds) is then the parent's. */
+static bool mlog__platform_borrowed(void) {
+#ifdef __linux__
+    clockid_t clock;
+    if (pthread_getcpuclockid(pthread_self(), &clock) != 0 || ~((uint32_t)clock >> 3 | 7u << 29) == mlog__platform_tid()) return false;
+    return syscall(SYS_kcmp, getpid(), getppid(), 1 /* KCMP_VM */, 0, 0) <= 0; /* 1 or 2: a raw clone, with memory of its own */
+#else
+    return false;
+#endif
 }
 
 /* Is this call made inside a signal handler? A handler runs with its own signal blocked, and (on x86-64) below a return address that
@@ -3744,7 +3756,7 @@ static void mlog__rule_apply_all(void) {
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; s = __atomic_load_n(&s->next, __ATOMIC_RELAXED)) /* RULE-2 */
             mlog__rule_apply(s);
     for (mlog_logger *lg = __atomic_load_n(&mlog__rule_now.loggers, __ATOMIC_ACQUIRE); lg != NULL; lg = lg->next)
-        __atomic_store_n(&lg->threshold, mlog__rule_threshold(lg->source, strlen(lg->source)), __ATOMIC_RELAXED);
+        __atomic_store_n(&lg->threshold, *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source)), __ATOMIC_RELAXED);
 }
 
 /* Another list of keys to redact: sites that decided by the old one register again. Rules are applied after this. */
@@ -4033,6 +4045,8 @@ static struct {
     uint32_t full, full_ms;      /* policy */
 } mlog__ring_all = {.asleep = 1, .always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
 
+MLOG__TLS uint8_t mlog__ring_never_wait; /* this thread holds what the flusher needs: a handler on top of it must not wait for room */
+
 /* A ring in a mapping of its own, its first pages touched. NULL: no memory. */
 static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch) {
     mlog__ring *r = mlog__platform_map(sizeof *r + bytes, true, touch);
@@ -4106,7 +4120,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
-    if (t->policy == MLOG_DROP || t->broken || t->outer != NULL) return mlog__flush_wake(), false;
+    if (t->policy == MLOG_DROP || t->broken || t->outer != NULL || mlog__ring_never_wait) return mlog__flush_wake(), false;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__ring_all.full_ms * 1000000;
     uint32_t state = t->state;
     __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED); /* its clock is not read yet: nobody waits for this call */
@@ -4188,7 +4202,8 @@ static struct {
 } mlog__thread_all;
 
 static const mlog__thread mlog__thread_none;
-static mlog__thread mlog__thread_junk; /* where calls write that have nowhere to write: its bytes are never read */
+/* Where calls write that have nowhere to write: its bytes are never read. No text takes the quick way there. */
+static mlog__thread mlog__thread_junk = {.wide = UINT64_C(1) << 62};
 MLOG__TLS mlog__thread *mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
 MLOG__TLS mlog__thread *mlog__thread_before_junk;
 MLOG__TLS uint8_t mlog__thread_making, mlog__thread_dying, mlog__thread_junk_depth;
@@ -4272,7 +4287,7 @@ static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth)
     mlog__page *page = mlog__thread_page(slot);
     t->slot = slot;
     t->depth = depth;
-    t->clock = mlog__dict_session->clock_mode;
+    t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
     t->context = mlog__context_number(mlog__context_now);
     t->policy = mlog__ring_all.full;
     t->outer = depth > 0 ? &page->level[depth - 1] : NULL;
@@ -4509,7 +4524,7 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number) {
     }
     mlog__ring *r = mlog__thread_ring(number, MLOG__SPARE_BYTES, false);
     if (r != NULL && t->ring != r) mlog__ring_attach(t, r);
-    t->clock = mlog__dict_session->clock_mode;
+    t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
     t->policy = number == 0 ? MLOG_DROP : mlog__ring_all.full;
     d->header |= MLOG__F_TID;
     bool written = r != NULL && mlog__thread_write(t, d);
@@ -4751,7 +4766,9 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
 /* No memory, no slot, or too deep in handlers: the call must return, and its arguments must go somewhere. */
 static uint64_t *mlog__thread_to_junk(int level) {
     mlog__thread_note_drop(NULL, level);
-    if (mlog__thread_junk_depth++ == 0) mlog__thread_before_junk = mlog__thread_self;
+    mlog__thread *self = mlog__thread_self;
+    if (self != &mlog__thread_junk) mlog__thread_before_junk = self; /* a handler at any place here and in the end leaves it the same */
+    mlog__thread_junk_depth++;
     mlog__thread_junk.attention = &mlog__ring_all.always;
     mlog__thread_junk.head = &mlog__thread_junk.aside;
     mlog__thread_junk.staged = 1;
@@ -4999,7 +5016,8 @@ void mlog1_end(void) {
 
 /* Run-time calls have no gate: they look the rules up. */
 static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
-    if (logger != NULL) return level >= __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED);
+    int low = logger == NULL ? 0 : __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED);
+    if (low != 0) return level >= low;
     char source[64];
     return level >= mlog__rule_threshold(source, mlog__rule_source(source, "", file));
 }
@@ -6008,7 +6026,7 @@ struct mlog_sink {
     int fd;
     dev_t dev;
     ino_t ino;
-    bool of_init, regular, holds, lane1, dead, color, utc, socket, may_block, reopen;
+    bool of_init, regular, holds, lane1, dead, color, utc, socket, may_block, reopen, closing;
     uint64_t *next, *done;       /* by ring number */
     uint64_t written, filtered, lost, bytes, errors, late;
     uint64_t in_written, in_filtered, in_lost; /* of the batch that is not written yet */
@@ -6673,6 +6691,7 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
     }
     while (s->sent < s->out.len) {
         uint64_t header;
+        if (__atomic_load_n(&s->closing, __ATOMIC_RELAXED)) return false; /* somebody waits for the end of the callbacks */
         memcpy(&header, s->out.p + s->sent + sizeof(mlog__stashed), 8);
         if (mlog__flush_call(s, s->out.p + s->sent) < 0) return mlog__flush_failed1(s), false;
         s->sent += sizeof(mlog__stashed) + (size_t)mlog__record_bytes(header);
@@ -6921,12 +6940,13 @@ static void mlog__flush_end_orphan(void) {
     if (threads == ours && mlog__platform_thread(&thread, mlog__flush_exit, NULL)) next = INT64_MAX;
 }
 
-/* Sleeps until a caller wakes us: at once a barrier and a second look, so that no record is left behind (FLUSH-1). */
-static void mlog__flush_deep_sleep(uint32_t seen) {
+/* Sleeps until a caller wakes us, or `ms` are over: at once a barrier and a second look, so that no record is left behind (FLUSH-1). */
+static void mlog__flush_deep_sleep(uint32_t seen, int ms) {
     uint32_t zero = 0, one = 1;
     if (!__atomic_compare_exchange_n(&mlog__ring_all.asleep, &zero, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) return; /* exiting */
     bool sure = mlog__platform_membarrier() && !__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED);
-    if (!mlog__flush_pending()) mlog__platform_wait(&mlog__flush_all.kick0, seen, sure ? -1 : 100);
+    if (!sure) ms = ms < 0 ? 100 : MLOG__MIN(ms, 100);
+    if (!mlog__flush_pending()) mlog__platform_wait(&mlog__flush_all.kick0, seen, ms);
     __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
@@ -6945,7 +6965,7 @@ static void mlog__flush_here(void) {
     sigpending(&pending);
     if (mlog__flush_all.merge[0] != NULL && pthread_mutex_trylock(&mlog__flush_all.role) == 0) {
         mlog__life_take_pair(&mlog__flush_all.desk[0], true);
-        mlog__flush_pass();
+        if (mlog__life_running()) mlog__flush_pass(); /* without sinks a pass would lose records */
         pthread_mutex_unlock(&mlog__flush_all.role);
     }
     if (sigismember(&pending, SIGPIPE) == 0) {
@@ -6990,10 +7010,11 @@ static void *mlog__flush_run(void *unused) {
         idle = more ? 0 : idle + 1;
         if (MLOG__UNLIKELY(__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED))) mlog__flush_end_orphan();
         if (more && mlog__flush_all.work_bytes >= MLOG__BATCH / 4) continue; /* a burst: no nap */
-        if (blocked >= 0 && wait.fd >= 0) poll(&wait, 1, MLOG__MIN(blocked, 10));
-        else if (blocked >= 0) mlog__platform_wait(&mlog__flush_all.kick0, seen, blocked);
-        else if (idle < 100 || __atomic_load_n(&mlog__flush_all.quiet, __ATOMIC_RELAXED)) mlog__platform_wait(&mlog__flush_all.kick0, seen, 1);
-        else mlog__flush_deep_sleep(seen), idle = 0, woke = true;
+        bool linger = idle < 100 || __atomic_load_n(&mlog__flush_all.quiet, __ATOMIC_RELAXED);
+        if (linger && wait.fd >= 0) poll(&wait, 1, 1);
+        else if (linger) mlog__platform_wait(&mlog__flush_all.kick0, seen, 1);
+        else mlog__flush_deep_sleep(seen, blocked), woke = true; /* a sink that is stuck does not keep others from being woken for */
+        if (woke && blocked < 0) idle = 0;
     }
     return unused;
 }
@@ -7006,14 +7027,14 @@ static void *mlog__flush_run1(void *unused) {
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST);
         uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
-        uint64_t now = mlog__life_now();
         bool waiting = false, behind = false;
+        pthread_mutex_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
+        uint64_t now = mlog__life_now();
         mlog__life_take_pair(&mlog__flush_all.desk[1], true);
         for (uint32_t i = 0; i < rings; i++) {
             mlog__ring *r = mlog__flush_ring(i);
             head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
         }
-        pthread_mutex_lock(&mlog__flush_all.lane1);
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue;
@@ -7079,17 +7100,22 @@ static struct {
     bool levels_said;            /* by mlog_levels */
 } mlog__life = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-MLOG__TLS char mlog__life_said[192];
+MLOG__TLS char mlog__life_said[256];
 MLOG__TLS uint8_t mlog__life_inside; /* this thread holds the configuration lock: a handler on top of it must not */
 MLOG__TLS uint8_t mlog__life_forking; /* between the fork handlers: 1, or 2 with role held, 3 with lane 1's lock, too */
 MLOG__TLS int mlog__life_cancel;
 
 /* Returns -1, so that a refusal is one statement. */
 static int mlog__life_why(const char *format, ...) {
+    char raw[sizeof mlog__life_said], clean[6 * sizeof raw + 32]; /* it may quote what the environment says: for a terminal */
     va_list args;
     va_start(args, format);
-    vsnprintf(mlog__life_said, sizeof mlog__life_said, format, args);
+    vsnprintf(raw, sizeof raw, format, args);
     va_end(args);
+    size_t n = (size_t)(mlog__text_console(clean, raw, strlen(raw)) - clean);
+    if (n >= sizeof raw) n = mlog__text_utf8_cut(clean, sizeof raw - 1);
+    memcpy(mlog__life_said, clean, n);
+    mlog__life_said[n] = 0;
     return -1;
 }
 
@@ -7116,6 +7142,7 @@ static void mlog__life_lock(void) { /* what happens under it opens files: not to
     int state;
     if (mlog__life_is_child()) (void)mlog__life_adopt(); /* the lock may be held by a thread that this process does not have */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    mlog__ring_never_wait = 1;
     pthread_mutex_lock(&mlog__life.lock);
     mlog__life_cancel = state;
     mlog__life_inside = 1;
@@ -7125,6 +7152,7 @@ static void mlog__life_unlock(void) {
     int state = mlog__life_cancel;
     mlog__life_inside = 0;
     pthread_mutex_unlock(&mlog__life.lock);
+    mlog__ring_never_wait = 0;
     pthread_setcancelstate(state, NULL);
 }
 
@@ -7132,12 +7160,13 @@ static void mlog__life_unlock(void) {
 
 /* The program's clock when it gave one (tests, simulators), else the system's. */
 static uint64_t mlog__life_ticks(void) {
-    return mlog__life.now != NULL ? (uint64_t)mlog__life.now() : (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC);
+    int64_t (*now)(void) = __atomic_load_n(&mlog__life.now, __ATOMIC_RELAXED);
+    return now != NULL ? (uint64_t)now() : (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC);
 }
 
 /* The moment of a pass, in the ticks of the records. */
 static uint64_t mlog__life_now(void) {
-    uint32_t mode = mlog__dict_session->clock_mode;
+    uint32_t mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
     if (mode == MLOG__TICKS_GIVEN) return UINT64_MAX;
     return mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC) : mlog__clock_counter();
 }
@@ -7259,6 +7288,14 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
 }
 
 /* Starts what is not running. Lane 1 only when there is a callback: most programs have one library thread. */
+/* Asks callback sinks to stop behind the present callback, so that who wants to change sinks waits for one call only. */
+static void mlog__life_hurry(bool yes, bool of_init) {
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) && (s->of_init || !of_init)) __atomic_store_n(&s->closing, yes, __ATOMIC_RELAXED);
+    }
+}
+
 static bool mlog__life_run_lanes(void) {
     bool callbacks = false;
     for (int i = 0; i < MLOG__SINKS; i++) callbacks = callbacks || (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].lane1);
@@ -7323,7 +7360,7 @@ static void mlog__life_resolve(const mlog_config *c) {
     fresh.rings_total = c->rings_total == 0 ? 64u << 20 : c->rings_total;
     *r = fresh;
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) free(old[i]);
-    mlog__life.now = r->now;
+    __atomic_store_n(&mlog__life.now, r->now, __ATOMIC_RELAXED);
     mlog__ring_all.full = r->full;
     mlog__ring_all.full_ms = (uint32_t)r->full_ms;
     mlog__ring_all.bytes_each = r->ring_bytes;
@@ -7332,7 +7369,7 @@ static void mlog__life_resolve(const mlog_config *c) {
         : mlog__clock_invariant_known() ? MLOG__TICKS_COUNTER : MLOG__TICKS_SYSTEM;
     for (int i = 0; i < MLOG__SINKS && mode != mlog__dict_session->clock_mode; i++) /* ticks of another clock do not compare */
         mlog__flush_all.sink[i].last_ticks = 0, mlog__flush_all.sink[i].last_time = 0;
-    mlog__dict_session->clock_mode = mode;
+    __atomic_store_n(&mlog__dict_session->clock_mode, mode, __ATOMIC_RELAXED);
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings(); slot++) /* threads that logged before */
         for (int i = 0; i < 3; i++) {
             mlog__thread *t = &mlog__thread_page(slot)->level[i];
@@ -7405,7 +7442,7 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
 /* Starts the lanes of a library that is configured, when they do not run: in a child, or after an attempt that failed. */
 static void mlog__life_revive(void) {
     if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return;
-    if (mlog__life_inside || mlog__platform_in_handler()) return; /* the next call outside does it */
+    if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed()) return; /* the next call outside does it */
     mlog__life_lock();
     if (mlog__life_running()) (void)mlog__life_run_lanes();
     mlog__life_unlock();
@@ -7504,9 +7541,10 @@ static bool mlog__life_start(void) {
         if (MLOG__UNLIKELY(!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE))) mlog__life_revive();
         return true;
     }
-    if (mlog__life_inside || mlog__platform_in_handler()) return mlog__dict_open() != NULL && mlog__thread_pages_open();
+    if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed())
+        return mlog__dict_open() != NULL && mlog__thread_pages_open();
     static const mlog_config zero;
-    char complaint[192] = "";
+    char complaint[256] = "";
     int saved = errno;
     mlog__life_lock();
     if (mlog__life.state == MLOG__L_NOT) {
@@ -7523,7 +7561,7 @@ static bool mlog__life_start(void) {
 
 int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
     mlog_config c = {0};
-    char complaint[192] = "";
+    char complaint[256] = "";
     int saved = errno;
     mlog__life_said[0] = 0;
     if (mlog__life_is_child()) (void)mlog__life_adopt();
@@ -7534,7 +7572,9 @@ int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
     if (mlog__life_on_lane()) return mlog__life_why("mlog_init: called from a callback of a sink; expected another thread");
     if (mlog__life_running()) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
     mlog__closing closing = {0};
+    mlog__life_hurry(true, true);
     pthread_mutex_lock(&mlog__flush_all.lane1);
+    mlog__life_hurry(false, true);
     mlog__life_lock();
     int result = mlog__life_apply(&c, complaint, sizeof complaint, &closing);
     mlog__life_unlock();
@@ -7591,11 +7631,14 @@ int mlog_shutdown(int ms) {
     if (mlog__life_on_lane()) return mlog__life_why("mlog_shutdown: called from a callback of a sink; expected another thread");
     int result = mlog_flush(ms);
     mlog__closing closing = {0};
+    mlog__life_hurry(true, false);
     pthread_mutex_lock(&mlog__flush_all.lane1);
+    mlog__life_hurry(false, false);
     mlog__life_lock();
     pthread_mutex_lock(&mlog__flush_all.role);
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i], &closing);
+    mlog__life.levels_said = false; /* a later start is that of the last mlog_init */
     __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE);
     __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST); /* the next call looks, and starts again */
     pthread_mutex_unlock(&mlog__flush_all.role);
@@ -7678,6 +7721,7 @@ void mlog_sink_remove(mlog_sink *s) {
     if (mlog__life_is_child()) (void)mlog__life_adopt();
     if (s == NULL || !__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || mlog__life_on_lane()) return;
     mlog__life_drain_sink(s);
+    __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED);
     pthread_mutex_lock(&mlog__flush_all.lane1);
     mlog__life_lock();
     pthread_mutex_lock(&mlog__flush_all.role);
@@ -7702,6 +7746,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
     mlog_stats r = {0};
     int saved = errno;
     if (mlog__life_look()) {
+        mlog__ring_never_wait = 1;
         pthread_mutex_lock(&mlog__flush_all.role);
         r.accepted = mlog__flush_all.counted;
         r.bytes = mlog__flush_all.counted_bytes;
@@ -7721,6 +7766,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             pthread_mutex_unlock(&s->lock);
         }
         pthread_mutex_unlock(&mlog__flush_all.role);
+        mlog__ring_never_wait = 0;
         for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&mlog__thread_all.dropped[k], __ATOMIC_RELAXED);
         for (int k = 0; k < 26; k++) r.dropped += r.dropped_by_level[k];
         r.ring_bytes = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED);
@@ -7748,6 +7794,7 @@ int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size)
     int saved = errno, found = -1;
     memset(stats, 0, size);
     if (sink != NULL && mlog__life_look()) {
+        mlog__ring_never_wait = 1;
         pthread_mutex_lock(&mlog__flush_all.role);
         for (int i = 0; i < MLOG__SINKS && found != 0; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
@@ -7756,6 +7803,7 @@ int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size)
             found = 0;
         }
         pthread_mutex_unlock(&mlog__flush_all.role);
+        mlog__ring_never_wait = 0;
     }
     memcpy(stats, &r, MLOG__MIN(size, sizeof r));
     errno = saved;
@@ -7794,7 +7842,7 @@ mlog_logger *mlog1_bind(mlog_logger *parent, const mlog_field *fields, size_t co
     lg->bound = bound;
     if (parent != NULL) memcpy(lg->source, parent->source, sizeof lg->source), lg->entry = parent->entry;
     mlog__life_lock();
-    lg->threshold = mlog__rule_threshold(lg->source, strlen(lg->source));
+    lg->threshold = *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
     lg->next = mlog__rule_now.loggers;
     __atomic_store_n(&mlog__rule_now.loggers, lg, __ATOMIC_RELEASE); /* RULE-2 */
     mlog__life_unlock();

@@ -259,7 +259,7 @@ static void first_of_process_only(void) { /* nobody ever calls outside a handler
 
 /* ---- storms ---- */
 
-static volatile sig_atomic_t storm_on;
+static int storm_on;
 static int storm_calls[4]; /* by level: how many calls returned */
 static int storm_depth_seen[8];
 static __thread int storm_depth;
@@ -285,7 +285,7 @@ static void storm_log(int who, int n) { /* calls of every shape: short, with tex
 static void storm_handler(int number) {
     static int n[4];
     int who = number == SIGALRM ? 1 : number == SIGUSR1 ? 2 : 3, saved = errno;
-    if (!storm_on) return;
+    if (!__atomic_load_n(&storm_on, __ATOMIC_RELAXED)) return;
     storm_depth++;
     if (storm_depth < 8) __atomic_store_n(&storm_depth_seen[storm_depth], 1, __ATOMIC_RELAXED);
     int mine = __atomic_fetch_add(&n[who], 1, __ATOMIC_RELAXED);
@@ -300,7 +300,7 @@ static void *storm_main(void *unused) {
     int n = 0;
     while (now_ms() < until)
         for (int i = 0; i < 100; i++) storm_log(0, n++);
-    storm_on = 0;
+    __atomic_store_n(&storm_on, 0, __ATOMIC_RELAXED);
     return unused;
 }
 
@@ -333,17 +333,17 @@ static void test_storm(mlog_full full, uint32_t ring_bytes) {
     on_signal(SIGALRM, storm_handler, SA_RESTART);
     on_signal(SIGUSR1, storm_handler, SA_RESTART);
     on_signal(SIGUSR2, storm_handler, SA_RESTART);
-    storm_on = 1;
+    __atomic_store_n(&storm_on, 1, __ATOMIC_RELAXED);
     sigset_t set;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGALRM);
     (void)pthread_create(&t, NULL, storm_main, NULL);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* the timer hits the thread that logs */
     (void)setitimer(ITIMER_REAL, &timer, NULL);
-    while (storm_on) {
+    while (__atomic_load_n(&storm_on, __ATOMIC_RELAXED)) {
         seed = seed * 1103515245u + 12345u;
         (void)pthread_kill(t, SIGUSR1);
-        for (unsigned spin = seed >> 18; spin > 0 && storm_on; spin--) __asm__ volatile("");
+        for (unsigned spin = seed >> 18; spin > 0; spin--) __asm__ volatile("");
         (void)pthread_kill(t, SIGUSR2);
     }
     (void)setitimer(ITIMER_REAL, &off, NULL);
@@ -356,6 +356,68 @@ static void test_storm(mlog_full full, uint32_t ring_bytes) {
     CHECK(storm_depth_seen[2]);
     CHECK(storm_calls[0] > 1000);
 #endif
+    free(text);
+}
+
+/* Signals hit the very first call of many threads: whatever has nowhere to write yet is counted. */
+static int born;
+static void *born_run(void *unused) {
+    __atomic_store_n(&born, 1, __ATOMIC_RELEASE);
+    for (int i = 0; i < 5; i++) storm_log(0, i);
+    __atomic_store_n(&born, 2, __ATOMIC_RELEASE);
+    return unused;
+}
+
+static void test_birth(void) {
+    pthread_t t;
+    memset(storm_calls, 0, sizeof storm_calls);
+    start("birth.log", 8192, MLOG_BLOCK);
+    uint64_t d0 = dropped(), a0 = accepted();
+    on_signal(SIGUSR1, storm_handler, SA_RESTART);
+    on_signal(SIGUSR2, storm_handler, SA_RESTART);
+    __atomic_store_n(&storm_on, 1, __ATOMIC_RELAXED);
+    for (int64_t until = now_ms() + (SCALE > 1 ? 300 : 600); now_ms() < until;) {
+        __atomic_store_n(&born, 0, __ATOMIC_RELAXED);
+        (void)pthread_create(&t, NULL, born_run, NULL);
+        while (__atomic_load_n(&born, __ATOMIC_ACQUIRE) < 2) {
+            (void)pthread_kill(t, SIGUSR1);
+            (void)pthread_kill(t, SIGUSR2);
+        }
+        (void)pthread_join(t, NULL);
+    }
+    char *text = logged();
+    storm_check(text, dropped() - d0, accepted() - a0);
+    free(text);
+}
+
+/* A handler that fills its ring while the call that it interrupted holds what the flusher needs: it must not wait for ever. */
+static void filling_handler(int number) {
+    for (int i = 0; i < 500; i++) mlog_info("filling", "signal", number, "i", i);
+}
+
+static void *interrupted_run(void *until) {
+    mlog_stats s;
+    mlog_sink_stats k;
+    while (now_ms() < *(int64_t *)until) {
+        mlog_stats_read(&s);
+        (void)mlog_sink_stats_read("file", &k);
+    }
+    return NULL;
+}
+
+static void test_interrupted_holder(void) {
+    pthread_t t;
+    start("holder.log", 8192, MLOG_BLOCK);
+    on_signal(SIGUSR1, filling_handler, SA_RESTART);
+    int64_t until = now_ms() + 400;
+    (void)pthread_create(&t, NULL, interrupted_run, &until);
+    for (int i = 0; now_ms() < until - 50; i++) {
+        (void)pthread_kill(t, SIGUSR1);
+        if (i % 3) sleep_ms(1);
+    }
+    (void)pthread_join(t, NULL); /* the proof is that it ends */
+    char *text = logged();
+    CHECK(lines(text, "filling") > 0);
     free(text);
 }
 
@@ -622,6 +684,8 @@ int main(void) {
     test_first_of_thread();
     test_storm(MLOG_BLOCK, 1 << 20);
     test_storm(MLOG_DROP, 8192);
+    test_birth();
+    test_interrupted_holder();
     test_deep();
     test_arguments();
     test_objects();
