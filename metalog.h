@@ -4043,6 +4043,7 @@ static struct {
     uint32_t asleep;             /* the word that callers look at after a record: 1 deep sleep (or not started), 2 each call finishes itself */
     uint32_t always;             /* constant 1 */
     uint32_t full, full_ms;      /* policy */
+    uint32_t closed;             /* the process is at its very end: nobody makes room any more */
 } mlog__ring_all = {.asleep = 1, .always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
 
 MLOG__TLS uint8_t mlog__ring_never_wait; /* this thread holds what the flusher needs: a handler on top of it must not wait for room */
@@ -4120,7 +4121,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
-    if (t->policy == MLOG_DROP || t->broken || t->outer != NULL || mlog__ring_never_wait) return mlog__flush_wake(), false;
+    if (t->policy == MLOG_DROP || t->broken || t->outer != NULL || mlog__ring_never_wait || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return mlog__flush_wake(), false;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__ring_all.full_ms * 1000000;
     uint32_t state = t->state;
     __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED); /* its clock is not read yet: nobody waits for this call */
@@ -5668,7 +5669,7 @@ static const unsigned char *mlog__format_options(mlog__item *it, mlog__desk *des
     if (h & MLOG__F_CONTEXT) it->context = mlog__format_context(desk, word[i++]);
     if (h & MLOG__F_BOUND) it->bound = mlog__format_context(desk, word[i++]);
     if (h & MLOG__F_TO) mlog__format_logger(it, word[i++]);
-    if (h & MLOG__F_TIME) it->time = (int64_t)word[i++], it->call_time = it->time;
+    if (h & MLOG__F_TIME) it->time = (int64_t)word[i++], it->late = false; /* it is what it is */
     if (h & MLOG__F_TID) it->tid = (uint32_t)word[i++], it->thread_len = 0;
     return p + 8 * (size_t)n;
 }
@@ -6311,6 +6312,8 @@ static struct {
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
     uint32_t complete;              /* the last pass left nothing behind in lane 0 */
     uint32_t reopen, exiting, quiet; /* quiet: no deep sleep (tests, exit) */
+    int linger;                     /* naps of a millisecond before a deep sleep; tests have none */
+    pthread_t closer;               /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
     uint64_t counted_at[MLOG__RINGS], counted, counted_bytes;
     uint64_t handed[MLOG__RINGS];   /* what sinks that are gone have written: not for their successors */
@@ -6320,7 +6323,7 @@ static struct {
     mlog__source *merge[2];
     int64_t work_bytes;
     bool later;                     /* this pass left records that are younger than it */
-} mlog__flush_all = {.role = PTHREAD_MUTEX_INITIALIZER, .lane1 = PTHREAD_MUTEX_INITIALIZER};
+} mlog__flush_all = {.role = PTHREAD_MUTEX_INITIALIZER, .lane1 = PTHREAD_MUTEX_INITIALIZER, .linger = 100};
 
 static void mlog__flush_here(void);
 static void *mlog__flush_run(void *unused);
@@ -6739,7 +6742,7 @@ static bool mlog__flush_snapshot(uint32_t rings) {
         more = true;
         mlog__flush_all.counted += mlog__flush_count(r, mlog__flush_all.counted_at[i], head, NULL);
         mlog__flush_all.counted_bytes += head - mlog__flush_all.counted_at[i];
-        mlog__flush_all.counted_at[i] = head;
+        __atomic_store_n(&mlog__flush_all.counted_at[i], head, __ATOMIC_RELAXED); /* mlog__flush_pending looks without the lock */
     }
     return more;
 }
@@ -6896,9 +6899,11 @@ static bool mlog__flush_pending(void) {
     uint32_t rings = mlog__flush_rings();
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        if (r != NULL && __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) != mlog__flush_all.counted_at[i]) return true; /* FLUSH-1 */
+        uint64_t counted = __atomic_load_n(&mlog__flush_all.counted_at[i], __ATOMIC_RELAXED);
+        if (r != NULL && __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) != counted) return true; /* FLUSH-1 */
     }
-    return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != mlog__flush_all.done0 || __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) ||
+    uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED);
+    return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done || __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) ||
            __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0;
 }
 
@@ -6960,6 +6965,7 @@ static void mlog__flush_locale(mlog__desk *desk) {
 static void mlog__flush_here(void) {
     sigset_t all, old, pending;
     const struct timespec at_once = {0, 0};
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && !pthread_equal(pthread_self(), mlog__flush_all.closer)) return;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     sigpending(&pending);
@@ -6980,7 +6986,8 @@ static void mlog__flush_here(void) {
 /* blocked: as mlog__flush_blocked says, while the sinks cannot go away. */
 static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll_for) {
     pthread_mutex_lock(&mlog__flush_all.role);
-    if (!mlog__life_running()) return pthread_mutex_unlock(&mlog__flush_all.role), false; /* no sinks: a pass would lose records */
+    bool stop = !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE); /* no sinks: a pass would lose records */
+    if (stop) return pthread_mutex_unlock(&mlog__flush_all.role), false;
     mlog__life_take_pair(&mlog__flush_all.desk[0], wake);
     bool more = mlog__flush_pass();
     *blocked = mlog__flush_blocked(poll_for);
@@ -6996,6 +7003,10 @@ static void *mlog__flush_run(void *unused) {
     pthread_setname_np(pthread_self(), "metalog");
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1;
+        if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE)) {
+            mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
+            continue;
+        }
         if (!mlog__life_running()) { /* after mlog_shutdown: the next call starts it all again, and its record is still there */
             __atomic_store_n(&mlog__ring_all.asleep, __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED) ? 2 : 1, __ATOMIC_SEQ_CST);
             if (!mlog__life_running()) mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
@@ -7010,7 +7021,7 @@ static void *mlog__flush_run(void *unused) {
         idle = more ? 0 : idle + 1;
         if (MLOG__UNLIKELY(__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED))) mlog__flush_end_orphan();
         if (more && mlog__flush_all.work_bytes >= MLOG__BATCH / 4) continue; /* a burst: no nap */
-        bool linger = idle < 100 || __atomic_load_n(&mlog__flush_all.quiet, __ATOMIC_RELAXED);
+        bool linger = idle < mlog__flush_all.linger || __atomic_load_n(&mlog__flush_all.quiet, __ATOMIC_RELAXED);
         if (linger && wait.fd >= 0) poll(&wait, 1, 1);
         else if (linger) mlog__platform_wait(&mlog__flush_all.kick0, seen, 1);
         else mlog__flush_deep_sleep(seen, blocked), woke = true; /* a sink that is stuck does not keep others from being woken for */
@@ -7023,7 +7034,7 @@ static void *mlog__flush_run(void *unused) {
 static void *mlog__flush_run1(void *unused) {
     static uint64_t head[MLOG__RINGS];
     mlog__flush_locale(&mlog__flush_all.desk[1]);
-    pthread_setname_np(pthread_self(), "metalog-callbacks");
+    pthread_setname_np(pthread_self(), "metalog-call"); /* 15 bytes at most */
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST);
         uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
@@ -7304,6 +7315,11 @@ static bool mlog__life_run_lanes(void) {
         static mlog__clock_table table1;
         mlog__clock_table *pairs = i == 0 ? &mlog__dict_session->clock : &table1;
         if (desk->pairs != pairs) desk->pairs = pairs; /* a lane that runs already reads it */
+        if (i == 1 && callbacks && !mlog__flush_all.running1 && mlog__flush_all.running0) { /* what lane 0 knows of the counter's rate */
+            pthread_mutex_lock(&mlog__flush_all.role);
+            table1 = mlog__dict_session->clock;
+            pthread_mutex_unlock(&mlog__flush_all.role);
+        }
         if (mlog__flush_all.merge[i] == NULL) mlog__flush_all.merge[i] = mlog__platform_map(MLOG__RINGS * sizeof(mlog__source), false, false);
         if (mlog__flush_all.merge[i] == NULL) return false;
     }
@@ -7442,6 +7458,7 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
 /* Starts the lanes of a library that is configured, when they do not run: in a child, or after an attempt that failed. */
 static void mlog__life_revive(void) {
     if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return;
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
     if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed()) return; /* the next call outside does it */
     mlog__life_lock();
     if (mlog__life_running()) (void)mlog__life_run_lanes();
@@ -7470,6 +7487,7 @@ static bool mlog__life_adopt(void) {
     memset(mlog__ring_all.ring, 0, sizeof mlog__ring_all.ring);
     mlog__ring_all.count = mlog__ring_all.live = 0;
     mlog__ring_all.asleep = mlog__flush_all.exiting ? 2 : 1;
+    mlog__ring_all.closed = 0;
     mlog__ring_all.total = mlog__ring_all.peak = 0;
     memset(mlog__thread_all.state, 0, sizeof mlog__thread_all.state);
     memset(mlog__thread_all.dropped, 0, sizeof mlog__thread_all.dropped);
@@ -7606,14 +7624,28 @@ void mlog1_fatal(void) {
 /* After exit's drain every call sees to its own record, within what is left of exit_ms. */
 static void mlog__life_finish_call(void) {
     if (mlog__life_is_child()) return;
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) {
+        mlog__flush_here();
+        return;
+    }
     int64_t left = (mlog__life.exit_deadline - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
     if (left > 0) (void)mlog__flush_wait((int)left);
 }
 
-/* At the very end: records that only handlers logged, of a library that was never started, or is stopped, go out after all. */
-__attribute__((destructor)) static void mlog__life_last(void) {
-    if (mlog__life_is_child() || mlog__life_running() || mlog__dict_session == NULL || !mlog__flush_pending()) return;
-    if (mlog__life_start()) (void)mlog__flush_wait(mlog__life.config.exit_ms);
+/* At the very end: records that only handlers logged, of a library that was never started, or is stopped, go out after all. Then the
+ * flusher stops, since the kernel would end it in the middle of a line when other threads still log; this thread writes what it logs
+ * from here on (in destructors of shared objects) by itself. Last of this module: 101. */
+__attribute__((destructor(101))) static void mlog__life_last(void) {
+    if (mlog__life_is_child() || mlog__dict_session == NULL) return;
+    if (!mlog__life_running() && mlog__flush_pending() && mlog__life_start()) (void)mlog__flush_wait(mlog__life.config.exit_ms);
+    mlog__flush_all.closer = pthread_self();
+    __atomic_store_n(&mlog__ring_all.closed, 1, __ATOMIC_RELEASE);
+    for (int i = 0; i < 1000 && pthread_mutex_trylock(&mlog__flush_all.role) != 0; i++) {
+        if (i == 999) return; /* it hangs in a write: the process shall not */
+        mlog__platform_nap(100000);
+    }
+    pthread_mutex_unlock(&mlog__flush_all.role);
+    __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE);
 }
 
 /* Registered with atexit. Drains, then lets every later call see to itself; joins nothing, closes nothing. */

@@ -1,10 +1,11 @@
 /* The end: of a process in all its ways, of threads, of the library while the program goes on. Every case is a child of its own, which
  * logs to a file (or to a pipe that nobody reads); the parent counts the lines and the time. */
 #define METALOG_IMPLEMENTATION
+#define pthread_create limited_create /* as seen by the library: threads may not be had */
 #include "../metalog.h"
+#undef pthread_create
 #include "check.h"
 
-#include <pthread.h>
 #include <sys/wait.h>
 
 #ifdef MLOG__SANITIZED
@@ -14,6 +15,12 @@ enum { SANITIZED = 0 };
 #endif
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void) { return "die_after_fork=0:atexit_sleep_ms=0"; }
+
+static int no_threads;
+int pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+int limited_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg) {
+    return no_threads ? EAGAIN : pthread_create(thread, attr, run, arg);
+}
 
 static char log_path[512];
 static char letters[300];
@@ -422,7 +429,22 @@ static void shutdown_exit_run(void) {
     if (mlog_shutdown(-1) != 0) _exit(4);
 }
 
-/* A program that goes on for longer than the exit drain may take, with a flusher that cannot be started. */
+static void no_threads_run(void) { /* no flusher: the callers do its work */
+    no_threads = 1;
+    start(MLOG_BLOCK, 0);
+    say(0, 0, 20000);
+    if (mlog_flush(5000) != 0) _exit(4);
+    say(0, 20000, 21000);
+}
+
+static void no_threads_first_run(void) { /* later there is one */
+    no_threads = 1;
+    start(MLOG_BLOCK, 0);
+    say(0, 0, 1000);
+    no_threads = 0;
+    say(0, 1000, 2000);
+}
+
 static void no_signals_run(void) { /* library threads take no signal of the host's */
     sigset_t all;
     start(MLOG_BLOCK, 0);
@@ -526,6 +548,10 @@ int main(void) {
     expect(0, 1100);
     CHECK_EQ(child(shutdown_exit_run), 0);
     expect(0, 50);
+    CHECK_EQ(child(no_threads_run), 0);
+    expect(0, 21000);
+    CHECK_EQ(child(no_threads_first_run), 0);
+    expect(0, 2000);
     CHECK_EQ(child(no_signals_run), 0);
     return done();
 }

@@ -198,7 +198,8 @@ static void *near_wrap_run(void *before) {
     CHECK(mlog_thread(NULL) == 0);
     mlog__thread *t = mlog__thread_self;
     stall();
-    mlog__flush_all.head[t->ring->number] = mlog__flush_all.counted_at[t->ring->number] = at;
+    mlog__flush_all.head[t->ring->number] = at;
+    __atomic_store_n(&mlog__flush_all.counted_at[t->ring->number], at, __ATOMIC_RELAXED);
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) mlog__flush_all.sink[i].next[t->ring->number] = mlog__flush_all.sink[i].done[t->ring->number] = at;
     __atomic_store_n(&t->ring->tail, at, __ATOMIC_RELEASE);
@@ -227,7 +228,8 @@ static void *far_run(void *unused) {
     mlog__thread *t = mlog__thread_self;
     uint64_t at = (UINT64_C(1) << 45) - 64;
     stall();
-    mlog__flush_all.head[t->ring->number] = mlog__flush_all.counted_at[t->ring->number] = at;
+    mlog__flush_all.head[t->ring->number] = at;
+    __atomic_store_n(&mlog__flush_all.counted_at[t->ring->number], at, __ATOMIC_RELAXED);
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) mlog__flush_all.sink[i].next[t->ring->number] = mlog__flush_all.sink[i].done[t->ring->number] = at;
     __atomic_store_n(&t->ring->tail, at, __ATOMIC_RELEASE);
