@@ -469,10 +469,10 @@ static void test_null_missing(void)
 
 static void test_bad(void)
 {
-    mlog__val a[18];
+    mlog__val a[34];
     int i;
 
-    for (i = 0; i < 18; i++)
+    for (i = 0; i < 34; i++)
         a[i] = v_int(i + 1);
     expect("1 %n 3", "%d %n %d", "%n", a, 3);
     expect("%5hhn 2", "%5hhn %d", "%n", a, 3);
@@ -488,14 +488,16 @@ static void test_bad(void)
     expect("1 %1$s", "%1$d %1$s", "two types", a, 1);
     expect("1 %1$ld 1", "%1$d %1$ld %1$d", "two types", a, 1);
     expect("%0$d", "%0$d", "number 0", a, 1);
-    expect("%17$d", "%17$d", "more than 16", a, 18);
+    expect("%33$d", "%33$d", "more than 32", a, 34);
     expect("%hs 2", "%hs %d", "length", a, 2);
     expect("%b", "%b", "unknown", a, 2);
     expect("%.-5d", "%.-5d", "unknown", a, 2);
-    expect("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 %d %s",
-           "%d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %s", "more than 16", a, 18);
-    expect("%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%", "%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%",
-           "more than 32", a, 1);
+    expect("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 %d %s",
+           "%d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d "
+           "%d %d %d %d %d %d %d %d %d %d %d %s", "more than 32", a, 34);
+    expect("%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%",
+           "%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%%",
+           "more than 48", a, 1);
     expect("% %", "%% %%", NULL, a, 0);
 }
 
