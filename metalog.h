@@ -201,11 +201,11 @@ METALOG_API mlog_context *mlog_context_swap(mlog_context *context);
 METALOG_API mlog_context *mlog1_enter(mlog_context *owned);
 METALOG_API void mlog1_leave(mlog_context **saved);
 
-/* [s] A record whose keys, text, place and time are known at run time only: for bindings, wrappers, replays. Fields beyond 64 are
- * cut. A given time goes out as ts, in call order. */
+/* [s] A record whose keys, text, place and time are known at run time only: for bindings, wrappers, replays. Fields beyond 64 and
+ * keys beyond 255 bytes are cut. A given time goes out as ts, in call order. */
 METALOG_API void mlog_emit(const mlog_event *event);
 
-/* [s] printf style with a va_list, formatted by the flusher; the format need not be a literal and is copied. */
+/* [s] printf style with a va_list, formatted by the flusher; the format need not be a literal and is copied. Up to 32 arguments. */
 METALOG_API void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args)
     __attribute__((format(printf, 4, 0)));
 
@@ -3605,7 +3605,8 @@ static struct {
     mlog__module *modules;
     mlog_logger *loggers;
     char redact[256];       /* lower case, separated and ended by NUL; "" ends */
-} mlog__rule_now = {.set = {{.root = MLOG_INFO}, {.root = MLOG_INFO}}, .redact = "password\0passwd\0secret\0token\0authorization\0api_key\0"};
+} mlog__rule_now = {.set = {{.root = MLOG_INFO}, {.root = MLOG_INFO}},
+                    .redact = "password\0passwd\0secret\0token\0authorization\0api_key\0"};
 
 struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
@@ -3751,12 +3752,18 @@ static void mlog__rule_apply(mlog__site *s) {
 }
 
 /* After a change of rules or sinks: every site and logger gets its gate anew, so that no call looks rules up. */
+/* 0: it has no name, each call is judged by the rules of its unit. */
+static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
+    return *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
+}
+
 static void mlog__rule_apply_all(void) {
     for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
-        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; s = __atomic_load_n(&s->next, __ATOMIC_RELAXED)) /* RULE-2 */
+        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; /* RULE-2 */
+             s = __atomic_load_n(&s->next, __ATOMIC_RELAXED))
             mlog__rule_apply(s);
     for (mlog_logger *lg = __atomic_load_n(&mlog__rule_now.loggers, __ATOMIC_ACQUIRE); lg != NULL; lg = lg->next)
-        __atomic_store_n(&lg->threshold, *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source)), __ATOMIC_RELAXED);
+        __atomic_store_n(&lg->threshold, mlog__rule_of_logger(lg), __ATOMIC_RELAXED);
 }
 
 /* Another list of keys to redact: sites that decided by the old one register again. Rules are applied after this. */
@@ -3764,8 +3771,10 @@ static void mlog__rule_redact(const char list[256]) {
     if (memcmp(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact) == 0) return;
     memcpy(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact);
     for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
-        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; s = s->next) /* RULE-2 */
+        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last;) { /* RULE-2 */
             __atomic_store_n(&s->full, 0, __ATOMIC_RELAXED);
+            s = __atomic_load_n(&s->next, __ATOMIC_RELAXED);
+        }
 }
 
 /* Puts rules in force; under the configuration lock. */
@@ -4121,7 +4130,8 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
-    if (t->policy == MLOG_DROP || t->broken || t->outer != NULL || mlog__ring_never_wait || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return mlog__flush_wake(), false;
+    bool never = mlog__ring_never_wait || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED);
+    if (t->policy == MLOG_DROP || t->broken || t->outer != NULL || never) return mlog__flush_wake(), false;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__ring_all.full_ms * 1000000;
     uint32_t state = t->state;
     __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED); /* its clock is not read yet: nobody waits for this call */
@@ -4256,8 +4266,9 @@ static uint32_t mlog__thread_take_slot(uint64_t bytes) {
             uint8_t unused = MLOG__S_UNUSED;
             if (__atomic_load_n(&mlog__thread_all.state[i], __ATOMIC_RELAXED) != MLOG__S_UNUSED) continue;
             const mlog__ring *r = __atomic_load_n(&mlog__ring_all.ring[2 * i], __ATOMIC_ACQUIRE);
-            if ((round == 0 && (r == NULL || r->bytes != bytes)) || (round == 1 && (r != NULL || !more)) || (round == 2 && r == NULL)) continue;
-            if (__atomic_compare_exchange_n(&mlog__thread_all.state[i], &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return i;
+            if (round == 0 ? r == NULL || r->bytes != bytes : round == 1 ? r != NULL || !more : round == 2 && r == NULL) continue;
+            uint8_t *state = &mlog__thread_all.state[i];
+            if (__atomic_compare_exchange_n(state, &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return i;
         } /* THREAD-1: acquire pairs with the release of mlog__thread_recycle: the ring is empty and nobody reads its old owner */
     return 0;
 }
@@ -4354,7 +4365,10 @@ static void mlog__thread_exit(void *round) {
     }
     mlog__thread *t = mlog__thread_self;
     mlog__thread_dying = 1;
-    if (mlog__platform_tid() == (uint32_t)getpid()) __atomic_store_n(&mlog__thread_all.main_gone, 1, __ATOMIC_RELAXED), mlog__flush_wake();
+    if (mlog__platform_tid() == (uint32_t)getpid()) {
+        __atomic_store_n(&mlog__thread_all.main_gone, 1, __ATOMIC_RELAXED);
+        mlog__flush_wake();
+    }
     mlog_context_unref(mlog__context_now);
     mlog__context_now = NULL;
     mlog__platform_unmap(mlog__thread_objects, MLOG__OBJECTS * MLOG__OBJECT_BYTES);
@@ -4469,8 +4483,10 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
     (void)mlog__thread_chain_bytes(d->inside, &chained);
     (void)mlog__thread_chain_bytes(d->inside_bound, &bound);
     payload = mlog__thread_put_chain(mlog__thread_put_chain(payload + 8, d->inside), d->inside_bound);
-    for (uint32_t i = 0; i < d->fields; i++) payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, limit);
-    uint64_t counts = MLOG__MIN(chained, 65535u) | (uint64_t)MLOG__MIN(bound, 65535u) << 16 | (uint64_t)(chained + bound + d->fields) << 32;
+    for (uint32_t i = 0; i < d->fields; i++)
+        payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, limit);
+    uint64_t counts = MLOG__MIN(chained, 65535u) | (uint64_t)MLOG__MIN(bound, 65535u) << 16;
+    counts |= (uint64_t)(chained + bound + d->fields) << 32;
     memcpy(count, &counts, 8);
 }
 
@@ -5531,7 +5547,8 @@ static char *mlog__format_gather(uint64_t id, uint32_t *bytes) {
 }
 
 /* The fields in `copy` under their names: an inner one replaces an outer one; `source` relabels. */
-static void mlog__format_merge_fields(mlog__known *k, mlog__out *list, const char *copy, uint32_t bytes, char **names, const char *names_end) {
+static void mlog__format_merge_fields(mlog__known *k, mlog__out *list, const char *copy, uint32_t bytes, char **names,
+                                      const char *names_end) {
     const unsigned char *p = (const unsigned char *)copy, *end = p + bytes;
     mlog__out f;
     while (p < end && mlog__record_get_field(&p, end, &f.key, &f.len, &f.val)) {
@@ -5553,8 +5570,8 @@ static mlog__known *mlog__format_study(mlog__desk *desk, uint64_t id) {
     mlog__out list[MLOG__FIELDS];
     uint32_t bytes;
     char *copy = mlog__format_gather(id, &bytes);
-    if (copy == NULL || !mlog__format_room(&desk->names, MLOG__NAMES_BYTES) || !mlog__format_room(&desk->values, (size_t)bytes * 7 + 4096))
-        return free(copy), (mlog__known *)NULL;
+    bool room = mlog__format_room(&desk->names, MLOG__NAMES_BYTES) && mlog__format_room(&desk->values, (size_t)bytes * 7 + 4096);
+    if (copy == NULL || !room) return free(copy), (mlog__known *)NULL;
     char *made = desk->names.p, *names = made, *p = desk->values.p;
     mlog__format_merge_fields(&fresh, list, copy, bytes, &names, made + desk->names.cap);
     for (uint32_t i = 0; i < fresh.count; i++) {
@@ -5847,8 +5864,8 @@ static char *mlog__format_duration(char *p, int64_t ns) {
 
 /* The escape of a bidi control at s, and how many bytes it has; NULL: none stands there. */
 static const char *mlog__format_bidi(const char *s, size_t n, size_t *len) {
-    static const char hidden[][4] = {"\xd8\x9c", "\xe2\x80\x8e", "\xe2\x80\x8f", "\xe2\x80\xaa", "\xe2\x80\xab", "\xe2\x80\xac", "\xe2\x80\xad",
-                                     "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x81\xa7", "\xe2\x81\xa8", "\xe2\x81\xa9"};
+    static const char hidden[][4] = {"\xd8\x9c", "\xe2\x80\x8e", "\xe2\x80\x8f", "\xe2\x80\xaa", "\xe2\x80\xab", "\xe2\x80\xac",
+                                     "\xe2\x80\xad", "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x81\xa7", "\xe2\x81\xa8", "\xe2\x81\xa9"};
     static const char escape[][8] = {"\\u061c", "\\u200e", "\\u200f", "\\u202a", "\\u202b", "\\u202c", "\\u202d",
                                      "\\u202e", "\\u2066", "\\u2067", "\\u2068", "\\u2069"};
     if (*s != '\xd8' && *s != '\xe2') return NULL;
@@ -6547,7 +6564,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now) {
                 mlog__sink_commit(s, rings);
                 return true;
             }
-            if (s->out.len == 0 && s->in_filtered == 0 && s->in_lost == 0) { /* all there is lies after `now`: nobody waits for that yet */
+            if (s->out.len == 0 && s->in_filtered == 0 && s->in_lost == 0) { /* all lies after `now`: nobody waits for that yet */
                 mlog__flush_all.later = true;
                 return true;
             }
@@ -6563,8 +6580,9 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now) {
 
 /* -- lane 1: callbacks -- */
 
-/* A record is copied out of its ring, so that a slow callback holds nothing: what the ring knows of it, then its bytes. */
-typedef struct { uint64_t ring, pos, ticks, now; uint32_t tid, gap; char thread[32]; } mlog__stashed; /* gap: a report of our own */
+/* A record is copied out of its ring, so that a slow callback holds nothing: what the ring knows of it, then its bytes. gap: it is
+ * a report of our own. */
+typedef struct { uint64_t ring, pos, ticks, now; uint32_t tid, gap; char thread[32]; } mlog__stashed;
 
 static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
     uint64_t bytes = mlog__record_bytes(header);
@@ -6602,28 +6620,35 @@ static void mlog__flush_stash_gap(mlog_sink *s, uint64_t now) {
     if (n > 2) (void)mlog__flush_stash(s, &from, (const unsigned char *)words, words[0], now);
 }
 
-/* Decodes one stashed record and calls the user. <0: stop. */
-static int mlog__flush_call(mlog_sink *s, const char *at) {
+/* Decodes one stashed record. False: its bytes are not sound. */
+static bool mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     uint64_t header;
     mlog__stashed head;
     memcpy(&head, at, sizeof head);
     memcpy(&header, at + sizeof head, 8);
     const mlog__source from = {NULL, (uint32_t)head.ring, head.pos, 0, head.ticks};
-    mlog__item it;
     const unsigned char *record = (const unsigned char *)at + sizeof head;
+    mlog__flush_begin(s, it, &from, header, head.now);
+    it->tid = head.tid;
+    memcpy(it->thread, head.thread, sizeof it->thread);
+    it->thread_len = (uint32_t)strlen(it->thread);
+    if (mlog__record_site(header) != MLOG__S_LOSS) {
+        bool sound = mlog__format_decode(it, s->desk, record);
+        if (sound) mlog__format_message(it, s->desk);
+        return sound;
+    }
+    it->lost = (const uint64_t *)(const void *)(record + 16);
+    mlog__format_loss(it, (uint32_t)(mlog__record_bytes(header) / 8 - 2));
+    if (head.gap) it->msg = mlog__flush_skipped, it->msg_len = sizeof mlog__flush_skipped - 1;
+    return true;
+}
+
+/* Decodes one stashed record and calls the user. <0: stop. */
+static int mlog__flush_call(mlog_sink *s, const char *at) {
+    mlog__item it;
     uint64_t last_ticks = s->last_ticks, late = s->late;
     int64_t last_time = s->last_time;
-    mlog__flush_begin(s, &it, &from, header, head.now);
-    it.tid = head.tid;
-    memcpy(it.thread, head.thread, sizeof it.thread);
-    it.thread_len = (uint32_t)strlen(it.thread);
-    if (mlog__record_site(header) == MLOG__S_LOSS) {
-        it.lost = (const uint64_t *)(const void *)(record + 16);
-        mlog__format_loss(&it, (uint32_t)(mlog__record_bytes(header) / 8 - 2));
-        if (head.gap) it.msg = mlog__flush_skipped, it.msg_len = sizeof mlog__flush_skipped - 1;
-    } else if (mlog__format_decode(&it, s->desk, record)) {
-        mlog__format_message(&it, s->desk);
-    } else {
+    if (!mlog__flush_unstash(s, &it, at)) {
         pthread_mutex_lock(&s->lock);
         s->in_written--, s->in_lost++, s->errors++;
         pthread_mutex_unlock(&s->lock);
@@ -6808,7 +6833,7 @@ static void mlog__flush_release(uint32_t rings) {
 static bool mlog__flush_passed(mlog_sink *s, uint32_t rings) {
     pthread_mutex_lock(&s->lock);
     bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts */
-    const uint64_t *at = s->lane1 ? s->done : s->next; /* lane 0 has made text of what it has read: a blocked console holds no slots */
+    const uint64_t *at = s->lane1 ? s->done : s->next; /* lane 0 made text of what it read: a blocked console holds no slots */
     for (uint32_t i = 0; i < rings && passed; i++) passed = at[i] >= mlog__flush_all.context_head[i];
     pthread_mutex_unlock(&s->lock);
     return passed;
@@ -6864,7 +6889,8 @@ static bool mlog__flush_pass(void) {
     uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
     uint64_t now = mlog__life_now();
     mlog__flush_settle();
-    bool more = mlog__flush_snapshot(rings), complete = true, lane1 = false, exiting = __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED), tell = ticket != mlog__flush_all.done0 || exiting;
+    bool more = mlog__flush_snapshot(rings), complete = true, lane1 = false;
+    bool tell = ticket != mlog__flush_all.done0 || __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED);
     if (__atomic_exchange_n(&mlog__flush_all.reopen, 0, __ATOMIC_ACQUIRE))
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
@@ -6986,7 +7012,8 @@ static void mlog__flush_here(void) {
 /* blocked: as mlog__flush_blocked says, while the sinks cannot go away. */
 static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll_for) {
     pthread_mutex_lock(&mlog__flush_all.role);
-    bool stop = !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE); /* no sinks: a pass would lose records */
+    /* without sinks a pass would lose records */
+    bool stop = !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE);
     if (stop) return pthread_mutex_unlock(&mlog__flush_all.role), false;
     mlog__life_take_pair(&mlog__flush_all.desk[0], wake);
     bool more = mlog__flush_pass();
@@ -7008,7 +7035,8 @@ static void *mlog__flush_run(void *unused) {
             continue;
         }
         if (!mlog__life_running()) { /* after mlog_shutdown: the next call starts it all again, and its record is still there */
-            __atomic_store_n(&mlog__ring_all.asleep, __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED) ? 2 : 1, __ATOMIC_SEQ_CST);
+            bool exiting = __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED);
+            __atomic_store_n(&mlog__ring_all.asleep, exiting ? 2 : 1, __ATOMIC_SEQ_CST);
             if (!mlog__life_running()) mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
             woke = true;
             continue;
@@ -7021,10 +7049,11 @@ static void *mlog__flush_run(void *unused) {
         idle = more ? 0 : idle + 1;
         if (MLOG__UNLIKELY(__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED))) mlog__flush_end_orphan();
         if (more && mlog__flush_all.work_bytes >= MLOG__BATCH / 4) continue; /* a burst: no nap */
-        bool linger = idle < mlog__flush_all.linger || __atomic_load_n(&mlog__flush_all.quiet, __ATOMIC_RELAXED);
+        bool linger = idle < __atomic_load_n(&mlog__flush_all.linger, __ATOMIC_RELAXED) ||
+                      __atomic_load_n(&mlog__flush_all.quiet, __ATOMIC_RELAXED);
         if (linger && wait.fd >= 0) poll(&wait, 1, 1);
         else if (linger) mlog__platform_wait(&mlog__flush_all.kick0, seen, 1);
-        else mlog__flush_deep_sleep(seen, blocked), woke = true; /* a sink that is stuck does not keep others from being woken for */
+        else mlog__flush_deep_sleep(seen, blocked), woke = true; /* also beside a sink that is stuck: the others are woken for */
         if (woke && blocked < 0) idle = 0;
     }
     return unused;
@@ -7183,16 +7212,17 @@ static uint64_t mlog__life_now(void) {
 }
 
 static uint32_t mlog__life_pair_mode(void) {
-    return mlog__dict_session->clock_mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? MLOG__TICKS_SYSTEM : MLOG__TICKS_COUNTER;
+    uint32_t mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
+    return mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? MLOG__TICKS_SYSTEM : MLOG__TICKS_COUNTER;
 }
 
 /* A given clock needs no pairs: its ticks are UTC. */
 static void mlog__life_take_pair(mlog__desk *desk, bool now) {
-    if (mlog__life.now == NULL) mlog__clock_update(desk->pairs, mlog__life_pair_mode(), now);
+    if (__atomic_load_n(&mlog__life.now, __ATOMIC_RELAXED) == NULL) mlog__clock_update(desk->pairs, mlog__life_pair_mode(), now);
 }
 
 static int64_t mlog__life_utc(mlog__desk *desk, uint64_t ticks) {
-    if (mlog__dict_session->clock_mode == MLOG__TICKS_GIVEN) return (int64_t)ticks;
+    if (__atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED) == MLOG__TICKS_GIVEN) return (int64_t)ticks;
     return mlog__clock_utc(&desk->clock, desk->pairs, ticks);
 }
 
@@ -7256,7 +7286,8 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     int i = mlog__life_free_sink();
     if (i < 0) return NULL;
     mlog_sink *s = &mlog__flush_all.sink[i];
-    memcpy((char *)s + offsetof(mlog_sink, name), (const char *)opened + offsetof(mlog_sink, name), sizeof *s - offsetof(mlog_sink, name));
+    size_t skip = offsetof(mlog_sink, name); /* `used` is set last */
+    memcpy((char *)s + skip, (const char *)opened + skip, sizeof *s - skip);
     pthread_mutex_init(&s->lock, NULL);
     s->of_init = of_init;
     s->desk = &mlog__flush_all.desk[s->lane1];
@@ -7286,11 +7317,12 @@ static void mlog__life_close(const mlog__closing *closing) {
     for (uint32_t i = 0; i < closing->count; i++) closing->of[i].close(closing->of[i].user);
 }
 
-/* Takes a sink out; under `lane1` and `role`, taken in this order and before the configuration's lock, so that a slow callback delays
- * only who waits for its end. */
+/* Takes a sink out; under `lane1`, the configuration's lock and `role`, taken in this order, so that a slow callback delays only who
+ * waits for its end. */
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE);
-    for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++) mlog__flush_all.handed[k] = MLOG__MAX(mlog__flush_all.handed[k], s->done[k]);
+    for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
+        mlog__flush_all.handed[k] = MLOG__MAX(mlog__flush_all.handed[k], s->done[k]);
     if (s->config.close != NULL) {
         closing->of[closing->count].close = s->config.close;
         closing->of[closing->count++].user = s->config.user;
@@ -7303,7 +7335,8 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
 static void mlog__life_hurry(bool yes, bool of_init) {
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
-        if (__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) && (s->of_init || !of_init)) __atomic_store_n(&s->closing, yes, __ATOMIC_RELAXED);
+        if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || (of_init && !s->of_init)) continue;
+        __atomic_store_n(&s->closing, yes, __ATOMIC_RELAXED);
     }
 }
 
@@ -7315,7 +7348,7 @@ static bool mlog__life_run_lanes(void) {
         static mlog__clock_table table1;
         mlog__clock_table *pairs = i == 0 ? &mlog__dict_session->clock : &table1;
         if (desk->pairs != pairs) desk->pairs = pairs; /* a lane that runs already reads it */
-        if (i == 1 && callbacks && !mlog__flush_all.running1 && mlog__flush_all.running0) { /* what lane 0 knows of the counter's rate */
+        if (i == 1 && callbacks && !mlog__flush_all.running1 && mlog__flush_all.running0) { /* lane 0 knows the counter's rate */
             pthread_mutex_lock(&mlog__flush_all.role);
             table1 = mlog__dict_session->clock;
             pthread_mutex_unlock(&mlog__flush_all.role);
@@ -7466,7 +7499,8 @@ static void mlog__life_revive(void) {
 }
 
 static void mlog__life_set_deadline(void) {
-    mlog__life.exit_deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
+    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
+    __atomic_store_n(&mlog__life.exit_deadline, deadline, __ATOMIC_RELAXED);
 }
 
 /* The child's first call: nothing here may touch the parent's rings, which are not mapped, nor wait for a lock of the parent's. */
@@ -7628,7 +7662,7 @@ static void mlog__life_finish_call(void) {
         mlog__flush_here();
         return;
     }
-    int64_t left = (mlog__life.exit_deadline - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
+    int64_t left = (__atomic_load_n(&mlog__life.exit_deadline, __ATOMIC_RELAXED) - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
     if (left > 0) (void)mlog__flush_wait((int)left);
 }
 
@@ -7672,7 +7706,8 @@ int mlog_shutdown(int ms) {
         if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i], &closing);
     mlog__life.levels_said = false; /* a later start is that of the last mlog_init */
     __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE);
-    __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST); /* the next call looks, and starts again */
+    /* the next call looks, and starts again */
+    __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&mlog__flush_all.role);
     mlog__life_unlock();
     pthread_mutex_unlock(&mlog__flush_all.lane1);
@@ -7874,7 +7909,7 @@ mlog_logger *mlog1_bind(mlog_logger *parent, const mlog_field *fields, size_t co
     lg->bound = bound;
     if (parent != NULL) memcpy(lg->source, parent->source, sizeof lg->source), lg->entry = parent->entry;
     mlog__life_lock();
-    lg->threshold = *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
+    lg->threshold = mlog__rule_of_logger(lg);
     lg->next = mlog__rule_now.loggers;
     __atomic_store_n(&mlog__rule_now.loggers, lg, __ATOMIC_RELEASE); /* RULE-2 */
     mlog__life_unlock();
@@ -7972,7 +8007,7 @@ mlog_value mlog_object(void (*put)(mlog_writer *, const void *), const void *obj
     if (mlog__thread_objects == NULL) return errno = saved, mlog__val_p(MLOG_K_OBJECT, NULL, 0);
     while (depth > 0 && frame[depth - 1] <= here) depth--; /* left by longjmp or throw: the stack grows down */
     if (depth == MLOG__OBJECT_DEPTH) return mlog_str(deep, sizeof deep - 1);
-    uint32_t mine = mlog__thread_object_at++ % MLOG__OBJECTS; /* put() may itself make objects and log: it takes the next places */
+    uint32_t mine = mlog__thread_object_at++ % MLOG__OBJECTS; /* put() may make objects and log: it takes the next places */
     unsigned char *start = mlog__thread_objects + mine * MLOG__OBJECT_BYTES;
     mlog_writer w = {start, start + MLOG__OBJECT_BYTES - 64, false};
     frame[depth++] = here;

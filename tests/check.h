@@ -24,11 +24,24 @@ static void check(int ok, const char *text, const char *file, int line) {
 }
 
 /* An expression: CHECK(x) is whether x held, `if (!CHECK(p != NULL)) return;` */
-#define CHECK(cond) (__extension__({ int check_ok_ = !!(cond); check(check_ok_, #cond, __FILE__, __LINE__); check_ok_; }))
+#define CHECK(cond)                                  \
+    (__extension__({                                 \
+        int check_ok_ = !!(cond);                    \
+        check(check_ok_, #cond, __FILE__, __LINE__); \
+        check_ok_;                                   \
+    }))
 /* Two numbers, shown when they differ. */
-#define CHECK_EQ(a, b) (__extension__({ long long check_a_ = (long long)(a), check_b_ = (long long)(b); int check_same_ = check_a_ == check_b_; \
-    check(check_same_, #a " == " #b, __FILE__, __LINE__); \
-    if (!check_same_) { printf("    %lld != %lld\n", check_a_, check_b_); fflush(stdout); } check_same_; }))
+#define CHECK_EQ(a, b)                                                  \
+    (__extension__({                                                    \
+        long long check_a_ = (long long)(a), check_b_ = (long long)(b); \
+        int check_same_ = check_a_ == check_b_;                         \
+        check(check_same_, #a " == " #b, __FILE__, __LINE__);           \
+        if (!check_same_) {                                             \
+            printf("    %lld != %lld\n", check_a_, check_b_);           \
+            fflush(stdout);                                             \
+        }                                                               \
+        check_same_;                                                    \
+    }))
 
 /* The closing line that tests/part.sh wants; main's result. */
 MAYBE_UNUSED static int done(void) {

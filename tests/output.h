@@ -64,7 +64,8 @@ MAYBE_UNUSED static const char *out_line(const char *at, const char *what) {
     return NULL;
 }
 
-/* The value of a key of the JSON in out_json as text, without quotes at the ends, up to `"` or `,`. Good for simple values only. */
+/* The value of a key of the JSON in out_json as text, without quotes at the ends, up to `"` or `,`. Good for simple values only.
+ */
 MAYBE_UNUSED static const char *out_get(const char *key) {
     static char text[8][4096];
     static int next;

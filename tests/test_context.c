@@ -1,4 +1,5 @@
-/* Section context: fields that follow a task, over blocks, jumps, threads and coroutines; many, deep and big ones; bound loggers. */
+/* Section context: fields that follow a task, over blocks, jumps, threads and coroutines; many, deep and big ones; bound loggers.
+ */
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
 #include "output.h"
@@ -48,12 +49,11 @@ static void test_jumps(void) {
     CHECK_EQ(lines(out_json, NULL), 3);
     CHECK(strstr(out_json, "\"n\":2,\"i\":0}") && strstr(out_json, "\"n\":2,\"i\":2}") && strstr(out_json, "\"n\":2}"));
     int again = 0;
-back:
-    {
-        mlog_with("again", again);
-        mlog_info("goto");
-        if (again++ < 2) goto back;
-    }
+back : {
+    mlog_with("again", again);
+    mlog_info("goto");
+    if (again++ < 2) goto back;
+}
     out_look();
     CHECK(strstr(out_json, "\"again\":0}") && strstr(out_json, "\"again\":1}") && strstr(out_json, "\"again\":2}"));
     CHECK(mlog_context_current() == NULL);
@@ -255,11 +255,13 @@ static void test_big(void) {
     }
     mlog_field f[70];
     char key[70][16];
-    for (int i = 0; i < 70; i++) (void)snprintf(key[i], sizeof key[i], "f%d", i), f[i] = (mlog_field){key[i], mlog_val("some longer text for each")};
+    for (int i = 0; i < 70; i++)
+        (void)snprintf(key[i], sizeof key[i], "f%d", i), f[i] = (mlog_field){key[i], mlog_val("some longer text for each")};
     mlog_context *a = mlog1_context_new(f, 64), *left = mlog_context_swap(a), *b = mlog1_context_new(f + 60, 10);
     {
         mlog_with_context(b); /* 70 fields, inside the record: cut at 64, the record's own stay */
-        mlog_emit(&(mlog_event){.at = MLOG_HERE, .level = MLOG_INFO, .msg = "own", .fields = (mlog_field[]){{"mine", mlog_val(1)}}, .nfields = 1});
+        mlog_emit(&(mlog_event){
+            .at = MLOG_HERE, .level = MLOG_INFO, .msg = "own", .fields = (mlog_field[]){{"mine", mlog_val(1)}}, .nfields = 1});
         mlog_infof("%d of %s", 3, "it");
         mlog_info("pairs", "p", 1);
         out_look();
@@ -313,7 +315,8 @@ static void test_pending(void) { /* contexts come and go while a slow callback s
     }
     out_look();
     long wrong = 0, n = 0;
-    for (const char *at = out_json; (at = out_line(at, "\"msg\":\"b\"")) != NULL; at = strchrnul(at, '\n'), n++) wrong += line_number(at, "number") != line_number(at, "n");
+    for (const char *at = out_json; (at = out_line(at, "\"msg\":\"b\"")) != NULL; at = strchrnul(at, '\n'), n++)
+        wrong += line_number(at, "number") != line_number(at, "n");
     CHECK_EQ(n, 6000);
     CHECK_EQ(wrong, 0);
 }

@@ -1,5 +1,5 @@
-/* The end: of a process in all its ways, of threads, of the library while the program goes on. Every case is a child of its own, which
- * logs to a file (or to a pipe that nobody reads); the parent counts the lines and the time. */
+/* The end: of a process in all its ways, of threads, of the library while the program goes on. Every case is a child of its own,
+ * which logs to a file (or to a pipe that nobody reads); the parent counts the lines and the time. */
 #define METALOG_IMPLEMENTATION
 #define pthread_create limited_create /* as seen by the library: threads may not be had */
 #include "../metalog.h"
@@ -31,7 +31,8 @@ static void say(int who, int from, int to) {
 }
 
 static void start(mlog_full full, int exit_ms) {
-    mlog_config c = {.levels = "trace", .env = "-", .full = full, .exit_ms = exit_ms, .sinks = {{.type = MLOG_FILE, .path = log_path}}};
+    mlog_config c = {
+        .levels = "trace", .env = "-", .full = full, .exit_ms = exit_ms, .sinks = {{.type = MLOG_FILE, .path = log_path}}};
     if (mlog_init(&c) != 0) {
         printf("    %s\n", mlog_why());
         fflush(stdout);
@@ -305,7 +306,8 @@ static int hangs(void *user, const mlog_record *r) {
 }
 
 static void hanging_callback_run(void) {
-    mlog_config c = {.env = "-", .exit_ms = 300, .sinks = {{.type = MLOG_CALLBACK, .write = hangs}, {.type = MLOG_FILE, .path = log_path}}};
+    mlog_config c = {
+        .env = "-", .exit_ms = 300, .sinks = {{.type = MLOG_CALLBACK, .write = hangs}, {.type = MLOG_FILE, .path = log_path}}};
     if (mlog_init(&c) != 0) _exit(9);
     say(0, 0, 3000);
 }
@@ -322,7 +324,9 @@ static int logging_write(void *user, const mlog_record *r) {
 }
 
 static void logging_callback_run(void) {
-    mlog_config c = {.env = "-", .full = MLOG_BLOCK, .ring_bytes = 8192,
+    mlog_config c = {.env = "-",
+                     .full = MLOG_BLOCK,
+                     .ring_bytes = 8192,
                      .sinks = {{.type = MLOG_CALLBACK, .write = logging_write}, {.type = MLOG_FILE, .path = log_path}}};
     if (mlog_init(&c) != 0) _exit(9);
     say(0, 0, 5000);
@@ -331,17 +335,21 @@ static void logging_callback_run(void) {
     mlog_info("count", "seen", seen_calls); /* such a sink may have been moved on: it holds nobody back */
 }
 
+static int all_said;
 static int exiting_write(void *user, const mlog_record *r) {
     (void)user, (void)r;
-    if (++callback_calls == 20) exit(0);
+    if (++callback_calls >= 20 && __atomic_load_n(&all_said, __ATOMIC_ACQUIRE)) exit(0);
     return 0;
 }
 
 static void exiting_callback_run(void) {
-    mlog_config c = {.env = "-", .exit_ms = 1000, .sinks = {{.type = MLOG_FILE, .path = log_path}, {.type = MLOG_CALLBACK, .write = exiting_write}}};
+    mlog_config c = {.env = "-",
+                     .exit_ms = 1000,
+                     .sinks = {{.type = MLOG_FILE, .path = log_path}, {.type = MLOG_CALLBACK, .write = exiting_write}}};
     if (mlog_init(&c) != 0) _exit(9);
     say(0, 0, 100);
-    for (;;) sleep_ms(1000);
+    __atomic_store_n(&all_said, 1, __ATOMIC_RELEASE);
+    for (;; sleep_ms(1)) mlog_info("more");
 }
 
 static int closed;
@@ -382,7 +390,8 @@ static void many_flushes_run(void) { /* at random moments, against a flusher tha
     for (int i = 0; i < 300; i++) {
         say(0, i, i + 1);
         if (i % 100 == 99) sleep_ms(130);
-        if (i % 7 == 0) for (int k = 0; k < i * 300; k++) __asm__ volatile("");
+        if (i % 7 == 0)
+            for (int k = 0; k < i * 300; k++) __asm__ volatile("");
         if (mlog_flush(5000) != 0) _exit(4);
         char want[32], *text = slurp(log_path, NULL);
         (void)snprintf(want, sizeof want, "\"n\":%d,", i);
@@ -409,8 +418,10 @@ static void abort_run(void) { /* the negative control: nothing drains */
 static void shutdown_run(void) {
     static int taken;
     char path[512];
-    mlog_config c = {.env = "-", .full = MLOG_BLOCK, .sinks = {{.type = MLOG_FILE, .path = path},
-        {.type = MLOG_CALLBACK, .write = takes, .close = count_close, .user = &taken}}};
+    mlog_config c = {.env = "-",
+                     .full = MLOG_BLOCK,
+                     .sinks = {{.type = MLOG_FILE, .path = path},
+                               {.type = MLOG_CALLBACK, .write = takes, .close = count_close, .user = &taken}}};
     memcpy(path, log_path, sizeof path);
     if (mlog_init(&c) != 0) _exit(9);
     memset(path, 'x', sizeof path - 1); /* the library has its own copy */

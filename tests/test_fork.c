@@ -1,5 +1,5 @@
-/* Fork in all its forms: a child logs as if it were a process of its own; nothing of the parent's is written twice, nothing is lost,
- * nobody hangs, and no descriptor that is not ours is written to. */
+/* Fork in all its forms: a child logs as if it were a process of its own; nothing of the parent's is written twice, nothing is
+ * lost, nobody hangs, and no descriptor that is not ours is written to. */
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
 #include "check.h"
@@ -83,7 +83,8 @@ static void test_before_first_use(void) { /* the parent has not logged anything,
     (void)close(fd);
 }
 
-static void test_vfork_first(bool again) { /* the very first call is a vfork child's: no thread may begin there, nothing is lost */
+/* The very first call is a vfork child's: no thread may begin there, nothing is lost. */
+static void test_vfork_first(bool again) {
     const char *path = temp_path("vfork-first.err");
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
     pid_t pid = fork();
@@ -338,7 +339,8 @@ static void test_daemon(void) { /* the parent leaves by _exit right behind the f
             say(0, 0, 200);
             if (round % 4 == 1) sleep_ms(1);
             if (round % 4 == 2) say(0, 200, 3000);
-            if (round % 4 == 3) for (int i = 0; i < 20000 + round * 500; i++) __asm__ volatile("");
+            if (round % 4 == 3)
+                for (int i = 0; i < 20000 + round * 500; i++) __asm__ volatile("");
             pid_t second = fork();
             if (second != 0) _exit(0);
             (void)setsid();
@@ -390,7 +392,7 @@ MAYBE_UNUSED static void test_storm(int ms, bool raw) {
     char *text = logged();
     long long wrong = 0;
     for (int i = 0; i < 3; i++) CHECK_EQ(wrong_of(text, i, storm_said[i]), 0);
-    for (int i = 0; i < children; i += children > 200 ? children / 100 : 1) wrong += wrong_of(text, 1000 + i, 20);
+    for (int i = 0; i<children; i += children> 200 ? children / 100 : 1) wrong += wrong_of(text, 1000 + i, 20);
     CHECK_EQ(wrong, 0);
     CHECK_EQ(lines(text, "\"said\""), storm_said[0] + storm_said[1] + storm_said[2] + 20 * children);
     CHECK(children > 5);

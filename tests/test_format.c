@@ -4,7 +4,10 @@
 #include "output.h"
 #include <math.h>
 
-struct point { int x, y; const char *name; };
+struct point {
+    int x, y;
+    const char *name;
+};
 static void put_point(mlog_writer *w, const void *p) {
     const struct point *q = p;
     mlog_put(w, "x", q->x);
@@ -32,11 +35,14 @@ static void test_scalars(void) {
     unsigned long ul = 1;
     mlog_info("m");
     BOTH("", "m");
-    mlog_info("m", "a", 'x', "b", (char)'y', "c", sc, "d", uc, "e", sh, "f", us, "g", -2147483647 - 1, "h", 4294967295u, "i", l, "j", ul);
+    mlog_info("m", "a", 'x', "b", (char)'y', "c", sc, "d", uc, "e", sh, "f", us, "g", -2147483647 - 1, "h", 4294967295u, "i", l,
+              "j", ul);
     BOTH(",\"a\":120,\"b\":121,\"c\":-128,\"d\":255,\"e\":-32768,\"f\":65535,\"g\":-2147483648,\"h\":4294967295,\"i\":-1,\"j\":1",
          "m  a=120 b=121 c=-128 d=255 e=-32768 f=65535 g=-2147483648 h=4294967295 i=-1 j=1");
-    mlog_info("m", "a", INT64_MIN, "b", UINT64_MAX, "c", true, "d", (bool)0, "e", 1.5, "f", 0.1, "g", 0.1f, "h", -0.0, "i", 1e300, "j", 5e-324);
-    BOTH(",\"a\":-9223372036854775808,\"b\":18446744073709551615,\"c\":1,\"d\":false,\"e\":1.5,\"f\":0.1,\"g\":0.1,\"h\":-0.0,\"i\":1e300,"
+    mlog_info("m", "a", INT64_MIN, "b", UINT64_MAX, "c", true, "d", (bool)0, "e", 1.5, "f", 0.1, "g", 0.1f, "h", -0.0, "i", 1e300,
+              "j", 5e-324);
+    BOTH(",\"a\":-9223372036854775808,\"b\":18446744073709551615,\"c\":1,\"d\":false,\"e\":1.5,\"f\":0.1,\"g\":0.1,\"h\":-0.0,"
+         "\"i\":1e300,"
          "\"j\":5e-324",
          "m  a=-9223372036854775808 b=18446744073709551615 c=1 d=false e=1.5 f=0.1 g=0.1 h=-0.0 i=1e300 j=5e-324");
     mlog_info("m", "a", (double)NAN, "b", (double)INFINITY, "c", -(double)INFINITY, "d", (float)INFINITY, "e", (float)-NAN);
@@ -49,21 +55,25 @@ static void test_scalars(void) {
 
 static void test_makers(void) {
     static const unsigned char bytes[] = {0, 1, 0xfe, 0xff};
-    mlog_info("m", "a", mlog_str("abcdef", 3), "b", mlog_bytes(bytes, 4), "c", mlog_hex(UINT64_MAX), "d", mlog_bool(1 == 1), "e", mlog_char('"'),
-              "f", mlog_errno(2), "g", mlog_time(INT64_C(1709251199000000001)), "h", mlog_dur(1500000));
-    BOTH(",\"a\":\"abc\",\"b\":\"0001feff\",\"c\":\"0xffffffffffffffff\",\"d\":true,\"e\":\"\\\"\",\"f\":\"No such file or directory (2)\","
+    mlog_info("m", "a", mlog_str("abcdef", 3), "b", mlog_bytes(bytes, 4), "c", mlog_hex(UINT64_MAX), "d", mlog_bool(1 == 1), "e",
+              mlog_char('"'), "f", mlog_errno(2), "g", mlog_time(INT64_C(1709251199000000001)), "h", mlog_dur(1500000));
+    BOTH(",\"a\":\"abc\",\"b\":\"0001feff\",\"c\":\"0xffffffffffffffff\",\"d\":true,\"e\":\"\\\"\",\"f\":\"No such file or "
+         "directory (2)\","
          "\"g\":\"2024-02-29T23:59:59.000000001Z\",\"h\":1500000",
-         "m  a=abc b=0001feff c=0xffffffffffffffff d=true e=\"\\\"\" f=\"No such file or directory (2)\" g=2024-02-29T23:59:59.000000001Z h=1.5ms");
-    mlog_info("m", "a", mlog_str(NULL, 5), "b", mlog_bytes(NULL, 5), "c", mlog_json(NULL, 5), "d", mlog_secret(NULL), "e", mlog_object(put_point, NULL),
-              "f", mlog_object(NULL, "x"), "g", mlog_array((int *)NULL, 4), "h", mlog_bytes("", 0), "i", mlog_object(put_nothing, ""));
+         "m  a=abc b=0001feff c=0xffffffffffffffff d=true e=\"\\\"\" f=\"No such file or directory (2)\" "
+         "g=2024-02-29T23:59:59.000000001Z h=1.5ms");
+    mlog_info("m", "a", mlog_str(NULL, 5), "b", mlog_bytes(NULL, 5), "c", mlog_json(NULL, 5), "d", mlog_secret(NULL), "e",
+              mlog_object(put_point, NULL), "f", mlog_object(NULL, "x"), "g", mlog_array((int *)NULL, 4), "h", mlog_bytes("", 0),
+              "i", mlog_object(put_nothing, ""));
     BOTH(",\"a\":null,\"b\":null,\"c\":null,\"d\":\"[secret, 0 bytes]\",\"e\":null,\"f\":null,\"g\":null,\"h\":\"\",\"i\":{}",
          "m  a=null b=null c=null d=[secret, 0 bytes] e=null f=null g=null h= i={}");
-    mlog_info("m", "a", mlog_errno(0), "b", mlog_errno(-1), "c", mlog_errno(99999), "d", mlog_dur(-1), "e", mlog_dur(INT64_MAX), "f", mlog_dur(INT64_MIN),
-              "g", mlog_time(INT64_MIN), "h", mlog_time(INT64_MAX));
+    mlog_info("m", "a", mlog_errno(0), "b", mlog_errno(-1), "c", mlog_errno(99999), "d", mlog_dur(-1), "e", mlog_dur(INT64_MAX),
+              "f", mlog_dur(INT64_MIN), "g", mlog_time(INT64_MIN), "h", mlog_time(INT64_MAX));
     out_look();
     SAME(out_get("a"), "Success (0)");
     SAME(out_get("c"), "Unknown error 99999 (99999)");
-    mlog_info("m", "d0", mlog_dur(0), "d1", mlog_dur(999), "d2", mlog_dur(1000), "d3", mlog_dur(-1234567), "d4", mlog_dur(INT64_C(3600000000000)));
+    mlog_info("m", "d0", mlog_dur(0), "d1", mlog_dur(999), "d2", mlog_dur(1000), "d3", mlog_dur(-1234567), "d4",
+              mlog_dur(INT64_C(3600000000000)));
     out_look();
     out_people("m  d0=0ns d1=999ns d2=1us d3=-1.23ms d4=3600s", __FILE__, __LINE__);
     mlog_info("m", "v", mlog_val(7), "w", mlog_val("t"), "x", mlog_val(1.5f));
@@ -90,10 +100,12 @@ static void test_arrays(void) {
     static const double d[] = {0.1, -(double)INFINITY};
     const char *t[] = {"a", NULL, "", "q\"\n", NULL};
     char *m[] = {NULL};
-    mlog_info("m", "a", mlog_array(i8, 2), "b", mlog_array(u8, 1), "c", mlog_array(c8, 1), "d", mlog_array(i16, 1), "e", mlog_array(u16, 1),
-              "f", mlog_array(i32, 2), "g", mlog_array(u32, 1), "h", mlog_array(i64, 1), "i", mlog_array(u64, 1), "j", mlog_array(ll, 1),
-              "k", mlog_array(ull, 1), "l", mlog_array(b, 2), "m", mlog_array(f, 2), "n", mlog_array(d, 2), "o", mlog_array(t, 5), "p", mlog_array(m, 1));
-    JSON(",\"a\":[-1,1],\"b\":[255],\"c\":[97],\"d\":[-1],\"e\":[65535],\"f\":[1,-2],\"g\":[4294967295],\"h\":[-1],\"i\":[18446744073709551615],"
+    mlog_info("m", "a", mlog_array(i8, 2), "b", mlog_array(u8, 1), "c", mlog_array(c8, 1), "d", mlog_array(i16, 1), "e",
+              mlog_array(u16, 1), "f", mlog_array(i32, 2), "g", mlog_array(u32, 1), "h", mlog_array(i64, 1), "i",
+              mlog_array(u64, 1), "j", mlog_array(ll, 1), "k", mlog_array(ull, 1), "l", mlog_array(b, 2), "m", mlog_array(f, 2),
+              "n", mlog_array(d, 2), "o", mlog_array(t, 5), "p", mlog_array(m, 1));
+    JSON(",\"a\":[-1,1],\"b\":[255],\"c\":[97],\"d\":[-1],\"e\":[65535],\"f\":[1,-2],\"g\":[4294967295],\"h\":[-1],\"i\":["
+         "18446744073709551615],"
          "\"j\":[-1],\"k\":[18446744073709551615],\"l\":[true,false],\"m\":[0.1,\"NaN\"],\"n\":[0.1,\"-Infinity\"],"
          "\"o\":[\"a\",null,\"\",\"q\\\"\\n\",null],\"p\":[null]");
     mlog_info("m", "a", mlog_array(i32, 0), "b", mlog_array(t, 0));
@@ -106,14 +118,18 @@ static void test_objects(void) {
     JSON(",\"line\":{\"from\":{\"x\":1,\"y\":2,\"name\":\"a\"},\"to\":{\"x\":3,\"y\":4,\"name\":null},\"list\":[1,2,3],"
          "\"level\":\"inside an object every name is free\",\"x\":1,\"x_2\":2},\"p\":{\"x\":1,\"y\":2,\"name\":\"a\"}");
 #define TWO(k) k "a", mlog_object(put_line, line), k "b", mlog_object(put_line, line)
-    mlog_info("m", TWO("1"), TWO("2"), TWO("3"), TWO("4"), TWO("5"), TWO("6"), TWO("7"), TWO("8")); /* 16 objects of 3 each, alive together */
+    mlog_info("m", TWO("1"), TWO("2"), TWO("3"), TWO("4"), TWO("5"), TWO("6"), TWO("7"),
+              TWO("8")); /* 16 objects of 3 each, alive together */
     out_look();
     CHECK_EQ(lines(out_json, "\"1a\":{\"from\":{\"x\":1,\"y\":2,\"name\":\"a\"},\"to\":"), 1);
     CHECK_EQ(lines(out_json, "\"8b\":{\"from\":{\"x\":1,\"y\":2,\"name\":\"a\"},\"to\":"), 1);
 }
 
 /* A list that is 500 deep: what is too much is cut, nothing breaks. */
-struct node { int v; const struct node *next; };
+struct node {
+    int v;
+    const struct node *next;
+};
 static void put_node(mlog_writer *w, const void *p) {
     const struct node *n = p;
     mlog_put(w, "v", n->v);
@@ -150,11 +166,13 @@ static void test_deep_objects(void) {
 
 static void test_json(void) {
     static const char good[] = " { \"a\" : [ 1 , 2.50 ,\n null ] , \"b\":\"x\\u2028\xe2\x80\xa8y\" } ";
-    mlog_info("m", "j", mlog_json(good, strlen(good)), "k", mlog_json("12", 2), "l", mlog_json("\"s\"", 3), "n", mlog_json("[]", 2));
+    mlog_info("m", "j", mlog_json(good, strlen(good)), "k", mlog_json("12", 2), "l", mlog_json("\"s\"", 3), "n",
+              mlog_json("[]", 2));
     JSON(",\"j\":{\"a\":[1,2.50,null],\"b\":\"x\\u2028\\u2028y\"},\"k\":12,\"l\":\"s\",\"n\":[]");
-    mlog_info("m", "a", mlog_json("{", 1), "b", mlog_json("NaN", 3), "c", mlog_json("1 2", 3), "d", mlog_json("{\"a\":1,}", 8), "e", mlog_json("\"\\ud800\"", 8),
-              "f", mlog_json("'x'", 3), "g", mlog_json("", 0), "h", mlog_json("01", 2));
-    JSON(",\"a\":\"{\",\"b\":\"NaN\",\"c\":\"1 2\",\"d\":\"{\\\"a\\\":1,}\",\"e\":\"\\\"\\\\ud800\\\"\",\"f\":\"'x'\",\"g\":\"\",\"h\":\"01\"");
+    mlog_info("m", "a", mlog_json("{", 1), "b", mlog_json("NaN", 3), "c", mlog_json("1 2", 3), "d", mlog_json("{\"a\":1,}", 8),
+              "e", mlog_json("\"\\ud800\"", 8), "f", mlog_json("'x'", 3), "g", mlog_json("", 0), "h", mlog_json("01", 2));
+    JSON(",\"a\":\"{\",\"b\":\"NaN\",\"c\":\"1 "
+         "2\",\"d\":\"{\\\"a\\\":1,}\",\"e\":\"\\\"\\\\ud800\\\"\",\"f\":\"'x'\",\"g\":\"\",\"h\":\"01\"");
     char deep[400];
     memset(deep, '[', 200);
     memset(deep + 200, ']', 200);
@@ -164,10 +182,25 @@ static void test_json(void) {
 }
 
 /* What an attacker would send: nothing of it may reach a terminal or forge a line. */
-static const char *const hostile[] = {
-    "\x1b[31mred\x1b[0m", "a\nb\rc", "{\"forged\":1}\n{\"ts\":\"x\"}", "\x01\x02\x1f\x7f", "\xc2\x80\xc2\x9b" "31m\xc2\x9f", "\xe2\x80\xa8\xe2\x80\xa9",
-    "\xe2\x80\xae" "evil\xe2\x81\xa6\xe2\x80\x8f", "\xff\xfe\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80", "\xe2\x82", "\xf0\x9f\x98\x80 ok", "\"quotes\\ and \\\"", "%s%n%d",
-    "\x1b]0;title\x07", "tab\there", "key=value other=\"x\"", "\xef\xbb\xbf" "bom"};
+static const char *const hostile[] = {"\x1b[31mred\x1b[0m",
+                                      "a\nb\rc",
+                                      "{\"forged\":1}\n{\"ts\":\"x\"}",
+                                      "\x01\x02\x1f\x7f",
+                                      "\xc2\x80\xc2\x9b"
+                                      "31m\xc2\x9f",
+                                      "\xe2\x80\xa8\xe2\x80\xa9",
+                                      "\xe2\x80\xae"
+                                      "evil\xe2\x81\xa6\xe2\x80\x8f",
+                                      "\xff\xfe\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80",
+                                      "\xe2\x82",
+                                      "\xf0\x9f\x98\x80 ok",
+                                      "\"quotes\\ and \\\"",
+                                      "%s%n%d",
+                                      "\x1b]0;title\x07",
+                                      "tab\there",
+                                      "key=value other=\"x\"",
+                                      "\xef\xbb\xbf"
+                                      "bom"};
 enum { HOSTILE = sizeof hostile / sizeof *hostile };
 
 static int forbidden(const char *text, bool console) { /* a raw control character anywhere but the newline at the end of a line */
@@ -175,7 +208,9 @@ static int forbidden(const char *text, bool console) { /* a raw control characte
         if ((*p < 32 && *p != '\n') || *p == 127) return 1;
         if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) return 1;
         if (*p == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9)) return 1;
-        if (console && *p == 0xe2 && ((p[1] == 0x80 && ((p[2] >= 0xaa && p[2] <= 0xae) || p[2] == 0x8e || p[2] == 0x8f)) || (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9)))
+        if (console && *p == 0xe2 &&
+            ((p[1] == 0x80 && ((p[2] >= 0xaa && p[2] <= 0xae) || p[2] == 0x8e || p[2] == 0x8f)) ||
+             (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9)))
             return 1;
     }
     return 0;
@@ -192,7 +227,11 @@ static void put_hostile(mlog_writer *w, const void *p) { mlog_put(w, p, (const c
 static void test_hostile(void) {
     for (int i = 0; i < HOSTILE; i++) {
         const char *h = hostile[i];
-        mlog_field f[] = {{h, mlog_val(h)}, {"j", mlog_object(put_hostile, h)}, {"t", mlog_array(&h, 1)}, {h, mlog_char(h[0])}, {"e", mlog_json(h, strlen(h))}};
+        mlog_field f[] = {{h, mlog_val(h)},
+                          {"j", mlog_object(put_hostile, h)},
+                          {"t", mlog_array(&h, 1)},
+                          {h, mlog_char(h[0])},
+                          {"e", mlog_json(h, strlen(h))}};
         mlog_emit(&(mlog_event){.at = {h, h, i}, .level = MLOG_INFO, .msg = h, .fields = f, .nfields = 5});
         mlog_emit(&(mlog_event){.at = {h, h, i}, .logger = mlog_named("x"), .level = MLOG_INFO, .msg = h});
         mlog_infof("%s", h);
@@ -234,7 +273,8 @@ static void test_clashes(void) {
     mlog_info("m", "k", 1, "k", 2, "k", 3, "k_2", 4);
     JSON(",\"k\":1,\"k_2\":2,\"k_3\":3,\"k_2_2\":4");
     mlog_info("m", "ts", 1, "level", 2, "msg", 3, "source", 4, "at", 5, "thread", 6, "ts_call", 7, "recovered", 8, "ts_2", 9);
-    JSON(",\"ts_2\":1,\"level_2\":2,\"msg_2\":3,\"source_2\":4,\"at_2\":5,\"thread_2\":6,\"ts_call_2\":7,\"recovered_2\":8,\"ts_2_2\":9");
+    JSON(",\"ts_2\":1,\"level_2\":2,\"msg_2\":3,\"source_2\":4,\"at_2\":5,\"thread_2\":6,\"ts_call_2\":7,\"recovered_2\":8,\"ts_"
+         "2_2\":9");
     {
         mlog_with("k", 1, "only", 2);
         mlog_info("m", "k", 10);
@@ -346,8 +386,11 @@ static void test_emit(void) {
 }
 
 static void test_levels(void) {
-    static const struct { int level; const char *name; } table[] = {{1, "trace"}, {2, "trace"}, {5, "debug"}, {8, "debug"}, {9, "info"}, {10, "notice"},
-        {12, "notice"}, {13, "warn"}, {16, "warn"}, {17, "error"}, {18, "crit"}, {19, "alert"}, {20, "alert"}};
+    static const struct {
+        int level;
+        const char *name;
+    } table[] = {{1, "trace"}, {2, "trace"}, {5, "debug"},  {8, "debug"}, {9, "info"},   {10, "notice"}, {12, "notice"},
+                 {13, "warn"}, {16, "warn"}, {17, "error"}, {18, "crit"}, {19, "alert"}, {20, "alert"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         mlog(table[i].level, "m");
         out_look();
@@ -405,7 +448,8 @@ static void test_printf(void) {
     MSG("b a");
     say("%s %d %.2f %.*s\n\n", "v", -1, 2.0, 2, open3);
     MSG("v -1 2.00 ab");
-    say("%d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %s %.1f", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, "eighteen", 19.0);
+    say("%d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %d %s %.1f", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17,
+        "eighteen", 19.0);
     MSG("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 eighteen 19.0");
     (void)one;
 #pragma GCC diagnostic push
@@ -495,10 +539,12 @@ static void put_secret(mlog_writer *w, const void *p) {
 static void test_redaction(void) {
     uint64_t number = UINT64_C(0x1122334455667788);
     for (int round = 0; round < 3; round++) { /* the first call of a site takes another way than the next */
-        mlog_info("m", "password", secret, "DB_Password", secret, "x-api_key", secret, "token", number, "secret", mlog_val(secret),
-                  "authorization", mlog_bytes(secret, sizeof secret), "Secret", 1.25, "passwords", "not one", "fine", 1);
+        mlog_info("m", "password", secret, "DB_Password", secret, "x-api_key", secret, "token", number, "secret",
+                  mlog_val(secret), "authorization", mlog_bytes(secret, sizeof secret), "Secret", 1.25, "passwords", "not one",
+                  "fine", 1);
         JSON(",\"password\":\"[redacted]\",\"DB_Password\":\"[redacted]\",\"x-api_key\":\"[redacted]\",\"token\":\"[redacted]\","
-             "\"secret\":\"[redacted]\",\"authorization\":\"[redacted]\",\"Secret\":\"[redacted]\",\"passwords\":\"not one\",\"fine\":1");
+             "\"secret\":\"[redacted]\",\"authorization\":\"[redacted]\",\"Secret\":\"[redacted]\",\"passwords\":\"not "
+             "one\",\"fine\":1");
         mlog_to(mlog_named("r"), MLOG_INFO, "m", "token", secret);
         JSON(",\"token\":\"[redacted]\"");
         mlog_with("token", secret, "fine", 1);
@@ -521,7 +567,8 @@ static void test_redaction(void) {
     /* another list, while sites are registered: they obey it, too */
     for (int round = 0; round < 2; round++) {
         CHECK(out_begin((mlog_config){.redact = round == 0 ? "pin*, KEY" : "-"}) == 0);
-        for (int i = 0; i < 2; i++) mlog_info("m", "password", "p", "pin_code", "1234", "key", "k", "the_key", "k", "monkey", "m");
+        for (int i = 0; i < 2; i++)
+            mlog_info("m", "password", "p", "pin_code", "1234", "key", "k", "the_key", "k", "monkey", "m");
         out_look();
         SAME(out_get("password"), "p");
         SAME(out_get("pin_code"), round == 0 ? "[redacted]" : "1234");
@@ -544,12 +591,18 @@ static void test_site_redaction_changes(void) { /* one site, before and after ml
 
 /* -- callbacks -- */
 
-static struct { int calls, bad; uint64_t id[4096]; char text[1 << 16], fields[1 << 16]; } seen;
+static struct {
+    int calls, bad;
+    uint64_t id[4096];
+    char text[1 << 16], fields[1 << 16];
+} seen;
 
 static int on_record(void *user, const mlog_record *r) {
     size_t n = strlen(seen.fields);
     (void)user;
-    if (r->msg[r->msg_len] != 0 || r->text[r->text_len] != 0 || strlen(r->source) == 0 || strlen(r->thread) == 0 || r->at.file == NULL || r->at.func == NULL) seen.bad++;
+    if (r->msg[r->msg_len] != 0 || r->text[r->text_len] != 0 || strlen(r->source) == 0 || strlen(r->thread) == 0 ||
+        r->at.file == NULL || r->at.func == NULL)
+        seen.bad++;
     for (size_t i = 0; i < r->nfields; i++) {
         char json[4096];
         size_t need = mlog_value_json(&r->fields[i].value, json, sizeof json);
@@ -572,15 +625,16 @@ static void test_callback(void) {
     if (!CHECK(s != NULL)) return;
     {
         mlog_with("ctx", "c", "k", 1);
-        mlog_info("called", "k", 2, "t", "text", "n", (char *)NULL, "a", mlog_array(three, 3), "o", mlog_object(put_point, &p), "j", mlog_json("{ }", 3),
-                  "b", mlog_bytes("\x01", 1), "d", 0.5, "e", mlog_errno(2), "s", mlog_secret("xy"), "x", mlog_hex(255), "u", UINT64_MAX, "f", 0.1f,
-                  "y", true, "z", mlog_bool(true), "D", mlog_dur(5));
+        mlog_info("called", "k", 2, "t", "text", "n", (char *)NULL, "a", mlog_array(three, 3), "o", mlog_object(put_point, &p),
+                  "j", mlog_json("{ }", 3), "b", mlog_bytes("\x01", 1), "d", 0.5, "e", mlog_errno(2), "s", mlog_secret("xy"), "x",
+                  mlog_hex(255), "u", UINT64_MAX, "f", 0.1f, "y", true, "z", mlog_bool(true), "D", mlog_dur(5));
     }
     CHECK(mlog_flush(-1) == 0);
     CHECK_EQ(seen.calls, 1);
     CHECK_EQ(seen.bad, 0);
-    SAME(seen.fields, "ctx=\"c\";k=1;k_2=2;t=\"text\";n=null;a=[1,2,3];o={\"x\":1,\"y\":2,\"name\":\"n\"};j={};b=\"01\";d=0.5;"
-                      "e=\"No such file or directory (2)\";s=\"[secret, 2 bytes]\";x=\"0xff\";u=18446744073709551615;f=0.1;y=1;z=true;D=5;");
+    SAME(seen.fields,
+         "ctx=\"c\";k=1;k_2=2;t=\"text\";n=null;a=[1,2,3];o={\"x\":1,\"y\":2,\"name\":\"n\"};j={};b=\"01\";d=0.5;"
+         "e=\"No such file or directory (2)\";s=\"[secret, 2 bytes]\";x=\"0xff\";u=18446744073709551615;f=0.1;y=1;z=true;D=5;");
     out_look();
     out_json[strlen(out_json) - 1] = 0;
     SAME(seen.text, out_json);

@@ -1,5 +1,6 @@
-/* Rings: every value comes out as it went in, whatever the place in the ring; a full queue does what its policy says; what is lost is
- * counted, by level, and told in the stream where it happened. Values and lines are counted here, never by the library's counters. */
+/* Rings: every value comes out as it went in, whatever the place in the ring; a full queue does what its policy says; what is
+ * lost is counted, by level, and told in the stream where it happened. Values and lines are counted here, never by the library.
+ */
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
 #include "check.h"
@@ -9,7 +10,11 @@
 static const char *log_path;
 
 static void start(const char *file, uint32_t ring_bytes, mlog_full full, int full_ms) {
-    mlog_config c = {.levels = "trace", .env = "-", .ring_bytes = ring_bytes, .full = full, .full_ms = full_ms,
+    mlog_config c = {.levels = "trace",
+                     .env = "-",
+                     .ring_bytes = ring_bytes,
+                     .full = full,
+                     .full_ms = full_ms,
                      .sinks = {{.type = MLOG_FILE, .path = log_path = temp_path(file)}}};
     (void)unlink(log_path);
     if (!CHECK(mlog_init(&c) == 0)) printf("    %s\n", mlog_why());
@@ -90,7 +95,10 @@ static void test_counts(void) {
     free(text);
 }
 
-typedef struct { int a; const char *b; } thing;
+typedef struct {
+    int a;
+    const char *b;
+} thing;
 static void put_thing(mlog_writer *w, const void *p) {
     const thing *t = p;
     mlog_put(w, "a", t->a);
@@ -102,13 +110,13 @@ static void every_kind(int i) {
     static const char *const words[] = {"x", NULL, "z\"z"};
     thing t = {i, "bee"};
     int64_t big = INT64_MIN + i;
-    mlog_info("kinds one", "i8", (signed char)-5, "u8", (unsigned char)250, "i16", (short)-300, "u16", (unsigned short)65000, "i32", -i, "u32", 4000000000u,
-              "i64", big, "u64", UINT64_MAX - (uint64_t)i, "b", (bool)true, "f", 0.1f, "d", 0.1, "s", "short", "null", (char *)NULL,
-              "p", (void *)0x1234, "np", (void *)NULL, "ch", 'x');
-    mlog_info("kinds two", "str", mlog_str("abcdef", 3), "bytes", mlog_bytes("\x01\xff", 2), "hex", mlog_hex(0xbeef), "bool", mlog_bool(0),
-              "char", mlog_char('c'), "err", mlog_errno(ENOENT), "time", mlog_time(1), "dur", mlog_dur(1500000000), "json", mlog_json("{\"a\":1}", 7),
-              "hush", mlog_secret("hush-hush"), "arr", mlog_array(numbers, 3), "words", mlog_array(words, 3), "obj", mlog_object(put_thing, &t),
-              "password", "visible", "n", i);
+    mlog_info("kinds one", "i8", (signed char)-5, "u8", (unsigned char)250, "i16", (short)-300, "u16", (unsigned short)65000,
+              "i32", -i, "u32", 4000000000u, "i64", big, "u64", UINT64_MAX - (uint64_t)i, "b", (bool)true, "f", 0.1f, "d", 0.1,
+              "s", "short", "null", (char *)NULL, "p", (void *)0x1234, "np", (void *)NULL, "ch", 'x');
+    mlog_info("kinds two", "str", mlog_str("abcdef", 3), "bytes", mlog_bytes("\x01\xff", 2), "hex", mlog_hex(0xbeef), "bool",
+              mlog_bool(0), "char", mlog_char('c'), "err", mlog_errno(ENOENT), "time", mlog_time(1), "dur", mlog_dur(1500000000),
+              "json", mlog_json("{\"a\":1}", 7), "hush", mlog_secret("hush-hush"), "arr", mlog_array(numbers, 3), "words",
+              mlog_array(words, 3), "obj", mlog_object(put_thing, &t), "password", "visible", "n", i);
 }
 
 static void *kinds_run(void *unused) {
@@ -117,10 +125,14 @@ static void *kinds_run(void *unused) {
 }
 
 static void test_kinds(uint32_t ring_bytes) {
-    static const char *const same[] = {"\"i8\":-5,", "\"u8\":250,", "\"i16\":-300,", "\"u16\":65000,", "\"u32\":4000000000,", "\"b\":true,", "\"f\":0.1,",
-        "\"d\":0.1,", "\"s\":\"short\",", "\"null\":null,", "\"np\":null,", "\"ch\":120", "\"p\":\"0x1234\","};
-    static const char *const same2[] = {"\"str\":\"abc\",", "\"bytes\":\"01ff\",", "\"hex\":\"0xbeef\",", "\"bool\":false,", "\"char\":\"c\",",
-        "\"json\":{\"a\":1},", "\"arr\":[-1,0,7],", "\"words\":[\"x\",null,\"z\\\"z\"],", "\"b\":\"bee\"}", "\"password\":\"[redacted]\""};
+    static const char *const same[] = {"\"i8\":-5,",          "\"u8\":250,",    "\"i16\":-300,", "\"u16\":65000,",
+                                       "\"u32\":4000000000,", "\"b\":true,",    "\"f\":0.1,",    "\"d\":0.1,",
+                                       "\"s\":\"short\",",    "\"null\":null,", "\"np\":null,",  "\"ch\":120",
+                                       "\"p\":\"0x1234\","};
+    static const char *const same2[] = {
+        "\"str\":\"abc\",", "\"bytes\":\"01ff\",",        "\"hex\":\"0xbeef\",", "\"bool\":false,",
+        "\"char\":\"c\",",  "\"json\":{\"a\":1},",        "\"arr\":[-1,0,7],",   "\"words\":[\"x\",null,\"z\\\"z\"],",
+        "\"b\":\"bee\"}",   "\"password\":\"[redacted]\""};
     char want[128];
     start("kinds.log", ring_bytes, MLOG_BLOCK, 0);
     in_thread(kinds_run, NULL);
@@ -131,8 +143,8 @@ static void test_kinds(uint32_t ring_bytes) {
     for (size_t k = 0; k < sizeof same2 / sizeof *same2; k++)
         if (!CHECK_EQ(lines(text, same2[k]), 300)) printf("    %s in %.900s\n", same2[k], strchr(text, '\n') + 1);
     for (int i = 0; i < 300; i++) {
-        (void)snprintf(want, sizeof want, "\"i32\":%d,\"u32\":4000000000,\"i64\":%lld,\"u64\":%llu,", -i, (long long)INT64_MIN + i,
-                       (unsigned long long)(UINT64_MAX - (uint64_t)i));
+        (void)snprintf(want, sizeof want, "\"i32\":%d,\"u32\":4000000000,\"i64\":%lld,\"u64\":%llu,", -i,
+                       (long long)INT64_MIN + i, (unsigned long long)(UINT64_MAX - (uint64_t)i));
         if (!CHECK_EQ(lines(text, want), 1)) break;
         (void)snprintf(want, sizeof want, "\"obj\":{\"a\":%d,", i);
         if (!CHECK_EQ(lines(text, want), 1)) break;
@@ -162,7 +174,8 @@ static int wrap_wrong(const char *text, int first, bool show) { /* how many reco
     for (const char *p = text; *p; p = strchr(p, '\n') + 1, want++) {
         char expected[700];
         int i = want, n = i * 37 % 331;
-        if (i % 3 == 0) (void)snprintf(expected, sizeof expected, "\"seq\":%d,\"n\":%d,\"text\":\"%.*s\"}", i, n, n, pattern + i % 64);
+        if (i % 3 == 0)
+            (void)snprintf(expected, sizeof expected, "\"seq\":%d,\"n\":%d,\"text\":\"%.*s\"}", i, n, n, pattern + i % 64);
         else if (i % 3 == 1) (void)snprintf(expected, sizeof expected, "\"w %d %.*s|\"", i, n % 300, pattern + i % 64);
         else (void)snprintf(expected, sizeof expected, "\"seq\":%d,\"n\":%d,\"text\":\"%s\"}", i, n, pattern + 1023 - n);
         const char *end = strchr(p, '\n');
@@ -192,20 +205,28 @@ static void test_wraps(void) {
     }
 }
 
-/* A ring whose position lies just below a wrap, on its first lap: as if it had run for a lap already. */
-static void *near_wrap_run(void *before) {
-    uint64_t at = 4096 - *(uint64_t *)before;
-    CHECK(mlog_thread(NULL) == 0);
+/* Moves this thread's empty ring to a position, as if it had come there by itself. */
+static void place_at(uint64_t at) {
     mlog__thread *t = mlog__thread_self;
+    uint32_t number = t->ring->number;
     stall();
-    mlog__flush_all.head[t->ring->number] = at;
-    __atomic_store_n(&mlog__flush_all.counted_at[t->ring->number], at, __ATOMIC_RELAXED);
-    for (int i = 0; i < MLOG__SINKS; i++)
-        if (mlog__flush_all.sink[i].used) mlog__flush_all.sink[i].next[t->ring->number] = mlog__flush_all.sink[i].done[t->ring->number] = at;
+    mlog__flush_all.head[number] = at;
+    __atomic_store_n(&mlog__flush_all.counted_at[number], at, __ATOMIC_RELAXED);
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (s->used) s->next[number] = s->done[number] = at;
+    }
     __atomic_store_n(&t->ring->tail, at, __ATOMIC_RELEASE);
     __atomic_store_n(&t->ring->head, at, __ATOMIC_RELEASE);
     t->limit = 0;
     go_on();
+}
+
+/* A ring whose position lies just below a wrap, on its first lap: as if it had run for a lap already. */
+static void *near_wrap_run(void *before) {
+    uint64_t at = 4096 - *(uint64_t *)before;
+    CHECK(mlog_thread(NULL) == 0);
+    place_at(at);
     for (int i = 0; i < 3; i++) mlog_info("near", "i", i, "text", mlog_str(pattern, 60), "more", "of this");
     return NULL;
 }
@@ -225,17 +246,8 @@ static void test_near_wrap(void) {
 /* Positions have 64 bits: far beyond 2^32, and records there are as good as any. */
 static void *far_run(void *unused) {
     CHECK(mlog_thread(NULL) == 0);
-    mlog__thread *t = mlog__thread_self;
     uint64_t at = (UINT64_C(1) << 45) - 64;
-    stall();
-    mlog__flush_all.head[t->ring->number] = at;
-    __atomic_store_n(&mlog__flush_all.counted_at[t->ring->number], at, __ATOMIC_RELAXED);
-    for (int i = 0; i < MLOG__SINKS; i++)
-        if (mlog__flush_all.sink[i].used) mlog__flush_all.sink[i].next[t->ring->number] = mlog__flush_all.sink[i].done[t->ring->number] = at;
-    __atomic_store_n(&t->ring->tail, at, __ATOMIC_RELEASE);
-    __atomic_store_n(&t->ring->head, at, __ATOMIC_RELEASE);
-    t->limit = 0;
-    go_on();
+    place_at(at);
     for (int i = 0; i < 1000; i++) mlog_info("far", "i", i);
     return unused;
 }
@@ -296,7 +308,10 @@ static void test_long(uint32_t ring_bytes) {
 /* ---- a full queue ---- */
 
 enum { STALLED = 3000 };
-typedef struct { int64_t ms; uint64_t dropped; } took;
+typedef struct {
+    int64_t ms;
+    uint64_t dropped;
+} took;
 
 static void *full_run(void *result) {
     int64_t from = now_ms();
@@ -317,7 +332,10 @@ static void *full_then_go(void *result) {
     return NULL;
 }
 
-typedef struct { long long got, info, error, lines; bool order, place; } told;
+typedef struct {
+    long long got, info, error, lines;
+    bool order, place;
+} told;
 
 /* Sequence numbers in the file: in order, once each, and where they have gaps, loss lines that add up, before the next number. */
 static told told_of(const char *text) {
@@ -437,7 +455,7 @@ static void test_breaker(void) {
     free(text);
 }
 
-/* A report and texts in a ring that is nearly full: whatever is dropped in the middle of a record leaves no trace but its count. */
+/* A report and texts in a ring that is nearly full: whatever is dropped in the middle of a record leaves only its count. */
 static void *grow_run(void *unused) {
     stall();
     for (int i = 0; i < 400; i++) mlog_info("grow", "seq", i, "text", mlog_str(pattern, (size_t)(i * 13 % 200)), "s", "x");
@@ -493,8 +511,13 @@ static void test_saturation(mlog_full full) {
     mlog_stats before, after;
     mlog_sink_stats file, call, null;
     const char *path = temp_path("many.log");
-    mlog_config c = {.env = "-", .ring_bytes = 8192, .full = full, .full_ms = 1, .sinks = {{.type = MLOG_FILE, .path = path},
-        {.type = MLOG_CALLBACK, .write = stalled_write, .user = &calls}, {.type = MLOG_NULL, .level = MLOG_ERROR}}};
+    mlog_config c = {.env = "-",
+                     .ring_bytes = 8192,
+                     .full = full,
+                     .full_ms = 1,
+                     .sinks = {{.type = MLOG_FILE, .path = path},
+                               {.type = MLOG_CALLBACK, .write = stalled_write, .user = &calls},
+                               {.type = MLOG_NULL, .level = MLOG_ERROR}}};
     (void)unlink(path);
     CHECK(mlog_init(&c) == 0);
     mlog_stats_read(&before);
@@ -502,7 +525,8 @@ static void test_saturation(mlog_full full) {
     for (int i = 0; i < MANY; i++) (void)pthread_join(t[i], NULL);
     CHECK(mlog_flush(10000) == 0);
     mlog_stats_read(&after);
-    CHECK(mlog_sink_stats_read("file", &file) == 0 && mlog_sink_stats_read("callback", &call) == 0 && mlog_sink_stats_read("null", &null) == 0);
+    CHECK(mlog_sink_stats_read("file", &file) == 0 && mlog_sink_stats_read("callback", &call) == 0 &&
+          mlog_sink_stats_read("null", &null) == 0);
     char *text = slurp(path, NULL);
     long long last[MANY] = {-1, -1, -1, -1}, got = 0, missing = 0, told_dropped = 0, disorder = 0;
     for (const char *p = text; *p; p = strchr(p, '\n') + 1) {

@@ -3,7 +3,8 @@
 #include "../metalog.h"
 #include "output.h"
 
-static const int levels[] = {MLOG_TRACE, MLOG_DEBUG, MLOG_INFO, MLOG_NOTICE, MLOG_WARN, MLOG_ERROR, MLOG_CRIT, MLOG_ALERT, MLOG_FATAL};
+static const int levels[] = {MLOG_TRACE, MLOG_DEBUG, MLOG_INFO,  MLOG_NOTICE, MLOG_WARN,
+                             MLOG_ERROR, MLOG_CRIT,  MLOG_ALERT, MLOG_FATAL};
 
 /* The lowest level at which a source is on, asked and tried. */
 static int low(const char *source) {
@@ -68,7 +69,8 @@ static void refused(const char *text, int column, const char *word, const char *
     if (!CHECK_EQ(mlog_levels(text), -1)) printf("    \"%s\"\n", text);
     (void)snprintf(begin, sizeof begin, "mlog_levels: column %d: \"%s\": expected %s", column, word, expected);
     if (!CHECK(strncmp(mlog_why(), begin, strlen(begin)) == 0)) printf("    got  %s\n    want %s\n", mlog_why(), begin);
-    CHECK(mlog_enabled_to(mlog_named("here"), MLOG_DEBUG) && !mlog_enabled_to(mlog_named("else"), MLOG_INFO)); /* nothing changed */
+    CHECK(mlog_enabled_to(mlog_named("here"), MLOG_DEBUG) &&
+          !mlog_enabled_to(mlog_named("else"), MLOG_INFO)); /* nothing changed */
 }
 
 static void test_bad(void) {
@@ -131,7 +133,8 @@ static void test_precedence(void) {
     CHECK(out_begin((mlog_config){.levels = "crit", .env = "METALOG"}) == 0);
     CHECK_EQ(low("net"), MLOG_DEBUG);
     CHECK(mlog_init(&(mlog_config){.levels = "info,x=loud"}) == -1);
-    CHECK(strcmp(mlog_why(), "levels: column 6: \"x=loud\": expected a level: trace, debug, info, notice, warn, error, crit, alert, fatal, off, or "
+    CHECK(strcmp(mlog_why(), "levels: column 6: \"x=loud\": expected a level: trace, debug, info, notice, warn, error, crit, "
+                             "alert, fatal, off, or "
                              "1 to 24") == 0);
     CHECK_EQ(low("net"), MLOG_DEBUG);
     CHECK(mlog_shutdown(-1) == 0);
@@ -149,7 +152,9 @@ static void first(void) { mlog_debug("first", "a", argument(1)); }
 #define METALOG_SOURCE "unit.two"
 static void second(void) { mlog_debug("second", "a", argument(2)); }
 #undef METALOG_SOURCE
-#define METALOG_SOURCE "unit." "three"
+#define METALOG_SOURCE \
+    "unit."            \
+    "three"
 static void third(void) { mlog_debugf("third %d", argument(3)); }
 #undef METALOG_SOURCE
 #define METALOG_SOURCE UNIT_NAME
@@ -307,8 +312,10 @@ static int nothing(void *user, const mlog_record *r) { return (void)r, ++*(int *
 
 static void test_floor(void) { /* what no sink takes is not even logged */
     int calls = 0;
-    mlog_config c = {.env = "-", .levels = "trace", .sinks = {{.type = MLOG_FILE, .level = MLOG_ERROR, .path = temp_path("errors.log")},
-                                                              {.type = MLOG_NULL, .level = MLOG_WARN}}};
+    mlog_config c = {.env = "-",
+                     .levels = "trace",
+                     .sinks = {{.type = MLOG_FILE, .level = MLOG_ERROR, .path = temp_path("errors.log")},
+                               {.type = MLOG_NULL, .level = MLOG_WARN}}};
     (void)unlink(temp_path("errors.log"));
     evaluated = 0;
     CHECK(mlog_shutdown(-1) == 0);
@@ -316,7 +323,8 @@ static void test_floor(void) { /* what no sink takes is not even logged */
     mlog_info("no", "a", argument(1));
     CHECK_EQ(evaluated, 0);
     CHECK(!mlog_enabled(MLOG_NOTICE) && mlog_enabled(MLOG_WARN));
-    mlog_sink *s = mlog_sink_add(&(mlog_sink_config){.type = MLOG_CALLBACK, .level = MLOG_DEBUG, .write = nothing, .user = &calls});
+    mlog_sink *s =
+        mlog_sink_add(&(mlog_sink_config){.type = MLOG_CALLBACK, .level = MLOG_DEBUG, .write = nothing, .user = &calls});
     CHECK(mlog_enabled(MLOG_DEBUG) && !mlog_enabled(MLOG_TRACE));
     mlog_debug("for the callback", "a", argument(1));
     mlog_warn("for two", "a", argument(1));

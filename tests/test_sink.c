@@ -1,4 +1,4 @@
-/* Section sink: files and what is refused as one, consoles, callbacks, errors and their end, sinks that come and go, accounting. */
+/* Section sink: files and what is refused as one, consoles, callbacks, errors, sinks that come and go, accounting. */
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
 #include "output.h"
@@ -97,7 +97,8 @@ static void refused_path(const char *path, const char *what, const char *expecte
 static void test_refused(void) {
     CHECK(out_begin((mlog_config){0}) == 0);
     char path[600];
-    const char *regular = temp_path("regular.log"), *link_ = temp_path("symlink.log"), *fifo = temp_path("fifo.log"), *hard = temp_path("hard.log");
+    const char *regular = temp_path("regular.log"), *link_ = temp_path("symlink.log"), *fifo = temp_path("fifo.log"),
+               *hard = temp_path("hard.log");
     const char *socket_ = "s.log", *expect = "expected a regular file with one link, or a new one";
     (void)unlink(link_), (void)unlink(fifo), (void)unlink(hard), (void)unlink(socket_), (void)unlink(regular);
     int fd = open(regular, O_WRONLY | O_CREAT, 0600);
@@ -234,7 +235,8 @@ static void test_appending(void) {
     size_t n = 0, torn = 0;
     for (char *at = text, *end; *at; at = end + (*end != 0), n++) {
         end = strchrnul(at, '\n');
-        torn += strncmp(at, "{\"ts\":", 6) != 0 || end[-1] != '}' || *end != '\n' || memmem(at + 1, (size_t)(end - at - 1), "{\"ts\"", 5) != NULL;
+        torn += strncmp(at, "{\"ts\":", 6) != 0 || end[-1] != '}' || *end != '\n' ||
+                memmem(at + 1, (size_t)(end - at - 1), "{\"ts\"", 5) != NULL;
     }
     CHECK_EQ(n, 2 * APPENDED);
     CHECK_EQ(torn, 0);
@@ -403,7 +405,8 @@ static void blocked_console(bool unprivileged) { /* the other end of stderr is d
         CHECK(setgid(65534) == 0 && setuid(65534) == 0);
     }
     int flags = fcntl(2, F_GETFL);
-    mlog_config c = {.env = "-", .ring_bytes = 65536, .exit_ms = 100, .sinks = {{.type = MLOG_CONSOLE}, {.type = MLOG_FILE, .path = path}}};
+    mlog_config c = {
+        .env = "-", .ring_bytes = 65536, .exit_ms = 100, .sinks = {{.type = MLOG_CONSOLE}, {.type = MLOG_FILE, .path = path}}};
     if (!CHECK(mlog_init(&c) == 0)) {
         printf("    %s\n", mlog_why());
         return;
@@ -422,8 +425,8 @@ static void blocked_console(bool unprivileged) { /* the other end of stderr is d
             if (now_us() - from > slowest) slowest = now_us() - from;
         }
     }
-    printf("blocked console%s: longest call %lld us, file behind by at most %lld us\n", unprivileged ? ", not to be opened again" : "", (long long)longest,
-           (long long)slowest);
+    printf("blocked console%s: longest call %lld us, file behind by at most %lld us\n",
+           unprivileged ? ", not to be opened again" : "", (long long)longest, (long long)slowest);
     CHECK(longest < 90000); /* not even once the deadline of a full queue */
     CHECK(slowest < 500000);
     mlog_sink_stats s = stats("console"), f = stats("file");
@@ -471,13 +474,19 @@ static void test_blocked_console(void) {
 
 /* -- callbacks -- */
 
-static struct { int calls, flushes, closes, fail_write, fail_flush, nap_ms; long next, wrong; } cb;
+static struct {
+    int calls, flushes, closes, fail_write, fail_flush, nap_ms;
+    long next, wrong;
+} cb;
 static int cb_write(void *user, const mlog_record *r) {
     (void)user;
     int nap = __atomic_load_n(&cb.nap_ms, __ATOMIC_RELAXED);
     if (nap) sleep_ms(nap);
     cb.calls++;
-    if (cb.fail_write > 0 && cb.calls % 7 == 0) return cb.fail_write--, -1;
+    if (__atomic_load_n(&cb.fail_write, __ATOMIC_RELAXED) > 0 && cb.calls % 7 == 0) {
+        __atomic_sub_fetch(&cb.fail_write, 1, __ATOMIC_RELAXED);
+        return -1;
+    }
     long i = r->nfields ? (long)r->fields[0].value.as.i : -1;
     if (i != cb.next) cb.wrong++;
     cb.next = i + 1;
@@ -486,8 +495,8 @@ static int cb_write(void *user, const mlog_record *r) {
 static int cb_flush(void *user) {
     (void)user;
     cb.flushes++;
-    if (cb.fail_flush > 0) {
-        cb.fail_flush--;
+    if (__atomic_load_n(&cb.fail_flush, __ATOMIC_RELAXED) > 0) {
+        __atomic_sub_fetch(&cb.fail_flush, 1, __ATOMIC_RELAXED);
         cb.next = 0; /* the whole batch comes again */
         return -1;
     }
@@ -504,7 +513,8 @@ static void cb_close(void *user) {
 
 static void test_callbacks(void) {
     mlog_config c = file_config("/dev/null");
-    mlog_sink_config cfg = {.name = "cb", .type = MLOG_CALLBACK, .write = cb_write, .flush = cb_flush, .close = cb_close, .user = &cb};
+    mlog_sink_config cfg = {
+        .name = "cb", .type = MLOG_CALLBACK, .write = cb_write, .flush = cb_flush, .close = cb_close, .user = &cb};
     CHECK(mlog_init(&c) == 0);
     memset(&cb, 0, sizeof cb);
     cb.fail_write = 3;
@@ -657,12 +667,14 @@ static void callback_gap(void) {
     mlog_sink_remove(s);
 }
 
-/* Thread and number of a record are those of its caller, also when the callback is late and the ring belongs to another by then. */
+/* Thread and number of a record are those of its caller, also when the callback is late and the ring belongs to another by then.
+ */
 static struct { long calls, wrong; } who;
 static int who_write(void *user, const mlog_record *r) {
     (void)user;
     who.calls++;
-    if (r->nfields != 2 || strncmp(r->thread, r->fields[0].value.as.p, 31) != 0 || (int64_t)r->tid != r->fields[1].value.as.i) who.wrong++;
+    if (r->nfields != 2 || strncmp(r->thread, r->fields[0].value.as.p, 31) != 0 || (int64_t)r->tid != r->fields[1].value.as.i)
+        who.wrong++;
     sleep_ms(2);
     return 0;
 }
@@ -703,7 +715,9 @@ static void *busy(void *at) {
     }
     return NULL;
 }
-typedef struct { uint64_t first[THREADS], next[THREADS], gaps, calls; } witness;
+typedef struct {
+    uint64_t first[THREADS], next[THREADS], gaps, calls;
+} witness;
 static int witness_write(void *user, const mlog_record *r) {
     witness *w = user;
     if (strcmp(r->msg, "busy") != 0) return 0;
@@ -717,6 +731,7 @@ static int witness_write(void *user, const mlog_record *r) {
 static void test_come_and_go(void) {
     pthread_t t[THREADS];
     mlog_config c = file_config("/dev/null");
+    c.full = MLOG_BLOCK; /* on a busy machine the flusher may not run for longer than a ring lasts */
     CHECK(mlog_init(&c) == 0);
     for (uint64_t i = 0; i < THREADS; i++) CHECK(pthread_create(&t[i], NULL, busy, (void *)(uintptr_t)i) == 0);
     sleep_ms(5);
@@ -726,7 +741,8 @@ static void test_come_and_go(void) {
         const char *path = temp_path("come.log");
         (void)unlink(path);
         mlog_sink *f = mlog_sink_add(&(mlog_sink_config){.name = "come", .type = MLOG_FILE, .path = path});
-        mlog_sink *s = mlog_sink_add(&(mlog_sink_config){.name = "witness", .type = MLOG_CALLBACK, .write = witness_write, .user = &w});
+        mlog_sink *s =
+            mlog_sink_add(&(mlog_sink_config){.name = "witness", .type = MLOG_CALLBACK, .write = witness_write, .user = &w});
         if (!CHECK(s != NULL && f != NULL)) break;
         for (int i = 0; i < THREADS; i++) before[i] = __atomic_load_n(&begun[i], __ATOMIC_SEQ_CST);
         for (int i = 0; i < 10; i++) {
@@ -741,8 +757,8 @@ static void test_come_and_go(void) {
         uint64_t calls = w.calls;
         for (int i = 0; i < THREADS; i++) {
             if (after[i] <= before[i]) continue;
-            CHECK(w.first[i] <= before[i]);                             /* the first call that began after the add at the latest */
-            CHECK(w.next[i] >= after[i] && w.next[i] <= latest[i]);     /* and the last that ended before the remove */
+            CHECK(w.first[i] <= before[i]);                         /* the first call that began after the add at the latest */
+            CHECK(w.next[i] >= after[i] && w.next[i] <= latest[i]); /* and the last that ended before the remove */
         }
         CHECK_EQ(w.gaps, 0); /* exactly once, in order */
         char *text = slurp(path, NULL);
@@ -760,6 +776,43 @@ static void test_come_and_go(void) {
     }
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
+}
+
+/* accepted = written + filtered + folded + lost + pending, for each sink, whenever one looks. */
+static void accounting(void) {
+    const char *path = temp_path("accounted.log"), *const names[] = {"file", "errors", "null", "slow", "refuses"};
+    (void)unlink(path);
+    mlog_config c = {.env = "-",
+                     .levels = "debug",
+                     .ring_bytes = 32768,
+                     .sinks = {{.type = MLOG_FILE, .path = path},
+                               {.name = "errors", .type = MLOG_FILE, .path = temp_path("errors.log"), .level = MLOG_ERROR},
+                               {.type = MLOG_NULL, .level = MLOG_WARN},
+                               {.name = "slow", .type = MLOG_CALLBACK, .write = cb_write, .level = MLOG_INFO},
+                               {.name = "refuses", .type = MLOG_CALLBACK, .write = cb_write, .flush = cb_flush}}};
+    memset(&cb, 0, sizeof cb);
+    cb.fail_write = cb.fail_flush = 1000;
+    CHECK(mlog_init(&c) == 0);
+    uint64_t calls = 0;
+    for (int i = 0; i < 3000; i++) {
+        int level = i % 10 == 0 ? MLOG_ERROR : i % 3 == 0 ? MLOG_WARN : i % 2 ? MLOG_INFO : MLOG_DEBUG;
+        mlog(level, "m", "i", i);
+        calls++;
+        if (i % 16 != 0) continue;
+        mlog_stats all;
+        mlog_stats_read(&all);
+        for (int k = 0; k < 5; k++) {
+            mlog_sink_stats s = stats(names[k]);
+            if (CHECK_EQ(s.written + s.filtered + s.folded + s.lost + s.pending, calls)) continue;
+            printf("    %s\n", names[k]);
+            return;
+        }
+    }
+    __atomic_store_n(&cb.fail_write, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&cb.fail_flush, 0, __ATOMIC_RELAXED);
+    c = file_config("/dev/null");
+    CHECK(mlog_init(&c) == 0);
+    CHECK_EQ(file_lines(path, NULL), calls);
 }
 
 static void test_many(void) {
@@ -851,9 +904,18 @@ static void test_shared_stderr(void) { /* stderr is a file, opened without O_APP
     CHECK(in_program("closed_stderr", -1) == 0);
 }
 
-static const struct { const char *name; void (*run)(void); } programs[] = {{"append", append}, {"refused_first", refused_first}, {"size_limit", size_limit},
-    {"broken_pipe", broken_pipe}, {"privileged", privileged}, {"unprivileged", unprivileged}, {"plain", plain}, {"host_and_us", host_and_us},
-    {"closed_stderr", closed_stderr}};
+static const struct {
+    const char *name;
+    void (*run)(void);
+} programs[] = {{"append", append},
+                {"refused_first", refused_first},
+                {"size_limit", size_limit},
+                {"broken_pipe", broken_pipe},
+                {"privileged", privileged},
+                {"unprivileged", unprivileged},
+                {"plain", plain},
+                {"host_and_us", host_and_us},
+                {"closed_stderr", closed_stderr}};
 
 int main(int argc, char **argv) {
     for (size_t i = 0; argc > 1 && i < sizeof programs / sizeof *programs; i++) {
@@ -875,6 +937,7 @@ int main(int argc, char **argv) {
     test_callback_calls_back();
     in_thread(slow_callback);
     in_thread(callback_gap);
+    in_thread(accounting);
     test_owner();
     test_come_and_go();
     test_many();

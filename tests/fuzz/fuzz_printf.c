@@ -1,5 +1,5 @@
 /* libFuzzer target: the input becomes a format and arguments of every kind; ASan and UBSan judge, plus what must hold of
-   the table. clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_printf.c -o build/fuzz_printf -pthread */
+   the table. `make fuzz` builds and runs it. */
 #define METALOG_IMPLEMENTATION
 #include "../../metalog.h"
 #include <stdlib.h>
