@@ -6462,7 +6462,7 @@ static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *
     it->late = ticks < s->last_ticks;
     if (!it->late) s->last_ticks = ticks;
     it->time = it->call_time = mlog__life_utc(s->desk, ticks);
-    if (MLOG__UNLIKELY(it->late)) s->late++;
+    if (MLOG__UNLIKELY(it->late)) __atomic_store_n(&s->late, s->late + 1, __ATOMIC_RELAXED); /* statistics look at it */
     if (it->time < s->last_time) it->time = s->last_time;
     it->id = (uint64_t)from->number << 48 | from->pos / 8;
 }
@@ -6683,8 +6683,10 @@ static int mlog__flush_call(mlog_sink *s, const char *at) {
         text->p[r.text_len] = 0;
         said = s->config.write(s->config.user, &r);
     }
-    if (said < 0) s->last_ticks = last_ticks, s->last_time = last_time, s->late = late; /* it will be offered again */
-    else mlog__flush_end(s, &it);
+    if (said >= 0) return mlog__flush_end(s, &it), said;
+    s->last_ticks = last_ticks; /* it will be offered again */
+    s->last_time = last_time;
+    __atomic_store_n(&s->late, late, __ATOMIC_RELAXED);
     return said;
 }
 
@@ -7010,7 +7012,7 @@ static void mlog__flush_here(void) {
 }
 
 /* blocked: as mlog__flush_blocked says, while the sinks cannot go away. */
-static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll_for) {
+static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll_for, bool *burst) {
     pthread_mutex_lock(&mlog__flush_all.role);
     /* without sinks a pass would lose records */
     bool stop = !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE);
@@ -7018,6 +7020,7 @@ static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll
     mlog__life_take_pair(&mlog__flush_all.desk[0], wake);
     bool more = mlog__flush_pass();
     *blocked = mlog__flush_blocked(poll_for);
+    *burst = more && mlog__flush_all.work_bytes >= MLOG__BATCH / 4;
     pthread_mutex_unlock(&mlog__flush_all.role);
     return more;
 }
@@ -7044,11 +7047,11 @@ static void *mlog__flush_run(void *unused) {
         if (woke) __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
         struct pollfd wait = {.fd = -1, .events = 0, .revents = 0};
         int blocked = -1;
-        bool more = mlog__flush_locked_pass(woke, &blocked, &wait);
+        bool burst = false, more = mlog__flush_locked_pass(woke, &blocked, &wait, &burst);
         woke = false;
         idle = more ? 0 : idle + 1;
         if (MLOG__UNLIKELY(__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED))) mlog__flush_end_orphan();
-        if (more && mlog__flush_all.work_bytes >= MLOG__BATCH / 4) continue; /* a burst: no nap */
+        if (burst) continue; /* no nap */
         bool linger = idle < __atomic_load_n(&mlog__flush_all.linger, __ATOMIC_RELAXED) ||
                       __atomic_load_n(&mlog__flush_all.quiet, __ATOMIC_RELAXED);
         if (linger && wait.fd >= 0) poll(&wait, 1, 1);
@@ -7684,7 +7687,7 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
 
 /* Registered with atexit. Drains, then lets every later call see to itself; joins nothing, closes nothing. */
 static void mlog__life_exit(void) {
-    if (mlog__life_is_child() || !mlog__life_running()) return;
+    if (mlog__life_is_child() || !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
     mlog__life_set_deadline();
     __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELEASE);
     (void)mlog__flush_wait(mlog__life.config.exit_ms); /* also in a callback that calls exit */
@@ -7828,7 +7831,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!s->used) continue;
             pthread_mutex_lock(&s->lock);
-            r.late = MLOG__MAX(r.late, s->late);
+            r.late = MLOG__MAX(r.late, __atomic_load_n(&s->late, __ATOMIC_RELAXED));
             r.sink_errors += s->errors;
             pthread_mutex_unlock(&s->lock);
         }

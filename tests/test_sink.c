@@ -99,7 +99,9 @@ static void test_refused(void) {
     char path[600];
     const char *regular = temp_path("regular.log"), *link_ = temp_path("symlink.log"), *fifo = temp_path("fifo.log"),
                *hard = temp_path("hard.log");
-    const char *socket_ = "s.log", *expect = "expected a regular file with one link, or a new one";
+    char socket_[40]; /* a name that is short enough for any directory of this test */
+    (void)snprintf(socket_, sizeof socket_, "/tmp/mlog-test-%d", (int)getpid());
+    const char *expect = "expected a regular file with one link, or a new one";
     (void)unlink(link_), (void)unlink(fifo), (void)unlink(hard), (void)unlink(socket_), (void)unlink(regular);
     int fd = open(regular, O_WRONLY | O_CREAT, 0600);
     CHECK(fd >= 0 && close(fd) == 0);
@@ -716,14 +718,17 @@ static void *busy(void *at) {
     return NULL;
 }
 typedef struct {
-    uint64_t first[THREADS], next[THREADS], gaps, calls;
+    uint64_t first[THREADS], next[THREADS], missing, skipped, doubled, calls;
 } witness;
 static int witness_write(void *user, const mlog_record *r) {
     witness *w = user;
+    if (strstr(r->msg, "records skipped") != NULL)
+        __atomic_add_fetch(&w->skipped, r->fields[0].value.as.u, __ATOMIC_RELAXED); /* on a machine that is busy enough */
     if (strcmp(r->msg, "busy") != 0) return 0;
     uint64_t t = r->fields[0].value.as.u, i = r->fields[1].value.as.u;
     if (w->next[t] == 0) w->first[t] = i;
-    else if (w->next[t] != i) w->gaps++;
+    else if (w->next[t] > i) w->doubled++;
+    else w->missing += i - w->next[t];
     w->next[t] = i + 1;
     w->calls++;
     return 0;
@@ -747,8 +752,9 @@ static void test_come_and_go(void) {
         for (int i = 0; i < THREADS; i++) before[i] = __atomic_load_n(&begun[i], __ATOMIC_SEQ_CST);
         for (int i = 0; i < 10; i++) {
             sleep_ms(1);
+            uint64_t skipped = __atomic_load_n(&w.skipped, __ATOMIC_RELAXED);
             mlog_sink_stats a = stats("witness"), b = stats("come");
-            CHECK(a.lost == 0 && b.lost == 0);
+            CHECK(b.lost == 0 && a.lost >= skipped);
         }
         for (int i = 0; i < THREADS; i++) after[i] = __atomic_load_n(&ended[i], __ATOMIC_SEQ_CST);
         mlog_sink_remove(s);
@@ -756,11 +762,12 @@ static void test_come_and_go(void) {
         for (int i = 0; i < THREADS; i++) latest[i] = __atomic_load_n(&begun[i], __ATOMIC_SEQ_CST);
         uint64_t calls = w.calls;
         for (int i = 0; i < THREADS; i++) {
-            if (after[i] <= before[i]) continue;
+            if (after[i] <= before[i] || w.skipped != 0) continue;
             CHECK(w.first[i] <= before[i]);                         /* the first call that began after the add at the latest */
             CHECK(w.next[i] >= after[i] && w.next[i] <= latest[i]); /* and the last that ended before the remove */
         }
-        CHECK_EQ(w.gaps, 0); /* exactly once, in order */
+        CHECK_EQ(w.doubled, 0); /* exactly once, in order, or reported */
+        CHECK(w.missing <= w.skipped);
         char *text = slurp(path, NULL);
         uint64_t at[THREADS] = {0}, wrong = 0;
         for (const char *p = text; *p; p = strchrnul(p, '\n') + 1) {
