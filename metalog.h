@@ -1151,7 +1151,8 @@ static bool mlog__platform_on_stack(void *value) {
 static bool mlog__platform_borrowed(void) {
 #ifdef __linux__
     clockid_t clock;
-    if (pthread_getcpuclockid(pthread_self(), &clock) != 0 || ~((uint32_t)clock >> 3 | 7u << 29) == mlog__platform_tid()) return false;
+    if (pthread_getcpuclockid(pthread_self(), &clock) != 0 || ~((uint32_t)clock >> 3 | 7u << 29) == mlog__platform_tid())
+        return false;
     return syscall(SYS_kcmp, getpid(), getppid(), 1 /* KCMP_VM */, 0, 0) <= 0; /* 1 or 2: a raw clone, with memory of its own */
 #else
     return false;
@@ -1256,7 +1257,8 @@ static void mlog__clock_update(mlog__clock_table *t, uint32_t mode, bool now) {
     bool young = t->count < MLOG__PAIRS_KEPT && last->mono - t->pair[0].mono < 10000000;
     if (!now && !young && mlog__platform_clock(CLOCK_MONOTONIC) - last->mono < 10000000) return;
     t->pair[t->count % MLOG__PAIRS_KEPT] = mlog__clock_sample(mode);
-    __atomic_store_n(&t->count, t->count + 1, __ATOMIC_RELEASE); /* CLOCK-1: pairs with a reader after a crash, no order needed here */
+    __atomic_store_n(&t->count, t->count + 1,
+                     __ATOMIC_RELEASE); /* CLOCK-1: pairs with a reader after a crash, no order needed here */
 }
 
 /* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. */
@@ -1271,7 +1273,8 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
         if ((int64_t)(ticks - older->ticks) >= 0 || i == kept) break;
         newer = older;
     }
-    double run = (double)(int64_t)(newer->ticks - older->ticks), rise = (double)(newer->utc - older->utc), smooth = (double)(newer->mono - older->mono);
+    double run = (double)(int64_t)(newer->ticks - older->ticks), rise = (double)(newer->utc - older->utc),
+           smooth = (double)(newer->mono - older->mono);
     if (rise - smooth > 1e6 || smooth - rise > 1e6) rise = smooth; /* UTC was set: a step is not part of the rate */
     v->from = i >= kept ? 0 : older->ticks;
     v->ticks = newer->ticks;
@@ -2415,7 +2418,16 @@ static char *mlog__text_json_compact(char *p, const char *s, size_t n) {
  */
 
 /* A decoded value: what formats, filters and sinks work on. len bytes are here, full were there (MLOG__NULL_TEXT: the pointer was NULL). */
-typedef struct { uint8_t kind, elem; uint32_t len, full; union { int64_t i; uint64_t u; double f; const char *p; } as; } mlog__val;
+typedef struct {
+    uint8_t kind, elem;
+    uint32_t len, full;
+    union {
+        int64_t i;
+        uint64_t u;
+        double f;
+        const char *p;
+    } as;
+} mlog__val;
 enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind that only slots have */
 #define MLOG__NULL_TEXT UINT32_MAX
 
@@ -3427,7 +3439,8 @@ static unsigned char *mlog__record_put_field(unsigned char *at, const char *key,
 }
 
 /* Reads a slot word and its payload (at *p, not beyond end) into a value. False when the bytes are not sound. */
-static bool mlog__record_get(mlog__val *out, uint32_t kind, uint32_t elem, uint64_t word, const unsigned char **p, const unsigned char *end) {
+static bool mlog__record_get(mlog__val *out, uint32_t kind, uint32_t elem, uint64_t word, const unsigned char **p,
+                             const unsigned char *end) {
     out->kind = (uint8_t)kind;
     out->elem = (uint8_t)elem;
     out->len = out->full = 0;
@@ -3455,7 +3468,8 @@ static bool mlog__record_get(mlog__val *out, uint32_t kind, uint32_t elem, uint6
 }
 
 /* Reads one field; *p advances behind it. The key is NUL-terminated in place. */
-static bool mlog__record_get_field(const unsigned char **p, const unsigned char *end, const char **key, uint32_t *key_len, mlog__val *out) {
+static bool mlog__record_get_field(const unsigned char **p, const unsigned char *end, const char **key, uint32_t *key_len,
+                                   mlog__val *out) {
     uint64_t head, word;
     if (end - *p < 24) return false;
     memcpy(&head, *p, 8);
@@ -3516,7 +3530,8 @@ static mlog__session *mlog__dict_open(void) {
     mlog__platform_random(&s->id, sizeof s->id);
     s->dict_end = MLOG__FIRST_SITE * 8;
     mlog__session *first = NULL;
-    if (__atomic_compare_exchange_n(&mlog__dict_session, &first, s, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return s; /* DICT-1 */
+    if (__atomic_compare_exchange_n(&mlog__dict_session, &first, s, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return s; /* DICT-1 */
     mlog__platform_unmap(s, sizeof *s);
     return first;
 }
@@ -3563,7 +3578,8 @@ static const char *mlog__dict_source(const mlog__entry *e) { return mlog__dict_f
 static const char *mlog__dict_keys(const mlog__entry *e) { return mlog__dict_source(e) + e->source_len + 1; }
 
 /* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full. */
-static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const char *file, const char *func, const char *source, const char *keys) {
+static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const char *file, const char *func, const char *source,
+                               const char *keys) {
     mlog__session *s = mlog__dict_open();
     if (s == NULL) return 0;
     uint64_t bytes = sizeof *head + head->msg_len + head->file_len + head->func_len + head->source_len + head->keys_len + 5;
@@ -3663,7 +3679,8 @@ static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n)
     if (eq == NULL || (name_len == 1 && *p == '*')) return set->root = (uint8_t)level, (const char *)NULL;
     bool children = name_len > 2 && memcmp(eq - 2, ".*", 2) == 0;
     if (children) name_len -= 2;
-    if (!mlog__rule_name_ok(p, name_len) || memchr(p, '*', name_len) != NULL) return "a source name of 1 to 63 bytes, net or net.*";
+    if (!mlog__rule_name_ok(p, name_len) || memchr(p, '*', name_len) != NULL)
+        return "a source name of 1 to 63 bytes, net or net.*";
     if (set->count == MLOG__RULES) return "at most 64 rules";
     mlog__rule *r = &set->rule[set->count++];
     *r = (mlog__rule){.len = (uint8_t)name_len, .level = (uint8_t)level, .children = children};
@@ -3681,7 +3698,8 @@ static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *w
         while (end > start && end[-1] == ' ') end--;
         const char *expected = start == end ? (*text == 0 ? NULL : "a rule") : mlog__rule_word(set, start, (size_t)(end - start));
         if (expected != NULL)
-            return mlog__life_why("%s: column %d: \"%.*s\": expected %s", what, (int)(start - text) + 1, (int)MLOG__MIN(end - start, 60), start, expected);
+            return mlog__life_why("%s: column %d: \"%.*s\": expected %s", what, (int)(start - text) + 1,
+                                  (int)MLOG__MIN(end - start, 60), start, expected);
         if (p[n] == 0) return 0;
         p += n + 1;
     }
@@ -3802,7 +3820,8 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
             mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED);
             __atomic_store_n(&module->gone, mlog__life_module_gone, __ATOMIC_RELEASE);
             do module->next = head;
-            while (!__atomic_compare_exchange_n(&mlog__rule_now.modules, &head, module, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+            while (
+                !__atomic_compare_exchange_n(&mlog__rule_now.modules, &head, module, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
         }
     }
     uint32_t version;
@@ -3851,7 +3870,8 @@ static mlog_context *mlog__context_take(void) {
     if (blocks == NULL) {
         mlog_context *fresh = mlog__platform_map(sizeof *fresh * MLOG__CONTEXTS, false, false);
         if (fresh == NULL) return NULL;
-        if (__atomic_compare_exchange_n(&mlog__context_pool.block, &blocks, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) blocks = fresh;
+        if (__atomic_compare_exchange_n(&mlog__context_pool.block, &blocks, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            blocks = fresh;
         else mlog__platform_unmap(fresh, sizeof *fresh * MLOG__CONTEXTS);
     }
     uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_ACQUIRE);
@@ -3862,7 +3882,8 @@ static mlog_context *mlog__context_take(void) {
     }
     uint32_t i = __atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED);
     while (i < MLOG__CONTEXTS)
-        if (__atomic_compare_exchange_n(&mlog__context_pool.fresh, &i, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return &blocks[i];
+        if (__atomic_compare_exchange_n(&mlog__context_pool.fresh, &i, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return &blocks[i];
     return NULL;
 }
 
@@ -3873,7 +3894,8 @@ static void mlog__context_give(uint32_t index) {
     do {
         __atomic_store_n(&c->next, (uint32_t)head, __ATOMIC_RELAXED);
         next = ((head >> 32) + 1) << 32 | (index + 1);
-    } while (!__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* CONTEXT-1 */
+    } while (!__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_RELEASE,
+                                          __ATOMIC_RELAXED)); /* CONTEXT-1 */
 }
 
 /* Has it a slot, or is it a heavy one from the heap? */
@@ -3916,7 +3938,8 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
         mlog_value v = mlog__context_value(&fields[i]);
         bytes += mlog__record_field_bytes(fields[i].key, &v, limit);
     }
-    bool fits = bytes <= sizeof((mlog_context *)0)->room && (parent == NULL || parent->id != MLOG__HEAVY) && mlog__dict_open() != NULL;
+    bool fits =
+        bytes <= sizeof((mlog_context *)0)->room && (parent == NULL || parent->id != MLOG__HEAVY) && mlog__dict_open() != NULL;
     mlog_context *c = fits ? mlog__context_take() : NULL;
     bool pooled = c != NULL;
     if (!pooled && (c = calloc(1, sizeof *c + (size_t)bytes)) == NULL) return NULL;
@@ -3952,9 +3975,11 @@ void mlog_context_unref(mlog_context *c) {
             c = parent;
             continue;
         }
-        uint32_t index = (uint32_t)(c - mlog__context_pool.block), head = __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED);
+        uint32_t index = (uint32_t)(c - mlog__context_pool.block),
+                 head = __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED);
         do __atomic_store_n(&c->next, head, __ATOMIC_RELAXED);
-        while (!__atomic_compare_exchange_n(&mlog__context_pool.retired, &head, index + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+        while (!__atomic_compare_exchange_n(&mlog__context_pool.retired, &head, index + 1, true, __ATOMIC_RELEASE,
+                                            __ATOMIC_RELAXED));
         return; /* its parent is released when its slot is free again: records may still name both */
     }
 }
@@ -4049,13 +4074,15 @@ static struct {
     uint32_t count;              /* rings [0, count) may exist */
     uint64_t total, bytes_each, total_limit, peak;
     uint32_t live;
-    uint32_t asleep;             /* the word that callers look at after a record: 1 deep sleep (or not started), 2 each call finishes itself */
+    uint32_t
+        asleep; /* the word that callers look at after a record: 1 deep sleep (or not started), 2 each call finishes itself */
     uint32_t always;             /* constant 1 */
     uint32_t full, full_ms;      /* policy */
     uint32_t closed;             /* the process is at its very end: nobody makes room any more */
 } mlog__ring_all = {.asleep = 1, .always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
 
-MLOG__TLS uint8_t mlog__ring_never_wait; /* this thread holds what the flusher needs: a handler on top of it must not wait for room */
+MLOG__TLS uint8_t
+    mlog__ring_never_wait; /* this thread holds what the flusher needs: a handler on top of it must not wait for room */
 
 /* A ring in a mapping of its own, its first pages touched. NULL: no memory. */
 static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch) {
@@ -4287,10 +4314,12 @@ static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch
     if (r == NULL) return __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED), (mlog__ring *)NULL;
     r->session = mlog__dict_session == NULL ? 0 : mlog__dict_session->id;
     uint64_t peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED);
-    while (peak < total && !__atomic_compare_exchange_n(&mlog__ring_all.peak, &peak, total, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+    while (peak < total &&
+           !__atomic_compare_exchange_n(&mlog__ring_all.peak, &peak, total, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
     __atomic_store_n(&mlog__ring_all.ring[number], r, __ATOMIC_RELEASE);
     uint32_t count = __atomic_load_n(&mlog__ring_all.count, __ATOMIC_RELAXED);
-    while (count <= number && !__atomic_compare_exchange_n(&mlog__ring_all.count, &count, number + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {}
+    while (count <= number &&
+           !__atomic_compare_exchange_n(&mlog__ring_all.count, &count, number + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {}
     return r;
 }
 
@@ -4321,7 +4350,8 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint32_t slot = mlog__thread_slot(mlog__thread_self); /* a child's main thread keeps its slot */
     uint8_t unused = MLOG__S_UNUSED;
-    if (slot == 0 || !__atomic_compare_exchange_n(&mlog__thread_all.state[slot], &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (slot == 0 || !__atomic_compare_exchange_n(&mlog__thread_all.state[slot], &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE,
+                                                  __ATOMIC_RELAXED))
         slot = mlog__thread_take_slot(ring_bytes);
     mlog__thread *t = NULL;
     if (slot != 0) {
@@ -4516,7 +4546,8 @@ static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     chain = mlog__thread_chain_bytes(d->inside, &ignored) + mlog__thread_chain_bytes(d->inside_bound, &ignored);
     if (chain > most / 2) d->inside = d->inside_bound = NULL, chain = 0; /* rather the record without them than no record */
     uint64_t bytes = mlog__thread_draft_bytes(d, limit, chain);
-    for (; bytes > most && limit > 0; bytes = mlog__thread_draft_bytes(d, limit, chain)) limit /= 2; /* at most 20 rounds, for monsters only */
+    for (; bytes > most && limit > 0; bytes = mlog__thread_draft_bytes(d, limit, chain))
+        limit /= 2; /* at most 20 rounds, for monsters only */
     if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
     mlog__thread_tell_loss(t);
     if (!mlog__ring_wait(t, bytes)) return false; /* the report took some of it */
@@ -4534,7 +4565,8 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number) {
     mlog__thread *t = &mlog__thread_spare[number];
     uint32_t *lock = mlog__thread_spare_lock;
     uint32_t free_ = 0;
-    while (!__atomic_compare_exchange_n(&lock[number], &free_, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) { /* THREAD-3: the lock */
+    while (!__atomic_compare_exchange_n(&lock[number], &free_, 1, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED)) { /* THREAD-3: the lock */
         if (number == 0) return false; /* perhaps held by the very call that this handler interrupted */
         free_ = 0;
         mlog__platform_nap(50000);
@@ -4582,8 +4614,8 @@ static const char *mlog__thread_key(const char *keys, uint32_t i) {
     return keys;
 }
 
-static const uint8_t mlog__thread_class_kind[16] = {MLOG_K_NULL, MLOG_K_INT, MLOG_K_UINT, MLOG_K_BOOL, MLOG_K_FLOAT, MLOG_K_DOUBLE,
-    MLOG_K_TEXT, MLOG_K_POINTER, MLOG__K_VALUE, MLOG__K_LDOUBLE};
+static const uint8_t mlog__thread_class_kind[16] = {MLOG_K_NULL,   MLOG_K_INT,  MLOG_K_UINT,    MLOG_K_BOOL,   MLOG_K_FLOAT,
+                                                    MLOG_K_DOUBLE, MLOG_K_TEXT, MLOG_K_POINTER, MLOG__K_VALUE, MLOG__K_LDOUBLE};
 
 /* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care. */
 static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t classes) {
@@ -4619,14 +4651,16 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
         char source[64];
         bool print = (site->style & MLOG__PRINTF) != 0;
         const char *base = strrchr(site->file, '/'), *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
-        mlog__entry e = {.type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
+        mlog__entry e = {
+            .type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
         e.msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
         e.file_len = (uint16_t)MLOG__MIN(strlen(base == NULL ? site->file : base + 1), (size_t)255);
         e.func_len = (uint16_t)MLOG__MIN(strlen(site->func), (size_t)255);
         e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
         e.keys_len = (uint32_t)(keys_end - site->keys);
         bool care = false;
-        for (uint32_t i = 0; i < site->count; i++) e.kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15], e.text_rule[i] = -1;
+        for (uint32_t i = 0; i < site->count; i++)
+            e.kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15], e.text_rule[i] = -1;
         if (print) care = mlog__thread_scan(&e, site->msg, classes);
         else
             for (uint32_t i = 0; i < site->count; i++) {
@@ -4637,9 +4671,11 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
         if (number == 0) return 0;
         full = mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
         uint64_t none = 0;
-        if (!__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) full = none; /* THREAD-4: entry before number */
+        if (!__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
+            full = none; /* THREAD-4: entry before number */
     }
-    __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED); /* not when a rule turned it off meanwhile */
+    __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_RELEASE,
+                                __ATOMIC_RELAXED); /* not when a rule turned it off meanwhile */
     return full;
 }
 
@@ -4651,7 +4687,8 @@ typedef struct { char text[2048]; size_t used; } mlog__wide; /* wide strings of 
 static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, size_t most_bytes, size_t most_chars) {
     char *start = w->text + w->used;
     size_t n = 0, room = MLOG__MIN(sizeof w->text - w->used, most_bytes);
-    for (size_t i = 0; s != NULL && i < most_chars && n + 4 <= room && s[i] != 0; i++) n += mlog__text_utf8_encode(start + n, (uint32_t)s[i]);
+    for (size_t i = 0; s != NULL && i < most_chars && n + 4 <= room && s[i] != 0; i++)
+        n += mlog__text_utf8_encode(start + n, (uint32_t)s[i]);
     w->used += n;
     return mlog_str(s == NULL ? NULL : start, n);
 }
@@ -4694,8 +4731,8 @@ static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlo
     const mlog__site *site = s->site;
     bool print = (site->style & MLOG__PRINTF) != 0;
     mlog_value slot[5] = {mlog_str(site->msg, strlen(site->msg)), mlog_str(site->file, strlen(site->file)),
-                          mlog_str(site->func, strlen(site->func)), mlog_str(source, mlog__rule_source(source, site->source, site->file)),
-                          mlog__val_i(site->line)};
+                          mlog_str(site->func, strlen(site->func)),
+                          mlog_str(source, mlog__rule_source(source, site->source, site->file)), mlog__val_i(site->line)};
     for (uint32_t i = 0; i < site->count; i++) {
         field[i].key = print ? "" : mlog__thread_key(site->keys, i);
         field[i].value = value[i];
@@ -4765,7 +4802,8 @@ static void mlog__thread_leave(mlog__thread *t) {
 }
 
 /* From here to mlog1_end the arguments go into the stage: `limit` and `head` lead the fast paths there. */
-static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level) {
+static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger,
+                               int level) {
     t->stage.site = site;
     t->stage.word = word;
     t->stage.classes = classes;
@@ -4784,7 +4822,8 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
 static uint64_t *mlog__thread_to_junk(int level) {
     mlog__thread_note_drop(NULL, level);
     mlog__thread *self = mlog__thread_self;
-    if (self != &mlog__thread_junk) mlog__thread_before_junk = self; /* a handler at any place here and in the end leaves it the same */
+    if (self != &mlog__thread_junk)
+        mlog__thread_before_junk = self; /* a handler at any place here and in the end leaves it the same */
     mlog__thread_junk_depth++;
     mlog__thread_junk.attention = &mlog__ring_all.always;
     mlog__thread_junk.head = &mlog__thread_junk.aside;
@@ -4797,7 +4836,8 @@ static uint64_t *mlog__thread_to_junk(int level) {
 
 /* Begins a record in the ring; NULL when there is no room at hand, or the context travels inside, or the clock is a function: no call
  * stands in here, so that the callers need no stack frame. */
-MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to, uint64_t to_word, uint64_t bound, bool any_clock) {
+MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to, uint64_t to_word, uint64_t bound,
+                                         bool any_clock) {
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler from here on uses the next level */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED), context = t->context;
@@ -4826,7 +4866,8 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
 }
 
 /* Whatever the fast path cannot do: first calls, registration, a full ring, an interrupted call. Ends in the ring or in the stage. */
-MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level, bool to) {
+MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level,
+                                              bool to) {
     int saved = errno;
     mlog__thread *t = mlog__thread_enter();
     if (t == NULL) return errno = saved, mlog__thread_to_junk(level);
@@ -4838,7 +4879,9 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
         room = mlog__ring_wait(t, bytes);
         if (room) mlog__thread_tell_loss(t);
         room = room && mlog__ring_wait(t, bytes); /* the report took some of it */
-        if (room) p = mlog__thread_fast(t, word, to, (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32, bound, true);
+        if (room)
+            p = mlog__thread_fast(t, word, to, (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32, bound,
+                                  true);
     }
     errno = saved;
     if (p != NULL) return p;
@@ -4913,7 +4956,8 @@ static uint64_t mlog__thread_allowance(const mlog__thread *t) {
 }
 
 /* Long texts, NULL, staged calls, and every text under a sanitizer. */
-MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *slots, unsigned i, const char *text, bool known_length) {
+MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *slots, unsigned i, const char *text,
+                                                   bool known_length) {
     mlog_value v = mlog_str(text, text == NULL || (t->staged && !known_length) ? 0 : strlen(text));
     if (t->staged) {
         t->stage.arg[i].v = v;
@@ -4938,15 +4982,18 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
         255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
         255, 255, 255, 255, 255, 255, 255, 255, 0};
     if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && t->next + t->wide <= t->limit)) {
-        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text), b = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
+        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text),
+                b = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
         __m128i zero = _mm_setzero_si128();
-        uint32_t nul = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, zero)) | (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b, zero)) << 16;
+        uint32_t nul = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, zero)) | (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b, zero))
+                                                                                  << 16;
         if (MLOG__LIKELY(nul != 0)) {
             uint64_t n = (uint32_t)__builtin_ctz(nul), room = mlog__record_padded(n);
             unsigned char *p = t->data + (t->next & t->mask);
             const unsigned char *m = keep + 32 - n;
             _mm_storeu_si128((__m128i *)(void *)p, _mm_and_si128(a, _mm_loadu_si128((const __m128i *)(const void *)m)));
-            _mm_storeu_si128((__m128i *)(void *)(p + 16), _mm_and_si128(b, _mm_loadu_si128((const __m128i *)(const void *)(m + 16))));
+            _mm_storeu_si128((__m128i *)(void *)(p + 16),
+                             _mm_and_si128(b, _mm_loadu_si128((const __m128i *)(const void *)(m + 16))));
             slots[i] = mlog__record_text_slot(n, n);
             mlog__thread_grown(t, room);
             return slots;
@@ -5026,7 +5073,8 @@ void mlog1_end(void) {
     __atomic_store_n(t->head, t->next, __ATOMIC_RELEASE); /* RING-1: the record is whole, also for a reader after a crash */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
-    if (MLOG__UNLIKELY(__atomic_load_n(t->attention, __ATOMIC_RELAXED) != 0)) mlog__thread_end_slow(t); /* FLUSH-1: no fence, see flush */
+    if (MLOG__UNLIKELY(__atomic_load_n(t->attention, __ATOMIC_RELAXED) != 0))
+        mlog__thread_end_slow(t); /* FLUSH-1: no fence, see flush */
 }
 
 /* -- calls whose text, place and keys are known at run time only -- */
@@ -5068,7 +5116,8 @@ void mlog_emit(const mlog_event *event) {
     mlog_field field[MLOG__FIELDS];
     char source[64];
     mlog__draft d = {.header = mlog__record_header(MLOG__S_EMIT, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
-    if (event == NULL || !mlog__life_start() || !mlog__thread_on(event->logger, event->at.file == NULL ? "" : event->at.file, event->level)) {
+    if (event == NULL || !mlog__life_start() ||
+        !mlog__thread_on(event->logger, event->at.file == NULL ? "" : event->at.file, event->level)) {
         errno = saved;
         return;
     }
@@ -5087,12 +5136,14 @@ void mlog_emit(const mlog_event *event) {
 typedef struct { va_list list; } mlog__args; /* so that it can be handed on by address */
 
 /* Fetches one argument as the format wants it. */
-static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, const mlog_field *before, mlog__wide *w, long double *ld) {
+static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, const mlog_field *before, mlog__wide *w,
+                                      long double *ld) {
     const char *s;
     int64_t most = want->prec;
     switch (want->cls) {
     case MLOG__WANT_INT:
-        if (want->mod == MLOG__MOD_L || want->mod == MLOG__MOD_T || want->mod == MLOG__MOD_Z) return mlog__val_i(va_arg(a->list, long));
+        if (want->mod == MLOG__MOD_L || want->mod == MLOG__MOD_T || want->mod == MLOG__MOD_Z)
+            return mlog__val_i(va_arg(a->list, long));
         if (want->mod == MLOG__MOD_LL) return mlog__val_i(va_arg(a->list, long long));
         if (want->mod == MLOG__MOD_J) return mlog__val_i(va_arg(a->list, intmax_t));
         return mlog__val_i(va_arg(a->list, int));
@@ -5105,7 +5156,8 @@ static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, con
         wchar_t one = (wchar_t)va_arg(a->list, wint_t);
         return mlog__thread_wide(w, &one, SIZE_MAX, 1);
     }
-    case MLOG__WANT_WTEXT: return mlog__thread_wide(w, va_arg(a->list, const wchar_t *), most < 0 ? SIZE_MAX : (size_t)most, SIZE_MAX);
+    case MLOG__WANT_WTEXT:
+        return mlog__thread_wide(w, va_arg(a->list, const wchar_t *), most < 0 ? SIZE_MAX : (size_t)most, SIZE_MAX);
     case MLOG__WANT_TEXT:
         s = va_arg(a->list, const char *);
         if (most <= MLOG__PREC_ARG(0)) most = before[MLOG__PREC_ARG(0) - most].value.as.i;
@@ -5238,7 +5290,8 @@ static bool mlog__format_taken(const mlog__out *list, uint32_t n, const char *ke
 }
 
 /* Appends a field under a free name: key, else key_2, key_3 … New names live in *names until the next record. */
-static void mlog__format_add(mlog__out *list, uint32_t *n, const char *key, uint32_t len, const mlog__val *val, char **names, const char *end) {
+static void mlog__format_add(mlog__out *list, uint32_t *n, const char *key, uint32_t len, const mlog__val *val, char **names,
+                             const char *end) {
     char *made = *names;
     if (*n == MLOG__FIELDS) return;
     const char *name = key;
@@ -5386,7 +5439,8 @@ static char *mlog__format_json_object(char *p, const mlog__val *v) {
     *p++ = '{';
     for (uint32_t i = 0; i < n; i++) {
         bool seen = false; /* a reserved name may stand twice: the last one stays */
-        for (uint32_t j = i + 1; j < n && !seen; j++) seen = list[j].len == list[i].len && memcmp(list[j].key, list[i].key, list[i].len) == 0;
+        for (uint32_t j = i + 1; j < n && !seen; j++)
+            seen = list[j].len == list[i].len && memcmp(list[j].key, list[i].key, list[i].len) == 0;
         if (seen) continue;
         if (p[-1] != '{') *p++ = ',';
         *p++ = '"';
@@ -5469,7 +5523,8 @@ static char *mlog__format_tail(char *p, const char *source, size_t source_len, c
 /* Everything static of a site, escaped once: a record then costs its values. One allocation, sized for the worst case. */
 static mlog__info *mlog__format_learn(const mlog__entry *e) {
     size_t texts = (size_t)e->msg_len + e->source_len + e->file_len + e->keys_len;
-    mlog__info *info = calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2048 + (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
+    mlog__info *info =
+        calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2048 + (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
     if (info == NULL) return NULL;
     char *p = (char *)(info + 1);
     info->e = e;
@@ -5512,7 +5567,8 @@ static const mlog__info *mlog__format_info(uint32_t number) {
     if (MLOG__LIKELY(info != NULL)) return info;
     const mlog__entry *e = mlog__dict_entry(number);
     mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e);
-    if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return fresh; /* FORMAT-1 */
+    if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return fresh; /* FORMAT-1 */
     free(fresh);
     return info;
 }
@@ -5606,7 +5662,8 @@ static const mlog__known *mlog__format_context(mlog__desk *desk, uint64_t id) {
 
 /* -- decoding -- */
 
-static bool mlog__format_take(mlog__item *it, uint32_t i, uint32_t kind, uint64_t word, const unsigned char **payload, const unsigned char *end) {
+static bool mlog__format_take(mlog__item *it, uint32_t i, uint32_t kind, uint64_t word, const unsigned char **payload,
+                              const unsigned char *end) {
     if (kind != MLOG__K_VALUE) return mlog__record_get(&it->val[i], kind, 0, word, payload, end);
     uint64_t inner;
     if (end - *payload < 8) return false;
@@ -5681,7 +5738,8 @@ static void mlog__format_logger(mlog__item *it, uint64_t to) {
 /* The optional words behind the time. */
 static const unsigned char *mlog__format_options(mlog__item *it, mlog__desk *desk, const unsigned char *p) {
     uint64_t word[5], h = it->header;
-    uint32_t n = (uint32_t)__builtin_popcountll(h & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO | MLOG__F_TIME | MLOG__F_TID)), i = 0;
+    uint32_t n = (uint32_t)__builtin_popcountll(h & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO | MLOG__F_TIME | MLOG__F_TID)),
+             i = 0;
     memcpy(word, p, 8 * (size_t)n);
     if (h & MLOG__F_CONTEXT) it->context = mlog__format_context(desk, word[i++]);
     if (h & MLOG__F_BOUND) it->bound = mlog__format_context(desk, word[i++]);
@@ -5739,7 +5797,8 @@ static bool mlog__format_decode(mlog__item *it, mlog__desk *desk, const unsigned
     }
     if (it->bound != NULL && it->bound->source != NULL) it->source = it->bound->source, it->source_len = it->bound->source_len;
     if ((it->header & MLOG__F_FIELDS) && !mlog__format_fields(it, &p, end)) return false;
-    if (it->context != NULL && it->context->source != NULL) it->source = it->context->source, it->source_len = it->context->source_len;
+    if (it->context != NULL && it->context->source != NULL)
+        it->source = it->context->source, it->source_len = it->context->source_len;
     return true;
 }
 
@@ -5764,7 +5823,8 @@ static void mlog__format_message(mlog__item *it, mlog__desk *desk) {
     *end = 0;
     it->msg = desk->message.p;
     it->msg_len = (uint32_t)(end - it->msg);
-    while (it->msg_len > 0 && it->msg[it->msg_len - 1] == '\n') it->msg_len--; /* old calls end with a newline: the record does, too */
+    while (it->msg_len > 0 && it->msg[it->msg_len - 1] == '\n')
+        it->msg_len--; /* old calls end with a newline: the record does, too */
     it->count = 0;
 }
 
@@ -5808,8 +5868,11 @@ static char *mlog__format_json_late(char *p, mlog__desk *desk, const mlog__item 
 
 /* Bytes that a record may take at most: its own six times over, what is static of it, its contexts. */
 static size_t mlog__format_bound(const mlog__item *it) {
-    size_t n = 6 * (size_t)mlog__record_bytes(it->header) + 6 * (size_t)it->msg_len + 6 * ((size_t)it->source_len + it->file_len + it->thread_len) + 4096;
-    if (it->info != NULL) n += it->info->head_len + it->info->piece_at[it->info->print == NULL ? MLOG__MIN(it->count, 16u) : 0] + 6 * (size_t)it->info->e->keys_len;
+    size_t n = 6 * (size_t)mlog__record_bytes(it->header) + 6 * (size_t)it->msg_len +
+               6 * ((size_t)it->source_len + it->file_len + it->thread_len) + 4096;
+    if (it->info != NULL)
+        n += it->info->head_len + it->info->piece_at[it->info->print == NULL ? MLOG__MIN(it->count, 16u) : 0] +
+             6 * (size_t)it->info->e->keys_len;
     if (it->context != NULL) n += it->context->json_len + 256;
     if (it->bound != NULL) n += it->bound->json_len + 256;
     return n + 64 * 40;
@@ -6102,7 +6165,8 @@ static int mlog__sink_own(int fd, const char *owner, const char *path) {
     const char *colon = strchr(owner, ':');
     size_t n = colon == NULL ? strlen(owner) : (size_t)(colon - owner);
     long uid = -1, gid = -1;
-    if (n > 0 && !mlog__sink_id("/etc/passwd", owner, n, &uid)) return mlog__life_why("owner \"%s\": no such user; expected user:group", owner);
+    if (n > 0 && !mlog__sink_id("/etc/passwd", owner, n, &uid))
+        return mlog__life_why("owner \"%s\": no such user; expected user:group", owner);
     if (colon != NULL && !mlog__sink_id("/etc/group", colon + 1, strlen(colon + 1), &gid))
         return mlog__life_why("owner \"%s\": no such group; expected user:group", owner);
     if (fchown(fd, (uid_t)uid, (gid_t)gid) == 0) return 0;
@@ -6116,8 +6180,12 @@ static int mlog__sink_refuse(const char *path, int error) {
     if (error == 0 || error == ELOOP || error == ENXIO || error == EISDIR) {
         is = "not a regular file with one link";
         if (lstat(path, &st) == 0)
-            is = S_ISDIR(st.st_mode) ? "is a directory" : S_ISLNK(st.st_mode) ? "is a symbolic link" : S_ISFIFO(st.st_mode) ? "is a FIFO"
-               : S_ISSOCK(st.st_mode) ? "is a socket" : S_ISREG(st.st_mode) && st.st_nlink != 1 ? "has more than one link" : is;
+            is = S_ISDIR(st.st_mode)                       ? "is a directory"
+                 : S_ISLNK(st.st_mode)                     ? "is a symbolic link"
+                 : S_ISFIFO(st.st_mode)                    ? "is a FIFO"
+                 : S_ISSOCK(st.st_mode)                    ? "is a socket"
+                 : S_ISREG(st.st_mode) && st.st_nlink != 1 ? "has more than one link"
+                                                           : is;
     }
     return mlog__life_why("log file \"%s\": %s; expected a regular file with one link, or a new one", path, is);
 }
@@ -6167,7 +6235,8 @@ static int mlog__sink_open_console(mlog_sink *s, int host) {
 
 /* The configuration, then NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE, CLICOLOR, then the terminal and TERM. */
 static bool mlog__sink_wants_color(int fd, mlog_choice choice) {
-    const char *force = secure_getenv("FORCE_COLOR"), *never = secure_getenv("NO_COLOR"), *cli = secure_getenv("CLICOLOR"), *term = secure_getenv("TERM");
+    const char *force = secure_getenv("FORCE_COLOR"), *never = secure_getenv("NO_COLOR"), *cli = secure_getenv("CLICOLOR"),
+               *term = secure_getenv("TERM");
     const char *cli_force = secure_getenv("CLICOLOR_FORCE");
     if (choice != MLOG_AUTO) return choice == MLOG_YES;
     if (never != NULL && *never != 0) return false;                             /* https://no-color.org */
@@ -6177,25 +6246,43 @@ static bool mlog__sink_wants_color(int fd, mlog_choice choice) {
     return isatty(fd) == 1 && (term == NULL || strcmp(term, "dumb") != 0);
 }
 
-static int mlog__sink_console_fd(const mlog_sink_config *c) { return c->path != NULL && strcmp(c->path, "/dev/stdout") == 0 ? 1 : 2; }
+static int mlog__sink_console_fd(const mlog_sink_config *c) {
+    return c->path != NULL && strcmp(c->path, "/dev/stdout") == 0 ? 1 : 2;
+}
 
 /* Values whose feature this version does not have are refused, never ignored. */
 static int mlog__sink_check(const mlog_sink_config *c) {
     static const char *const format[] = {"", "", "PLAIN", "", "LOGFMT", "PATTERN", "BINARY"};
-    if (c->type < MLOG_CONSOLE || c->type > MLOG_NULL) return mlog__life_why("sink type %d: expected MLOG_CONSOLE, _FILE, _CALLBACK or _NULL", (int)c->type);
+    if (c->type < MLOG_CONSOLE || c->type > MLOG_NULL)
+        return mlog__life_why("sink type %d: expected MLOG_CONSOLE, _FILE, _CALLBACK or _NULL", (int)c->type);
     if (c->type == MLOG_SYSLOG || c->type == MLOG_JOURNAL || c->type == MLOG_SOCKET)
-        return mlog__life_why("sink type %d: not part of this version; expected MLOG_CONSOLE, _FILE, _CALLBACK or _NULL", (int)c->type);
-    if ((unsigned)c->format > MLOG_BINARY) return mlog__life_why("sink format %d: expected MLOG_PRETTY or MLOG_JSON", (int)c->format);
-    if (*format[c->format] != 0) return mlog__life_why("sink format MLOG_%s: not part of this version; expected MLOG_PRETTY or MLOG_JSON", format[c->format]);
-    const char *field = c->where != NULL ? "where" : c->pattern != NULL ? "pattern" : c->durable == MLOG_YES ? "durable" : c->rotate_bytes != 0 ? "rotate_bytes"
-        : c->rotate_hours != 0 ? "rotate_hours" : c->rotate_keep != 0 ? "rotate_keep" : c->min_free != 0 ? "min_free" : c->archive != NULL ? "archive"
-        : c->flush_level != 0 ? "flush_level" : c->flush_ms != 0 ? "flush_ms" : c->flush_records != 0 ? "flush_records" : NULL;
+        return mlog__life_why("sink type %d: not part of this version; expected MLOG_CONSOLE, _FILE, _CALLBACK or _NULL",
+                              (int)c->type);
+    if ((unsigned)c->format > MLOG_BINARY)
+        return mlog__life_why("sink format %d: expected MLOG_PRETTY or MLOG_JSON", (int)c->format);
+    if (*format[c->format] != 0)
+        return mlog__life_why("sink format MLOG_%s: not part of this version; expected MLOG_PRETTY or MLOG_JSON",
+                              format[c->format]);
+    const char *field = c->where != NULL         ? "where"
+                        : c->pattern != NULL     ? "pattern"
+                        : c->durable == MLOG_YES ? "durable"
+                        : c->rotate_bytes != 0   ? "rotate_bytes"
+                        : c->rotate_hours != 0   ? "rotate_hours"
+                        : c->rotate_keep != 0    ? "rotate_keep"
+                        : c->min_free != 0       ? "min_free"
+                        : c->archive != NULL     ? "archive"
+                        : c->flush_level != 0    ? "flush_level"
+                        : c->flush_ms != 0       ? "flush_ms"
+                        : c->flush_records != 0  ? "flush_records"
+                                                 : NULL;
     if (field != NULL) return mlog__life_why("sink field %s: not part of this version; expected 0", field);
     if (c->level < 0 || c->level > MLOG_OFF) return mlog__life_why("sink level %d: expected 0 to 25", c->level);
-    if (c->type == MLOG_FILE && (c->path == NULL || *c->path == 0)) return mlog__life_why("sink path: missing; a file sink needs one");
+    if (c->type == MLOG_FILE && (c->path == NULL || *c->path == 0))
+        return mlog__life_why("sink path: missing; a file sink needs one");
     if (c->type == MLOG_CALLBACK && c->write == NULL) return mlog__life_why("sink write: missing; a callback sink needs one");
     if (c->mode > 07777) return mlog__life_why("sink mode 0%o: expected permission bits", c->mode);
-    if (c->name != NULL && strlen(c->name) > 63) return mlog__life_why("sink name \"%.20s…\": expected at most 63 bytes", c->name);
+    if (c->name != NULL && strlen(c->name) > 63)
+        return mlog__life_why("sink name \"%.20s…\": expected at most 63 bytes", c->name);
     return 0;
 }
 
@@ -6423,7 +6510,8 @@ static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, co
 }
 
 /* What a lane does with one record. False: stop before it, the batch is full. */
-typedef bool (*mlog__flush_each)(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now);
+typedef bool (*mlog__flush_each)(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header,
+                                 uint64_t now);
 
 /* Hands on records in the order of their times, those not after `now`; positions in next[] follow. True: all that there was. */
 static bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each) {
@@ -6532,7 +6620,8 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
         if (counts[i] != 0) words[n++] = i | counts[i] << 8;
         counts[i] = 0;
     }
-    mlog__item it = {.header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid(), .lost = words};
+    mlog__item it = {
+        .header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid(), .lost = words};
     if (n == 0 || !mlog__flush_loss_counts(s, words, n)) return;
     if (it.time == 0) it.time = mlog__platform_clock(CLOCK_REALTIME);
     mlog__format_loss(&it, n);
@@ -6560,7 +6649,8 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now) {
             if (s->config.type == MLOG_NULL) s->bytes += s->out.len, s->sent = s->out.len;
             mlog__flush_all.work_bytes += (int64_t)s->out.len;
             if (all && s->out.len == 0) {
-                for (uint32_t i = 0; i < rings; i++) s->next[i] = MLOG__MAX(s->next[i], mlog__flush_all.head[i]); /* padding at the end */
+                for (uint32_t i = 0; i < rings; i++)
+                    s->next[i] = MLOG__MAX(s->next[i], mlog__flush_all.head[i]); /* padding at the end */
                 mlog__sink_commit(s, rings);
                 return true;
             }
@@ -6584,11 +6674,13 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now) {
  * a report of our own. */
 typedef struct { uint64_t ring, pos, ticks, now; uint32_t tid, gap; char thread[32]; } mlog__stashed;
 
-static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
+static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header,
+                              uint64_t now) {
     uint64_t bytes = mlog__record_bytes(header);
     mlog__stashed head = {.ring = from->number, .pos = from->pos, .ticks = from->ticks, .now = now};
     if (s->out.len != 0 && s->out.len + bytes > MLOG__BATCH / 4) return false;
-    if (mlog__record_site(header) != MLOG__S_LOSS && s->config.level > 0 && mlog__format_level(record, header) < s->config.level) {
+    if (mlog__record_site(header) != MLOG__S_LOSS && s->config.level > 0 &&
+        mlog__format_level(record, header) < s->config.level) {
         s->in_filtered++;
         return true;
     }
@@ -6746,7 +6838,8 @@ static void mlog__flush_settle(void) {
         mlog__ring *r = mlog__flush_ring(2 * slot);
         if (r == NULL) continue;
         uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
-        while (__atomic_load_n(&t->state, __ATOMIC_RELAXED) == MLOG__T_BUSY && __atomic_load_n(&r->head, __ATOMIC_RELAXED) == head) { /* RING-3 */
+        while (__atomic_load_n(&t->state, __ATOMIC_RELAXED) == MLOG__T_BUSY &&
+               __atomic_load_n(&r->head, __ATOMIC_RELAXED) == head) { /* RING-3 */
             if (mlog__flush_all.stuck[slot] == head + 1) break;
             if (left-- <= 0) {
                 mlog__flush_all.stuck[slot] = head + 1;
@@ -6826,7 +6919,8 @@ static void mlog__flush_release(uint32_t rings) {
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
         mlog__ring *other = mlog__flush_ring(i + 1);
-        bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) && (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_ACQUIRE));
+        bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) &&
+                     (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_ACQUIRE));
         if (empty) mlog__thread_recycle(i / 2);
     }
 }
@@ -6911,7 +7005,8 @@ static bool mlog__flush_pass(void) {
     if (tell && complete) {
         mlog__flush_tell_losses(rings);
         for (int i = 0; i < MLOG__SINKS; i++)
-            if (mlog__flush_all.sink[i].used && !mlog__flush_all.sink[i].lane1) complete = mlog__flush_sink(&mlog__flush_all.sink[i], rings, now) && complete;
+            if (mlog__flush_all.sink[i].used && !mlog__flush_all.sink[i].lane1)
+                complete = mlog__flush_sink(&mlog__flush_all.sink[i], rings, now) && complete;
     }
     mlog__flush_release(rings);
     mlog__flush_contexts(rings);
@@ -6931,7 +7026,8 @@ static bool mlog__flush_pending(void) {
         if (r != NULL && __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) != counted) return true; /* FLUSH-1 */
     }
     uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED);
-    return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done || __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) ||
+    return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done ||
+           __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) ||
            __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0;
 }
 
@@ -6947,9 +7043,13 @@ static int mlog__flush_blocked(struct pollfd *poll_for) {
         for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < mlog__flush_all.head[k];
         pthread_mutex_unlock(&s->lock);
         if (!behind) continue;
-        int mine = s->lane1 ? 100 : failed ? MLOG__MAX(s->backoff_ms / 2, 10) : armed ? 10 : 1; /* 1: it lies after this pass's moment */
+        int mine = s->lane1 ? 100
+                   : failed ? MLOG__MAX(s->backoff_ms / 2, 10)
+                   : armed  ? 10
+                            : 1; /* 1: it lies after this pass's moment */
         ms = MLOG__MIN(ms < 0 ? INT_MAX : ms, mine);
-        if (armed && !failed && !s->lane1 && !s->regular) *poll_for = (struct pollfd){.fd = s->fd, .events = POLLOUT, .revents = 0};
+        if (armed && !failed && !s->lane1 && !s->regular)
+            *poll_for = (struct pollfd){.fd = s->fd, .events = POLLOUT, .revents = 0};
     }
     return ms;
 }
@@ -6976,7 +7076,8 @@ static void mlog__flush_end_orphan(void) {
 /* Sleeps until a caller wakes us, or `ms` are over: at once a barrier and a second look, so that no record is left behind (FLUSH-1). */
 static void mlog__flush_deep_sleep(uint32_t seen, int ms) {
     uint32_t zero = 0, one = 1;
-    if (!__atomic_compare_exchange_n(&mlog__ring_all.asleep, &zero, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) return; /* exiting */
+    if (!__atomic_compare_exchange_n(&mlog__ring_all.asleep, &zero, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        return; /* exiting */
     bool sure = mlog__platform_membarrier() && !__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED);
     if (!sure) ms = ms < 0 ? 100 : MLOG__MIN(ms, 100);
     if (!mlog__flush_pending()) mlog__platform_wait(&mlog__flush_all.kick0, seen, ms);
@@ -6985,7 +7086,8 @@ static void mlog__flush_deep_sleep(uint32_t seen, int ms) {
 
 static void mlog__flush_locale(mlog__desk *desk) {
     if (desk->locale == (locale_t)0) desk->locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (desk->locale != (locale_t)0) uselocale(desk->locale); /* of this thread only: numbers and errno texts are not the host's */
+    if (desk->locale != (locale_t)0)
+        uselocale(desk->locale); /* of this thread only: numbers and errno texts are not the host's */
 }
 
 /* A pass by the calling thread, where no flusher could be started: with signals blocked as on the flusher, and a SIGPIPE of our own
@@ -6993,7 +7095,8 @@ static void mlog__flush_locale(mlog__desk *desk) {
 static void mlog__flush_here(void) {
     sigset_t all, old, pending;
     const struct timespec at_once = {0, 0};
-    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && !pthread_equal(pthread_self(), mlog__flush_all.closer)) return;
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && !pthread_equal(pthread_self(), mlog__flush_all.closer))
+        return;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     sigpending(&pending);
@@ -7118,7 +7221,8 @@ static bool mlog__flush_wait(int ms) {
         mlog__flush_here();
     }
     if (!mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline)) return false;
-    bool self = __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(pthread_self(), mlog__flush_all.thread1);
+    bool self =
+        __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(pthread_self(), mlog__flush_all.thread1);
     return self || mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline); /* a callback cannot wait for its own lane */
 }
 
@@ -7211,7 +7315,8 @@ static uint64_t mlog__life_ticks(void) {
 static uint64_t mlog__life_now(void) {
     uint32_t mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
     if (mode == MLOG__TICKS_GIVEN) return UINT64_MAX;
-    return mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC) : mlog__clock_counter();
+    return mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC)
+                                                                        : mlog__clock_counter();
 }
 
 static uint32_t mlog__life_pair_mode(void) {
@@ -7233,18 +7338,29 @@ static int64_t mlog__life_utc(mlog__desk *desk, uint64_t ticks) {
 
 /* Refuses what is absurd or not built yet, before anything changes. */
 static int mlog__life_check(const mlog_config *c) {
-    const char *field = c->file != NULL ? "file" : c->watch == MLOG_YES ? "watch" : c->control != NULL ? "control" : c->ring_dir != NULL ? "ring_dir"
-        : c->crash_safe == MLOG_YES ? "crash_safe" : c->catch_fatal == MLOG_YES ? "catch_fatal" : c->recorder_level != 0 ? "recorder_level"
-        : c->flusher == MLOG_POLL || c->flusher == MLOG_DIRECT ? "flusher" : NULL;
+    const char *field = c->file != NULL                                        ? "file"
+                        : c->watch == MLOG_YES                                 ? "watch"
+                        : c->control != NULL                                   ? "control"
+                        : c->ring_dir != NULL                                  ? "ring_dir"
+                        : c->crash_safe == MLOG_YES                            ? "crash_safe"
+                        : c->catch_fatal == MLOG_YES                           ? "catch_fatal"
+                        : c->recorder_level != 0                               ? "recorder_level"
+                        : c->flusher == MLOG_POLL || c->flusher == MLOG_DIRECT ? "flusher"
+                                                                               : NULL;
     if (field != NULL) return mlog__life_why("mlog_init: field %s: not part of this version; expected 0", field);
-    if ((unsigned)c->clock > MLOG_ARRIVAL) return mlog__life_why("mlog_init: clock %d: expected MLOG_COUNTER or MLOG_ARRIVAL", (int)c->clock);
-    if ((unsigned)c->full > MLOG_DROP) return mlog__life_why("mlog_init: full %d: expected MLOG_WAIT, MLOG_BLOCK or MLOG_DROP", (int)c->full);
+    if ((unsigned)c->clock > MLOG_ARRIVAL)
+        return mlog__life_why("mlog_init: clock %d: expected MLOG_COUNTER or MLOG_ARRIVAL", (int)c->clock);
+    if ((unsigned)c->full > MLOG_DROP)
+        return mlog__life_why("mlog_init: full %d: expected MLOG_WAIT, MLOG_BLOCK or MLOG_DROP", (int)c->full);
     if ((unsigned)c->flusher > MLOG_DIRECT) return mlog__life_why("mlog_init: flusher %d: expected MLOG_THREAD", (int)c->flusher);
-    if (c->full_ms < 0 || c->exit_ms < 0) return mlog__life_why("mlog_init: full_ms %d, exit_ms %d: expected milliseconds >= 0", c->full_ms, c->exit_ms);
+    if (c->full_ms < 0 || c->exit_ms < 0)
+        return mlog__life_why("mlog_init: full_ms %d, exit_ms %d: expected milliseconds >= 0", c->full_ms, c->exit_ms);
     if (c->ring_bytes != 0 && (c->ring_bytes < 4096 || c->ring_bytes > 32u << 20))
         return mlog__life_why("mlog_init: ring_bytes %u: expected 4096 to 33554432", c->ring_bytes);
-    if (c->rings_total != 0 && c->rings_total < 128 << 10) return mlog__life_why("mlog_init: rings_total %llu: expected at least 131072", (unsigned long long)c->rings_total);
-    if (c->env != NULL && (strlen(c->env) == 0 || strlen(c->env) > 40)) return mlog__life_why("mlog_init: env \"%.40s\": expected a prefix of 1 to 40 bytes, or \"-\"", c->env);
+    if (c->rings_total != 0 && c->rings_total < 128 << 10)
+        return mlog__life_why("mlog_init: rings_total %llu: expected at least 131072", (unsigned long long)c->rings_total);
+    if (c->env != NULL && (strlen(c->env) == 0 || strlen(c->env) > 40))
+        return mlog__life_why("mlog_init: env \"%.40s\": expected a prefix of 1 to 40 bytes, or \"-\"", c->env);
     return 0;
 }
 
@@ -7345,7 +7461,8 @@ static void mlog__life_hurry(bool yes, bool of_init) {
 
 static bool mlog__life_run_lanes(void) {
     bool callbacks = false;
-    for (int i = 0; i < MLOG__SINKS; i++) callbacks = callbacks || (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].lane1);
+    for (int i = 0; i < MLOG__SINKS; i++)
+        callbacks = callbacks || (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].lane1);
     for (int i = 0; i < 2; i++) {
         mlog__desk *desk = &mlog__flush_all.desk[i];
         static mlog__clock_table table1;
@@ -7356,7 +7473,8 @@ static bool mlog__life_run_lanes(void) {
             table1 = mlog__dict_session->clock;
             pthread_mutex_unlock(&mlog__flush_all.role);
         }
-        if (mlog__flush_all.merge[i] == NULL) mlog__flush_all.merge[i] = mlog__platform_map(MLOG__RINGS * sizeof(mlog__source), false, false);
+        if (mlog__flush_all.merge[i] == NULL)
+            mlog__flush_all.merge[i] = mlog__platform_map(MLOG__RINGS * sizeof(mlog__source), false, false);
         if (mlog__flush_all.merge[i] == NULL) return false;
     }
     if (!mlog__flush_all.running0) {
@@ -7379,11 +7497,13 @@ static void mlog__life_after_fork(void);
 static void mlog__life_hook(void) {
     if (mlog__life.hooks) return;
     mlog__life.hooks = 1;
-    if (pthread_key_create(&mlog__thread_all.key, mlog__thread_exit) == 0) __atomic_store_n(&mlog__thread_all.key_made, 1, __ATOMIC_RELEASE);
+    if (pthread_key_create(&mlog__thread_all.key, mlog__thread_exit) == 0)
+        __atomic_store_n(&mlog__thread_all.key_made, 1, __ATOMIC_RELEASE);
     atexit(mlog__life_exit);
     pthread_atfork(mlog__life_before_fork, mlog__life_after_fork, mlog__life_after_fork);
     uint32_t *page = mlog__platform_map(MLOG__PAGE, false, false);
-    if (page == NULL || !mlog__platform_wipe_in_child(page, MLOG__PAGE)) return; /* no witness: children are noticed by their wiped threads only */
+    if (page == NULL || !mlog__platform_wipe_in_child(page, MLOG__PAGE))
+        return; /* no witness: children are noticed by their wiped threads only */
     *page = 1;
     __atomic_store_n(&mlog__life.witness, page, __ATOMIC_RELEASE);
 }
@@ -7391,7 +7511,8 @@ static void mlog__life_hook(void) {
 /* Everything that mlog_init decides, resolved in one place: zero means default. */
 static void mlog__life_resolve(const mlog_config *c) {
     mlog_config *r = &mlog__life.config;
-    char *old[4 + 8 * 3] = {(char *)(uintptr_t)r->name, (char *)(uintptr_t)r->levels, (char *)(uintptr_t)r->env, (char *)(uintptr_t)r->redact};
+    char *old[4 + 8 * 3] = {(char *)(uintptr_t)r->name, (char *)(uintptr_t)r->levels, (char *)(uintptr_t)r->env,
+                            (char *)(uintptr_t)r->redact};
     mlog_config fresh = *c;
     for (int i = 0; i < 8; i++) { /* for a start after mlog_shutdown */
         mlog_sink_config *s = &fresh.sinks[i], *before = &r->sinks[i];
@@ -7408,7 +7529,8 @@ static void mlog__life_resolve(const mlog_config *c) {
     fresh.full_ms = c->full_ms == 0 ? 100 : c->full_ms;
     fresh.exit_ms = c->exit_ms == 0 ? 2000 : c->exit_ms;
     fresh.ring_bytes = c->ring_bytes == 0 ? 1u << 20 : c->ring_bytes;
-    while (fresh.ring_bytes & (fresh.ring_bytes - 1)) fresh.ring_bytes += fresh.ring_bytes & -fresh.ring_bytes; /* up to a power of two */
+    while (fresh.ring_bytes & (fresh.ring_bytes - 1))
+        fresh.ring_bytes += fresh.ring_bytes & -fresh.ring_bytes; /* up to a power of two */
     fresh.rings_total = c->rings_total == 0 ? 64u << 20 : c->rings_total;
     *r = fresh;
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) free(old[i]);
@@ -7449,7 +7571,9 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     mlog_sink opened[8];
     char redact[256];
     uint32_t n = mlog__life_count_sinks(c), made = 0;
-    if (mlog__life_check(c) != 0 || mlog__life_redact(redact, c->redact) != 0 || mlog__life_rules(c, &rules, complaint, size) != 0) return -1;
+    if (mlog__life_check(c) != 0 || mlog__life_redact(redact, c->redact) != 0 ||
+        mlog__life_rules(c, &rules, complaint, size) != 0)
+        return -1;
     if (mlog__dict_open() == NULL || !mlog__thread_pages_open()) return mlog__life_why("mlog_init: no memory");
     for (uint32_t i = n; i < 8; i++)
         if (c->sinks[i].type != 0) return mlog__life_why("mlog_init: sinks[%u]: expected the sinks without a gap", i);
@@ -7462,7 +7586,8 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     mlog__life_hook();
     pthread_mutex_lock(&mlog__flush_all.role);
     for (int i = 0; i < MLOG__SINKS; i++)
-        if (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].of_init) mlog__life_take_out(&mlog__flush_all.sink[i], closing);
+        if (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].of_init)
+            mlog__life_take_out(&mlog__flush_all.sink[i], closing);
     mlog__life_resolve(c);
     mlog__rule_redact(redact);
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
@@ -7482,7 +7607,8 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     memset(s->next, 0, 2 * MLOG__RINGS * sizeof *s->next);
     s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
-    if (!whole) memset(&s->out, 0, sizeof s->out); /* not to be used or freed: the parent may have been growing it when it forked */
+    if (!whole)
+        memset(&s->out, 0, sizeof s->out); /* not to be used or freed: the parent may have been growing it when it forked */
     s->out.len = s->sent = 0;
     s->last_ticks = 0;
     s->last_time = s->retry_at = 0;
@@ -7509,7 +7635,8 @@ static void mlog__life_set_deadline(void) {
 /* The child's first call: nothing here may touch the parent's rings, which are not mapped, nor wait for a lock of the parent's. */
 static bool mlog__life_adopt(void) {
     uint32_t no = 0;
-    if (!__atomic_compare_exchange_n(&mlog__life.adopting, &no, mlog__platform_tid(), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    if (!__atomic_compare_exchange_n(&mlog__life.adopting, &no, mlog__platform_tid(), false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE)) {
         while (__atomic_load_n(&mlog__life.witness[0], __ATOMIC_ACQUIRE) == 0) {
             if (no == mlog__platform_tid()) return false; /* a handler on top of this function */
             mlog__platform_nap(100000);
@@ -7622,7 +7749,8 @@ int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
     if (mlog__life_is_child()) (void)mlog__life_adopt();
     if (config != NULL) { /* a caller of another version: fields that it does not know stay zero */
         memcpy(&c, config, MLOG__MIN(head_size, offsetof(mlog_config, sinks)));
-        for (size_t i = 0; i < 8; i++) memcpy(&c.sinks[i], (const char *)config + head_size + i * sink_size, MLOG__MIN(sink_size, sizeof c.sinks[i]));
+        for (size_t i = 0; i < 8; i++)
+            memcpy(&c.sinks[i], (const char *)config + head_size + i * sink_size, MLOG__MIN(sink_size, sizeof c.sinks[i]));
     }
     if (mlog__life_on_lane()) return mlog__life_why("mlog_init: called from a callback of a sink; expected another thread");
     if (mlog__life_running()) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
@@ -7665,7 +7793,8 @@ static void mlog__life_finish_call(void) {
         mlog__flush_here();
         return;
     }
-    int64_t left = (__atomic_load_n(&mlog__life.exit_deadline, __ATOMIC_RELAXED) - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
+    int64_t left =
+        (__atomic_load_n(&mlog__life.exit_deadline, __ATOMIC_RELAXED) - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
     if (left > 0) (void)mlog__flush_wait((int)left);
 }
 
@@ -7824,7 +7953,8 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             mlog__ring *ring = mlog__flush_ring(i);
             if (ring == NULL) continue;
             r.rings++;
-            r.accepted += mlog__flush_count(ring, mlog__flush_all.counted_at[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
+            r.accepted +=
+                mlog__flush_count(ring, mlog__flush_all.counted_at[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
             for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&ring->dropped[k], __ATOMIC_RELAXED);
         }
         for (int i = 0; i < MLOG__SINKS; i++) {
@@ -7966,8 +8096,10 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
     mlog_thread_config c = {0};
     int saved = errno;
     if (config != NULL) memcpy(&c, config, MLOG__MIN(size, sizeof c));
-    if ((unsigned)c.full > MLOG_DROP) return mlog__life_why("mlog_thread: full %d: expected MLOG_WAIT, MLOG_BLOCK or MLOG_DROP", (int)c.full);
-    if (c.ring_bytes != 0 && (c.ring_bytes < 4096 || c.ring_bytes > 32u << 20)) return mlog__life_why("mlog_thread: ring_bytes %u: expected 4096 to 33554432", c.ring_bytes);
+    if ((unsigned)c.full > MLOG_DROP)
+        return mlog__life_why("mlog_thread: full %d: expected MLOG_WAIT, MLOG_BLOCK or MLOG_DROP", (int)c.full);
+    if (c.ring_bytes != 0 && (c.ring_bytes < 4096 || c.ring_bytes > 32u << 20))
+        return mlog__life_why("mlog_thread: ring_bytes %u: expected 4096 to 33554432", c.ring_bytes);
     if (!mlog__life_start()) return mlog__life_why("mlog_thread: no memory");
     uint64_t bytes = c.ring_bytes == 0 ? mlog__ring_all.bytes_each : c.ring_bytes;
     while (bytes & (bytes - 1)) bytes += bytes & -bytes;
