@@ -1130,13 +1130,12 @@ static bool mlog__platform_on_valgrind(void) {
     return answer != 0;
 }
 
-/* Looks for a value on the stack from this frame up, at most 64 KiB, without ever faulting beyond the stack's end. */
-static bool mlog__platform_on_stack(void *value) {
+/* Looks for a value on the stack from `at` up, at most 64 KiB, without ever faulting beyond the stack's end. */
+static bool mlog__platform_on_stack(const char *at, void *value) {
 #ifdef __linux__
     void *found[64];
-    char *at = __builtin_frame_address(0);
     for (int i = 0; i < 128; i++, at += sizeof found) {
-        struct iovec here = {found, sizeof found}, there = {at, sizeof found};
+        struct iovec here = {found, sizeof found}, there = {(void *)(uintptr_t)at, sizeof found};
         ssize_t n = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
         for (ssize_t k = 0; k < n / (ssize_t)sizeof *found; k++)
             if (found[k] == value) return true;
@@ -1161,7 +1160,7 @@ static bool mlog__platform_borrowed(void) {
 
 /* Is this call made inside a signal handler? A handler runs with its own signal blocked, and (on x86-64) below a return address that
  * libc gave the kernel. A thread that merely blocks signals has the first but not the second. Asked on first calls only. */
-static bool mlog__platform_in_handler(void) {
+MLOG__COLD static bool mlog__platform_in_handler(void) {
     sigset_t mask;
     stack_t alternate;
     if (sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK) != 0) return true;
@@ -1172,7 +1171,7 @@ static bool mlog__platform_in_handler(void) {
     struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } action;
     for (int s = 1; s < 65 && any; s++)
         if (syscall(SYS_rt_sigaction, s, NULL, &action, sizeof action.mask) == 0 && (uintptr_t)action.handler > 1)
-            return mlog__platform_on_stack(action.restorer);
+            return mlog__platform_on_stack(__builtin_frame_address(0), action.restorer); /* above our own copy of it */
     return false;
 #else
     return any;

@@ -705,6 +705,11 @@ static void test_owner(void) {
 
 /* -- sinks that come and go while four threads log -- */
 
+#ifdef MLOG__SANITIZED
+enum { SLOW = 20 };
+#else
+enum { SLOW = 1 };
+#endif
 enum { THREADS = 4 };
 static uint64_t begun[THREADS], ended[THREADS], stop; /* calls begun and ended, by thread */
 static void *busy(void *at) {
@@ -713,7 +718,7 @@ static void *busy(void *at) {
         __atomic_store_n(&begun[t], i + 1, __ATOMIC_SEQ_CST);
         mlog_info("busy", "t", t, "i", i);
         __atomic_store_n(&ended[t], i + 1, __ATOMIC_SEQ_CST);
-        if (i % 16 == 0) usleep(100);
+        if (i % 16 == 0) usleep(SLOW * 100);
     }
     return NULL;
 }
@@ -740,7 +745,7 @@ static void test_come_and_go(void) {
     CHECK(mlog_init(&c) == 0);
     for (uint64_t i = 0; i < THREADS; i++) CHECK(pthread_create(&t[i], NULL, busy, (void *)(uintptr_t)i) == 0);
     sleep_ms(5);
-    for (int round = 0; round < 25; round++) {
+    for (int round = 0; round < 25 / (SLOW > 1 ? 2 : 1); round++) {
         witness w = {0};
         uint64_t before[THREADS], after[THREADS], latest[THREADS];
         const char *path = temp_path("come.log");

@@ -697,7 +697,29 @@ static void test_changes(void) {
     free(text);
 }
 
+static int handler_seen = -1;
+static void look_from_handler(int signal) {
+    char locals[20000]; /* a frame larger than a page */
+    memset(locals, signal, sizeof locals);
+    handler_seen = mlog__platform_in_handler() && locals[signal] == signal;
+}
+
+/* A handler is told from a thread that merely blocks signals in a program that has handlers. */
+static void test_in_handler(void) {
+    sigset_t usr1, old;
+    on_signal(SIGUSR2, look_from_handler, 0);
+    CHECK(!mlog__platform_in_handler());
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, &usr1, &old);
+    CHECK(!mlog__platform_in_handler());
+    (void)raise(SIGUSR2);
+    CHECK_EQ(handler_seen, 1);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 int main(void) {
+    test_in_handler();
     in_child(first_of_process);
     in_child(first_of_process_only);
     in_child(cancel_in_child);
