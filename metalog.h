@@ -4068,20 +4068,19 @@ typedef struct mlog__thread {
     mlog__stage stage;
 } mlog__thread;
 
+static mlog__ring *mlog__ring_list[MLOG__RINGS]; /* by number; apart from what has initial values, so that it takes no room in a program */
 static struct {
-    mlog__ring *ring[MLOG__RINGS];
     uint32_t count;              /* rings [0, count) may exist */
     uint64_t total, bytes_each, total_limit, peak;
     uint32_t live;
-    uint32_t
-        asleep; /* the word that callers look at after a record: 1 deep sleep (or not started), 2 each call finishes itself */
+    uint32_t asleep;             /* callers look at it after a record: 1 deep sleep or not started, 2 each call finishes itself */
     uint32_t always;             /* constant 1 */
     uint32_t full, full_ms;      /* policy */
     uint32_t closed;             /* the process is at its very end: nobody makes room any more */
 } mlog__ring_all = {.asleep = 1, .always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
 
-MLOG__TLS uint8_t
-    mlog__ring_never_wait; /* this thread holds what the flusher needs: a handler on top of it must not wait for room */
+/* This thread holds what the flusher needs: a handler on top of it must not wait for room. */
+MLOG__TLS uint8_t mlog__ring_never_wait;
 
 /* A ring in a mapping of its own, its first pages touched. NULL: no memory. */
 static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch) {
@@ -4291,7 +4290,7 @@ static uint32_t mlog__thread_take_slot(uint64_t bytes) {
         for (uint32_t i = 1; i < MLOG__SLOTS; i++) {
             uint8_t unused = MLOG__S_UNUSED;
             if (__atomic_load_n(&mlog__thread_all.state[i], __ATOMIC_RELAXED) != MLOG__S_UNUSED) continue;
-            const mlog__ring *r = __atomic_load_n(&mlog__ring_all.ring[2 * i], __ATOMIC_ACQUIRE);
+            const mlog__ring *r = __atomic_load_n(&mlog__ring_list[2 * i], __ATOMIC_ACQUIRE);
             if (round == 0 ? r == NULL || r->bytes != bytes : round == 1 ? r != NULL || !more : round == 2 && r == NULL) continue;
             uint8_t *state = &mlog__thread_all.state[i];
             if (__atomic_compare_exchange_n(state, &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return i;
@@ -4301,7 +4300,7 @@ static uint32_t mlog__thread_take_slot(uint64_t bytes) {
 
 /* Makes sure that ring `number` exists; its size by what is left of the total. */
 static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch) {
-    mlog__ring *r = __atomic_load_n(&mlog__ring_all.ring[number], __ATOMIC_ACQUIRE);
+    mlog__ring *r = __atomic_load_n(&mlog__ring_list[number], __ATOMIC_ACQUIRE);
     if (r != NULL) return r;
     uint64_t total = __atomic_add_fetch(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED);
     if (total > mlog__ring_all.total_limit && bytes > MLOG__SMALL_RING) {
@@ -4315,7 +4314,7 @@ static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch
     uint64_t peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED);
     while (peak < total &&
            !__atomic_compare_exchange_n(&mlog__ring_all.peak, &peak, total, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
-    __atomic_store_n(&mlog__ring_all.ring[number], r, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__ring_list[number], r, __ATOMIC_RELEASE);
     uint32_t count = __atomic_load_n(&mlog__ring_all.count, __ATOMIC_RELAXED);
     while (count <= number &&
            !__atomic_compare_exchange_n(&mlog__ring_all.count, &count, number + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {}
@@ -4410,7 +4409,7 @@ static void mlog__thread_exit(void *round) {
     __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
     bool rings = false;
     for (uint32_t i = 0; i < 2; i++) {
-        mlog__ring *r = mlog__ring_all.ring[2 * slot + 1 - i];
+        mlog__ring *r = mlog__ring_list[2 * slot + 1 - i];
         if (r == NULL) continue;
         rings = true;
         __atomic_store_n(&r->state, MLOG__R_RETIRED, __ATOMIC_RELEASE); /* THREAD-2: its last records before its end */
@@ -4430,7 +4429,7 @@ static void mlog__thread_give_back(mlog__thread *t) {
 /* For the flusher: both rings of a retired slot are read to the end. */
 static void mlog__thread_recycle(uint32_t slot) {
     for (uint32_t i = 0; i < 2; i++) {
-        mlog__ring *r = mlog__ring_all.ring[2 * slot + i];
+        mlog__ring *r = mlog__ring_list[2 * slot + i];
         if (r != NULL) __atomic_store_n(&r->state, MLOG__R_FREE, __ATOMIC_RELAXED);
     }
     __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
@@ -6415,7 +6414,6 @@ static struct {
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
     uint32_t complete;              /* the last pass left nothing behind in lane 0 */
     uint32_t reopen, exiting, quiet; /* quiet: no deep sleep (tests, exit) */
-    int linger;                     /* naps of a millisecond before a deep sleep; tests have none */
     pthread_t closer;               /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
     uint64_t counted_at[MLOG__RINGS], counted, counted_bytes;
@@ -6426,7 +6424,9 @@ static struct {
     mlog__source *merge[2];
     int64_t work_bytes;
     bool later;                     /* this pass left records that are younger than it */
-} mlog__flush_all = {.role = PTHREAD_MUTEX_INITIALIZER, .lane1 = PTHREAD_MUTEX_INITIALIZER, .linger = 100};
+} mlog__flush_all = {.role = PTHREAD_MUTEX_INITIALIZER, .lane1 = PTHREAD_MUTEX_INITIALIZER};
+
+static int mlog__flush_linger = 100; /* naps of a millisecond before a deep sleep; tests have none */
 
 static void mlog__flush_here(void);
 static void *mlog__flush_run(void *unused);
@@ -6456,7 +6456,7 @@ static void mlog__flush_kick1(void) {
 
 static uint32_t mlog__flush_rings(void) { return __atomic_load_n(&mlog__ring_all.count, __ATOMIC_ACQUIRE); }
 
-static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__ring_all.ring[i], __ATOMIC_ACQUIRE); }
+static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__ring_list[i], __ATOMIC_ACQUIRE); }
 
 /* -- walking and merging -- */
 
@@ -7154,7 +7154,7 @@ static void *mlog__flush_run(void *unused) {
         idle = more ? 0 : idle + 1;
         if (MLOG__UNLIKELY(__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED))) mlog__flush_end_orphan();
         if (burst) continue; /* no nap */
-        bool linger = idle < __atomic_load_n(&mlog__flush_all.linger, __ATOMIC_RELAXED) ||
+        bool linger = idle < __atomic_load_n(&mlog__flush_linger, __ATOMIC_RELAXED) ||
                       __atomic_load_n(&mlog__flush_all.quiet, __ATOMIC_RELAXED);
         if (linger && wait.fd >= 0) poll(&wait, 1, 1);
         else if (linger) mlog__platform_wait(&mlog__flush_all.kick0, seen, 1);
@@ -7647,7 +7647,7 @@ static bool mlog__life_adopt(void) {
     pthread_mutex_init(&mlog__flush_all.lane1, NULL);
     mlog__life_inside = 0;
     if (!mlog__dict_adopt()) return __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE), false;
-    memset(mlog__ring_all.ring, 0, sizeof mlog__ring_all.ring);
+    memset(mlog__ring_list, 0, sizeof mlog__ring_list);
     mlog__ring_all.count = mlog__ring_all.live = 0;
     mlog__ring_all.asleep = mlog__flush_all.exiting ? 2 : 1;
     mlog__ring_all.closed = 0;

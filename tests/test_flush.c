@@ -203,7 +203,7 @@ static long races(int n) {
     CHECK(mlog_init(&c) == 0);
     mlog_info("first");
     CHECK(mlog_flush(-1) == 0);
-    __atomic_store_n(&mlog__flush_all.linger, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__flush_linger, 0, __ATOMIC_RELAXED);
     int64_t start = now_ms();
     uint64_t base = arrived();
     for (int i = 0; i < n; i++) {
@@ -222,7 +222,7 @@ static long races(int n) {
             break;
         }
     }
-    __atomic_store_n(&mlog__flush_all.linger, 100, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__flush_linger, 100, __ATOMIC_RELAXED);
     printf("races: %d, %llu of them with the flusher asleep, %ld lost, %lld ms\n", n, (unsigned long long)slept, lost,
            (long long)(now_ms() - start));
     return lost;

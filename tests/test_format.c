@@ -525,7 +525,7 @@ static const char secret[] = "hunter2-hunter2-hunter2";
 
 static bool in_rings(const char *what) { /* any trace of it in the memory that a crash leaves behind? */
     for (uint32_t i = 0; i < MLOG__RINGS; i++) {
-        const mlog__ring *r = mlog__ring_all.ring[i];
+        const mlog__ring *r = mlog__ring_list[i];
         if (r != NULL && memmem(r->data, (size_t)r->bytes, what, strlen(what)) != NULL) return true;
     }
     return memmem(mlog__dict_session, sizeof *mlog__dict_session, what, strlen(what)) != NULL;
