@@ -164,8 +164,9 @@ static void test_recycling(void) {
         if (i == 20000) before = resident_kb();
     }
     out_skip();
-    printf("100,000 contexts: %u slots used, %ld KiB more\n", mlog__context_pool.fresh - fresh, resident_kb() - before);
-    CHECK(mlog__context_pool.fresh <= MLOG__CONTEXTS);
+    uint32_t used = __atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED);
+    printf("100,000 contexts: %u slots used, %ld KiB more\n", used - fresh, resident_kb() - before);
+    CHECK(used <= MLOG__CONTEXTS);
 #ifndef MLOG__SANITIZED
     CHECK(resident_kb() - before < 4096);
 #endif
@@ -205,7 +206,7 @@ static void test_full(void) { /* more alive than there are slots: the rest trave
     CHECK_EQ(wrong, 0);
     free(text);
     out_skip();
-    for (int i = 0; i < 20 && mlog__context_pool.retired + mlog__context_pool.waiting != 0; i++) {
+    for (int i = 0; i < 8; i++) { /* parents go a pass after their children */
         mlog_info("lets slots go");
         CHECK(mlog_flush(-1) == 0);
     }

@@ -21,13 +21,14 @@ static bool long_form;
 enum { THREADS = 4 };
 static uint32_t turn, tokens; /* whose turn it is = turn % THREADS */
 static void *passes_token(void *at) {
-    uint32_t me = (uint32_t)(uintptr_t)at, noise = 0;
+    uint32_t me = (uint32_t)(uintptr_t)at, noise = UINT32_MAX;
     for (;;) {
         uint32_t now = __atomic_load_n(&turn, __ATOMIC_ACQUIRE);
         if (now >= tokens) return NULL;
         if (now % THREADS != me) {
-            if (noise++ % 64 == 0) mlog_info("noise", "of", me);
+            if (noise != now) mlog_info("noise", "of", me);
             else sched_yield();
+            noise = now;
             continue;
         }
         mlog_info("token", "number", now);
@@ -104,7 +105,7 @@ static uint32_t stop;
 static void *busy(void *unused) {
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         for (int i = 0; i < 20; i++) mlog_info("busy");
-        usleep(50);
+        usleep(50 * SLOW * SLOW);
     }
     return unused;
 }
@@ -115,7 +116,7 @@ static int counts(void *user, const mlog_record *r) {
 }
 
 static void *flushes(void *unused) {
-    for (int i = 0; i < 200; i++) CHECK(mlog_flush(5000) == 0);
+    for (int i = 0; i < 200 / SLOW; i++) CHECK(mlog_flush(5000) == 0);
     return unused;
 }
 
