@@ -3328,6 +3328,11 @@ static inline uint64_t mlog__record_header(uint32_t site, uint64_t words, uint64
 static inline uint64_t mlog__record_text_slot(uint64_t len, uint64_t full) { return len | full << 32; }
 static inline uint64_t mlog__record_padded(uint64_t n) { return (n + 8) & ~UINT64_C(7); } /* with at least one NUL */
 
+/* Words between the time and the slots. */
+static uint32_t mlog__record_options(uint64_t flags) {
+    return (uint32_t)__builtin_popcountll(flags & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO | MLOG__F_TIME | MLOG__F_TID));
+}
+
 /* Kinds whose slot is a length and whose bytes lie in the payload. */
 static bool mlog__record_has_bytes(uint32_t kind) {
     return kind == MLOG_K_TEXT || kind == MLOG_K_BYTES || kind == MLOG_K_JSON || kind == MLOG_K_ARRAY || kind == MLOG_K_OBJECT ||
@@ -3723,6 +3728,12 @@ static int mlog__rule_threshold(const char *source, size_t n) {
     return MLOG__MAX(level, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED));
 }
 
+/* "dir/http.c" is "http.c" in records: the build's directories are not the reader's. */
+static const char *mlog__rule_base(const char *file) {
+    const char *slash = strrchr(file, '/');
+    return slash == NULL ? file : slash + 1;
+}
+
 /* A site's source as text: METALOG_SOURCE came stringized, "\"net\"", or as its own name when nobody defined it. */
 static size_t mlog__rule_source(char out[64], const char *stringized, const char *file) {
     size_t n = 0;
@@ -3734,7 +3745,7 @@ static size_t mlog__rule_source(char out[64], const char *stringized, const char
         }
     }
     if (n == 0) {
-        const char *base = strrchr(file, '/'), *start = base == NULL ? file : base + 1, *dot = strrchr(start, '.');
+        const char *start = mlog__rule_base(file), *dot = strrchr(start, '.');
         n = MLOG__MIN(dot == NULL || dot == start ? strlen(start) : (size_t)(dot - start), (size_t)63);
         memcpy(out, start, n);
     }
@@ -4448,11 +4459,6 @@ typedef struct {
     int level;
 } mlog__draft;
 
-/* Words between the time and the slots. */
-static uint32_t mlog__thread_optional_words(uint64_t flags) {
-    return (uint32_t)__builtin_popcountll(flags & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO | MLOG__F_TIME | MLOG__F_TID));
-}
-
 /* A heavy context brings its ancestors along, whether they have slots or not. */
 static uint64_t mlog__thread_chain_bytes(const mlog_context *c, uint32_t *count) {
     uint64_t bytes = 0;
@@ -4470,7 +4476,7 @@ static unsigned char *mlog__thread_put_chain(unsigned char *p, const mlog_contex
 
 /* Bytes of the record with every payload cut to `limit`. */
 static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, uint64_t chain) {
-    uint64_t bytes = 16 + 8 * (uint64_t)mlog__thread_optional_words(d->header) + 8 * (uint64_t)d->slots;
+    uint64_t bytes = 16 + 8 * (uint64_t)mlog__record_options(d->header) + 8 * (uint64_t)d->slots;
     for (uint32_t i = 0; i < d->slots; i++) {
         uint64_t payload = mlog__record_payload(&d->slot[i], limit);
         bytes += payload + ((d->slot[i].kind & 0x10000) != 0 ? 8 : 0);
@@ -4648,11 +4654,11 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
     if (full == 0) {
         char source[64];
         bool print = (site->style & MLOG__PRINTF) != 0;
-        const char *base = strrchr(site->file, '/'), *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
+        const char *file = mlog__rule_base(site->file), *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
         mlog__entry e = {
             .type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
         e.msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
-        e.file_len = (uint16_t)MLOG__MIN(strlen(base == NULL ? site->file : base + 1), (size_t)255);
+        e.file_len = (uint16_t)MLOG__MIN(strlen(file), (size_t)255);
         e.func_len = (uint16_t)MLOG__MIN(strlen(site->func), (size_t)255);
         e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
         e.keys_len = (uint32_t)(keys_end - site->keys);
@@ -4665,7 +4671,7 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
                 const char *key = mlog__thread_key(site->keys, i);
                 if (mlog__rule_is_secret(key, strlen(key))) e.kind[i] = MLOG_K_TEXT, e.text_rule[i] = -6, care = true;
             }
-        uint32_t number = mlog__dict_add(&e, site->msg, base == NULL ? site->file : base + 1, site->func, source, site->keys);
+        uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, site->keys);
         if (number == 0) return 0;
         full = mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
         uint64_t none = 0;
@@ -5100,9 +5106,9 @@ static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level) {
 
 /* Where and what of a record without a site: message, file, function, source, line. */
 static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const mlog_where *at, const char *msg, size_t msg_len) {
-    const char *file = at->file == NULL ? "" : at->file, *func = at->func == NULL ? "" : at->func, *base = strrchr(file, '/');
+    const char *file = at->file == NULL ? "" : at->file, *func = at->func == NULL ? "" : at->func;
     slot[0] = mlog_str(msg, msg_len);
-    slot[1] = mlog__val_s(base == NULL ? file : base + 1);
+    slot[1] = mlog__val_s(mlog__rule_base(file));
     slot[2] = mlog__val_s(func);
     slot[3] = mlog_str(source, mlog__rule_source(source, "", file));
     slot[4] = mlog__val_i(at->line);
@@ -5736,8 +5742,7 @@ static void mlog__format_logger(mlog__item *it, uint64_t to) {
 /* The optional words behind the time. */
 static const unsigned char *mlog__format_options(mlog__item *it, mlog__desk *desk, const unsigned char *p) {
     uint64_t word[5], h = it->header;
-    uint32_t n = (uint32_t)__builtin_popcountll(h & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO | MLOG__F_TIME | MLOG__F_TID)),
-             i = 0;
+    uint32_t n = mlog__record_options(h), i = 0;
     memcpy(word, p, 8 * (size_t)n);
     if (h & MLOG__F_CONTEXT) it->context = mlog__format_context(desk, word[i++]);
     if (h & MLOG__F_BOUND) it->bound = mlog__format_context(desk, word[i++]);
@@ -5751,7 +5756,7 @@ static const unsigned char *mlog__format_options(mlog__item *it, mlog__desk *des
 static int mlog__format_level(const unsigned char *p, uint64_t header) {
     if (header & MLOG__F_TO) {
         uint64_t to;
-        memcpy(&to, p + 16 + 8 * (size_t)__builtin_popcountll(header & (MLOG__F_CONTEXT | MLOG__F_BOUND)), 8);
+        memcpy(&to, p + 16 + 8 * (size_t)mlog__record_options(header & (MLOG__F_CONTEXT | MLOG__F_BOUND)), 8);
         return (int)(uint32_t)to;
     }
     const mlog__info *info = mlog__format_info(mlog__record_site(header));
@@ -6413,7 +6418,7 @@ static struct {
     uint32_t kick0, kick1;          /* futex words: something to do */
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
     uint32_t complete;              /* the last pass left nothing behind in lane 0 */
-    uint32_t reopen, exiting, quiet; /* quiet: no deep sleep (tests, exit) */
+    uint32_t reopen, exiting;
     pthread_t closer;               /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
     uint64_t counted_at[MLOG__RINGS], counted, counted_bytes;
@@ -7154,8 +7159,7 @@ static void *mlog__flush_run(void *unused) {
         idle = more ? 0 : idle + 1;
         if (MLOG__UNLIKELY(__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED))) mlog__flush_end_orphan();
         if (burst) continue; /* no nap */
-        bool linger = idle < __atomic_load_n(&mlog__flush_linger, __ATOMIC_RELAXED) ||
-                      __atomic_load_n(&mlog__flush_all.quiet, __ATOMIC_RELAXED);
+        bool linger = idle < __atomic_load_n(&mlog__flush_linger, __ATOMIC_RELAXED);
         if (linger && wait.fd >= 0) poll(&wait, 1, 1);
         else if (linger) mlog__platform_wait(&mlog__flush_all.kick0, seen, 1);
         else mlog__flush_deep_sleep(seen, blocked), woke = true; /* also beside a sink that is stuck: the others are woken for */

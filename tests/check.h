@@ -117,6 +117,18 @@ MAYBE_UNUSED static long long line_number(const char *line, const char *key) {
     return at ? strtoll(at + strlen(quoted), NULL, 10) : -1;
 }
 
+/* Lines whose "who" is w hold "n" from 0 to count - 1, once each, in order; the number of wrong ones. */
+MAYBE_UNUSED static long long wrong_of(const char *text, long long w, long long count) {
+    long long next = 0, wrong = 0;
+    for (const char *p = text; *p;) {
+        const char *end = strchr(p, '\n');
+        if (!end) return wrong + 1;
+        if (line_number(p, "who") == w) wrong += line_number(p, "n") != next, next++;
+        p = end + 1;
+    }
+    return wrong + llabs(count - next);
+}
+
 MAYBE_UNUSED static int64_t now_ms(void) {
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);

@@ -40,18 +40,6 @@ static void start(mlog_full full, int exit_ms) {
     }
 }
 
-/* Lines whose "who" is w hold "n" from 0 to count - 1, once each, in order; the number of wrong ones. */
-static long long wrong_of(const char *text, long long w, long long count) {
-    long long next = 0, wrong = 0;
-    for (const char *p = text; *p;) {
-        const char *end = strchr(p, '\n');
-        if (!end) return wrong + 1;
-        if (line_number(p, "who") == w) wrong += line_number(p, "n") != next, next++;
-        p = end + 1;
-    }
-    return wrong + llabs(count - next);
-}
-
 static int64_t took;
 /* Runs a case in a child to its end; its status (-2: it hung) and, in `took`, how long it ran. */
 static int child(void (*run)(void)) {

@@ -49,18 +49,6 @@ static int ended(pid_t pid) {
     return -2;
 }
 
-/* Lines whose "who" is w hold "n" from 0 to count - 1, once each, in order; the number of wrong ones. */
-static long long wrong_of(const char *text, long long w, long long count) {
-    long long next = 0, wrong = 0;
-    for (const char *p = text; *p;) {
-        const char *end = strchr(p, '\n');
-        if (!end) return wrong + 1;
-        if (line_number(p, "who") == w) wrong += line_number(p, "n") != next, next++;
-        p = end + 1;
-    }
-    return wrong + llabs(count - next);
-}
-
 static void say(int who, int from, int to) {
     for (int i = from; i < to; i++) mlog_info("said", "who", who, "n", i, "text", letters + i % 290);
 }
