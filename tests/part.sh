@@ -23,6 +23,7 @@ fixed() { if setarch -R true 2>/dev/null; then setarch -R "$@"; else "$@"; fi; }
 build() { # source, program
     case $variant in
     gcc) set -- "$@" "$GCC" -O2 ;;
+    plain) set -- "$@" "$GCC" -O0 -g ;;
     clang) set -- "$@" "$CLANG" -O2 ;;
     asan) set -- "$@" "$GCC" -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all ;;
     tsan) set -- "$@" "$CLANG" -O1 -g -fsanitize=thread ;;

@@ -332,6 +332,33 @@ static void test_signal_keeps_context(void) {
     JSON(",\"around\":1,\"secret\":\"[redacted]\",\"\":2");
 }
 
+enum { FRESH = 240 };
+static pthread_barrier_t fresh_end;
+
+static void *fresh_thread(void *number) {
+    CHECK(mlog_thread(&(mlog_thread_config){.name = "fresh", .ring_bytes = 65536}) == 0);
+    {
+        mlog_with("worker", (intptr_t)number);
+        for (int i = 0; i < 8; i++) mlog_info("fresh", "n", i);
+    }
+    pthread_barrier_wait(&fresh_end); /* stays: the next one gets a ring of its own */
+    return NULL;
+}
+
+/* A thread's first records, in a context that ends at once, while the flusher is in the middle of a pass that began without it. */
+static void test_fresh_threads(void) {
+    pthread_t thread[FRESH];
+    pthread_barrier_init(&fresh_end, NULL, FRESH + 1);
+    out_look();
+    for (int i = 0; i < FRESH; i++) CHECK(pthread_create(&thread[i], NULL, fresh_thread, (void *)(intptr_t)i) == 0);
+    pthread_barrier_wait(&fresh_end);
+    for (int i = 0; i < FRESH; i++) pthread_join(thread[i], NULL);
+    pthread_barrier_destroy(&fresh_end);
+    out_look();
+    CHECK_EQ(lines(out_json, "\"fresh\""), 8 * FRESH);
+    CHECK_EQ(lines(out_json, "\"worker\""), 8 * FRESH);
+}
+
 int main(void) {
     CHECK(out_begin((mlog_config){.levels = "debug"}) == 0);
     test_blocks();
@@ -345,6 +372,7 @@ int main(void) {
     test_big();
     test_pending();
     test_signal_keeps_context();
+    test_fresh_threads();
     STRICT(out_json_path);
     return done();
 }

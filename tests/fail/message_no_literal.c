@@ -1,4 +1,4 @@
-/* expect: mlog: a message must be a string literal */
+/* expect: mlog: the message and each key must be a string literal */
 /* also: c++ */
 #include "metalog.h"
 
