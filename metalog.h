@@ -978,7 +978,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 
 /* Sizes that are decided once. Rings and contexts are bounded so that a runaway program cannot take the machine's memory. */
 enum {
-    MLOG__SLOTS = 4096,          /* threads that log at the same time; slot 0 belongs to the process: emergency and overflow */
+    MLOG__SLOTS = 4096,          /* threads with rings of their own; slot 0 belongs to the process: emergency and overflow ring */
     MLOG__RINGS = 2 * MLOG__SLOTS, /* each slot has a ring and a small side ring for signal handlers */
     MLOG__SIDE_BYTES = 16 << 10,
     MLOG__SMALL_RING = 64 << 10, /* when all rings together reach rings_total */
@@ -4250,7 +4250,10 @@ static mlog__page *mlog__thread_page(uint32_t slot) {
     return (mlog__page *)(void *)(mlog__thread_all.pages + (size_t)slot * MLOG__PAGE_BYTES);
 }
 
-/* Slot and page of a thread struct, also of a wiped one. */
+/* The page that t is a level of. Not for a wiped one. */
+static mlog__page *mlog__thread_page_of(mlog__thread *t) { return (mlog__page *)(void *)(t - t->depth); }
+
+/* Slot of a thread struct, also of a wiped one. 0: it has none. */
 static uint32_t mlog__thread_slot(const mlog__thread *t) {
     const unsigned char *p = (const unsigned char *)t, *base = mlog__thread_all.pages;
     if (base == NULL || p < base || p >= base + (size_t)MLOG__SLOTS * MLOG__PAGE_BYTES) return 0;
@@ -4317,9 +4320,9 @@ static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch
     return r;
 }
 
-/* Fills one level of a slot. Its state stays NONE until all three are ready. */
-static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth) {
-    mlog__page *page = mlog__thread_page(slot);
+/* Fills one level of a page. Its state stays NONE until all three are ready. */
+static void mlog__thread_prepare(mlog__page *page, uint32_t slot, uint32_t depth) {
+    mlog__thread *t = &page->level[depth];
     t->slot = slot;
     t->depth = depth;
     t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
@@ -4336,8 +4339,28 @@ static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth)
     t->broken = false;
 }
 
+/* Rings for a slot that was taken: its own and the side ring, or none when the total allows no more. */
+static void mlog__thread_make_rings(mlog__page *page, uint32_t slot, uint64_t ring_bytes) {
+    mlog__ring *own = mlog__thread_dying ? NULL : mlog__thread_ring(2 * slot, ring_bytes, true);
+    mlog__ring *both[2] = {own, own == NULL ? NULL : mlog__thread_ring(2 * slot + 1, MLOG__SIDE_BYTES, false)};
+    for (int i = 0; i < 2; i++) {
+        if (both[i] == NULL) continue;
+        mlog__ring_attach(&page->level[i], both[i]);
+        both[i]->tid = mlog__platform_tid();
+        mlog__ring_set_name(both[i], "");
+        __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELEASE);
+    }
+}
+
+/* A page for a thread that found no slot: its records go to the overflow ring. NULL: no memory. */
+static mlog__page *mlog__thread_page_alone(void) {
+    mlog__page *page = mlog__platform_map(MLOG__PAGE_BYTES, false, false);
+    if (page != NULL) (void)mlog__platform_wipe_in_child(page, MLOG__PAGE_BYTES);
+    return page;
+}
+
 /* The calling thread's state, made on its first call (and on the first in a child). Safe in a handler: maps memory, takes a slot by
- * compare-and-swap. NULL: interrupted in the middle of this very function, or no slot left. */
+ * compare-and-swap. NULL: interrupted in the middle of this very function, or no memory. */
 static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     if (mlog__thread_making || !mlog__thread_pages_open() || mlog__dict_open() == NULL) return NULL;
     mlog__thread_making = 1;
@@ -4348,21 +4371,11 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
                                                   __ATOMIC_RELAXED))
         slot = mlog__thread_take_slot(ring_bytes);
     mlog__thread *t = NULL;
-    if (slot != 0) {
-        mlog__page *page = mlog__thread_page(slot);
+    mlog__page *page = slot != 0 ? mlog__thread_page(slot) : mlog__thread_page_alone();
+    if (page != NULL) {
         t = &page->level[0];
-        mlog__ring *own = mlog__thread_dying ? NULL : mlog__thread_ring(2 * slot, ring_bytes, true);
-        mlog__ring *side = own == NULL ? NULL : mlog__thread_ring(2 * slot + 1, MLOG__SIDE_BYTES, false);
-        for (uint32_t i = 0; i < 3; i++) mlog__thread_prepare(&page->level[i], slot, i);
-        if (own != NULL) mlog__ring_attach(t, own);
-        if (side != NULL) mlog__ring_attach(&page->level[1], side);
-        mlog__ring *both[2] = {own, side};
-        for (int i = 0; i < 2; i++) {
-            if (both[i] == NULL) continue;
-            both[i]->tid = mlog__platform_tid();
-            mlog__ring_set_name(both[i], "");
-            __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELEASE);
-        }
+        for (uint32_t i = 0; i < 3; i++) mlog__thread_prepare(page, slot, i);
+        if (slot != 0) mlog__thread_make_rings(page, slot, ring_bytes);
         for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED);
         __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
         /* glibc and musl keep the first 32 keys inside the thread: no allocation, also in a handler */
@@ -4373,6 +4386,17 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     mlog__thread_making = 0;
     return t;
+}
+
+/* The thread has no state any more. Returns the slot that is still taken, 0: it had none. */
+static uint32_t mlog__thread_retire(mlog__thread *t) {
+    uint32_t slot = mlog__thread_slot(t);
+    mlog__page *page = mlog__thread_page_of(t);
+    mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
+    for (int i = 0; i < 3; i++) __atomic_store_n(&page->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
+    if (slot == 0) mlog__platform_unmap(page, MLOG__PAGE_BYTES);
+    return slot;
 }
 
 /* The thread ends: called up to four times by the C library, retires in the last round, so that destructors of others may log. */
@@ -4397,14 +4421,10 @@ static void mlog__thread_exit(void *round) {
     mlog__context_now = NULL;
     mlog__platform_unmap(mlog__thread_objects, MLOG__OBJECTS * MLOG__OBJECT_BYTES);
     mlog__thread_objects = NULL;
-    uint32_t slot = mlog__thread_slot(t);
-    if (slot == 0 || t->state == MLOG__T_NONE) return;
-    mlog__page *page = mlog__thread_page(slot);
-    mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
-    for (int i = 0; i < 3; i++) __atomic_store_n(&page->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED);
-    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
-    bool rings = false;
-    for (uint32_t i = 0; i < 2; i++) {
+    if (t->state == MLOG__T_NONE) return;
+    uint32_t slot = mlog__thread_retire(t);
+    bool rings = slot == 0;
+    for (uint32_t i = 0; i < 2 && slot != 0; i++) {
         mlog__ring *r = mlog__ring_list[2 * slot + 1 - i];
         if (r == NULL) continue;
         rings = true;
@@ -4415,11 +4435,8 @@ static void mlog__thread_exit(void *round) {
 
 /* A thread whose destructors log after its ring was handed over has a slot for one call only: nobody would take it back later. */
 static void mlog__thread_give_back(mlog__thread *t) {
-    uint32_t slot = t->slot;
-    mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
-    for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED);
-    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
+    uint32_t slot = mlog__thread_retire(t);
+    if (slot != 0) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
 
 /* For the flusher: both rings of a retired slot are read to the end. */
@@ -8143,8 +8160,8 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
     mlog__thread *t = mlog__thread_self;
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(bytes);
     errno = saved;
-    if (t == NULL) return mlog__life_why("mlog_thread: expected at most %d threads", MLOG__SLOTS - 1);
-    mlog__page *page = mlog__thread_page(t->slot);
+    if (t == NULL) return mlog__life_why("mlog_thread: no memory");
+    mlog__page *page = mlog__thread_page_of(t);
     for (int i = 0; i < 3; i++) {
         mlog__thread *level = &page->level[i];
         if (c.full != 0) level->policy = c.full;

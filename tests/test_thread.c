@@ -2,6 +2,7 @@
  * by. Calls and lines are counted here; the library's counters are compared with them. */
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
+#include <stdatomic.h>
 #include "check.h"
 
 #include <pthread.h>
@@ -16,6 +17,11 @@
 #define TSAN 1
 #endif
 #endif
+#ifdef MLOG__SANITIZED
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
 #ifdef TSAN
 enum { SCALE = 5, ROUNDS = 2 }; /* it lets go of a thread in the last rounds of destructors itself */
 #else
@@ -24,16 +30,19 @@ enum { SCALE = 1, ROUNDS = PTHREAD_DESTRUCTOR_ITERATIONS };
 
 static const char *log_path;
 
-static void start(const char *file, uint32_t ring_bytes, mlog_full full) {
+static void start_total(const char *file, uint32_t ring_bytes, mlog_full full, uint64_t total) {
     mlog_config c = {.levels = "trace",
                      .env = "-",
                      .ring_bytes = ring_bytes,
+                     .rings_total = total,
                      .full = full,
                      .full_ms = 50,
                      .sinks = {{.type = MLOG_FILE, .path = log_path = temp_path(file)}}};
     (void)unlink(log_path);
     if (!CHECK(mlog_init(&c) == 0)) printf("    %s\n", mlog_why());
 }
+
+static void start(const char *file, uint32_t ring_bytes, mlog_full full) { start_total(file, ring_bytes, full, 0); }
 
 static char *logged(void) {
     CHECK(mlog_flush(10000) == 0);
@@ -162,6 +171,112 @@ static void test_short_lived(void) {
     (void)pthread_key_delete(early);
     (void)pthread_key_delete(late);
 }
+
+/* ---- 100,000 threads, and more at once than there are slots ---- */
+
+static long resident_kib(void) {
+    char line[256];
+    long kib = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        if (sscanf(line, "VmRSS: %ld", &kib) == 1) break;
+    if (f != NULL) (void)fclose(f);
+    return kib;
+}
+
+static atomic_int scale_next, scale_in_destructor;
+static pthread_key_t scale_key;
+
+static void scale_destructor(void *value) {
+    mlog_info("ends", "n", (int)(intptr_t)value - 1);
+    atomic_fetch_add(&scale_in_destructor, 1);
+}
+
+static void *scale_run(void *unused) {
+    int n = atomic_fetch_add(&scale_next, 1);
+    mlog_with("thread_number", n);
+    mlog_info("comes", "n", n);
+    (void)pthread_setspecific(scale_key, (void *)(intptr_t)(n + 1));
+    return unused;
+}
+
+static void test_scale(void) {
+    enum { ALL = SANITIZED ? 5000 : 100000, WAVE = 50 };
+    pthread_t t[WAVE];
+    mlog_stats s;
+    uint64_t before = dropped(), rings = 0;
+    long kib = 0, most = 0;
+    (void)pthread_key_create(&scale_key, scale_destructor);
+    start("scale.log", 16384, MLOG_BLOCK);
+    for (int i = 0; i < ALL; i += WAVE) {
+        for (int k = 0; k < WAVE; k++) if (pthread_create(&t[k], NULL, scale_run, NULL) != 0) abort();
+        for (int k = 0; k < WAVE; k++) (void)pthread_join(t[k], NULL);
+        if (i == ALL / 5 / WAVE * WAVE) {
+            kib = most = resident_kib();
+            mlog_stats_read(&s);
+            rings = s.rings;
+        }
+        if (i % 1000 == 0) most = resident_kib() > most ? resident_kib() : most;
+    }
+    char *text = logged();
+    mlog_stats_read(&s);
+    CHECK_EQ(not_once(text, "\"comes\"", "n", ALL), 0);
+    CHECK_EQ(lines(text, "\"thread_number\""), ALL); /* the context ends with the function, before the destructor */
+    CHECK_EQ(not_once(text, "\"ends\"", "n", ALL), 0);
+    CHECK_EQ(atomic_load(&scale_in_destructor), ALL);
+    CHECK_EQ(dropped(), before);
+    if (!SANITIZED) CHECK(most - kib < 4096); /* memory stays flat while four fifths of them come and go */
+    CHECK(s.rings <= rings + 100);
+    printf("    %d threads: %ld KiB more from the fifth on, %u rings\n", ALL, most - kib, s.rings);
+    free(text);
+    (void)pthread_key_delete(scale_key);
+}
+
+static atomic_int crowded_go, crowded_here;
+
+static void *crowded_run(void *number) {
+    mlog_info("crowded", "n", (int)(intptr_t)number);
+    atomic_fetch_add(&crowded_here, 1);
+    while (!atomic_load(&crowded_go)) usleep(20000);
+    mlog_infof("crowded too %d of %s", (int)(intptr_t)number, "all");
+    mlog_with("in", 1);
+    mlog_info("crowded in", "n", (int)(intptr_t)number);
+    return NULL;
+}
+
+/* The total of all rings is reached first, then the slots: the rest shares the overflow ring, and loses nothing by it. */
+static void beyond(int count, uint64_t total) {
+    pthread_t *t = calloc((size_t)count, sizeof *t);
+    pthread_attr_t small;
+    mlog_stats s;
+    uint64_t before = dropped();
+    (void)pthread_attr_init(&small);
+    (void)pthread_attr_setstacksize(&small, SANITIZED ? 262144 : 65536);
+    start_total("beyond.log", 65536, MLOG_BLOCK, total);
+    atomic_store(&crowded_go, 0), atomic_store(&crowded_here, 0);
+    int made = 0;
+    while (made < count && pthread_create(&t[made], &small, crowded_run, (void *)(intptr_t)made) == 0) made++;
+    if (made < count) printf("    this system allows %d threads only\n", count = made);
+    for (int i = 0; i < 30000 && atomic_load(&crowded_here) < count; i++) usleep(1000);
+    CHECK_EQ(atomic_load(&crowded_here), count); /* all alive at once, each has logged */
+    atomic_store(&crowded_go, 1);
+    for (int k = 0; k < count; k++) (void)pthread_join(t[k], NULL);
+    char *text = logged();
+    mlog_stats_read(&s);
+    CHECK_EQ(not_once(text, "\"crowded\"", "n", count), 0);
+    CHECK_EQ(not_once(text, "\"crowded in\"", "n", count), 0);
+    CHECK_EQ(lines(text, "crowded too"), count);
+    CHECK_EQ(lines(text, "\"in\":1"), count);
+    CHECK_EQ(dropped(), before);
+    CHECK(s.ring_peak <= total + MLOG__SPARE_BYTES * 2);
+    printf("    %d threads at once: %u rings, %llu KiB at most\n", count, s.rings, (unsigned long long)s.ring_peak / 1024);
+    free(text);
+    free(t);
+    (void)pthread_attr_destroy(&small);
+}
+
+static void beyond_total(void) { beyond(300, 8 << 20); }
+static void beyond_slots(void) { beyond(MLOG__SLOTS + 200, 400u << 20); }
 
 /* ---- many threads at once ---- */
 
@@ -724,6 +839,9 @@ int main(void) {
     in_child(first_of_process_only);
     in_child(cancel_in_child);
     in_child(total_in_child);
+    in_child(test_scale);
+    in_child(beyond_total);
+    if (!SANITIZED) in_child(beyond_slots);
     test_short_lived();
     test_crowd();
     test_first_of_thread();
