@@ -4566,21 +4566,22 @@ static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
 static mlog__thread mlog__thread_spare[2];
 static uint32_t mlog__thread_spare_lock[2];
 
-/* The emergency ring (0: never waited for) and the overflow ring (1: for threads that have no ring), shared under a lock. */
-static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number) {
+/* The emergency ring (0) and the overflow ring (1: for threads that have no ring), shared under a lock. A handler neither waits for
+ * the lock, which the call that it interrupted may hold, nor for room. False: the lock is taken. */
+static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handler) {
     mlog__thread *t = &mlog__thread_spare[number];
     uint32_t *lock = mlog__thread_spare_lock;
     uint32_t free_ = 0;
     while (!__atomic_compare_exchange_n(&lock[number], &free_, 1, false, __ATOMIC_ACQUIRE,
                                         __ATOMIC_RELAXED)) { /* THREAD-3: the lock */
-        if (number == 0) return false; /* perhaps held by the very call that this handler interrupted */
+        if (handler) return false;
         free_ = 0;
         mlog__platform_nap(50000);
     }
     mlog__ring *r = mlog__thread_ring(number, MLOG__SPARE_BYTES, false);
     if (r != NULL && t->ring != r) mlog__ring_attach(t, r);
     t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
-    t->policy = number == 0 ? MLOG_DROP : mlog__ring_all.full;
+    t->policy = handler ? MLOG_DROP : mlog__ring_all.full;
     d->header |= MLOG__F_TID;
     bool written = r != NULL && mlog__thread_write(t, d);
     if (!written && r != NULL) mlog__ring_drop(r, d->level);
@@ -4591,9 +4592,9 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number) {
 
 /* Writes the draft wherever this thread may write; counts it as dropped where it may not. */
 static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
-    bool done;
+    bool done, handler = t->depth > 0 || (t->ring == NULL && mlog__platform_in_handler());
     if (t->ring != NULL) done = mlog__thread_write(t, d);
-    else done = mlog__thread_write_spare(d, t->depth == 0 && !mlog__platform_in_handler() ? 1 : 0);
+    else done = mlog__thread_write_spare(d, 1, handler) || mlog__thread_write_spare(d, 0, true);
     if (!done) mlog__thread_note_drop(t, d->level);
 }
 
