@@ -272,6 +272,12 @@ METALOG_API uint64_t *mlog1_value(uint64_t *slots, unsigned index, mlog_value va
 METALOG_API uint64_t *mlog1_ldouble(uint64_t *slots, unsigned index, long double value);
 METALOG_API void mlog1_end(void);
 METALOG_API void mlog1_fatal(void);
+METALOG_API void mlog1_die(int status) __attribute__((noreturn));
+/* State of one mlog_every or mlog_limit: how often it was asked, or until when its allowance is spent; how many were held back. */
+typedef struct { uint64_t state, held; } mlog__limiter;
+METALOG_API int mlog1_every(mlog__limiter *limiter, int64_t n, uint64_t *held);
+METALOG_API int mlog1_limit(mlog__limiter *limiter, int64_t per_second, uint64_t *held);
+METALOG_API mlog_context *mlog1_context_held(uint64_t held);
 /* All of these in one; ...: for each argument its class | size << 8, then itself. */
 METALOG_API void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, ...);
 
@@ -323,6 +329,13 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
  *   mlog(level, msg, …)        mlogf(level, fmt, …)  [s] level as an argument
  *   mlog_to(lg, level, msg, …) mlog_tof(lg, level, fmt, …)   [s] on a named or bound logger
  *   mlog_enabled(level)        mlog_enabled_to(lg, level)    [s] would it be written? before costly preparation
+ *   mlog_die(status, msg, …)   mlog_dief(status, fmt, …)     a FATAL record, a drain (at most exit_ms), exit(status); noreturn
+ *
+ *   mlog_once(stmt)                the statement, usually a logging call, the first time only; afterwards a load and a branch
+ *   mlog_every(n, stmt)            the 1st, n+1st, 2n+1st … time
+ *   mlog_limit(per_second, stmt)   at most so often per second on average, as many at once (a leaky bucket, ITU-T I.371)
+ * The next record then carries suppressed=N, how often the statement was left out since the last; mlog_stats has the sum. All
+ * threads count together. n and per_second may change from call to call; below 1: never more than the first, or never.
  *
  * Message and keys are string literals; 0 to 16 pairs (printf: 16 arguments). Each argument is evaluated once, from left to right,
  * when the call is enabled, never when it is not, and always before the record begins. Values: every arithmetic type (char is a
@@ -697,6 +710,28 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
             __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__, 0, 0, MLOG__PROBE | MLOG__DYNAMIC, 0};            \
         mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                      \
         (bool)(mlog__lv_##id >= METALOG_LEVEL && mlog__gate_to(&mlog__s_##id, mlog__lg_##id, mlog__lv_##id) != 0); }))
+
+#define mlog_die(status, ...) (__extension__({ mlog_fatal(__VA_ARGS__); mlog1_die(status); (void)0; }))
+#define mlog_dief(status, ...) (__extension__({ mlog_fatalf(__VA_ARGS__); mlog1_die(status); (void)0; }))
+
+#define mlog_once(...) MLOG__ONCE(__COUNTER__, __VA_ARGS__)
+#define MLOG__ONCE(id, ...) MLOG__ONCE_(id, __VA_ARGS__)
+#define MLOG__ONCE_(id, ...)                                                                                                  \
+    (__extension__({                                                                                                          \
+        static unsigned char mlog__once_##id;                                                                                 \
+        if (!__atomic_load_n(&mlog__once_##id, __ATOMIC_RELAXED) &&                                                           \
+            !__atomic_exchange_n(&mlog__once_##id, 1, __ATOMIC_RELAXED)) { __VA_ARGS__; } (void)0; }))
+#define mlog_every(n, ...) MLOG__HELD(__COUNTER__, mlog1_every, n, __VA_ARGS__)
+#define mlog_limit(per_second, ...) MLOG__HELD(__COUNTER__, mlog1_limit, per_second, __VA_ARGS__)
+#define MLOG__HELD(id, how, n, ...) MLOG__HELD_(id, how, n, __VA_ARGS__)
+#define MLOG__HELD_(id, how, n, ...)                                                                                          \
+    (__extension__({                                                                                                          \
+        static mlog__limiter mlog__lm_##id;                                                                                   \
+        uint64_t mlog__h_##id;                                                                                                \
+        if (how(&mlog__lm_##id, n, &mlog__h_##id)) {                                                                          \
+            MLOG__WITH_(id, mlog1_context_held(mlog__h_##id));                                                                  \
+            { __VA_ARGS__; }                                                                                                  \
+        } (void)0; }))
 
 #define mlog_var(x) #x, (x)
 #define mlog_put(writer, key, value) mlog1_put(writer, key, mlog_val(value))
@@ -7300,6 +7335,7 @@ static struct {
     uint32_t whole;              /* of the lanes' memory, lanes [0, whole) are at rest in the middle of a fork */
     uint32_t hooks;              /* atexit, atfork, key: once per program */
     bool levels_said;            /* by mlog_levels */
+    uint64_t suppressed;         /* statements that mlog_every and mlog_limit left out */
 } mlog__life = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 MLOG__TLS char mlog__life_said[256];
@@ -7720,6 +7756,7 @@ static bool mlog__life_adopt(void) {
     mlog__flush_all.counted = mlog__flush_all.counted_bytes = 0;
     mlog__flush_all.running0 = mlog__flush_all.running1 = 0;
     mlog__flush_all.wanted = mlog__flush_all.done0 = mlog__flush_all.done1 = 0;
+    mlog__life.suppressed = 0;
     mlog__context_pool.session++;
     mlog__context_pool.waiting = mlog__context_pool.retired = 0; /* what waited there is lost to the child: a few slots */
     mlog__thread_making = mlog__thread_junk_depth = 0;
@@ -7839,6 +7876,51 @@ void mlog1_fatal(void) {
     if (nested || mlog__life_on_lane()) mlog__flush_wake();
     else if (mlog__life_start()) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
     errno = saved;
+}
+
+void mlog1_die(int status) {
+    (void)mlog_flush(-1);
+    exit(status);
+}
+
+/* -- statements that are left out now and then -- */
+
+/* Says whether it is this call's turn; held: how many were left out since the last turn. Relaxed: these are counters. */
+static int mlog__life_turn(mlog__limiter *l, bool turn, uint64_t *held) {
+    *held = turn ? __atomic_exchange_n(&l->held, 0, __ATOMIC_RELAXED) : 0;
+    if (turn) return 1;
+    __atomic_fetch_add(&l->held, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&mlog__life.suppressed, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+int mlog1_every(mlog__limiter *l, int64_t n, uint64_t *held) {
+    uint64_t before = __atomic_fetch_add(&l->state, 1, __ATOMIC_RELAXED);
+    return mlog__life_turn(l, n < 1 ? before == 0 : before % (uint64_t)n == 0, held);
+}
+
+/* The generic cell rate algorithm as a virtual schedule: state is when the bucket will be empty; each turn adds 1 s / per_second, and
+ * there is none while that lies more than a second ahead. The coarse clock steps by milliseconds and costs a third of the fine one. */
+int mlog1_limit(mlog__limiter *l, int64_t per_second, uint64_t *held) {
+    if (per_second < 1) return mlog__life_turn(l, false, held);
+    int64_t (*clock)(void) = __atomic_load_n(&mlog__life.now, __ATOMIC_RELAXED);
+    int saved = errno;
+    uint64_t now = (uint64_t)(clock != NULL ? clock() : mlog__platform_clock(CLOCK_MONOTONIC_COARSE));
+    errno = saved;
+    uint64_t step = UINT64_C(1000000000) / (uint64_t)per_second, empty = __atomic_load_n(&l->state, __ATOMIC_RELAXED), next;
+    do {
+        bool ahead = empty > now && empty - now < UINT64_C(2000000000); /* farther: the clock was set back */
+        next = (ahead ? empty : now) + step;
+        if (next - now > UINT64_C(1000000000)) return mlog__life_turn(l, false, held);
+    } while (!__atomic_compare_exchange_n(&l->state, &empty, next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return mlog__life_turn(l, true, held);
+}
+
+/* The context of the statement's turn, so that its record says what was left out; with a reference. */
+mlog_context *mlog1_context_held(uint64_t held) {
+    const mlog_field field = {"suppressed", mlog__val_u(held)};
+    mlog_context *c = held == 0 ? NULL : mlog1_context_new(&field, 1);
+    return c != NULL ? c : mlog_context_ref(mlog__context_now);
 }
 
 /* After exit's drain every call sees to its own record, within what is left of exit_ms. */
@@ -8024,6 +8106,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
         mlog__ring_never_wait = 0;
         for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&mlog__thread_all.dropped[k], __ATOMIC_RELAXED);
         for (int k = 0; k < 26; k++) r.dropped += r.dropped_by_level[k];
+        r.suppressed = __atomic_load_n(&mlog__life.suppressed, __ATOMIC_RELAXED);
         r.ring_bytes = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED);
         r.ring_peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED);
     }

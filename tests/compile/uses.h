@@ -75,6 +75,14 @@ static int uses_places(bool yes) {
     do mlog_infof("do %d", made);
     while (made == 0);
     if (mlog_enabled(MLOG_INFO)) mlog_info("enabled");
+    for (int turn = 0; turn < 3; turn++) {
+        mlog_once(mlog_info("once", "turn", turn));
+        mlog_every(2, mlog_infof("every %d, %s", turn, "then"));
+        mlog_limit(1000, mlog_info("limit", "turn", turn, "f", 0.5f));
+        turn == 1 ? mlog_once(mlog_info("an expression")) : mlog_every(1, mlog_info("another"));
+    }
+    if (mlog_level_parse("info") < 0) mlog_die(2, "no level", "at", "all");
+    if (mlog_level_parse("info") < 0) mlog_dief(2, "no level %s", "at all");
     if (mlog_enabled(MLOG_DEBUG)) mlog_error("not enabled");
     /* two calls on one line, and one call's names inside another's arguments */
     mlog_info("one", "n", 1); mlog_info("two", "n", 1);
