@@ -87,7 +87,7 @@ static int uses_places(bool yes) {
     /* two calls on one line, and one call's names inside another's arguments */
     mlog_info("one", "n", 1); mlog_info("two", "n", 1);
     mlog_info("outer", "n", (mlog_info("inner", "n", 2), 3));
-    return made + 10;
+    return made + 19;
 }
 
 static int uses_loggers(int level) {
