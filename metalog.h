@@ -107,7 +107,9 @@ typedef struct {
     uint64_t rotate_bytes, min_free;          /* never; 0 */
     int rotate_hours, rotate_keep;            /* never; 5 (-1: none) */
     const char *archive;                      /* directory, with "gzip:" or "zstd:" before it */
-    int flush_level, flush_ms, flush_records; /* ERROR; 100; off */
+    int flush_level, flush_ms, flush_records; /* ERROR; 100; off. With any of them set, a file or console holds text back to make larger
+                                               * writes, and a callback's flush() comes less often: until a record of this level, so
+                                               * many ms after the first, or so many records. Without, each pass writes what it has */
     int (*write)(void *user, const mlog_record *); /* CALLBACK: one record; <0: stop, offer this batch again later */
     int (*flush)(void *user);                 /* 0: all written so far is safe, the ring may forget it */
     void (*close)(void *user); void *user;    /* called once, when the sink is gone */
@@ -6204,6 +6206,9 @@ struct mlog_sink {
     uint64_t last_ticks;
     int backoff_ms;
     uint64_t gap[26], gaps;      /* skipped since the last report */
+    int hold_level, hold_ms, hold_records; /* what ends the holding back of a batch; hold_ms 0: none is held back */
+    int64_t held_since;          /* CLOCK_MONOTONIC of the batch's first record, 0: empty */
+    bool urgent, armed;          /* it holds a record of hold_level; it is on its way */
     pthread_mutex_t lock;        /* lane 1 reads rings under it, lane 0 skips under it */
     mlog__desk *desk;
 };
@@ -6358,15 +6363,18 @@ static int mlog__sink_check(const mlog_sink_config *c) {
                         : c->rotate_keep != 0    ? "rotate_keep"
                         : c->min_free != 0       ? "min_free"
                         : c->archive != NULL     ? "archive"
-                        : c->flush_level != 0    ? "flush_level"
-                        : c->flush_ms != 0       ? "flush_ms"
-                        : c->flush_records != 0  ? "flush_records"
                                                  : NULL;
     if (field != NULL) return mlog__life_why("sink field %s: not part of this version; expected 0", field);
     if (c->level < 0 || c->level > MLOG_OFF) return mlog__life_why("sink level %d: expected 0 to 25", c->level);
     if (c->type == MLOG_FILE && (c->path == NULL || *c->path == 0))
         return mlog__life_why("sink path: missing; a file sink needs one");
     if (c->type == MLOG_CALLBACK && c->write == NULL) return mlog__life_why("sink write: missing; a callback sink needs one");
+    bool holds = c->flush_level != 0 || c->flush_ms != 0 || c->flush_records != 0;
+    if (c->flush_level < 0 || c->flush_level > MLOG_OFF || c->flush_ms < 0 || c->flush_ms > 3600000 || c->flush_records < 0)
+        return mlog__life_why("sink flush_level %d, flush_ms %d, flush_records %d: expected a level, 0 to 3600000, 0 or more",
+                              c->flush_level, c->flush_ms, c->flush_records);
+    if (holds && c->type == MLOG_CALLBACK && c->flush == NULL)
+        return mlog__life_why("sink flush_level, flush_ms, flush_records: expected a flush function, which they are about");
     if (c->mode > 07777) return mlog__life_why("sink mode 0%o: expected permission bits", c->mode);
     if (c->name != NULL && strlen(c->name) > 63)
         return mlog__life_why("sink name \"%.20s…\": expected at most 63 bytes", c->name);
@@ -6406,6 +6414,11 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     s->utc = c->utc == MLOG_YES || (c->utc == MLOG_AUTO && !terminal);
     s->lane1 = c->type == MLOG_CALLBACK;
     s->holds = s->regular || c->type == MLOG_NULL;
+    s->hold_level = INT_MAX;
+    if (c->flush_level == 0 && c->flush_ms == 0 && c->flush_records == 0) return 0;
+    s->hold_level = c->flush_level == 0 ? MLOG_ERROR : c->flush_level;
+    s->hold_ms = c->flush_ms == 0 ? 100 : c->flush_ms;
+    s->hold_records = c->flush_records == 0 ? INT_MAX : c->flush_records;
     return 0;
 }
 
@@ -6467,6 +6480,8 @@ static void mlog__sink_commit(mlog_sink *s, uint32_t rings) {
     s->lost += s->in_lost;
     s->in_written = s->in_filtered = s->in_lost = 0;
     s->out.len = s->sent = 0;
+    s->urgent = s->armed = false;
+    s->held_since = 0;
     memcpy(s->done, s->next, rings * sizeof *s->done);
 }
 
@@ -6513,7 +6528,9 @@ static struct {
     mlog__desk desk[2];
     mlog__source *merge[2];
     int64_t work_bytes;
-    bool later;                     /* this pass left records that are younger than it */
+    bool later;                     /* this pass left records that are younger than it, or held some back */
+    bool crowded;                   /* a ring is more than half full: nothing is held back */
+    uint32_t held0, held1;          /* a sink of this lane holds something back */
 } mlog__flush_all = {.role = PTHREAD_MUTEX_INITIALIZER, .lane1 = PTHREAD_MUTEX_INITIALIZER};
 
 static int mlog__flush_linger = 100; /* naps of a millisecond before a deep sleep; tests have none */
@@ -6630,6 +6647,16 @@ static bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint
     return all;
 }
 
+/* Is the batch to go out now? Once it is, it stays so until it is out. */
+static bool mlog__flush_due(mlog_sink *s, bool wanted) {
+    int64_t now = s->hold_ms == 0 ? 0 : mlog__platform_clock(CLOCK_MONOTONIC);
+    if (s->held_since == 0) s->held_since = now;
+    if (s->hold_ms == 0 || wanted || s->urgent || s->in_written >= (uint64_t)s->hold_records || s->out.len >= MLOG__BATCH / 4 ||
+        now - s->held_since >= (int64_t)s->hold_ms * 1000000)
+        s->armed = true;
+    return s->armed;
+}
+
 /* -- lane 0: text -- */
 
 /* Time, thread and id of a record; times never run backwards. */
@@ -6694,6 +6721,7 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
     if (MLOG__LIKELY(sound)) mlog__format_message(&it, s->desk);
     sound = sound && mlog__flush_text(s, &it, &s->out);
     mlog__flush_end(s, &it);
+    if (MLOG__UNLIKELY(it.level >= s->hold_level)) s->urgent = true;
     if (MLOG__LIKELY(sound)) s->in_written++;
     else s->in_lost++, s->errors++;
     return true;
@@ -6719,8 +6747,8 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
     (void)mlog__flush_text(s, &it, &s->out);
 }
 
-/* Batches of one sink until it has all of the snapshot (true), or cannot go on. */
-static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now) {
+/* Batches of one sink until it has all of the snapshot (true), or cannot go on. wanted: nothing is held back. */
+static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wanted) {
     for (;;) {
         if (s->dead) {
             mlog__sink_give_up(s, rings);
@@ -6731,12 +6759,12 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now) {
             }
             return true;
         }
-        if (s->out.len == 0) {
-            if (s->gaps != 0) mlog__flush_tell(s, s->gap, mlog__flush_skipped), s->gaps = 0;
+        if (s->out.len == 0 || !s->armed) {
+            if (s->gaps != 0 && s->out.len == 0) mlog__flush_tell(s, s->gap, mlog__flush_skipped), s->gaps = 0;
+            size_t before = s->out.len;
             uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
             bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line);
-            if (s->config.type == MLOG_NULL) s->bytes += s->out.len, s->sent = s->out.len;
-            mlog__flush_all.work_bytes += (int64_t)s->out.len;
+            mlog__flush_all.work_bytes += (int64_t)(s->out.len - before);
             if (all && s->out.len == 0) {
                 for (uint32_t i = 0; i < rings; i++)
                     s->next[i] = MLOG__MAX(s->next[i], mlog__flush_all.head[i]); /* padding at the end */
@@ -6747,8 +6775,13 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now) {
                 mlog__flush_all.later = true;
                 return true;
             }
+            if (s->out.len != 0 && !mlog__flush_due(s, wanted || mlog__flush_all.crowded)) {
+                mlog__flush_all.later = true;
+                return true;
+            }
         }
-        if (s->config.type != MLOG_NULL && mlog__sink_write(s) == 0) {
+        if (s->config.type == MLOG_NULL) s->bytes += s->out.len;
+        else if (mlog__sink_write(s) == 0) {
             if (s->dead) continue;
             return false;
         }
@@ -6767,7 +6800,7 @@ static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsi
                               uint64_t now) {
     uint64_t bytes = mlog__record_bytes(header);
     mlog__stashed head = {.ring = from->number, .pos = from->pos, .ticks = from->ticks, .now = now};
-    if (s->out.len != 0 && s->out.len + bytes > MLOG__BATCH / 4) return false;
+    if (s->out.len != 0 && s->out.len + bytes > MLOG__BATCH / 4) return s->armed = true, false;
     if (mlog__record_site(header) != MLOG__S_LOSS && s->config.level > 0 &&
         mlog__format_level(record, header) < s->config.level) {
         s->in_filtered++;
@@ -6784,7 +6817,9 @@ static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsi
     memcpy(s->out.p + s->out.len, &head, sizeof head);
     memcpy(s->out.p + s->out.len + sizeof head, record, (size_t)bytes);
     s->out.len += sizeof head + (size_t)bytes;
-    if (mlog__record_site(header) != MLOG__S_LOSS) s->in_written++;
+    if (mlog__record_site(header) == MLOG__S_LOSS) return true;
+    if (mlog__format_level(record, header) >= s->hold_level) s->urgent = true;
+    s->in_written++;
     return true;
 }
 
@@ -6887,10 +6922,10 @@ static void mlog__flush_failed1(mlog_sink *s) {
     pthread_mutex_unlock(&s->lock);
 }
 
-/* One batch of a callback sink: true when it made progress. */
-static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t rings, uint64_t now) {
+/* One batch of a callback sink: true when it made progress. What is held back may grow; its flush() decides about all of it. */
+static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t rings, uint64_t now, bool wanted) {
     if (s->retry_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->retry_at) return false;
-    if (s->out.len == 0) {
+    if (s->sent == s->out.len && !s->armed) {
         pthread_mutex_lock(&s->lock);
         if (s->gaps != 0) mlog__flush_stash_gap(s, now);
         uint32_t n = mlog__flush_collect(mlog__flush_all.merge[1], s->next, head, rings);
@@ -6907,6 +6942,10 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
         if (mlog__flush_call(s, s->out.p + s->sent) < 0) return mlog__flush_failed1(s), false;
         s->sent += sizeof(mlog__stashed) + (size_t)mlog__record_bytes(header);
     }
+    pthread_mutex_lock(&s->lock); /* lane 0 looks at what is held back */
+    bool due = mlog__flush_due(s, wanted);
+    pthread_mutex_unlock(&s->lock);
+    if (!due) return false;
     if (s->config.flush != NULL && s->config.flush(s->config.user) != 0) {
         s->sent = 0; /* not safe: the whole batch is offered again */
         return mlog__flush_failed1(s), false;
@@ -6942,11 +6981,13 @@ static void mlog__flush_settle(void) {
 /* Snapshot of all heads; counts what is new. True when there is anything that was not there before. */
 static bool mlog__flush_snapshot(uint32_t rings) {
     bool more = false;
+    mlog__flush_all.crowded = false;
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
         if (r == NULL) continue;
         uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
         mlog__flush_all.head[i] = head;
+        if (head - r->tail > r->bytes / 2) mlog__flush_all.crowded = true;
         if (head == mlog__flush_all.counted_at[i]) continue;
         more = true;
         mlog__flush_all.counted += mlog__flush_count(r, mlog__flush_all.counted_at[i], head, NULL);
@@ -7091,19 +7132,23 @@ static bool mlog__flush_pass(void) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (!s->used) continue;
         if (s->lane1) lane1 = true;
-        else complete = mlog__flush_sink(s, rings, now) && complete;
+        else complete = mlog__flush_sink(s, rings, now, tell) && complete;
     }
     if (tell && complete) {
         mlog__flush_tell_losses(rings);
         for (int i = 0; i < MLOG__SINKS; i++)
             if (mlog__flush_all.sink[i].used && !mlog__flush_all.sink[i].lane1)
-                complete = mlog__flush_sink(&mlog__flush_all.sink[i], rings, now) && complete;
+                complete = mlog__flush_sink(&mlog__flush_all.sink[i], rings, now, true) && complete;
     }
     mlog__flush_release(rings);
     mlog__flush_contexts();
     if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1();
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
     __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE);
+    bool held = false;
+    for (int i = 0; i < MLOG__SINKS; i++)
+        if (mlog__flush_all.sink[i].used && !mlog__flush_all.sink[i].lane1 && mlog__flush_all.sink[i].out.len != 0) held = true;
+    __atomic_store_n(&mlog__flush_all.held0, held, __ATOMIC_RELAXED);
     if (complete) mlog__flush_finish_ticket(&mlog__flush_all.done0, ticket);
     return more;
 }
@@ -7130,16 +7175,18 @@ static int mlog__flush_blocked(struct pollfd *poll_for) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (!s->used) continue;
         pthread_mutex_lock(&s->lock);
-        bool armed = s->out.len != 0, behind = armed, failed = s->retry_at != 0;
+        bool armed = s->out.len != 0, behind = armed, failed = s->retry_at != 0, held = armed && !s->armed;
+        int64_t left = s->held_since + (int64_t)s->hold_ms * 1000000 - (held ? mlog__platform_clock(CLOCK_MONOTONIC) : 0);
         for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < mlog__flush_all.head[k];
         pthread_mutex_unlock(&s->lock);
         if (!behind) continue;
         int mine = s->lane1 ? 100
+                   : held   ? (int)MLOG__MAX(left / 1000000 + 1, 1)
                    : failed ? MLOG__MAX(s->backoff_ms / 2, 10)
                    : armed  ? 10
                             : 1; /* 1: it lies after this pass's moment */
         ms = MLOG__MIN(ms < 0 ? INT_MAX : ms, mine);
-        if (armed && !failed && !s->lane1 && !s->regular)
+        if (armed && !held && !failed && !s->lane1 && !s->regular)
             *poll_for = (struct pollfd){.fd = s->fd, .events = POLLOUT, .revents = 0};
     }
     return ms;
@@ -7263,7 +7310,7 @@ static void *mlog__flush_run1(void *unused) {
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST);
         uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
-        bool waiting = false, behind = false;
+        bool waiting = false, behind = false, wanted = ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED);
         pthread_mutex_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
         uint64_t now = mlog__life_now();
         mlog__life_take_pair(&mlog__flush_all.desk[1], true);
@@ -7274,13 +7321,14 @@ static void *mlog__flush_run1(void *unused) {
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue;
-            while (mlog__flush_callbacks(s, head, rings, now)) {}
+            while (mlog__flush_callbacks(s, head, rings, now, wanted)) {}
             pthread_mutex_lock(&s->lock);
             if (s->out.len != 0) waiting = true;
             for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < head[k];
             pthread_mutex_unlock(&s->lock);
         }
         pthread_mutex_unlock(&mlog__flush_all.lane1);
+        __atomic_store_n(&mlog__flush_all.held1, waiting, __ATOMIC_RELAXED);
         if (!waiting) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket); /* what is behind is younger than the ticket */
         mlog__platform_wait(&mlog__flush_all.kick1, seen, waiting || behind ? 10 : -1);
     }
@@ -7781,7 +7829,8 @@ static void mlog__life_before_fork(void) {
     int saved = errno;
     if (mlog__life_inside || mlog__life_on_lane()) return;
     if (!mlog__life_is_child() && mlog__life_running()) {
-        bool idle = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending();
+        bool held = __atomic_load_n(&mlog__flush_all.held0, __ATOMIC_RELAXED) || __atomic_load_n(&mlog__flush_all.held1, __ATOMIC_RELAXED);
+        bool idle = !held && __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending();
         if (!idle) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
     }
     mlog__life_lock(); /* so that the child does not find the configuration half changed */
