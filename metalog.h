@@ -997,29 +997,41 @@ enum {
 
 /* ==== seams ====
  * The functions that cross the order of the sections: declared here, so that each may stand below its callers.
+ * Data flows down the file, and so do calls, with two exceptions. A call that finds the flusher asleep, its ring full or nothing
+ * started yet must reach up to what owns threads and configuration; and what fails must be told through mlog_why(), which belongs to
+ * the end of the file. Whoever is tempted to add a line here should first ask whether the function stands in the right section.
  * owns: nothing
  * may call: nothing
  */
+/* What a call may need from below: a flusher that is awake, and a library that is started. */
 static void mlog__flush_wake(void);
 static bool mlog__flush_wait(int ms);
 static bool mlog__life_start(void);
 static bool mlog__life_running(void);
 static void mlog__life_finish_call(void);
+/* Time as the configuration has it: the clock of a test or a simulator takes the place of the system's. */
 static uint64_t mlog__life_ticks(void);
 static uint64_t mlog__life_now(void);
 static void mlog__life_module_gone(mlog__module *module);
 struct mlog__desk;
 static int64_t mlog__life_utc(struct mlog__desk *desk, uint64_t ticks);
 static void mlog__life_take_pair(struct mlog__desk *desk, bool now);
+/* Returns -1 always; the text of this thread's last refusal. */
 static int mlog__life_why(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ==== platform ====
  * Linux and POSIX behind a dozen names. Everything here is safe in a signal handler except mutexes and threads.
+ * No function here knows what a log is, and none keeps errno: the calls that user code can see do that.
+ * None is a cancellation point (raw futex calls instead of nanosleep and pthread_cond_wait): a thread that is cancelled in the middle
+ * of a record would leave its ring BUSY, and the flusher would wait for it in vain.
+ *
  * owns: system calls of memory, time, sleep and threads
  * may call: nothing
  */
 
-/* A zeroed mapping; NULL when there is no memory. Shared ones are the rings and the session (a file may stand behind them later). */
+/* A zeroed mapping; NULL when there is no memory. Shared ones are the rings and the session (a file may stand behind them
+ * later). NORESERVE: most of a table of thousands of slots is never touched and shall not count as memory. populate: the page
+ * faults are taken here, on the first call of a thread, instead of one at a time in the calls that follow. */
 static void *mlog__platform_map(size_t size, bool shared, bool populate) {
     int flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE | (populate ? MAP_POPULATE : 0);
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -1031,10 +1043,12 @@ static void mlog__platform_unmap(void *p, size_t size) {
     if (p != NULL) munmap(p, size);
 }
 
-/* The parent's rings are not the child's: in a child they are not there at all. */
+/* The parent's rings are not the child's: in a child they are not there at all, so that a write through a stale pointer crashes
+ * in a test instead of appearing as a second writer in the parent's ring. */
 static void mlog__platform_keep_from_child(void *p, size_t size) { (void)madvise(p, size, MADV_DONTFORK); }
 
-/* Zero in every child, also of a raw clone without CLONE_VM, which runs no pthread_atfork handler. */
+/* Zero in every child, also of a raw clone without CLONE_VM, which runs no pthread_atfork handler. False: kernels before 4.14,
+ * where only children of fork() are noticed. */
 static bool mlog__platform_wipe_in_child(void *p, size_t size) {
 #ifdef MADV_WIPEONFORK
     return madvise(p, size, MADV_WIPEONFORK) == 0;
@@ -1043,10 +1057,13 @@ static bool mlog__platform_wipe_in_child(void *p, size_t size) {
 #endif
 }
 
-/* The kernel's number, which people see in top and ps; pthread_self() means nothing outside the process. */
+/* The kernel's number, which people see in top and ps; pthread_self() means nothing outside the process. By system call:
+ * gettid() came with glibc 2.30 only. */
 static uint32_t mlog__platform_tid(void) { return (uint32_t)syscall(SYS_gettid); }
 
-/* Sleeps while *word == seen, at most ms milliseconds (ms < 0: no limit). Spurious returns are allowed. */
+/* Sleeps while *word == seen, at most ms milliseconds (ms < 0: no limit). Spurious returns are allowed: every caller looks
+ * again at what it waits for. The kernel compares before it sleeps, so a change of the word between our look and the call is
+ * not missed. */
 static void mlog__platform_wait(uint32_t *word, uint32_t seen, int ms) {
     struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
     (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ms < 0 ? NULL : &t, NULL, 0);
@@ -1055,7 +1072,9 @@ static void mlog__platform_wait(uint32_t *word, uint32_t seen, int ms) {
 /* Wakes all that wait on the word: several threads may wait for the same flush. */
 static void mlog__platform_wake(uint32_t *word) { (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
 
-/* A full barrier on every running thread of the process: lets callers read `asleep` without a fence of their own. */
+/* A full barrier on every running thread of the process: lets callers read `asleep` without a fence of their own (FLUSH-1). The
+ * sleeping side pays some microseconds, so that the side that logs pays nothing. Private and expedited: the plain command waits
+ * for milliseconds. Two threads that register at once do no harm. */
 static bool mlog__platform_membarrier(void) {
     static int registered; /* 0 not tried, 1 yes, -1 not available */
     int known = __atomic_load_n(&registered, __ATOMIC_RELAXED);
@@ -1066,6 +1085,7 @@ static bool mlog__platform_membarrier(void) {
     return known > 0 && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
+/* Nanoseconds. In the vDSO on all usual machines: no system call, about 20 ns. */
 static int64_t mlog__platform_clock(clockid_t id) {
     struct timespec t;
     clock_gettime(id, &t);
@@ -1079,7 +1099,9 @@ static void mlog__platform_nap(int64_t ns) { /* a futex that nobody wakes: nanos
     (void)syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
 }
 
-/* Ids, not secrets: where the kernel has no entropy yet, time, pid and a counter keep them apart. */
+/* Ids, not secrets: where the kernel has no entropy yet, time, pid and a counter keep them apart. Never blocks: a daemon that
+ * logs early in the boot must not wait for entropy. The multiplier is 2^64 over the golden ratio: it spreads the clock over all
+ * bits. */
 static void mlog__platform_random(void *p, size_t n) {
     static uint64_t counter;
     if (syscall(SYS_getrandom, p, n, 1 /* GRND_NONBLOCK */) == (long)n) return;
@@ -1088,7 +1110,9 @@ static void mlog__platform_random(void *p, size_t n) {
     for (size_t i = 0; i < n; i++) ((unsigned char *)p)[i] = (unsigned char)(mix >> (8 * (i % 8)));
 }
 
-/* A detached thread that no signal ever reaches, so that the host's handlers never run on it. */
+/* A detached thread that no signal ever reaches, so that the host's handlers never run on it. The mask is inherited, therefore it
+ * is set around the creation; set inside the thread, a signal could come first. 256 KiB of stack: 22 of them may go into a long
+ * double of great precision, the rest is for the callbacks of the user. */
 static bool mlog__platform_thread(pthread_t *thread, void *(*run)(void *), void *arg) {
     sigset_t all, old;
     pthread_attr_t attr;
@@ -1103,19 +1127,22 @@ static bool mlog__platform_thread(pthread_t *thread, void *(*run)(void *), void 
     return failed == 0;
 }
 
-/* Valgrind answers a sequence of instructions that does nothing elsewhere (its manual, "The Client Request mechanism"). It takes loads
- * behind the end of a heap block for errors, also when they cannot fault and their bytes are masked. */
+/* Valgrind answers a sequence of instructions that does nothing elsewhere (its manual, "The Client Request mechanism"). It takes
+ * loads behind the end of a heap block for errors, also when they cannot fault and their bytes are masked, as in mlog1_text. */
 static bool mlog__platform_on_valgrind(void) {
     uint64_t answer = 0;
 #if defined(__x86_64__)
     const volatile uint64_t request[6] = {0x1001, 0, 0, 0, 0, 0};
+    /* four rotations of rdi by 128 bits in all, which leave it as it was */
     __asm__ volatile("rolq $3, %%rdi; rolq $13, %%rdi; rolq $61, %%rdi; rolq $51, %%rdi; xchgq %%rbx, %%rbx"
                      : "=d"(answer) : "a"(request), "0"(answer) : "cc", "memory");
 #endif
     return answer != 0;
 }
 
-/* Looks for a value on the stack from `at` up, at most 64 KiB, without ever faulting beyond the stack's end. */
+/* Looks for a value on the stack from `at` up, at most 64 KiB, without ever faulting beyond the stack's end: the kernel does
+ * the reading (of this very process) and says how far it came. 64 KiB: a handler that has already used more of the stack than
+ * that before its first log call is taken for a plain thread. */
 static bool mlog__platform_on_stack(const char *at, void *value) {
 #ifdef __linux__
     void *found[64];
@@ -1130,8 +1157,9 @@ static bool mlog__platform_on_stack(const char *at, void *value) {
     return (void)value, false;
 }
 
-/* Is this the child of a vfork? It runs in its parent's memory: a thread that it starts dies with it. The C library's idea of this
- * thread's id (which a CPU clock's number holds) is then the parent's. */
+/* Is this the child of a vfork? It runs in its parent's memory: a thread that it starts dies with it. The C library's idea of
+ * this thread's id is then the parent's: POSIX has no name for that id, but glibc and musl keep it, inverted, in the number of
+ * the thread's CPU clock ({~tid:29 | kind:3}). */
 static bool mlog__platform_borrowed(void) {
 #ifdef __linux__
     clockid_t clock;
@@ -1144,7 +1172,8 @@ static bool mlog__platform_borrowed(void) {
 }
 
 /* Is this call made inside a signal handler? A handler runs with its own signal blocked, and (on x86-64) below a return address that
- * libc gave the kernel. A thread that merely blocks signals has the first but not the second. Asked on first calls only. */
+ * libc gave the kernel. A thread that merely blocks signals has the first but not the second; elsewhere it is taken for a handler,
+ * and the next call outside of one starts what this call would have started. Asked on first calls only: it costs system calls. */
 MLOG__COLD static bool mlog__platform_in_handler(void) {
     sigset_t mask;
     stack_t alternate;
@@ -1153,6 +1182,7 @@ MLOG__COLD static bool mlog__platform_in_handler(void) {
     bool any = false;
     for (int s = 1; s < 32 && !any; s++) any = sigismember(&mask, s) == 1;
 #if defined(__x86_64__) && defined(__linux__)
+    /* the kernel's layout, not libc's struct sigaction, whose restorer is hidden */
     struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } action;
     for (int s = 1; s < 65 && any; s++)
         if (syscall(SYS_rt_sigaction, s, NULL, &action, sizeof action.mask) == 0 && (uintptr_t)action.handler > 1)
@@ -1166,6 +1196,14 @@ MLOG__COLD static bool mlog__platform_in_handler(void) {
 /* ==== clock ====
  * A record carries ticks of the CPU's counter; the flusher turns them into UTC by pairs (ticks, UTC) that it takes while it is awake.
  * Where the counter is not invariant, ticks are nanoseconds of CLOCK_MONOTONIC, and nothing else changes.
+ * Why not clock_gettime in the call: it costs 20 ns and more, the counter 9; and all that it adds (the scale, the offset, the steps
+ * of NTP) can be applied later, by somebody who is not in a hurry. UTC is a line between two pairs, drawn anew where the two enclose
+ * the record; behind the newest pair it is extrapolated. At 10 ms between pairs and an NTP slew of 500 ppm the error is below 5 us.
+ *   MODE      ticks of a record                       who turns them into UTC
+ *   COUNTER   TSC, CNTVCT                             the line through two pairs
+ *   ARRIVAL   0: the call reads no clock              the flusher's time when it meets the record
+ *   SYSTEM    CLOCK_MONOTONIC in ns                   the line through two pairs
+ *   GIVEN     the configured now(), ns since 1970     nobody: they are UTC already
  * owns: ticks, the table of pairs
  * may call: platform
  */
@@ -1173,6 +1211,8 @@ MLOG__COLD static bool mlog__platform_in_handler(void) {
 enum { MLOG__TICKS_COUNTER, MLOG__TICKS_ARRIVAL, MLOG__TICKS_SYSTEM, MLOG__TICKS_GIVEN }; /* how a call stamps its record */
 
 #if defined(__x86_64__) || defined(__i386__)
+/* Not serialized on purpose: rdtscp or a fence costs 10 ns and more, and the few instructions by which the processor may move
+ * it lie below the resolution of the pairs. */
 static inline uint64_t mlog__clock_counter(void) { return __builtin_ia32_rdtsc(); }
 #elif defined(__aarch64__)
 static inline uint64_t mlog__clock_counter(void) { uint64_t t; __asm__ volatile("mrs %0, cntvct_el0" : "=r"(t)); return t; }
@@ -1180,13 +1220,17 @@ static inline uint64_t mlog__clock_counter(void) { uint64_t t; __asm__ volatile(
 static inline uint64_t mlog__clock_counter(void) { return 0; }
 #endif
 
-/* Does the counter run at one rate, in all cores alike, also while they sleep? The kernel's own choice has the last word. */
+/* Does the counter run at one rate, in all cores alike, also while they sleep? CPUID tells (leaf 0x80000007, EDX bit 8:
+ * "invariant TSC"); but the kernel compares the cores and has the last word: when it fell back to another source, the counter
+ * is not to be trusted, whatever CPUID says. A virtual machine's own sources (kvm-clock, hyperv) are built on the counter and
+ * are fine. */
 static bool mlog__clock_invariant(void) {
 #if defined(__x86_64__) || defined(__i386__)
     unsigned a, b, c, d;
     if (!__get_cpuid(0x80000007, &a, &b, &c, &d) || (d & 1u << 8) == 0) return false;
     char name[16] = "";
     int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+    /* no /sys in this container: CPUID alone decides */
     if (fd < 0) return true;
     ssize_t n = read(fd, name, sizeof name - 1);
     close(fd);
@@ -1206,18 +1250,22 @@ static bool mlog__clock_invariant_known(void) {
     return k == 1;
 }
 
+/* One moment in three clocks. mono tells a step of UTC from the passing of time. */
 typedef struct { uint64_t ticks; int64_t utc, mono; } mlog__pair;
 enum { MLOG__PAIRS_KEPT = 64 };
 
-/* Pairs by number, the newest at (count - 1) % MLOG__PAIRS_KEPT. Lies in the session, for readers after a crash. */
+/* Pairs by number, the newest at (count - 1) % MLOG__PAIRS_KEPT. Lies in the session, for readers after a crash; lane 0 writes it,
+ * lane 1 has a copy of its own. 64 pairs, 10 ms apart: a record that waited for half a second still finds the two around it. */
 typedef struct { uint64_t count; mlog__pair pair[MLOG__PAIRS_KEPT]; } mlog__clock_table;
 
-/* The same two kinds of ticks as records carry, for the pairs. */
+/* The same two kinds of ticks as records carry, for the pairs. ARRIVAL needs none, but its pairs say when "now" is: any will
+ * do. */
 static uint64_t mlog__clock_ticks(uint32_t mode) {
     return mode == MLOG__TICKS_COUNTER ? mlog__clock_counter() : (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC);
 }
 
-/* The narrowest of eight brackets: a pair is then right within half its width, about 20 ns. */
+/* The narrowest of eight brackets: a pair is then right within half its width, about 20 ns. An interrupt between the two
+ * readings makes its bracket wide, and the others win. */
 static mlog__pair mlog__clock_sample(uint32_t mode) {
     mlog__pair best = {0, 0, 0};
     uint64_t width = UINT64_MAX;
@@ -1234,8 +1282,9 @@ static mlog__pair mlog__clock_sample(uint32_t mode) {
     return best;
 }
 
-/* Adds a pair when the newest is older than 10 ms, so that most records are interpolated; also while all pairs together span less
- * than that, since a short base line gives a bad rate to extrapolate with. */
+/* Adds a pair when the newest is older than 10 ms, so that most records are interpolated; also while all pairs together span
+ * less than that, since a short base line gives a bad rate to extrapolate with: 20 ns of error over 100 us are 200 ppm. now:
+ * without looking at the age, before a sleep and after it, so that the pause lies between two pairs. */
 static void mlog__clock_update(mlog__clock_table *t, uint32_t mode, bool now) {
     const mlog__pair *last = &t->pair[(t->count + MLOG__PAIRS_KEPT - 1) % MLOG__PAIRS_KEPT];
     bool young = t->count < MLOG__PAIRS_KEPT && last->mono - t->pair[0].mono < 10000000;
@@ -1245,10 +1294,13 @@ static void mlog__clock_update(mlog__clock_table *t, uint32_t mode, bool now) {
                      __ATOMIC_RELEASE); /* CLOCK-1: pairs with a reader after a crash, no order needed here */
 }
 
-/* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. */
+/* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. It holds for
+ * ticks >= from, until the table has another pair. 2^40: the rate is then exact to 10^-12, 4 ns in an hour of extrapolation. */
 typedef struct { uint64_t count, from, ticks; int64_t utc, rate; } mlog__clock_view; /* rate: ns per tick * 2^40 */
 
-/* Chooses the two pairs around `ticks`, else the nearest two, and the line through them. */
+/* Chooses the two pairs around `ticks`, else the nearest two, and the line through them. From the newest back, since records
+ * are nearly always young. Differences of ticks are taken modulo 2^64 and then signed: ticks of a record may lie before all
+ * pairs. */
 static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
     uint64_t n = v->count = t->count, kept = MLOG__MIN(n, (uint64_t)MLOG__PAIRS_KEPT), i = 2;
     const mlog__pair *newer = &t->pair[(n + MLOG__PAIRS_KEPT - 1) % MLOG__PAIRS_KEPT], *older = newer;
@@ -1260,13 +1312,17 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
     double run = (double)(int64_t)(newer->ticks - older->ticks), rise = (double)(newer->utc - older->utc),
            smooth = (double)(newer->mono - older->mono);
     if (rise - smooth > 1e6 || smooth - rise > 1e6) rise = smooth; /* UTC was set: a step is not part of the rate */
+    /* at the oldest pair there is nothing older to aim at: the line then serves all that lies before it, too */
     v->from = i >= kept ? 0 : older->ticks;
     v->ticks = newer->ticks;
     v->utc = newer->utc;
+    /* double is enough: run and rise are some seconds at most, 33 bits; one pair alone: a tick is a nanosecond until there are
+     * two */
     v->rate = run > 0 ? (int64_t)(rise / run * 1099511627776.0) : INT64_C(1) << 40;
 }
 
-/* UTC in ns of a tick value. From the newer end of the line: so a step of the clock shows from its pair on. */
+/* UTC in ns of a tick value. From the newer end of the line: so a step of the clock shows from its pair on. The product has up
+ * to 104 bits: 64 of the offset and 40 of the scale. */
 static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
     if (MLOG__UNLIKELY(v->count != t->count || ticks < v->from)) mlog__clock_aim(v, t, ticks);
     int64_t off = (int64_t)(ticks - v->ticks);
