@@ -1336,10 +1336,23 @@ static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, 
 
 /* ==== text ====
  * Numbers, escaped strings, UTF-8, clock times, globs and checks of JSON. Nothing here allocates.
+ * Everything is pure: bytes in, bytes out, no locale, no state but a cache that the caller owns (the one exception, local time, asks
+ * the C library for the zone). So all of it is legal in a signal handler, except mlog__text_local.
+ * Writers take a place with enough room and return the end: the caller reserves once for the worst case (6 bytes for 1 when
+ * escaping), and nothing is checked on the way. What is written may lie behind the returned end, but not behind the promised room.
+ * Readers never trust: any bytes are legal input, and lengths are passed, since a text may hold NULs.
+ *   WHAT            HOW, AND WHERE FROM
+ *   integers        two digits at a time from a table; one division for each two digits
+ *   double, float   the shortest digits that read back: two quick cases, then Schubfach (Giulietti 2020)
+ *   UTF-8           The Unicode Standard, Table 3-7; bad bytes become U+FFFD by maximal subparts
+ *   escapes         16 or 8 bytes at a time until something stops; ASCII stops by one comparison, the rest is decoded
+ *   dates           Hinnant, civil_from_days; one date per second, then only the fraction is written
+ *   JSON            RFC 8259 without recursion: one bit for each level
  * owns: how bytes become text
  * may call: nothing
  */
 
+/* "00" to "99": half the divisions of a loop over single digits */
 static const char mlog__text_pair_table[201] =
     "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354"
     "555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
@@ -1393,6 +1406,7 @@ static char *mlog__text_u64(char *p, uint64_t v) {
     if (v < 100000000) {
         return mlog__text_medium(p, (uint32_t)v);
     }
+    /* in pieces of eight digits, which 32-bit arithmetic handles */
     uint64_t high = v / 100000000;
     uint32_t low = (uint32_t)(v % 100000000);
     if (high < 100000000) {
@@ -1416,6 +1430,7 @@ static char *mlog__text_i64(char *p, int64_t v) {
 
 /* Writes v in lower-case hexadecimal, at most 16 bytes, and returns the end. */
 static char *mlog__text_hex(char *p, uint64_t v) {
+    /* from the number of significant bits; | 1, because zero has one digit and no highest bit */
     unsigned digits = 16;
     if (v < (uint64_t)1 << 60) {
         digits = (67u - (unsigned)__builtin_clzll(v | 1)) / 4;
@@ -1436,11 +1451,13 @@ typedef struct {
 } mlog__text_wide;
 
 typedef struct {
+    /* value = digits * 10^exponent */
     uint64_t digits;
     int exponent;
 } mlog__text_decimal;
 
-/* Top 192 bits of 10^(27 * (i - 11)). */
+/* Top 192 bits of 10^(27 * (i - 11)). 27, because 5^27 is the largest power of five below 2^64: a power between two rows is
+ * then a row times one exact word. */
 static const uint64_t mlog__text_power_table[24][3] = {
     {0xa76c582338ed2621, 0xaf2af2b80af6f24e, 0x657c8f4d43323a36},
     {0x873e4f75e2224e68, 0x5a7744a6e804a291, 0xcc35eddfcf0996d7},
@@ -1468,7 +1485,7 @@ static const uint64_t mlog__text_power_table[24][3] = {
     {0x9e19db92b4e31ba9, 0x6c07a2c26a8346d1, 0x4944d9f52cd0dec2},
 };
 
-/* 10^j scaled to 64 bits. */
+/* 10^j scaled to 64 bits with the highest bit set, exact for all 27. */
 static const uint64_t mlog__text_five_table[27] = {
     0x8000000000000000, 0xa000000000000000, 0xc800000000000000, 0xfa00000000000000, 0x9c40000000000000,
     0xc350000000000000, 0xf424000000000000, 0x9896800000000000, 0xbebc200000000000, 0xee6b280000000000,
@@ -1500,7 +1517,8 @@ static const uint64_t mlog__text_ten_table[18] = {
     100000000000000000u,
 };
 
-/* The full product of two 64-bit numbers. */
+/* The full product of two 64-bit numbers; without 128-bit integers by four halves (Knuth, TAOCP 4.3.1). No sum of halves
+ * overflows: (2^32 - 1)^2 + 2 * (2^32 - 1) is 2^64 - 1. */
 static inline mlog__text_wide mlog__text_multiply(uint64_t a, uint64_t b) {
     mlog__text_wide r;
 #if defined(__SIZEOF_INT128__) && !defined(MLOG__TEXT_PORTABLE)
@@ -1517,7 +1535,8 @@ static inline mlog__text_wide mlog__text_multiply(uint64_t a, uint64_t b) {
     return r;
 }
 
-/* 10^e scaled to exactly 128 bits and rounded up; -292 <= e <= 324. */
+/* 10^e scaled to exactly 128 bits and rounded up; -292 <= e <= 324. Rounded up, as Giulietti's g is: his proof of the rounding
+ * to odd below needs an upper estimate. */
 static inline mlog__text_wide mlog__text_power(int e) {
     unsigned index = (unsigned)(e + 297), row = index / 27;
     const uint64_t *coarse = mlog__text_power_table[row];
@@ -1530,18 +1549,21 @@ static inline mlog__text_wide mlog__text_power(int e) {
     uint64_t third = a.low + b.high;
     a.high += third < a.low;
     mlog__text_wide r = {a.high, third};
+    /* the product of two numbers with their top bits set has 191 or 192 bits below the top: at most one shift */
     if (!(r.high >> 63)) {
         r.high = r.high << 1 | r.low >> 63;
         r.low = r.low << 1 | second >> 63;
         second = second << 1 | c.low >> 63;
         c.low <<= 1;
     }
+    /* any bit that was cut off rounds up, except where the power is exact in 128 bits */
     r.low += (second | c.low) != 0;
     r.high += (second | c.low) != 0 && r.low == 0;
     return r;
 }
 
-/* The top of g * c; the last bit also says that something not zero was cut off ("round to odd"). */
+/* The top of g * c; the last bit also says that something not zero was cut off ("round to odd"): comparisons with the ends of
+ * the interval then come out as with the exact number. */
 static inline uint64_t mlog__text_round_odd(mlog__text_wide g, uint64_t c) {
     uint64_t carry = mlog__text_multiply(g.low, c).high;
     mlog__text_wide top = mlog__text_multiply(g.high, c);
@@ -1550,12 +1572,12 @@ static inline uint64_t mlog__text_round_odd(mlog__text_wide g, uint64_t c) {
     return top.high | (low > 1); /* g is rounded up, which alone can make low 1 */
 }
 
-/*
- * The shortest decimal inside the rounding interval of c * 2^q, the closest one when there are several.
- * narrow: the gap below the value is half the gap above it (c is a power of two).
- */
+/* The shortest decimal inside the rounding interval of c * 2^q, the closest one when there are several. narrow: the gap below
+ * the value is half the gap above it (c is a power of two). Everything is four times the value, so that the ends of the
+ * interval (halves, in the narrow case quarters of the gap) are integers. */
 static mlog__text_decimal mlog__text_shortest(uint64_t c, int q, bool narrow) {
     int k = (q * 1262611 - (narrow ? 524031 : 0)) >> 22; /* floor(log10 of the interval's width) */
+    /* the constants are log10(2) * 2^22, log10(4/3) * 2^22 and log2(10) * 2^19: exact floors for all exponents of a double */
     int shift = q + ((-k * 1741647) >> 19) + 1;
     mlog__text_wide g = mlog__text_power(-k);
     uint64_t odd = c & 1; /* the ends of the interval belong to even numbers only */
@@ -1564,6 +1586,7 @@ static mlog__text_decimal mlog__text_shortest(uint64_t c, int q, bool narrow) {
     uint64_t upper = mlog__text_round_odd(g, (4 * c + 2) << shift) - odd;
     uint64_t s = value / 4;
     if (s >= 10) {
+        /* one digit fewer, if exactly one of the two candidates lies inside */
         uint64_t tens = s / 10;
         bool down = lower <= 40 * tens, up = 40 * tens + 40 <= upper;
         if (down != up) {
@@ -1571,6 +1594,7 @@ static mlog__text_decimal mlog__text_shortest(uint64_t c, int q, bool narrow) {
         }
     }
     bool down = lower <= 4 * s, up = 4 * s + 4 <= upper;
+    /* both inside or both outside: the nearer one, and at a tie the even one */
     if (down == up) {
         uint64_t middle = 4 * s + 2;
         up = value > middle || (value == middle && (s & 1));
@@ -1578,13 +1602,13 @@ static mlog__text_decimal mlog__text_shortest(uint64_t c, int q, bool narrow) {
     return (mlog__text_decimal){s + up, k};
 }
 
-/* The number of decimal digits of v; 0 < v < 10^17. */
+/* The number of decimal digits of v; 0 < v < 10^17. The product gives it or one too few; the table decides. */
 static inline int mlog__text_count(uint64_t v) {
     int n = (64 - __builtin_clzll(v)) * 1233 >> 12; /* log10(2) is about 1233 / 4096 */
     return n + (v >= mlog__text_ten_table[n]);
 }
 
-/* Steps back over zeros down to least. */
+/* Steps back over zeros down to least. NULL: there is a digit that is not zero for sure. */
 static inline char *mlog__text_strip(char *p, const char *least) {
     while (p != least && p[-1] == '0') {
         p--;
@@ -1604,7 +1628,9 @@ static inline char *mlog__text_pointed(char *p, uint64_t digits, int whole) {
     return end == point + 1 ? point : end;
 }
 
-/* Lays out d (not 0, below 10^17) as a JSON number: plain from 1e-5 up to 1e16, else with an exponent. */
+/* Lays out d (not 0, below 10^17) as a JSON number: plain from 1e-5 up to 1e16, else with an exponent. A point or an exponent
+ * always stands in it, so that a reader sees a double and not an integer. JavaScript switches at 1e-7 and 1e21; 1e16 is where
+ * the digits of a double stop to be exact. */
 static char *mlog__text_layout(char *p, mlog__text_decimal d) {
     int point = mlog__text_count(d.digits) + d.exponent; /* the value is 0.ddd * 10^point */
     if (point < -4 || point > 16) {
@@ -1617,6 +1643,7 @@ static char *mlog__text_layout(char *p, mlog__text_decimal d) {
     }
     if (point <= 0) {
         memcpy(p, "0.0000", 6);
+        /* 0.0000 is written whole, the digits go over the zeros that are too many */
         p += 2 - point;
         return mlog__text_strip(mlog__text_u64(p, d.digits), p);
     }
@@ -1629,7 +1656,7 @@ static char *mlog__text_layout(char *p, mlog__text_decimal d) {
     return p + d.exponent + 2;
 }
 
-/* Writes millionths / 10^6 where the fraction is not zero. */
+/* Writes millionths / 10^6 where the fraction is not zero: so stripping zeros stops at a digit. */
 static inline char *mlog__text_millionths(char *p, uint64_t millionths) {
     uint32_t fraction = (uint32_t)(millionths % 1000000);
     p = mlog__text_u64(p, millionths / 1000000);
@@ -1645,6 +1672,7 @@ static inline char *mlog__text_millionths(char *p, uint64_t millionths) {
 
 /* Whether v is an integer below 2^53 (its own digits are then the shortest). */
 static inline bool mlog__text_integral(double v) {
+    /* the comparison comes first: a conversion of a larger double to int64 is undefined; NaN fails it */
     return v < 9007199254740992.0 && (double)(int64_t)v == v;
 }
 
@@ -1675,7 +1703,8 @@ static inline uint64_t mlog__text_exact_float(float v) {
     return 0;
 }
 
-/* NaN, Infinity or -Infinity. */
+/* NaN, Infinity or -Infinity: JavaScript's names. JSON has none; its writer puts them into quotes. A NaN's sign means
+ * nothing. */
 static char *mlog__text_not_finite(char *p, bool nan, bool negative) {
     if (nan) {
         memcpy(p, "NaN", 3);
@@ -1688,16 +1717,20 @@ static char *mlog__text_not_finite(char *p, bool nan, bool negative) {
     return p + 8;
 }
 
+/* With ".0": a double that happens to be whole stays a double for who reads the log. */
 static inline char *mlog__text_whole(char *p, uint64_t v) {
     p = mlog__text_u64(p, v);
     memcpy(p, ".0", 2);
     return p + 2;
 }
 
-/* Writes the shortest digits that read back as v (at most 32 bytes touched) and returns the end. */
+/* Writes the shortest digits that read back as v (at most 32 bytes touched) and returns the end. Three ways, the commonest
+ * first: integers below 2^53 (counts, sizes), decimals of at most six places (prices, times), and Schubfach for the rest. All
+ * three give the same text where they overlap. */
 static char *mlog__text_double(char *p, double v) {
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
+    /* by the bit, not by v < 0: -0.0 is printed as -0.0, and a NaN has no order */
     bool negative = bits >> 63;
     int exponent = (int)(bits >> 52 & 0x7ff);
     uint64_t fraction = bits & (((uint64_t)1 << 52) - 1);
@@ -1716,13 +1749,15 @@ static char *mlog__text_double(char *p, double v) {
         return mlog__text_millionths(p, millionths);
     }
     if (exponent == 0) {
+        /* subnormal: no hidden bit, and all gaps are equal */
         return mlog__text_layout(p, mlog__text_shortest(fraction, -1074, false));
     }
     bool narrow = fraction == 0 && exponent > 1;
     return mlog__text_layout(p, mlog__text_shortest(fraction | (uint64_t)1 << 52, exponent - 1075, narrow));
 }
 
-/* Writes the shortest digits that read back as the float v (at most 32 bytes touched) and returns the end. */
+/* Writes the shortest digits that read back as the float v (at most 32 bytes touched) and returns the end. Apart from double:
+ * 0.1f is 0.1 here, 0.10000000149011612 as a double. */
 static char *mlog__text_float(char *p, float v) {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
@@ -1750,11 +1785,10 @@ static char *mlog__text_float(char *p, float v) {
     return mlog__text_layout(p, mlog__text_shortest(fraction | 0x800000U, exponent - 150, narrow));
 }
 
-/*
- * The length of the character at s[0..n), n > 0, and its code point; for ill-formed bytes the length of
- * the maximal subpart and *cp = 0xffffffff. Ranges: The Unicode Standard, Table 3-7 (well-formed UTF-8
- * byte sequences) and "U+FFFD substitution of maximal subparts" in section 3.9.
- */
+/* The length of the character at s[0..n), n > 0, and its code point; for ill-formed bytes the length of the maximal subpart and
+ * *cp = 0xffffffff. Ranges: The Unicode Standard, Table 3-7 (well-formed UTF-8 byte sequences) and "U+FFFD substitution of
+ * maximal subparts" in section 3.9. Overlong forms, surrogates and what lies above U+10FFFF fail by the range of their second
+ * byte alone. */
 static inline size_t mlog__text_decode(const char *s, size_t n, uint32_t *cp) {
     const unsigned char *u = (const unsigned char *)s;
     unsigned lead = u[0], low = 0x80, high = 0xbf;
@@ -1763,12 +1797,14 @@ static inline size_t mlog__text_decode(const char *s, size_t n, uint32_t *cp) {
         return 1;
     }
     *cp = UINT32_MAX;
+    /* 80 to BF only continue; C0 and C1 could only begin overlong forms of ASCII */
     if (lead < 0xc2 || lead > 0xf4) {
         return 1;
     }
     size_t more = (size_t)1 + (lead >= 0xe0) + (lead >= 0xf0);
     low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : low;
     high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : high;
+    /* 5, 4 or 3 bits of the lead are data */
     uint32_t value = lead & (0x3fu >> more);
     for (size_t i = 1; i <= more; i++) {
         if (i == n || u[i] < low || u[i] > high) {
@@ -1808,10 +1844,13 @@ static size_t mlog__text_utf8_encode(char *p, uint32_t cp) {
     return n;
 }
 
-/* The longest prefix length that does not end inside a character; s[0..n) unchanged if it ends in garbage. */
+/* The longest prefix length that does not end inside a character; s[0..n) unchanged if it ends in garbage. Cutting is for texts
+ * that had to be shortened: half a character at the end would become a U+FFFD that nobody wrote. Reads at most three bytes, all
+ * of them before s + n. */
 static size_t mlog__text_utf8_cut(const char *s, size_t n) {
     for (size_t back = 1; back <= 3 && back <= n; back++) {
         unsigned char c = (unsigned char)s[n - back];
+        /* the lead of the last character: whole, or open at the end? */
         if (c >= 0xc2 && c <= 0xf4) {
             uint32_t cp;
             bool open = mlog__text_decode(s + n - back, back, &cp) == back && cp == UINT32_MAX;
@@ -1832,7 +1871,8 @@ typedef enum {
     mlog__text_style_bare     /* as quoted, and space and '=' */
 } mlog__text_style;
 
-/* Whether c cannot be copied without a closer look. */
+/* Whether c cannot be copied without a closer look: all that the style forbids, and everything from 0x80, which has to be
+ * decoded. */
 static inline bool mlog__text_stops(char c, mlog__text_style style) {
     unsigned char u = (unsigned char)c;
     return u < (style == mlog__text_style_bare ? 0x21 : 0x20) || u >= 0x7f || u == '\\' ||
@@ -1855,7 +1895,8 @@ static inline unsigned mlog__text_stops16(__m128i x, mlog__text_style style) {
     return (unsigned)_mm_movemask_epi8(m);
 }
 
-/* Copies n (4 to 15) bytes as two overlapping halves; returns the length up to the first stop. */
+/* Copies n (4 to 15) bytes as two overlapping halves; returns the length up to the first stop. So short texts, the commonest,
+ * need no loop and no load beyond their end. */
 static inline size_t mlog__text_run_tail(char *p, const char *s, size_t n, mlog__text_style style) {
     unsigned half = n >= 8 ? 8 : 4, stops;
     if (half == 8) {
@@ -1875,6 +1916,7 @@ static inline size_t mlog__text_run_tail(char *p, const char *s, size_t n, mlog_
     if (!stops) {
         return n;
     }
+    /* a stop in the second half: its place counts from the end of the text */
     size_t at = (size_t)__builtin_ctz(stops);
     return at < half ? at : at + n - 2 * half;
 }
@@ -1899,7 +1941,9 @@ static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text
     return i;
 }
 #else
-/* Not zero if copying has to stop at one of eight bytes. */
+/* Not zero if copying has to stop at one of eight bytes. The classic tests in all bytes of a word at once (Mycroft; Warren,
+ * Hacker's Delight, 6-1): bit 7 of x - 0x20 is a borrow, of x + 1 it finds DEL, of (x ^ c) - 1 it finds c. A carry into the
+ * next byte can only report too much; the loop over single bytes behind it decides. */
 static inline uint64_t mlog__text_stops8(uint64_t x, mlog__text_style style) {
     const uint64_t ones = UINT64_MAX / 255;
     uint64_t m =
@@ -1940,7 +1984,8 @@ static char *mlog__text_unicode_escape(char *p, uint32_t cp) {
     return p + 6;
 }
 
-/* The letter of a two-character escape sequence for c, or 0. */
+/* The letter of a two-character escape sequence for c, or 0. JSON knows \b and \f; in a console they would be read as
+ * letters. */
 static inline char mlog__text_short_escape(char c, mlog__text_style style) {
     switch (c) {
     case '"': return style == mlog__text_style_console ? 0 : c;
@@ -1972,16 +2017,19 @@ static inline char *mlog__text_escape_ascii(char *p, char c, mlog__text_style st
     return p + 4;
 }
 
-/* Whether the character cp >= 0x80 may not appear as it is. */
+/* Whether the character cp >= 0x80 may not appear as it is: C1 controls (0x9b is an escape sequence's begin for terminals),
+ * U+2028 and U+2029, which many readers take for line ends. */
 static inline bool mlog__text_hidden(uint32_t cp, mlog__text_style style) {
     if (cp < 0xa0 || (cp | 1) == 0x2029) {
         return true;
     }
     /* Bidi controls could make a terminal show the text in another order. */
+    /* unsigned differences are ranges: 202A..202E and 2066..2069; U+200E, U+200F and U+061C are marks */
     return style != mlog__text_style_json && (cp == 0x61c || (cp | 1) == 0x200f || cp - 0x202a < 5 || cp - 0x2066 < 4);
 }
 
-/* The length of the character at s[0..n) if it is a plain letter by its first byte alone, else 0. */
+/* The length of the character at s[0..n) if it is a plain letter by its first byte alone, else 0: Latin, Greek, Cyrillic,
+ * Hebrew and the CJK of everyday text then need no decoding. */
 static inline size_t mlog__text_letter(const char *s, size_t n) {
     const unsigned char *u = (const unsigned char *)s;
     /* U+00C0 to U+07FF without the block of U+061C; U+3000 to U+CFFF: no control, no special second byte. */
@@ -2016,6 +2064,7 @@ static inline char *mlog__text_escape_wide(char *p, const char *s, size_t n, siz
     do {
         size_t length = mlog__text_letter(s + i, n - i);
         if (length) {
+            /* two bytes and the last one: no branch for the two lengths */
             memcpy(p, s + i, 2);
             p[length - 1] = s[i + length - 1];
             p += length;
@@ -2028,7 +2077,8 @@ static inline char *mlog__text_escape_wide(char *p, const char *s, size_t n, siz
     return p;
 }
 
-/* Writes s[0..n) with everything escaped that the style forbids (at most 6 * n bytes). */
+/* Writes s[0..n) with everything escaped that the style forbids (at most 6 * n bytes: a control becomes \u001f). A backslash is
+ * escaped in all styles, or a text could forge an escape sequence. Runs that need nothing are copied whole. */
 static inline char *mlog__text_escape(char *p, const char *s, size_t n, mlog__text_style style) {
     for (size_t i = 0;;) {
         size_t run = mlog__text_run(p, s + i, n - i, style);
@@ -2075,7 +2125,8 @@ static inline char *mlog__text_bare(char *p, const char *s, size_t n) {
     }
 }
 
-/* Writes s[0..n) as the value of key=value: bare if harmless, else quoted. Room: 6 * n + 32. */
+/* Writes s[0..n) as the value of key=value: bare if harmless, else quoted. Room: 6 * n + 32. The empty text needs quotes to be
+ * seen. */
 static char *mlog__text_quoted(char *p, const char *s, size_t n) {
     char *end = n ? mlog__text_bare(p, s, n) : NULL;
     if (end) {
@@ -2095,7 +2146,9 @@ typedef struct {
     char text[20];                        /* 2026-11-20T10:06:41. */
 } mlog__text_clock;
 
-/* The start of the period that t lies in; *span becomes the period, or 0 if that is not wholly within int64. */
+/* The start of the period that t lies in; *span becomes the period, or 0 if that is not wholly within int64. C's % goes towards
+ * zero: times before 1970 are put right. The start may wrap at the very ends, therefore unsigned; differences from it stay
+ * right. */
 static inline uint64_t mlog__text_floor(int64_t t, int64_t period, uint64_t *span) {
     int64_t rest = t % period;
     rest += rest < 0 ? period : 0;
@@ -2145,7 +2198,8 @@ static void mlog__text_utc_fill(int64_t unix_ns, mlog__text_clock *cache) {
     mlog__text_time(p, (uint32_t)(second - day * 86400));
 }
 
-/* Writes unix_ns (nanoseconds since 1970, UTC) as 2026-11-20T10:06:41.123456789Z and returns the end. */
+/* Writes unix_ns (nanoseconds since 1970, UTC) as 2026-11-20T10:06:41.123456789Z (RFC 3339) and returns the end: always 30
+ * bytes. One unsigned comparison says whether the cached second fits, also for times before it. */
 static char *mlog__text_utc(char *p, int64_t unix_ns, mlog__text_clock *cache) {
     if ((uint64_t)unix_ns - cache->second_start >= cache->second_span) {
         mlog__text_utc_fill(unix_ns, cache);
@@ -2158,7 +2212,9 @@ static char *mlog__text_utc(char *p, int64_t unix_ns, mlog__text_clock *cache) {
     return p + 1;
 }
 
-/* Asks the C library for the local time and remembers it for the quarter of an hour. */
+/* Asks the C library for the local time and remembers it for the quarter of an hour: offsets from UTC have been multiples of 15
+ * minutes everywhere since 1972, and clocks are changed at such a moment. localtime_r takes a lock and may read files, so one
+ * call per quarter, by the flusher and never in a call. */
 static void mlog__text_local_fill(int64_t unix_ns, mlog__text_clock *cache) {
     const int64_t quarter = (int64_t)900 * 1000000000;
     cache->quarter_start = mlog__text_floor(unix_ns, quarter, &cache->quarter_span);
@@ -2169,6 +2225,7 @@ static void mlog__text_local_fill(int64_t unix_ns, mlog__text_clock *cache) {
         memset(&tm, 0, sizeof tm);
     }
     uint32_t of_day = (uint32_t)(tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec);
+    /* back to the start of the quarter; + 86400, since midnight may lie inside it */
     cache->local_second = (of_day + 86400 - into) % 86400;
 }
 
@@ -2185,7 +2242,8 @@ static char *mlog__text_local(char *p, int64_t unix_ns, mlog__text_clock *cache)
     return mlog__text_two(p + 1, milli % 100);
 }
 
-/* Whether the pattern matches all of s; '*' stands for any run of bytes, also none. */
+/* Whether the pattern matches all of s; '*' stands for any run of bytes, also none. Without recursion and in time pn * sn at
+ * worst: patterns come from configuration, names from anywhere. */
 static bool mlog__text_glob(const char *pat, size_t pn, const char *s, size_t sn) {
     size_t i = 0, j = 0, star = SIZE_MAX, resume = 0;
     while (j < sn) {
@@ -2220,6 +2278,7 @@ static inline bool mlog__text_take(mlog__text_reader *r, char c) {
     return found;
 }
 
+/* White space of JSON only: isspace() asks the locale and takes more. */
 static inline bool mlog__text_is_blank(char c) {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
@@ -2239,6 +2298,7 @@ static bool mlog__text_take_digits(mlog__text_reader *r) {
     return r->at != start;
 }
 
+/* -12.5e+3, not 01, +1, .5 or 1.: the grammar of RFC 8259, section 6. A number may have any length; nobody computes it here. */
 static bool mlog__text_take_number(mlog__text_reader *r) {
     mlog__text_take(r, '-');
     if (!mlog__text_take(r, '0') && !mlog__text_take_digits(r)) {
@@ -2256,6 +2316,7 @@ static bool mlog__text_take_number(mlog__text_reader *r) {
     return true;
 }
 
+/* true, false, null; what follows the word is judged by who reads on. */
 static bool mlog__text_take_word(mlog__text_reader *r, const char *word, size_t n) {
     if ((size_t)(r->end - r->at) < n || memcmp(r->at, word, n) != 0) {
         return false;
@@ -2264,7 +2325,7 @@ static bool mlog__text_take_word(mlog__text_reader *r, const char *word, size_t 
     return true;
 }
 
-/* Reads four hexadecimal digits; returns 0xffffffff if they are not there. */
+/* Reads four hexadecimal digits; returns 0xffffffff if they are not there. The caller's range checks then refuse that, too. */
 static uint32_t mlog__text_take_hex4(mlog__text_reader *r) {
     uint32_t value = 0;
     if (r->end - r->at < 4) {
@@ -2294,6 +2355,7 @@ static bool mlog__text_take_escape(mlog__text_reader *r) {
         return memchr("\"\\/bfnrt", c, 8) != NULL;
     }
     uint32_t unit = mlog__text_take_hex4(r);
+    /* no surrogate: fine, unless it is the mark of failure */
     if (unit - 0xd800 >= 0x800) {
         return unit <= 0xffff;
     }
@@ -2301,6 +2363,7 @@ static bool mlog__text_take_escape(mlog__text_reader *r) {
            mlog__text_take_hex4(r) - 0xdc00 < 0x400;
 }
 
+/* A string with its quotes. Well-formed UTF-8 only, and no raw controls: the bytes go out as they are later. */
 static bool mlog__text_take_string(mlog__text_reader *r) {
     if (!mlog__text_take(r, '"')) {
         return false;
@@ -2349,11 +2412,13 @@ static bool mlog__text_take_key(mlog__text_reader *r) {
 
 /* The open objects (bit 1) and arrays (bit 0), the innermost in the lowest bit. */
 typedef struct {
+    /* 64 levels are the bound of JSON here: one bit for each, so that a hostile text of a million brackets costs no stack */
     uint64_t objects;
     unsigned depth;
 } mlog__text_nest;
 
-/* Reads the start of a value: a whole scalar, or an opening bracket (then *opened, possibly closed at once). */
+/* Reads the start of a value: a whole scalar, or an opening bracket (then *opened; an empty object or array is whole at
+ * once). */
 static bool mlog__text_take_start(mlog__text_reader *r, mlog__text_nest *nest, bool *opened) {
     mlog__text_skip_blank(r);
     bool object = mlog__text_take(r, '{');
@@ -2390,7 +2455,8 @@ static bool mlog__text_take_rest(mlog__text_reader *r, mlog__text_nest *nest, bo
     return true;
 }
 
-/* Whether s[0..n) is exactly one JSON value (RFC 8259) of at most 64 levels, white space around allowed. */
+/* Whether s[0..n) is exactly one JSON value (RFC 8259) of at most 64 levels, white space around allowed. Run in the call, on
+ * what mlog_json was given: what is not JSON travels as text, so that no record can break the line that it stands in. */
 static bool mlog__text_json_valid(const char *s, size_t n) {
     mlog__text_reader r = {s, s + n};
     mlog__text_nest nest = {0, 0};
@@ -2399,6 +2465,7 @@ static bool mlog__text_json_valid(const char *s, size_t n) {
         if (!mlog__text_take_start(&r, &nest, &more)) {
             return false;
         }
+        /* more: a bracket was opened and its first value must follow; else the value is whole */
         if (!more && !mlog__text_take_rest(&r, &nest, &more)) {
             return false;
         }
@@ -2407,7 +2474,8 @@ static bool mlog__text_json_valid(const char *s, size_t n) {
     return r.at == r.end;
 }
 
-/* Copies the string that starts at s[i], with characters escaped that would not stay on one line. */
+/* Copies the string that starts at s[i], with characters escaped that would not stay on one line (U+2028, C1 controls): JSON
+ * allows them raw in strings, a log line does not. */
 static char *mlog__text_compact_string(char *p, const char *s, size_t n, size_t *used) {
     size_t i = *used;
     *p++ = s[i++];
@@ -2426,6 +2494,7 @@ static char *mlog__text_compact_string(char *p, const char *s, size_t n, size_t 
             i++;
             break;
         } else if (c == '\\') {
+            /* two bytes at a time, so that an escaped quote does not end the string */
             *p++ = c; /* an escape sequence stays as it is */
             *p++ = i + 1 < n ? s[i + 1] : c;
             i += i + 1 < n ? 2 : 1;
@@ -2438,7 +2507,8 @@ static char *mlog__text_compact_string(char *p, const char *s, size_t n, size_t 
     return p;
 }
 
-/* Copies valid JSON as one line: no white space outside strings, no raw control characters. Room: 6 * n. */
+/* Copies valid JSON as one line: no white space outside strings, no raw control characters. Room: 6 * n. What was valid when it
+ * was checked may have been changed by its owner since: no byte is read beyond n, whatever stands there. */
 static char *mlog__text_json_compact(char *p, const char *s, size_t n) {
     for (size_t i = 0; i < n;) {
         if (s[i] == '"') {
