@@ -2523,11 +2523,28 @@ static char *mlog__text_json_compact(char *p, const char *s, size_t n) {
 
 /* ==== printf ====
  * A format is scanned once into a table, and rendered later from captured arguments: the same bytes as glibc's printf in the C locale.
+ * Scanning happens where the arguments are (at registration, or in mlog_vprintf), because the format alone tells how much of a text
+ * may be read (%.*s of memory without a NUL), whether a char * is a pointer (%p), and that errno belongs to the arguments (%m).
+ * Rendering happens in the flusher, which has the values but not the memory of the caller.
+ * The invariant: any bytes are a legal format, any values are legal arguments. A format comes from a literal that the compiler has
+ * checked, but also from mlog_vprintf and, later, from files of a dead process. So the table never names an argument beyond its
+ * bound, a value that does not suit its conversion is printed in its own simplest form, and nothing is written behind `end`.
+ * What is refused (%n, an unknown letter, a mixture of positions and sequence) stays in the text as it is.
+ *   FORMAT   "%-*.3f of %s"
+ *   WANT     {INT} {DOUBLE} {TEXT, prec -1}                       one per argument, in their order
+ *   CONV     {off 0, len 6, width ARG(0), prec 3, arg 1, LEFT}    one per conversion; between two of them the text is literal
+ *            {off 10, len 2, arg 2, plain}
+ * Bounds: 48 conversions and 32 arguments fit a table of 1.5 KiB on the stack of a call; a format with more keeps the rest as text.
+ * A width or precision may be 2^31 - 1, as in C: no loop and no buffer here depends on it, only the room that the caller gave.
+ * Who does the work: our own code for what is common (d u x s c f up to nine decimals), stb_sprintf for integers with flags, and
+ * libc's snprintf for the other floats, whose digits must be exact in hundreds of places. libc's decimal point is the locale's, so the
+ * flusher puts the C locale in force before it renders.
  * owns: conversions of printf, stb_sprintf
  * may call: text
  */
 
-/* A decoded value: what formats, filters and sinks work on. len bytes are here, full were there (MLOG__NULL_TEXT: the pointer was NULL). */
+/* A decoded value: what formats, filters and sinks work on. len bytes are here, full were there (MLOG__NULL_TEXT: the pointer was
+ * NULL). p leads into a record or the dictionary, never into memory of the caller. */
 typedef struct {
     uint8_t kind, elem;
     uint32_t len, full;
@@ -2538,6 +2555,7 @@ typedef struct {
         const char *p;
     } as;
 } mlog__val;
+/* LDOUBLE: payload of sizeof(long double) bytes. VALUE: the kind travels in the slot, see `record`. */
 enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind that only slots have */
 #define MLOG__NULL_TEXT UINT32_MAX
 
@@ -2630,6 +2648,7 @@ enum {
     MLOG__WANT_WCHAR,
     MLOG__WANT_POINTER
 };
+/* length modifiers: which C type the 64 captured bits are cut down to */
 enum { MLOG__MOD_NONE, MLOG__MOD_HH, MLOG__MOD_H, MLOG__MOD_L, MLOG__MOD_LL, MLOG__MOD_J, MLOG__MOD_Z, MLOG__MOD_T };
 enum { MLOG__FLAG_LEFT = 1, MLOG__FLAG_PLUS = 2, MLOG__FLAG_SPACE = 4, MLOG__FLAG_ALT = 8, MLOG__FLAG_ZERO = 16 };
 
@@ -2640,6 +2659,7 @@ typedef struct {
     uint32_t off, len;   /* where the conversion stands in the format */
     int32_t width, prec; /* >= 0 literal, -1 none, MLOG__PREC_ARG(k) */
     int8_t arg;          /* index of the argument, -1 for %% and %m */
+    /* plain: no flags, no width, no precision: nearly all conversions, for the shortcut in mlog__printf_conv */
     uint8_t flags, mod, plain;
     char conv; /* normalized: i is d, C is c and S is s with mod L */
 } mlog__conv;
@@ -2652,6 +2672,7 @@ typedef struct {
 /* Text between two table entries is literal; so is a refused conversion, which therefore has no entry.
    With uses_errno (%m) the capturing side appends errno as one more INT argument, at index nargs. */
 typedef struct {
+    /* static text, so that a table can be copied and thrown away */
     const char *bad; /* the first thing found wrong, or NULL */
     uint32_t bad_off, len;
     uint8_t nconv, nargs, uses_errno, positional;
@@ -2678,7 +2699,8 @@ static char mlog__printf_peek(const mlog__printf_cur *s) { return s->pos < s->le
 
 static int mlog__printf_isdigit(char c) { return c >= '0' && c <= '9'; }
 
-/* Reads decimal digits; a number above INT32_MAX is returned as some larger number. */
+/* Reads decimal digits; a number above INT32_MAX is returned as some larger number: it stops to grow before it could
+ * overflow. */
 static int64_t mlog__printf_number(mlog__printf_cur *s) {
     int64_t v = 0;
 
@@ -2687,7 +2709,8 @@ static int64_t mlog__printf_number(mlog__printf_cur *s) {
     return v;
 }
 
-/* Reads "n$": returns n, 0 when none stands here (nothing is then read), -1 for one that cannot be. */
+/* Reads "n$": returns n, 0 when none stands here (nothing is then read), -1 for one that cannot be. Digits without a $ are
+ * flags and a width: only at the $ is it known which, hence the step back. */
 static int mlog__printf_position(mlog__printf_cur *s) {
     size_t start = s->pos;
     int64_t n = mlog__printf_number(s);
@@ -2702,7 +2725,8 @@ static int mlog__printf_position(mlog__printf_cur *s) {
     return -1;
 }
 
-/* Lets a second use of a string widen the bound on reading it; reports bounds that cannot be compared at scan time. */
+/* Lets a second use of a string widen the bound on reading it; reports bounds that cannot be compared at scan time. -1, no
+ * bound, wins: one use reads to the NUL. */
 static void mlog__printf_merge(mlog__printf_cur *s, mlog__want *w, int32_t prec) {
     if (w->prec == prec) return;
     if (w->prec < -1 || prec < -1) mlog__printf_fail(s, "one string with two precisions");
@@ -2710,7 +2734,8 @@ static void mlog__printf_merge(mlog__printf_cur *s, mlog__want *w, int32_t prec)
     else if (prec > w->prec) w->prec = prec;
 }
 
-/* Takes argument `at` (1..), or the next one for 0, as class `cls`. Returns its index, -1 when it cannot be had. */
+/* Takes argument `at` (1..), or the next one for 0, as class `cls`. Returns its index, -1 when it cannot be had. C forbids a
+ * mixture of both ways, and one argument as two types: va_arg could fetch only one of them. */
 static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod, int32_t prec) {
     int mode = at ? 2 : 1, i = at ? at - 1 : s->next;
     mlog__want *w;
@@ -2725,6 +2750,7 @@ static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod,
         mlog__printf_fail(s, "more than 32 arguments");
         return -1;
     }
+    /* counted only now: a refused conversion has taken nothing */
     if (!at) s->next++;
     w = &s->out->want[i];
     if (i >= s->out->nargs) s->out->nargs = (uint8_t)(i + 1);
@@ -2742,7 +2768,8 @@ static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod,
     return i;
 }
 
-/* Reads a width or precision: a number, `*` or `*m$`. Returns it as mlog__conv keeps it, `none` when there is none. */
+/* Reads a width or precision: a number, `*` or `*m$`. Returns it as mlog__conv keeps it, `none` when there is none. For a
+ * precision that is 0: C takes a lone point for it. */
 static int32_t mlog__printf_amount(mlog__printf_cur *s, int32_t none) {
     int64_t n;
     int at, k;
@@ -2760,7 +2787,7 @@ static int32_t mlog__printf_amount(mlog__printf_cur *s, int32_t none) {
     return none;
 }
 
-/* Reads the flags; ' groups nothing in the C locale. */
+/* Reads the flags in any order and number; ' groups nothing in the C locale. */
 static uint8_t mlog__printf_flags(mlog__printf_cur *s) {
     unsigned f = 0;
 
@@ -2818,12 +2845,14 @@ static uint8_t mlog__printf_length(mlog__printf_cur *s) {
         return MLOG__MOD_NONE;
     }
     s->pos++;
+    /* hh and ll */
     if ((c != 'h' && c != 'l') || mlog__printf_peek(s) != c) return mod;
     s->pos++;
     return c == 'h' ? MLOG__MOD_HH : MLOG__MOD_LL;
 }
 
-/* Returns the class that conversion `ch` takes, NONE for an unknown one; *fits tells whether its length makes sense. */
+/* Returns the class that conversion `ch` takes, NONE for an unknown one; *fits tells whether its length makes sense. %hs or %Ls
+ * is undefined in C: better refused than guessed. %n has a class, so that its argument is stepped over. */
 static int mlog__printf_class(char ch, uint8_t mod, int *fits) {
     int l = mod == MLOG__MOD_L;
 
@@ -2875,7 +2904,8 @@ static void mlog__printf_normalize(mlog__conv *c) {
     c->plain = !c->flags && c->width == -1 && c->prec == -1;
 }
 
-/* Ties a parsed conversion to its argument. Even a refused one takes its argument: the ones after it stay in step. */
+/* Ties a parsed conversion to its argument. Even a refused one takes its argument, where it is known to have one: the ones
+ * after it stay in step. */
 static void mlog__printf_bind(mlog__printf_cur *s, mlog__conv *c, int at) {
     int fits, i, cls = mlog__printf_class(c->conv, c->mod, &fits);
 
@@ -2899,7 +2929,7 @@ static void mlog__printf_bind(mlog__printf_cur *s, mlog__conv *c, int at) {
     mlog__printf_normalize(c);
 }
 
-/* Records the first thing that is wrong with a format. */
+/* Records the first thing that is wrong with a format: the others often follow from it. */
 static void mlog__printf_note(mlog__printf *out, const char *why, size_t off) {
     if (out->bad) return;
     out->bad = why;
@@ -2936,8 +2966,8 @@ static void mlog__printf_one(mlog__printf_cur *s) {
     else s->out->conv[s->out->nconv++] = c;
 }
 
-/* Scans a format, which may hold any bytes, into a table that is always safe to render.
-   Returns 0, or -1 with out->bad and out->bad_off set when something in it is refused. */
+/* Scans a format, which may hold any bytes, into a table that is always safe to render. Needs no locale, no memory, takes no lock:
+ * legal in a handler. Returns 0, or -1 with out->bad and out->bad_off set when something in it is refused. */
 static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out) {
     mlog__printf_cur s = {fmt, NULL, len, 0, out, 0, 0};
     const char *pct;
@@ -2956,6 +2986,7 @@ static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out) {
         mlog__printf_one(&s);
     }
     out->positional = s.mode == 2;
+    /* an argument that nobody names has no known type: va_arg cannot step over it */
     for (i = 0; i < out->nargs && out->positional; i++)
         if (out->want[i].cls == MLOG__WANT_NONE) mlog__printf_note(out, "gap in the positional arguments", 0);
     return out->bad ? -1 : 0;
@@ -2963,7 +2994,7 @@ static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out) {
 
 /* RENDER */
 
-/* Appends at most end-p bytes of s. */
+/* Appends at most end-p bytes of s: all output goes through here or through fill, and so cannot leave the room. */
 static char *mlog__printf_put(char *p, char *end, const char *s, size_t n) {
     if (n > (size_t)(end - p)) n = (size_t)(end - p);
     if (n) memcpy(p, s, n);
@@ -2980,6 +3011,7 @@ static char *mlog__printf_fill(char *p, char *end, char c, uint64_t n) {
 
 /* Writes v in decimal so that it ends before e; returns where it begins (20 bytes at most). */
 static char *mlog__printf_dec(char *e, uint64_t v) {
+    /* a copy of text's table: a function that writes backwards cannot use its writers, and tables are private to sections */
     static const char pairs[] =
         "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657"
         "585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
@@ -3016,7 +3048,8 @@ typedef struct {
     uint64_t lead, trail;
 } mlog__printf_parts;
 
-/* Appends the pieces padded to the width; `zero` pads with zeros behind the sign. */
+/* Appends the pieces padded to the width; `zero` pads with zeros behind the sign. In 64 bits: with a width and a precision of
+ * 2^31 - 1 the sums are beyond 32. */
 static char *mlog__printf_layout(char *p, char *end, const mlog__conv *c, const mlog__printf_parts *n, int zero) {
     uint64_t total = n->npre + n->lead + n->nbody + n->trail + n->ntail;
     uint64_t pad = c->width > 0 && (uint64_t)c->width > total ? (uint64_t)c->width - total : 0;
@@ -3031,7 +3064,8 @@ static char *mlog__printf_layout(char *p, char *end, const mlog__conv *c, const 
     return left ? mlog__printf_fill(p, end, ' ', pad) : p;
 }
 
-/* Cuts the captured 64 bits down to the C type that the length modifier names, extended again to 64 bits. */
+/* Cuts the captured 64 bits down to the C type that the length modifier names, extended again to 64 bits. printf("%hhd", 300)
+ * is 44, and so it is here. The shift to the right of a negative number is arithmetic in GCC and Clang. */
 static uint64_t mlog__printf_narrow(uint64_t v, uint8_t mod, int is_signed) {
     static const uint8_t size[] = {
         sizeof(int), 1, sizeof(short), sizeof(long), sizeof(long long), sizeof(intmax_t), sizeof(size_t), sizeof(ptrdiff_t)};
@@ -3049,7 +3083,8 @@ static int mlog__printf_stb_ok(const mlog__conv *c, uint64_t mag) {
 }
 
 /* Formats an integer that mlog__printf_stb_ok() admits. The flags are handed over in a form that avoids what stb gets wrong:
-   flags behind a 0, 0 with a precision, space over +, a sign with %u. Returns the length, at most 68. */
+ * flags behind a 0, 0 with a precision, space over +, a sign with %u. Returns the length, at most 68: a width or precision of
+ * 64 and a prefix. */
 static int mlog__printf_stb(char *buf, const mlog__conv *c, int64_t v) {
     char f[16] = "%";
     unsigned n = 1;
@@ -3089,17 +3124,22 @@ static char *mlog__printf_int(char *p, char *end, const mlog__conv *c, uint64_t 
     uint64_t mag = neg ? 0 - v : v;
     mlog__printf_parts n = {pre, NULL, NULL, 0, 0, 0, 0, 0};
 
+    /* tmp: 80 bytes are enough for stb's 68 and for 22 octal digits */
     if (mlog__printf_stb_ok(c, mag)) return mlog__printf_put(p, end, tmp, (size_t)mlog__printf_stb(tmp, c, (int64_t)v));
     if (c->conv == 'd' || c->conv == 'u') n.body = mlog__printf_dec(tmp + sizeof tmp, mag);
     else n.body = mlog__printf_radix(tmp + sizeof tmp, mag, c->conv == 'o' ? 3 : 4, c->conv);
+    /* zero with precision 0 has no digits at all (C11 7.21.6.1, paragraph 8) */
     n.nbody = mag || c->prec ? (size_t)(tmp + sizeof tmp - n.body) : 0;
     n.npre = mlog__printf_prefix(pre, c, neg, mag);
+    /* a precision is a least number of digits; with it the flag 0 counts no more, and # of %o adds a zero only where none
+     * leads */
     if (c->prec > 0 && (uint64_t)c->prec > n.nbody) n.lead = (uint64_t)c->prec - n.nbody;
     if (c->conv == 'o' && (c->flags & MLOG__FLAG_ALT) && !n.lead && (mag || !n.nbody)) n.lead = 1;
     return mlog__printf_layout(p, end, c, &n, (c->flags & MLOG__FLAG_ZERO) && c->prec < 0);
 }
 
-/* Appends text padded to the width; the precision counts bytes, and for a wide string does not split a character. */
+/* Appends text padded to the width; the precision counts bytes, and for a wide string does not split a character (C11: no
+ * partial multibyte character). A plain %.3s may split one, as in C: formats escape what is left of it. */
 static char *mlog__printf_text(char *p, char *end, const mlog__conv *c, const char *s, size_t len) {
     mlog__printf_parts n = {NULL, s, NULL, 0, len, 0, 0, 0};
 
@@ -3117,14 +3157,15 @@ static char *mlog__printf_null(char *p, char *end, mlog__conv *c) {
     return c->conv == 'p' ? mlog__printf_text(p, end, c, "(nil)", 5) : mlog__printf_text(p, end, c, "(null)", 6);
 }
 
-/* The two strerror_r: the GNU one returns the text, the POSIX one fills the buffer. */
+/* The two strerror_r: the GNU one returns the text, the POSIX one fills the buffer. Which one a libc has is known by its type
+ * only. */
 static inline const char *mlog__printf_err_gnu(const char *r, const char *buf) { return r ? r : buf; }
 static inline const char *mlog__printf_err_posix(int r, const char *buf) {
     (void)r;
     return buf;
 }
 
-/* Text of errno value e in the current locale; buf may or may not be used. */
+/* Text of errno value e in the current locale (C, while the flusher renders); buf may or may not be used. */
 static const char *mlog__printf_errno_text(int e, char buf[128]) {
     buf[0] = 0;
     return _Generic(strerror_r(e, buf, 128), int
@@ -3146,7 +3187,7 @@ static char *mlog__printf_errno(char *p, char *end, const mlog__conv *c, int e) 
 __extension__ typedef unsigned __int128 mlog__printf_u128;
 
 /* Rounds m / 2^k to n decimals exactly, ties to even as glibc does: *whole gets the integer part, the return value is the
-   fraction times 10^n. Needs 0 < k < 117 (m * 10^9 has 83 bits). */
+ * fraction times 10^n. Needs 0 < k < 117 (m * 10^9 has 83 bits; the bits above the point of the product must still fit 128). */
 static uint64_t mlog__printf_round(uint64_t m, int k, int n, uint64_t *whole) {
     static const uint32_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
     mlog__printf_u128 one = 1, prod, rem, half = one << (k - 1);
@@ -3157,12 +3198,14 @@ static uint64_t mlog__printf_round(uint64_t m, int k, int n, uint64_t *whole) {
     q = (uint64_t)(prod >> k);
     rem = prod & ((one << k) - 1);
     if (rem > half || (rem == half && ((n ? q : *whole) & 1))) q++;
+    /* 0.9996 with three decimals: the carry goes into the integer part */
     if (q < tens[n]) return q;
     ++*whole;
     return 0;
 }
 
-/* Writes |v| as %.nf (0 <= n <= 9) so that it ends before e; returns where it begins, NULL for values left to libc. */
+/* Writes |v| as %.nf (0 <= n <= 9) so that it ends before e; returns where it begins, NULL for values left to libc. A double is
+ * m * 2^-k with 53 bits of m: exact in integers, so that no rounding of an intermediate result can show. */
 static char *mlog__printf_fixed(char *e, double v, int n) {
     uint64_t bits, m, whole, frac = 0;
     int k, i;
@@ -3170,7 +3213,9 @@ static char *mlog__printf_fixed(char *e, double v, int n) {
     memcpy(&bits, &v, sizeof bits);
     k = (int)(bits >> 52 & 0x7FF);
     m = bits & ((UINT64_C(1) << 52) - 1);
+    /* from 2^63 on (and infinities, NaN): the integer part has no 64 bits */
     if (k > 1075 + 10) return NULL;
+    /* the hidden bit, which subnormals (exponent 0, read as 1) do not have */
     m |= k ? UINT64_C(1) << 52 : 0;
     k = 1075 - (k ? k : 1);
     whole = k <= 0 ? m << -k : 0;
@@ -3181,13 +3226,15 @@ static char *mlog__printf_fixed(char *e, double v, int n) {
     return mlog__printf_dec(e, whole);
 }
 #else
+/* no 128-bit integers: libc does it all */
 static char *mlog__printf_fixed(char *e, double v, int n) {
     (void)e, (void)v, (void)n;
     return NULL;
 }
 #endif
 
-/* Formats one double or long double by libc, without a width; returns the full length as snprintf does. */
+/* Formats one double or long double by libc, without a width; returns the full length as snprintf does. The format is built
+ * here, never taken from the user: libc sees one conversion, whose argument is known. */
 static int mlog__printf_libc(char *buf, size_t size, const mlog__conv *c, int prec, const mlog__val *a) {
     char f[12] = "%";
     unsigned n = 1;
@@ -3206,7 +3253,9 @@ static int mlog__printf_libc(char *buf, size_t size, const mlog__conv *c, int pr
 #pragma GCC diagnostic pop
 }
 
-/* Appends a number that libc formatted, padded to the width and with the zeros of a precision that libc was not given. */
+/* Appends a number that libc formatted, padded to the width and with the zeros of a precision that libc was not given. For that
+ * it is taken apart again: sign or 0x, digits, exponent. Infinities and NaN are one piece, and the flag 0 does not count for
+ * them. */
 static char *mlog__printf_body(char *p, char *end, const mlog__conv *c, const char *s, size_t len, uint64_t trail) {
     mlog__printf_parts n = {s, NULL, NULL, 0, 0, 0, 0, 0};
     int hex = c->conv == 'a' || c->conv == 'A', finite;
@@ -3225,10 +3274,12 @@ static char *mlog__printf_body(char *p, char *end, const mlog__conv *c, const ch
     return mlog__printf_layout(p, end, c, &n, finite && (c->flags & MLOG__FLAG_ZERO));
 }
 
-/* Digits after which the fraction of any double, or of any long double, is all zeros. */
+/* Digits after which the fraction of any double, or of any long double, is all zeros: a double's last bit is 2^-1074, an x87 or
+ * quad long double's 2^-16494, and each bit adds one decimal at most. */
 enum { MLOG__PRINTF_DIGITS = 1100, MLOG__PRINTF_LDIGITS = 16600 };
 
-/* Appends a long double that needs more than the usual buffer; apart, so that only this call takes so much stack (22 KB). */
+/* Appends a long double that needs more than the usual buffer; apart, so that only this call takes so much stack (22 KB). 5000:
+ * the digits before the point of the largest one, 1.2e4932, and some. */
 __attribute__((noinline)) static char *mlog__printf_long(char *p, char *end, const mlog__conv *c, const mlog__val *a, int prec,
                                                          uint64_t trail) {
     char buf[MLOG__PRINTF_LDIGITS + 5000];
@@ -3258,14 +3309,16 @@ static char *mlog__printf_fast(char *p, char *end, const mlog__conv *c, double v
     return mlog__printf_body(p, end, c, b, (size_t)(e - b), 0);
 }
 
-/* Appends a floating value under f F e E g G a A. libc gets only as many digits as can differ from 0, so that a huge
-   precision costs neither time nor space. */
+/* Appends a floating value under f F e E g G a A. libc gets only as many digits as can differ from 0, so that a huge precision
+ * costs neither time nor space. The usual buffer takes any double: 309 digits before the point, 1100 behind. */
 static char *mlog__printf_float(char *p, char *end, const mlog__conv *c, const mlog__val *a) {
     char buf[MLOG__PRINTF_DIGITS + 400], *q;
     int wide = a->kind == MLOG__K_LDOUBLE, cap = wide ? MLOG__PRINTF_LDIGITS : MLOG__PRINTF_DIGITS;
+    /* negative: libc takes its default of 6 */
     int prec = c->prec < cap ? c->prec : cap, n;
     uint64_t trail = 0;
 
+    /* a record's bytes may be cut or damaged: never read what is not there */
     if (wide && a->len < sizeof(long double)) return mlog__printf_put(p, end, "(?)", 3);
     if (!wide && (q = mlog__printf_fast(p, end, c, a->as.f)) != NULL) return q;
     /* %g drops trailing zeros unless # keeps them */
@@ -3275,12 +3328,14 @@ static char *mlog__printf_float(char *p, char *end, const mlog__conv *c, const m
     return mlog__printf_long(p, end, c, a, prec, trail);
 }
 
-/* The bits of an integer argument; a char goes through `char` again, to be promoted as the caller's call would. */
+/* The bits of an integer argument; a char goes through `char` again, to be promoted as the caller's call would: mlog_char keeps
+ * 0 to 255, where char may be signed. */
 static uint64_t mlog__printf_raw(const mlog__val *a) {
     return a->kind == MLOG_K_CHAR ? (uint64_t)(int64_t)(char)(unsigned char)a->as.u : a->as.u;
 }
 
-/* Makes c a conversion that suits the kind of the argument when the format asks for another: its own simplest one. */
+/* Makes c a conversion that suits the kind of the argument when the format asks for another: its own simplest one. So "%d" of a
+ * text prints the text, and a wrong format costs a strange line, not a crash. */
 static void mlog__printf_suit(mlog__conv *c, const mlog__val *a) {
     const char *ok = "duoxXcp";
     char own = a->kind == MLOG_K_INT ? 'd' : a->kind == MLOG_K_CHAR ? 'c' : a->kind == MLOG_K_POINTER ? 'p' : 'u';
@@ -3311,6 +3366,7 @@ static char *mlog__printf_value(char *p, char *end, mlog__conv *c, const mlog__v
             return mlog__printf_text(p, end, c, &ch, 1);
         }
         if (c->conv != 'p') return mlog__printf_int(p, end, c, mlog__printf_raw(a));
+        /* a pointer has the width of size_t */
         c->mod = MLOG__MOD_Z;
         return a->as.u ? mlog__printf_int(p, end, c, a->as.u) : mlog__printf_null(p, end, c);
     case MLOG_K_FLOAT:
@@ -3342,12 +3398,14 @@ static void mlog__printf_resolve(mlog__conv *c, const mlog__val *args, int nargs
     if (c->width >= -1) return;
     c->width = mlog__printf_star(args, nargs, MLOG__PREC_ARG(c->width), 0);
     if (c->width < 0) {
+        /* -INT_MIN is no int */
         c->width = c->width == INT_MIN ? INT_MAX : -c->width;
         c->flags |= MLOG__FLAG_LEFT;
     }
 }
 
-/* Appends the commonest cases without flags, width and precision; returns NULL when it is none of them. */
+/* Appends the commonest cases without flags, width and precision; returns NULL when it is none of them. Most conversions of
+ * most programs end here. */
 static char *mlog__printf_plain(char *p, char *end, const mlog__conv *c, const mlog__val *a) {
     char tmp[24], *e = tmp + sizeof tmp, *b;
     uint64_t v;
@@ -3359,6 +3417,7 @@ static char *mlog__printf_plain(char *p, char *end, const mlog__conv *c, const m
     case 'd':
         v = mlog__printf_narrow(v, c->mod, 1);
         b = mlog__printf_dec(e, v >> 63 ? 0 - v : v);
+        /* room for it: 19 digits of a negative number and a sign in 24 bytes */
         if (v >> 63) *--b = '-';
         break;
     case 'u':
@@ -3373,7 +3432,8 @@ static char *mlog__printf_plain(char *p, char *end, const mlog__conv *c, const m
     return mlog__printf_put(p, end, b, (size_t)(e - b));
 }
 
-/* Appends one conversion of the table. */
+/* Appends one conversion of the table. An argument that the record does not have is said to be missing: a call of another
+ * version, or a full dictionary, may bring fewer. */
 static char *mlog__printf_conv(char *p, char *end, const mlog__printf *f, const mlog__conv *c, const mlog__val *args, int nargs) {
     int i = c->conv == 'm' ? f->nargs : c->arg;
     mlog__conv r;
@@ -3388,8 +3448,8 @@ static char *mlog__printf_conv(char *p, char *end, const mlog__printf *f, const 
     return mlog__printf_value(p, end, &r, &args[i]);
 }
 
-/* Renders a scanned format into [p, end), no byte beyond; returns the end of what was written, `end` when it was cut.
-   `fmt` is the text that was scanned; the C locale is in force. */
+/* Renders a scanned format into [p, end), no byte beyond; returns the end of what was written, `end` when it was cut. `fmt` is
+ * the text that was scanned, and the C locale is in force. By the flusher only. */
 static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, const char *fmt, const mlog__val *args, int nargs) {
     size_t at = 0;
     int i;
@@ -3406,8 +3466,8 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
 
 
 /* ==== record ====
- * The one encoding: the bytes in a ring, in the binary file, and after a crash.
- *
+ * The one encoding: the bytes in a ring, in the binary file, and after a crash. Nothing in it is an address; lengths come before
+ * bytes, and every length is checked again when it is read: what lies in a ring may have been torn by a crash.
  *   RECORD  8-aligned, native byte order, everything in 64-bit words:
  *           header  {site:32 | length in words:20 | flags:12}
  *           time    ticks, or 0 (stamped on arrival)
@@ -3418,12 +3478,17 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
  *   SLOT    a number as it is (float and double as their bits); text {length:32 | original length:32}; a value of a maker
  *           {kind:8 | element:8} with a payload of one more slot word and its bytes
  *   FIELD   {kind:8 | element:8 | key length:16}, key, slot word, payload
- *
+ *   mlog_info("order accepted", "symbol", "ACME", "qty", 7) is five words, 40 bytes:
+ *           +0 {site 8 | 5 words | no flags}     +8 ticks     +16 {4 | 4}     +24 7     +32 "ACME" and four NULs
+ * Why words: the header is one store, aligned words never tear, and a slot is where the fast path puts a register without a look at
+ * its type. Why 20 bits of length: 8 MiB, a quarter of the largest ring. Why a NUL behind each payload: sinks hand out C strings that
+ * point into the record. Why two lengths of a text: what was cut is seen, and JSON that was cut is not printed as JSON.
  * Sites below MLOG__FIRST_SITE are not in the dictionary: padding, notes of the ring itself, and records that carry all they need.
  * owns: sizes and layout, encoding of values
  * may call: platform text
  */
 
+/* Flags of the header; each but FIELDS announces one optional word, in this order. */
 #define MLOG__F_CONTEXT (UINT64_C(1) << 52)
 #define MLOG__F_BOUND (UINT64_C(1) << 53)
 #define MLOG__F_TO (UINT64_C(1) << 54)
@@ -3432,8 +3497,11 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
 #define MLOG__F_FIELDS (UINT64_C(1) << 57)
 #define MLOG__F_CARE (UINT64_C(1) << 63) /* in a gate only: not the fast path */
 
+/* PAD: to the end of the lap. LOSS: {level:8 | count:56} a word. EMIT, PRINTF: message, file, function, source and line as
+ * slots. */
 enum { MLOG__S_PAD, MLOG__S_LOSS, MLOG__S_EMIT, MLOG__S_PRINTF, MLOG__FIRST_SITE = 8 };
 static inline uint32_t mlog__record_site(uint64_t header) { return (uint32_t)header; }
+/* words * 8: shifted down by 29 instead of 32, with the three low bits masked */
 static inline uint64_t mlog__record_bytes(uint64_t header) { return (header >> 29) & 0x7FFFF8; }
 static inline uint64_t mlog__record_header(uint32_t site, uint64_t words, uint64_t flags) { return site | words << 32 | flags; }
 static inline uint64_t mlog__record_text_slot(uint64_t len, uint64_t full) { return len | full << 32; }
@@ -3450,9 +3518,11 @@ static bool mlog__record_has_bytes(uint32_t kind) {
            kind == MLOG__K_LDOUBLE;
 }
 
+/* by MLOG__E_*; 0: texts, which have no fixed size, and what is no element type */
 static const uint8_t mlog__record_element_size[16] = {0, 1, 1, 2, 2, 4, 4, 8, 8, 1, 4, 8, 0, 0, 0, 0};
 
-/* Payload bytes of an array, unpadded: elements as they are; texts as {length:32 | original:32} and padded bytes, one after another. */
+/* Payload bytes of an array, unpadded: elements as they are; texts as {length:32 | original:32} and padded bytes, one after another.
+ * *count: how many elements fit `limit`; only whole ones count. Division, since n * size may be beyond 64 bits of a hostile n. */
 static uint64_t mlog__record_array_bytes(const mlog_value *v, uint64_t limit, uint32_t *count) {
     uint32_t elem = (v->kind >> 8) & 15, size = mlog__record_element_size[elem], n = v->as.p == NULL ? 0 : v->size;
     if (elem != MLOG__E_TEXT) {
@@ -3465,6 +3535,7 @@ static uint64_t mlog__record_array_bytes(const mlog_value *v, uint64_t limit, ui
     const char *const *texts = (const char *const *)v->as.p;
     uint32_t i = 0;
     for (; i < n; i++) {
+        /* NULL stays NULL: a word, no bytes */
         uint64_t one = 8 + (texts[i] == NULL ? 0 : mlog__record_padded(strlen(texts[i])));
         if (total + one > limit) break;
         total += one;
@@ -3473,7 +3544,8 @@ static uint64_t mlog__record_array_bytes(const mlog_value *v, uint64_t limit, ui
     return total;
 }
 
-/* Bytes kept of a value with a payload: at most `limit`, a text cut before a character that does not fit, text of JSON not at all. */
+/* Bytes kept of a value with a payload: at most `limit`, a text cut before a character that does not fit. JSON is cut as text,
+ * and its two lengths tell the reader to print it as a string. */
 static uint64_t mlog__record_kept(const mlog_value *v, uint64_t limit) {
     uint32_t kind = v->kind & 255, n;
     if (kind == MLOG_K_ARRAY) return mlog__record_array_bytes(v, limit, &n);
@@ -3481,13 +3553,15 @@ static uint64_t mlog__record_kept(const mlog_value *v, uint64_t limit) {
     return kind == MLOG_K_BYTES ? limit : mlog__text_utf8_cut((const char *)v->as.p, (size_t)limit);
 }
 
-/* Room that a value takes behind its slot, payload cut to `limit` bytes. */
+/* Room that a value takes behind its slot, payload cut to `limit` bytes. The first of two steps: measure all, then reserve,
+ * then mlog__record_put with the same limit, which measures again and must come to the same number. */
 static uint64_t mlog__record_payload(const mlog_value *v, uint64_t limit) {
     if (!mlog__record_has_bytes(v->kind & 255) || v->as.p == NULL) return 0;
     return mlog__record_padded(mlog__record_kept(v, limit));
 }
 
-/* Never beyond end, also when another thread lengthens a text after it was measured. */
+/* The texts of an array. Never beyond end, also when another thread lengthens a text after `end` was measured: the lengths are
+ * taken anew, each bounded by what is left. What is no longer there reads as the zeros of the padding. */
 static void mlog__record_put_texts(unsigned char *at, const unsigned char *end, const mlog_value *v) {
     const char *const *texts = (const char *const *)v->as.p;
     for (uint32_t i = 0; i < v->size && end - at >= 8; i++) {
@@ -3497,13 +3571,15 @@ static void mlog__record_put_texts(unsigned char *at, const unsigned char *end, 
         memcpy(at, &slot, 8);
         at += 8;
         if (texts[i] == NULL) continue;
+        /* the last word first: its bytes behind the text are then the NUL and the padding */
         memset(at + mlog__record_padded(n) - 8, 0, 8);
         memcpy(at, texts[i], n);
         at += mlog__record_padded(n);
     }
 }
 
-/* Writes the slot word of v and, at *payload, its bytes; *payload advances by mlog__record_payload(v, limit). */
+/* Writes the slot word of v and, at *payload, its bytes; *payload advances by mlog__record_payload(v, limit). No byte of the
+ * padding is left as it was: old records must not show in a file. */
 static uint64_t mlog__record_put(const mlog_value *v, unsigned char **payload, uint64_t limit) {
     uint32_t kind = v->kind & 255;
     if (kind == MLOG_K_FLOAT) {
@@ -3519,10 +3595,13 @@ static uint64_t mlog__record_put(const mlog_value *v, unsigned char **payload, u
     if (kind == MLOG_K_ARRAY && ((v->kind >> 8) & 15) == MLOG__E_TEXT) mlog__record_put_texts(*payload, *payload + n, v);
     else memcpy(*payload, v->as.p, (size_t)n);
     *payload += room;
+    /* of an array the number of elements, so that a reader can say how many are missing */
     uint64_t full = kind == MLOG_K_ARRAY ? v->size : MLOG__MAX(n, (uint64_t)v->size);
     return mlog__record_text_slot(n, full);
 }
 
+/* Before anything is measured: what the length and the bytes mean depends on the kind. Unknown kinds become null, bad JSON
+ * text. */
 static mlog_value mlog__record_clean(const mlog_value *v) { /* kinds and JSON that a user may have got wrong */
     mlog_value r = *v;
     uint32_t kind = v->kind & 255;
@@ -3541,6 +3620,7 @@ static uint64_t mlog__record_field_bytes(const char *key, const mlog_value *v, u
     return 8 + mlog__record_padded(mlog__record_key_bytes(key)) + 8 + mlog__record_payload(v, limit);
 }
 
+/* One field at `at`; returns the end. Needs mlog__record_field_bytes of room, measured with the same limit. */
 static unsigned char *mlog__record_put_field(unsigned char *at, const char *key, const mlog_value *v, uint64_t limit) {
     size_t n = mlog__record_key_bytes(key);
     uint64_t head = (v->kind & 0xFFFF) | (uint64_t)n << 16;
@@ -3553,7 +3633,9 @@ static unsigned char *mlog__record_put_field(unsigned char *at, const char *key,
     return payload;
 }
 
-/* Reads a slot word and its payload (at *p, not beyond end) into a value. False when the bytes are not sound. */
+/* Reads a slot word and its payload (at *p, not beyond end) into a value; *p moves behind the payload. False when the bytes are
+ * not sound. Numbers first: most values are, and they need no look at the rest. By flusher and recovery: `out` points into the
+ * record. */
 static bool mlog__record_get(mlog__val *out, uint32_t kind, uint32_t elem, uint64_t word, const unsigned char **p,
                              const unsigned char *end) {
     out->kind = (uint8_t)kind;
@@ -3577,12 +3659,14 @@ static bool mlog__record_get(mlog__val *out, uint32_t kind, uint32_t elem, uint6
         out->len = 0;
         return true;
     }
+    /* a length of 2^32 - 1 is padded in 64 bits: no wrap */
     if (mlog__record_padded(out->len) > (uint64_t)(end - *p)) return false;
     *p += mlog__record_padded(out->len);
     return true;
 }
 
-/* Reads one field; *p advances behind it. The key is NUL-terminated in place. */
+/* Reads one field; *p advances behind it. The key is NUL-terminated in place, which is checked: readers hand it out as a C
+ * string. 24: the least field, head, an empty key's padding, and a slot word. */
 static bool mlog__record_get_field(const unsigned char **p, const unsigned char *end, const char **key, uint32_t *key_len,
                                    mlog__val *out) {
     uint64_t head, word;
@@ -3600,30 +3684,46 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
 /* ==== dict ====
  * What a record's numbers mean: one append-only area of deep copies, so that nothing depends on the process's addresses. An entry's
  * number is its offset / 8. Space is taken by compare-and-swap on the end: no lock, also in a handler.
+ *   SESSION  magic, version, byte order, word size, clock mode, id and boot (who wrote this, on which kernel)
+ *            dict_end | clock: the pairs | context[16384]: slots of 512 bytes | dict: 16 MiB of entries
+ *   ENTRY    state, sizes, type, level, kinds of the arguments, rules for texts | message \0 file \0 function \0 source \0 keys \0 …
+ * The invariant: an entry whose state is 1 is complete and never changes; a number below dict_end stays good for ever. So a reader
+ * takes pointers into it without a lock, and a cache by number needs no invalidation. Nothing is freed: a site is registered once,
+ * and what may come without end (run-time formats, mlog_emit) is not put here but into its records.
+ * 16 MiB at some 200 bytes are 80,000 sites; of the mapping only the touched pages are memory. A full area costs no record: each
+ * then carries its definition (mlog__thread_finish_whole).
+ *   DICT-1   maker: compare-and-swap of the session (release)      user: load-acquire         the header before the pointer
+ *   DICT-2   mlog__dict_add: store-release of state                mlog__dict_entry: acquire  the entry before its mark
  * owns: the dictionary and the session that holds it
  * may call: platform record text
  */
 
+/* types of entries: what a call site says, and the name of a logger */
 enum { MLOG__D_SITE = 1, MLOG__D_LOGGER = 2 };
 enum { MLOG__D_ERRNO = 1 }; /* flags: the format has a %m, errno is an extra last argument */
 
 /* One entry; texts behind it in this order, each NUL-terminated: message, file, function, source, keys (one after another). */
 typedef struct {
     uint32_t state, bytes; /* state: 1 when complete, stored last */
+    /* lengths without NUL; the keys' contains those between them */
     uint32_t line, msg_len, keys_len;
     uint16_t file_len, func_len, source_len;
+    /* style: of the site. count: arguments, with the errno of a %m */
     uint8_t type, level, count, style, flags, pad[3];
     uint8_t kind[20];      /* of each argument */
     int16_t text_rule[20]; /* printf: -1 all of the text, -2 a pointer, n >= 0: at most n bytes, -16-k: as argument k says */
 } mlog__entry;
 
+/* A context as records refer to it: its number, its parent's, its encoded fields. Written by `context`, read by the flusher. */
 typedef struct { uint64_t id, parent; uint32_t bytes, count; unsigned char fields[MLOG__CONTEXT_BYTES - 24]; } mlog__context_slot;
 
 /* The shared header of a process: what recovery will need beside the rings. */
 typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, clock_mode;
+    /* id: 64 random bits, drawn anew in a child; the first half of every record's id */
     uint64_t id, boot[2];
+    /* bytes taken of dict; on a line of its own, since every registration writes it */
     uint64_t dict_end __attribute__((aligned(64)));
     mlog__clock_table clock __attribute__((aligned(64)));
     mlog__context_slot context[MLOG__CONTEXTS] __attribute__((aligned(64)));
@@ -3632,7 +3732,8 @@ typedef struct {
 
 static mlog__session *mlog__dict_session; /* set once; a child puts its own copy at the same address */
 
-/* The session, made on first use; NULL when there is no memory. */
+/* The session, made on first use; NULL when there is no memory. Two threads may make one at the same time: the loser gives its
+ * own back. Legal in a handler: mmap and a compare-and-swap. */
 static mlog__session *mlog__dict_open(void) {
     mlog__session *s = __atomic_load_n(&mlog__dict_session, __ATOMIC_ACQUIRE); /* DICT-1 with the store below */
     if (MLOG__LIKELY(s != NULL)) return s;
@@ -3651,8 +3752,10 @@ static mlog__session *mlog__dict_open(void) {
     return first;
 }
 
-/* In a child: a private copy of the dictionary takes the place of the mapping that it shares with its parent, so that site numbers
- * and pointers stay good. Contexts are published anew by their users. False: no memory, this child cannot log. */
+/* In a child: a private copy of the dictionary takes the place of the mapping that it shares with its parent, so that site
+ * numbers and pointers stay good. Contexts are published anew by their users: copying 8 MiB of slots would cost every child a
+ * millisecond. False: no memory, this child cannot log. The parent writes on meanwhile; entries behind `end` are not ours, one
+ * before it may be half done, and nobody here knows its number. */
 static bool mlog__dict_adopt(void) {
     mlog__session *old = mlog__dict_session;
     if (old == NULL) return true;
@@ -3664,10 +3767,12 @@ static bool mlog__dict_adopt(void) {
     s->clock = old->clock;
     memcpy(s->dict, old->dict, (size_t)MLOG__MIN(end, (uint64_t)MLOG__DICT_BYTES));
     mlog__platform_random(&s->id, sizeof s->id);
+    /* in one step: at no moment is the old address unmapped, which a handler could read */
     return mremap(s, sizeof *s, sizeof *s, MREMAP_MAYMOVE | MREMAP_FIXED, old) != MAP_FAILED;
 }
 
-/* A complete entry by number, or NULL. A number may arrive before its entry is visible here: the wait is for stores in flight. */
+/* A complete entry by number, or NULL. Numbers come from records, so they are hostile: bounded here. One may arrive before its entry
+ * is visible: the wait is for stores in flight, a microsecond at most. An entry whose thread died in the middle stays NULL. */
 static const mlog__entry *mlog__dict_entry(uint32_t number) {
     const mlog__session *s = mlog__dict_session;
     uint64_t at = (uint64_t)number * 8;
@@ -3692,7 +3797,8 @@ static const char *mlog__dict_func(const mlog__entry *e) { return mlog__dict_fil
 static const char *mlog__dict_source(const mlog__entry *e) { return mlog__dict_func(e) + e->func_len + 1; }
 static const char *mlog__dict_keys(const mlog__entry *e) { return mlog__dict_source(e) + e->source_len + 1; }
 
-/* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full. */
+/* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full (or there is no memory).
+ * Legal in a handler, also on top of itself: each taker has its own bytes from the compare-and-swap on. */
 static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const char *file, const char *func, const char *source,
                                const char *keys) {
     mlog__session *s = mlog__dict_open();
@@ -3701,9 +3807,11 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     bytes = (bytes + 7) & ~UINT64_C(7);
     uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED);
     do {
+        /* the end never passes the area, so the difference does not wrap; a smaller entry may still find room */
         if (bytes > MLOG__DICT_BYTES - at) return 0;
     } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     mlog__entry *e = (mlog__entry *)(void *)(s->dict + at);
+    /* state is 0 in `head`: the entry stays invisible until all of it is there */
     *e = *head;
     e->bytes = (uint32_t)bytes;
     char *p = mlog__dict_copy((char *)(e + 1), msg, head->msg_len);
