@@ -3825,14 +3825,30 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
 
 /* ==== rule ====
  * Level rules and the names they match. Two copies, so that a registration in a handler that interrupts a change reads the old one.
+ * No call looks rules up: each site has a gate, one word that is 0 when it is off, and each logger a threshold. They are computed when
+ * a site or a logger is registered and again for all of them when rules change; the lists that make "all" possible only grow (a module
+ * that is unloaded takes its own out).
+ *   WORD of a site   0                 off: the call ends here
+ *                    MLOG__UNSEEN      not registered: take the slow path (the sign bit is set)
+ *                    header | CARE     registered, but its arguments need a look: the slow path each time
+ *                    header            registered: the first eight bytes of each of its records
+ *   FULL of a site   the header to go back to when it is turned on again; 0 before registration
+ *   NEXT of a site   NULL: in no list; &mlog__rule_last: the end of one
+ * The longest rule that covers a name wins; rules are few (64 at most) and looked at on first calls only, so a loop will do.
+ *   RULE-1   mlog__rule_set_now: store-release of version    reader: load-acquire before and after    a set is whole, or read again
+ *   RULE-2   registration: release in the list's head        a walk over the list: acquire            a site before its place in it
  * owns: level names, the rules in force, the thresholds of sites and loggers, the list of keys to redact
  * may call: platform dict record text
  */
 
-#define MLOG__LEVELS(X) X(MLOG_TRACE, "trace") X(MLOG_DEBUG, "debug") X(MLOG_INFO, "info") X(MLOG_NOTICE, "notice") X(MLOG_WARN, "warn") \
+/* One list makes the names and the parser; the aliases are those of syslog and of other loggers. */
+#define MLOG__LEVELS(X) X(MLOG_TRACE, "trace") X(MLOG_DEBUG, "debug") X(MLOG_INFO, "info") X(MLOG_NOTICE, "notice") \
+    X(MLOG_WARN, "warn") \
     X(MLOG_ERROR, "error") X(MLOG_CRIT, "crit") X(MLOG_ALERT, "alert") X(MLOG_FATAL, "fatal")
-#define MLOG__ALIASES(X) X(MLOG_WARN, "warning") X(MLOG_ERROR, "err") X(MLOG_CRIT, "critical") X(MLOG_ALERT, "emerg") X(MLOG_FATAL, "panic")
+#define MLOG__ALIASES(X) X(MLOG_WARN, "warning") X(MLOG_ERROR, "err") X(MLOG_CRIT, "critical") X(MLOG_ALERT, "emerg") \
+    X(MLOG_FATAL, "panic")
 
+/* children: "net.*", which does not cover net itself */
 typedef struct { char name[64]; uint8_t len, level; bool children; } mlog__rule;
 enum { MLOG__RULES = 64 };
 typedef struct { uint32_t count; uint8_t root; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
@@ -3849,12 +3865,14 @@ static struct {
 
 struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
+    /* its name in the dictionary; 0: an unnamed child of mlog_bind */
     uint32_t entry;
     mlog_logger *next;
     mlog_context *bound;
     char source[64];
 };
 
+/* [s] A level between two names prints as the lower one, what is below TRACE as "trace". */
 const char *mlog_level_name(int level) {
     const char *name = "trace";
 #define MLOG__AS_NAME(value, text) if (level >= (value)) name = text;
@@ -3871,7 +3889,8 @@ static bool mlog__rule_same(const char *a, size_t n, const char *lower) { /* wit
     return lower[n] == 0;
 }
 
-/* A name, an alias or a number; -1 when it is none of them. */
+/* A name, an alias or a number; -1 when it is none of them. Three digits are read at most: no overflow, and 100 is no level
+ * anyway. */
 static int mlog__rule_level(const char *p, size_t n) {
     int number = 0;
     size_t i = 0;
@@ -3884,7 +3903,8 @@ static int mlog__rule_level(const char *p, size_t n) {
 
 int mlog_level_parse(const char *name) { return name == NULL ? -1 : mlog__rule_level(name, strlen(name)); }
 
-/* What may be a source name: nothing that the rule text gives a meaning, and nothing that would not print. */
+/* What may be a source name: nothing that the rule text gives a meaning, and nothing that would not print. 63 bytes: it must
+ * fit where sources are made, on the stack of a call. */
 static bool mlog__rule_name_ok(const char *p, size_t n) {
     if (n == 0 || n > 63) return false;
     for (size_t i = 0; i < n; i++)
@@ -3892,7 +3912,7 @@ static bool mlog__rule_name_ok(const char *p, size_t n) {
     return true;
 }
 
-/* One word of a rule text: "info" or "net.*=debug". NULL, or what was expected. */
+/* One word of a rule text: "info" or "net.*=debug". NULL, or what was expected: the caller knows the column and says it. */
 static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n) {
     const char *eq = memchr(p, '=', n);
     const char *level_text = eq == NULL ? p : eq + 1;
@@ -3900,6 +3920,7 @@ static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n)
     int level = mlog__rule_same(level_text, level_len, "off") ? MLOG_OFF : mlog__rule_level(level_text, level_len);
     if (level < 0) return "a level: trace, debug, info, notice, warn, error, crit, alert, fatal, off, or 1 to 24";
     if (eq == NULL || (name_len == 1 && *p == '*')) return set->root = (uint8_t)level, (const char *)NULL;
+    /* "*" alone was the root; other stars stand at the end, behind a point, or are refused */
     bool children = name_len > 2 && memcmp(eq - 2, ".*", 2) == 0;
     if (children) name_len -= 2;
     if (!mlog__rule_name_ok(p, name_len) || memchr(p, '*', name_len) != NULL)
@@ -3911,7 +3932,9 @@ static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n)
     return NULL;
 }
 
-/* Parses "info,net=debug" into *set. 0, or -1 with mlog_why() naming the place (`what` says which setting). */
+/* Parses "info,net=debug" into *set. 0, or -1 with mlog_why() naming the place (`what` says which setting). The empty text is
+ * fine, an empty rule between two commas is a slip and refused. Whoever calls puts the set in force only when all of it was
+ * good. */
 static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *what) {
     *set = (mlog__rule_set){.root = MLOG_INFO};
     for (const char *p = text;;) {
@@ -3928,7 +3951,8 @@ static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *w
     }
 }
 
-/* The level from which a source is on: the longest rule that covers it, then the later one. */
+/* The level from which a source is on: the longest rule that covers it, then the later one; never below what any sink takes.
+ * Legal in a handler that interrupts a change of rules: it finds the old set untouched, since a change writes the other copy. */
 static int mlog__rule_threshold(const char *source, size_t n) {
     uint32_t version;
     int level;
@@ -3937,6 +3961,7 @@ static int mlog__rule_threshold(const char *source, size_t n) {
         const mlog__rule_set *set = &mlog__rule_now.set[version & 1];
         size_t best = 0;
         level = set->root;
+        /* both bounds: a set that is changed meanwhile may show any count, before the version says to read it again */
         for (uint32_t i = 0; i < set->count && i < MLOG__RULES; i++) {
             const mlog__rule *r = &set->rule[i];
             bool below = n > r->len && source[r->len] == '.', same = n == r->len;
@@ -3953,7 +3978,9 @@ static const char *mlog__rule_base(const char *file) {
     return slash == NULL ? file : slash + 1;
 }
 
-/* A site's source as text: METALOG_SOURCE came stringized, "\"net\"", or as its own name when nobody defined it. */
+/* A site's source as text: METALOG_SOURCE came stringized, "\"net\"", or as its own name when nobody defined it. Then the
+ * file's base name stands for it, without its extension. Adjacent literals ("net" ".http") have been joined by nobody yet: what
+ * is inside quotes counts. Returns the length, 63 at most. */
 static size_t mlog__rule_source(char out[64], const char *stringized, const char *file) {
     size_t n = 0;
     if (stringized[0] == '"') {
@@ -3965,6 +3992,7 @@ static size_t mlog__rule_source(char out[64], const char *stringized, const char
     }
     if (n == 0) {
         const char *start = mlog__rule_base(file), *dot = strrchr(start, '.');
+        /* ".profile" has no extension, it is a name */
         n = MLOG__MIN(dot == NULL || dot == start ? strlen(start) : (size_t)(dot - start), (size_t)63);
         memcpy(out, start, n);
     }
@@ -3972,7 +4000,8 @@ static size_t mlog__rule_source(char out[64], const char *stringized, const char
     return n;
 }
 
-/* "password" covers password, PassWord and db_password; "*_pin" what the pattern says. */
+/* "password" covers password, PassWord and db_password; "*_pin" what the pattern says. Asked once for a site and once for a
+ * field whose key is known at run time only. Keys beyond 64 bytes are judged by their beginning and by their end. */
 static bool mlog__rule_is_secret(const char *key, size_t n) {
     char lower[64];
     size_t k = MLOG__MIN(n, sizeof lower);
@@ -3987,7 +4016,8 @@ static bool mlog__rule_is_secret(const char *key, size_t n) {
 
 static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` always means: not in a list yet */
 
-/* Sets the gate of one registered site after a change of rules. */
+/* Sets the gate of one registered site after a change of rules. A probe of mlog_enabled needs no number: 1 is "on". The order
+ * of the two stores does not matter: a call between them is judged by one rule or the other. */
 static void mlog__rule_apply(mlog__site *s) {
     char source[64];
     size_t n = mlog__rule_source(source, s->source, s->file);
@@ -3999,11 +4029,13 @@ static void mlog__rule_apply(mlog__site *s) {
 }
 
 /* After a change of rules or sinks: every site and logger gets its gate anew, so that no call looks rules up. */
-/* 0: it has no name, each call is judged by the rules of its unit. */
+/* The threshold of a logger. 0: it has no name, each call is judged by the rules of its unit. */
 static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
     return *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
 }
 
+/* After a change of rules or sinks, under the configuration lock: every site and logger gets its gate anew, so that no call
+ * looks rules up. */
 static void mlog__rule_apply_all(void) {
     for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; /* RULE-2 */
@@ -4024,7 +4056,8 @@ static void mlog__rule_redact(const char list[256]) {
         }
 }
 
-/* Puts rules in force; under the configuration lock. */
+/* Puts rules in force; under the configuration lock, which makes it the only writer. First the copy that nobody reads, then the
+ * version, then the gates. */
 static void mlog__rule_set_now(const mlog__rule_set *set) {
     uint32_t next = mlog__rule_now.version + 1;
     mlog__rule_now.set[next & 1] = *set;
@@ -4033,7 +4066,8 @@ static void mlog__rule_set_now(const mlog__rule_set *set) {
 }
 
 /* First stage of a site: its gate by the rules, and its place in the list of its module, by which later changes reach it.
- * Returns the word to go on with, 0 when off. */
+ * Returns the word to go on with, 0 when off. Legal in a handler, also on top of itself for the same site: `next` decides who
+ * puts it into the list. Second stage, with the kinds of the arguments: mlog__thread_register. */
 uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
     uint64_t word = __atomic_load_n(&site->word, __ATOMIC_RELAXED);
     if (mlog__record_site(word) != 0 || word == 0) return word; /* registered: on the careful path for another reason */
@@ -4044,6 +4078,7 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
         mlog__site *first = __atomic_load_n(&module->sites, __ATOMIC_RELAXED);
         do __atomic_store_n(&site->next, first == NULL ? &mlog__rule_last : first, __ATOMIC_RELAXED);
         while (!__atomic_compare_exchange_n(&module->sites, &first, site, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RULE-2 */
+        /* the first site of a program or a shared object brings its module along; gone first: once linked, it may be unloaded */
         int unlinked = 0;
         if (__atomic_compare_exchange_n(&module->linked, &unlinked, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED);
@@ -4066,6 +4101,17 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
  * Fields that follow a task. A context lives in private memory, which a child inherits; its fields are published once, in a slot of
  * the session, so that a record needs to carry its number only. A number is never used again: {generation:44 | slot:20}.
  * A slot goes back to the free list when nobody refers to it and every sink is past the records that may name it.
+ *   LIFE     free ──take──► made, published ──ref, unref──► retired ──collect──► waiting ──release──► free
+ *   LISTS    free      {tag:32 | index + 1:32}, linked by `next`; any thread takes, the flusher alone gives
+ *            retired   index + 1, linked by `next`; any thread adds, the flusher takes all of it at once (so no ABA there)
+ *            waiting   the flusher's own: retired before the heads that it then noted; free when all sinks are past these
+ * Why two homes: the fields in private memory are what a child reads after a fork, when the session of its parent is gone; the slot is
+ * what a reader has after a crash. 16,384 slots of 512 bytes: fields of half a kilobyte, and 8 MiB of address space.
+ * When slots or bytes are not enough, a context is *heavy*: from the heap, with no number, and each record carries the fields of the
+ * whole chain of its ancestors. Slower and larger, but nothing is lost.
+ *   CONTEXT-1   mlog__context_give: release of the head      mlog__context_take: acquire          `next` before the head; the tag
+ *               counts every change, so that a head which went and came back is noticed
+ *   CONTEXT-2   mlog_context_unref: acquire-release of refs  the last unref                       all uses before the end
  * owns: context slots, the thread's current context
  * may call: platform record dict rule
  */
@@ -4074,8 +4120,11 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
 
 struct mlog_context {
     uint32_t refs, next; /* next: index + 1 on the free or the retired list */
+    /* generation: of the block, grows with each use and stays when the block is free */
     uint64_t id, generation;
+    /* session: which process has published it (mlog__context_pool.session + 1); bytes and count: of its own fields */
     uint32_t session, bytes, count, taken;
+    /* a counted reference: ancestors live as long as their children */
     mlog_context *parent;
     unsigned char *fields; /* into room, or allocated when larger */
     unsigned char room[MLOG__CONTEXT_BYTES - 24];
@@ -4092,11 +4141,12 @@ static struct {
 
 MLOG__TLS mlog_context *mlog__context_now; /* not in the thread's page: a forked child keeps its context */
 
-/* From the free list, else a block never used. The tag in the head keeps a thread that was preempted between its
- * load and its exchange from taking a head that went and came back. */
+/* From the free list, else a block never used. The tag in the head keeps a thread that was preempted between its load and its
+ * exchange from taking a head that went and came back: its `next` would be stale. NULL: all 16,384 are in use, or no memory. */
 static mlog_context *mlog__context_take(void) {
     mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE);
     if (blocks == NULL) {
+        /* the first context of the program; of two threads the loser gives its mapping back */
         mlog_context *fresh = mlog__platform_map(sizeof *fresh * MLOG__CONTEXTS, false, false);
         if (fresh == NULL) return NULL;
         if (__atomic_compare_exchange_n(&mlog__context_pool.block, &blocks, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -4105,6 +4155,7 @@ static mlog_context *mlog__context_take(void) {
     }
     uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_ACQUIRE);
     while ((uint32_t)head != 0) { /* CONTEXT-1: acquire pairs with the release in mlog__context_give */
+        /* reading `next` of a block that another thread has just taken is harmless: the memory stays, the exchange fails */
         uint64_t next = ((head >> 32) + 1) << 32 | __atomic_load_n(&blocks[(uint32_t)head - 1].next, __ATOMIC_RELAXED);
         if (__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
             return &blocks[(uint32_t)head - 1];
@@ -4127,12 +4178,14 @@ static void mlog__context_give(uint32_t index) {
                                           __ATOMIC_RELAXED)); /* CONTEXT-1 */
 }
 
-/* Has it a slot, or is it a heavy one from the heap? */
+/* Has it a slot, or is it a heavy one from the heap? By its address, which cannot lie. */
 static bool mlog__context_pooled(const mlog_context *c) {
     return c >= mlog__context_pool.block && c < mlog__context_pool.block + MLOG__CONTEXTS;
 }
 
-/* Copies the fields into the slot, outermost ancestor first. In a child this runs again, for its own session. */
+/* Copies its own fields into its slot, and its ancestors' before, so that no slot names a parent that is not there. In a child
+ * this runs again, for its own session: by whoever first logs in the context. The record's head, released later, covers these
+ * plain stores. */
 static void mlog__context_publish(mlog_context *c) {
     if (c == NULL || c->id == MLOG__HEAVY || c->session == mlog__context_pool.session + 1) return;
     mlog__context_publish(c->parent);
@@ -4152,14 +4205,16 @@ static uint64_t mlog__context_number(mlog_context *c) {
     return c->id;
 }
 
-/* Secrets stay out of every encoding, not of the output only. */
+/* Secrets stay out of every encoding, not of the output only: a ring survives a crash, and a core file shows it. */
 static mlog_value mlog__context_value(const mlog_field *f) {
     static const char redacted[] = "[redacted]";
     if (f->key != NULL && mlog__rule_is_secret(f->key, strlen(f->key))) return mlog_str(redacted, sizeof redacted - 1);
     return mlog__record_clean(&f->value);
 }
 
-/* Encodes the fields once; a record then carries a number. Too large, or no slot left: heavy, and nothing is lost but speed. */
+/* Encodes the fields once; a record then carries a number. Too large, or no slot left: heavy, and nothing is lost but speed.
+ * The child of a heavy one is heavy, too: its slot could not name its parent. Returns one reference; the parent gets one more.
+ * NULL: no memory at all. Not legal in a handler (calloc). */
 static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *fields, size_t count) {
     uint64_t bytes = 0, taken = 0;
     uint64_t limit = MLOG__OBJECT_BYTES;
@@ -4182,6 +4237,7 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     c->bytes = (uint32_t)(p - c->fields);
     c->count = (uint32_t)taken;
     c->parent = mlog_context_ref(parent);
+    /* not published yet, whatever its last use was */
     c->session = 0;
     c->id = pooled ? ++c->generation << 20 | (uint64_t)(c - mlog__context_pool.block) : MLOG__HEAVY;
     __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE);
@@ -4189,13 +4245,13 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     return c;
 }
 
-/* Relaxed: who has a reference already keeps the context alive. */
+/* Relaxed: who has a reference already keeps the context alive, and hands it on by means that order for themselves. */
 mlog_context *mlog_context_ref(mlog_context *c) {
     if (c != NULL) __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
     return c;
 }
 
-/* CONTEXT-2: the last release sees what all others did with it */
+/* CONTEXT-2: the last release sees what all others did with it. A loop, not a recursion: a chain of heavy ones may be long. */
 void mlog_context_unref(mlog_context *c) {
     while (c != NULL && __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         mlog_context *parent = c->parent;
@@ -4213,14 +4269,16 @@ void mlog_context_unref(mlog_context *c) {
     }
 }
 
-/* For the flusher: takes what was retired up to now; true when there is anything to wait for. */
+/* For the flusher: takes what was retired up to now; true when there is anything to wait for. One generation at a time: as long
+ * as one waits, what is retired meanwhile stays in its list, since it would need heads of its own. */
 static bool mlog__context_collect(void) {
     if (mlog__context_pool.waiting == 0)
         mlog__context_pool.waiting = __atomic_exchange_n(&mlog__context_pool.retired, 0, __ATOMIC_ACQUIRE);
     return mlog__context_pool.waiting != 0;
 }
 
-/* For the flusher: every sink is past the heads that it saw after mlog__context_collect. */
+/* For the flusher: every sink is past the heads that it saw after mlog__context_collect. All that is needed of a block is read
+ * before it is given away: the next moment it may be another's. */
 static void mlog__context_release(void) {
     uint32_t i = mlog__context_pool.waiting;
     mlog__context_pool.waiting = 0;
@@ -4236,7 +4294,17 @@ static void mlog__context_release(void) {
 /* ==== ring ====
  * One bounded ring of bytes per thread, one writer, one reader process. Positions are 64-bit, grow for ever and never wrap; a byte's
  * place is position & mask. A record never straddles the end: what is left there becomes padding.
- *
+ *   PAGE    +0     magic, version, byte order, word size, number, session, bytes, tid, state, name     written at creation
+ *           +128   head, dropped[26], untold[26]                                                      the owner's lines
+ *           +576   tail, waiting                                                                      the flusher's line
+ *           +1024  data: `bytes` of them, a power of two
+ *   data    … | free | record | record | record in progress |   free   | padding | (next lap)
+ *                    ^ tail                    ^ head        ^ next     ^ limit
+ * tail <= head <= tail + bytes, always. What lies in [tail, head) is whole records, 8-aligned, also at any instruction of a crash: a
+ * record is written behind head, where nobody looks, and becomes one by the store of head. The owner keeps `limit`, up to which it
+ * may write without a look at tail: the flusher's line is touched once in a while, not in each call (the cached index of
+ * rigtorp's SPSCQueue). Why one writer: no compare-and-swap, no line that threads share, and no thread ever waits for another's
+ * half-written record.
  * Order, with its pairs:
  *   RING-1  owner: store-release of head          flusher: load-acquire of head      the bytes of a record before its head
  *   RING-2  flusher: store-release of tail        owner: load-acquire of tail        the flusher is done reading before reuse
@@ -4244,11 +4312,11 @@ static void mlog__context_release(void) {
  *           a guarantee but a habit (store buffers drain in nanoseconds): what slips through is written, counted as late
  *   RING-4  owner: waiting = 1, fence, tail       flusher: tail, fence, waiting      Dekker: one of them sees the other
  * Nothing stronger is needed: owner and flusher share nothing else, and the wake-up needs no fence in the call (see flush).
- *
  * owns: layout of rings, space, padding, waiting, drops
  * may call: platform clock record text
  */
 
+/* FREE: no owner, empty, for the next thread. RETIRED: its owner has ended, the flusher reads it to the end. */
 enum { MLOG__R_FREE, MLOG__R_LIVE, MLOG__R_RETIRED };
 
 typedef struct {
@@ -4265,6 +4333,8 @@ typedef struct {
     unsigned char data[] __attribute__((aligned(512)));
 } mlog__ring;
 
+/* NONE: wiped or never used. BUSY: inside a call; a handler must not use this level. WAITING: the same, but for room: its clock
+ * is not read yet, so the flusher does not wait for it. */
 enum { MLOG__T_NONE, MLOG__T_READY, MLOG__T_BUSY, MLOG__T_WAITING };
 
 typedef struct { mlog_value v; long double ld; } mlog__staged_arg;
@@ -4273,13 +4343,17 @@ typedef struct { mlog_value v; long double ld; } mlog__staged_arg;
 typedef struct {
     const mlog__site *site;
     mlog_logger *logger;
+    /* as mlog1_begin got them; the classes say which of slot[] and arg[] holds an argument */
     uint64_t word, classes;
+    /* error: errno at the call, for %m. drop: decided already, the arguments are taken and forgotten */
     int level, error, drop;
     uint64_t slot[16];
     mlog__staged_arg arg[16];
 } mlog__stage;
 
-/* What a thread needs for a call; all zero in a forked child, so that the first call there takes the slow path. */
+/* What a thread needs for a call; all zero in a forked child, so that the first call there takes the slow path. Written by its
+ * owner alone, but for `clock` and `policy`, which a change of the configuration sets (relaxed), and read by it and by a pass
+ * (`state`). */
 typedef struct mlog__thread {
     uint32_t state, clock;
     uint64_t limit;              /* position that a record may reach without looking further: min(tail + bytes, next wrap) */
@@ -4298,7 +4372,9 @@ typedef struct mlog__thread {
     mlog__stage stage;
 } mlog__thread;
 
-static mlog__ring *mlog__ring_list[MLOG__RINGS]; /* by number; apart from what has initial values, so that it takes no room in a program */
+/* By number; apart from what has initial values, so that it takes no room in a program. An entry is set once: a ring stays
+ * mapped for the life of the process and goes from thread to thread, so that the flusher never meets one that is gone. */
+static mlog__ring *mlog__ring_list[MLOG__RINGS];
 static struct {
     uint32_t count;              /* rings [0, count) may exist */
     uint64_t total, bytes_each, total_limit, peak;
@@ -4309,10 +4385,11 @@ static struct {
     uint32_t closed;             /* the process is at its very end: nobody makes room any more */
 } mlog__ring_all = {.asleep = 1, .always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
 
-/* This thread holds what the flusher needs: a handler on top of it must not wait for room. */
+/* This thread holds what the flusher needs (the configuration's lock, a role): a call on top of it, in a handler or a callback,
+ * must not wait for room that nobody could make. */
 MLOG__TLS uint8_t mlog__ring_never_wait;
 
-/* A ring in a mapping of its own, its first pages touched. NULL: no memory. */
+/* A ring in a mapping of its own; touch: with all its pages, so that no call meets a page fault. NULL: no memory. */
 static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch) {
     mlog__ring *r = mlog__platform_map(sizeof *r + bytes, true, touch);
     if (r == NULL) return NULL;
@@ -4336,7 +4413,7 @@ static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
     t->limit = 0; /* the first record computes it */
 }
 
-/* Moves t->limit up to what is free now. */
+/* Moves t->limit up to what is free now, but not over the end of the lap: the fast path then needs one comparison for both. */
 static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
     uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes; /* RING-2 */
@@ -4344,7 +4421,8 @@ static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     t->limit = MLOG__MIN(room, wrap);
 }
 
-/* Fills the rest of the lap when `bytes` do not fit before the wrap. False: the padding has no room yet. */
+/* Fills the rest of the lap when `bytes` do not fit before the wrap. False: the padding has no room yet. It is a record like
+ * others, so it has to lie before tail + bytes, too; at least one word is left, since all lengths are multiples of 8. */
 static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask) + 1;
@@ -4356,7 +4434,8 @@ static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     return true;
 }
 
-/* Is there room for a record of `bytes`? Pads where needed, never waits. */
+/* Is there room for a record of `bytes`? Pads where needed, never waits. Padding that was written stays, also when the answer
+ * is no. */
 static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
     if (!mlog__ring_pad(t, bytes)) return false;
     uint64_t head = __atomic_load_n(&t->ring->head, __ATOMIC_RELAXED);
@@ -4369,7 +4448,8 @@ static uint64_t mlog__ring_free(const mlog__ring *r) {
     return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE)); /* RING-2 */
 }
 
-/* One sleep until the tail moves. */
+/* One sleep until the tail moves. The look at tail comes after the store of `waiting`, with a full fence between: else the
+ * flusher could free the room, see nobody waiting, and the owner sleep on. */
 static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
@@ -4380,7 +4460,8 @@ static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED);
 }
 
-/* Waits for room as the policy says. False: drop. */
+/* Waits for room as the policy says. False: drop. After one expiry it drops at once until a quarter of the ring is free: a dead
+ * disk costs one deadline, not one a call. A handler on top of a call never waits: it would hold up the record below it. */
 static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
@@ -4394,6 +4475,8 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     while (!(room = mlog__ring_room(t, bytes))) {
         int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
         if (t->policy == MLOG_WAIT && left <= 0) break;
+        /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
+         * started */
         mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), t->policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
     __atomic_store_n(&t->state, state, __ATOMIC_RELAXED);
@@ -4418,14 +4501,16 @@ static void mlog__ring_get_name(const mlog__ring *r, char name[32]) {
     name[31] = 0;
 }
 
-/* One call lost: for the statistics, and for the report that the stream still owes. */
+/* One call lost: for the statistics, and for the report that the stream still owes. Levels outside of the scale count at its
+ * ends. */
 static void mlog__ring_drop(mlog__ring *r, int level) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
     __atomic_fetch_add(&r->dropped[i], 1, __ATOMIC_RELAXED); /* counters: no order; atomic for handlers and the overflow ring */
     __atomic_fetch_add(&r->untold[i], 1, __ATOMIC_RELAXED);
 }
 
-/* Takes the losses that nobody reported yet, as words {level:8 | count:56}; returns how many words. */
+/* Takes the losses that nobody reported yet, as words {level:8 | count:56}; returns how many words. By exchange: a handler's
+ * loss between a load and a store would be forgotten. */
 static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
     int n = 0;
     for (uint64_t i = 0; i < 26; i++) {
@@ -4436,7 +4521,7 @@ static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
     return n;
 }
 
-/* For the flusher: everything before `tail` may be written over. */
+/* For the flusher: everything before `tail` may be written over. The fence is its cost of RING-4, once in a pass and ring. */
 static void mlog__ring_release(mlog__ring *r, uint64_t tail) {
     if (tail == __atomic_load_n(&r->tail, __ATOMIC_RELAXED)) return;
     __atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE); /* RING-2 */
