@@ -996,10 +996,11 @@ enum {
 };
 
 /* ==== seams ====
- * The functions that cross the order of the sections: declared here, so that each may stand below its callers.
- * Data flows down the file, and so do calls, with two exceptions. A call that finds the flusher asleep, its ring full or nothing
- * started yet must reach up to what owns threads and configuration; and what fails must be told through mlog_why(), which belongs to
- * the end of the file. Whoever is tempted to add a line here should first ask whether the function stands in the right section.
+ * The functions that cross the order of the sections: declared here, so that each may stand below its callers. Data flows down
+ * the file, and so do calls, with two exceptions. A call that finds the flusher asleep, its ring full or nothing started yet
+ * must reach up to what owns threads and configuration; and what fails must be told through mlog_why(), which belongs to the
+ * end of the file. Whoever is tempted to add a line here should first ask whether the function stands in the right section.
+ *
  * owns: nothing
  * may call: nothing
  */
@@ -1020,10 +1021,10 @@ static void mlog__life_take_pair(struct mlog__desk *desk, bool now);
 static int mlog__life_why(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ==== platform ====
- * Linux and POSIX behind a dozen names. Everything here is safe in a signal handler except mutexes and threads.
- * No function here knows what a log is, and none keeps errno: the calls that user code can see do that.
- * None is a cancellation point (raw futex calls instead of nanosleep and pthread_cond_wait): a thread that is cancelled in the middle
- * of a record would leave its ring BUSY, and the flusher would wait for it in vain.
+ * Linux and POSIX behind a dozen names. Everything here is safe in a signal handler except mutexes and threads. No function
+ * here knows what a log is, and none keeps errno: the calls that user code can see do that. None is a cancellation point (raw
+ * futex calls instead of nanosleep and pthread_cond_wait): a thread that is cancelled in the middle of a record would leave its
+ * ring BUSY, and the flusher would wait for it in vain.
  *
  * owns: system calls of memory, time, sleep and threads
  * may call: nothing
@@ -1171,9 +1172,10 @@ static bool mlog__platform_borrowed(void) {
 #endif
 }
 
-/* Is this call made inside a signal handler? A handler runs with its own signal blocked, and (on x86-64) below a return address that
- * libc gave the kernel. A thread that merely blocks signals has the first but not the second; elsewhere it is taken for a handler,
- * and the next call outside of one starts what this call would have started. Asked on first calls only: it costs system calls. */
+/* Is this call made inside a signal handler? A handler runs with its own signal blocked, and (on x86-64) below a return
+ * address that libc gave the kernel. A thread that merely blocks signals has the first but not the second; elsewhere it is
+ * taken for a handler, and the next call outside of one starts what this call would have started. Asked on first calls only:
+ * it costs system calls. */
 MLOG__COLD static bool mlog__platform_in_handler(void) {
     sigset_t mask;
     stack_t alternate;
@@ -1194,16 +1196,19 @@ MLOG__COLD static bool mlog__platform_in_handler(void) {
 }
 
 /* ==== clock ====
- * A record carries ticks of the CPU's counter; the flusher turns them into UTC by pairs (ticks, UTC) that it takes while it is awake.
- * Where the counter is not invariant, ticks are nanoseconds of CLOCK_MONOTONIC, and nothing else changes.
- * Why not clock_gettime in the call: it costs 20 ns and more, the counter 9; and all that it adds (the scale, the offset, the steps
- * of NTP) can be applied later, by somebody who is not in a hurry. UTC is a line between two pairs, drawn anew where the two enclose
- * the record; behind the newest pair it is extrapolated. At 10 ms between pairs and an NTP slew of 500 ppm the error is below 5 us.
+ * A record carries ticks of the CPU's counter; the flusher turns them into UTC by pairs (ticks, UTC) that it takes while it is
+ * awake. Where the counter is not invariant, ticks are nanoseconds of CLOCK_MONOTONIC, and nothing else changes. Why not
+ * clock_gettime in the call: it costs 20 ns and more, the counter 9; and all that it adds (the scale, the offset, the steps of
+ * NTP) can be applied later, by somebody who is not in a hurry. UTC is a line between two pairs, drawn anew where the two
+ * enclose the record; behind the newest pair it is extrapolated. At 10 ms between pairs and an NTP slew of 500 ppm the error is
+ * below 5 us.
+ *
  *   MODE      ticks of a record                       who turns them into UTC
  *   COUNTER   TSC, CNTVCT                             the line through two pairs
  *   ARRIVAL   0: the call reads no clock              the flusher's time when it meets the record
  *   SYSTEM    CLOCK_MONOTONIC in ns                   the line through two pairs
  *   GIVEN     the configured now(), ns since 1970     nobody: they are UTC already
+ *
  * owns: ticks, the table of pairs
  * may call: platform
  */
@@ -1254,8 +1259,9 @@ static bool mlog__clock_invariant_known(void) {
 typedef struct { uint64_t ticks; int64_t utc, mono; } mlog__pair;
 enum { MLOG__PAIRS_KEPT = 64 };
 
-/* Pairs by number, the newest at (count - 1) % MLOG__PAIRS_KEPT. Lies in the session, for readers after a crash; lane 0 writes it,
- * lane 1 has a copy of its own. 64 pairs, 10 ms apart: a record that waited for half a second still finds the two around it. */
+/* Pairs by number, the newest at (count - 1) % MLOG__PAIRS_KEPT. Lies in the session, for readers after a crash; lane 0 writes
+ * it, lane 1 has a copy of its own. 64 pairs, 10 ms apart: a record that waited for half a second still finds the two around
+ * it. */
 typedef struct { uint64_t count; mlog__pair pair[MLOG__PAIRS_KEPT]; } mlog__clock_table;
 
 /* The same two kinds of ticks as records carry, for the pairs. ARRIVAL needs none, but its pairs say when "now" is: any will
@@ -1335,12 +1341,13 @@ static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, 
 }
 
 /* ==== text ====
- * Numbers, escaped strings, UTF-8, clock times, globs and checks of JSON. Nothing here allocates.
- * Everything is pure: bytes in, bytes out, no locale, no state but a cache that the caller owns (the one exception, local time, asks
- * the C library for the zone). So all of it is legal in a signal handler, except mlog__text_local.
- * Writers take a place with enough room and return the end: the caller reserves once for the worst case (6 bytes for 1 when
- * escaping), and nothing is checked on the way. What is written may lie behind the returned end, but not behind the promised room.
- * Readers never trust: any bytes are legal input, and lengths are passed, since a text may hold NULs.
+ * Numbers, escaped strings, UTF-8, clock times, globs and checks of JSON. Nothing here allocates. Everything is pure: bytes in,
+ * bytes out, no locale, no state but a cache that the caller owns (the one exception, local time, asks the C library for the
+ * zone). So all of it is legal in a signal handler, except mlog__text_local. Writers take a place with enough room and return
+ * the end: the caller reserves once for the worst case (6 bytes for 1 when escaping), and nothing is checked on the way. What
+ * is written may lie behind the returned end, but not behind the promised room. Readers never trust: any bytes are legal input,
+ * and lengths are passed, since a text may hold NULs.
+ *
  *   WHAT            HOW, AND WHERE FROM
  *   integers        two digits at a time from a table; one division for each two digits
  *   double, float   the shortest digits that read back: two quick cases, then Schubfach (Giulietti 2020)
@@ -1348,6 +1355,7 @@ static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, 
  *   escapes         16 or 8 bytes at a time until something stops; ASCII stops by one comparison, the rest is decoded
  *   dates           Hinnant, civil_from_days; one date per second, then only the fraction is written
  *   JSON            RFC 8259 without recursion: one bit for each level
+ *
  * owns: how bytes become text
  * may call: nothing
  */
@@ -2522,23 +2530,29 @@ static char *mlog__text_json_compact(char *p, const char *s, size_t n) {
 }
 
 /* ==== printf ====
- * A format is scanned once into a table, and rendered later from captured arguments: the same bytes as glibc's printf in the C locale.
- * Scanning happens where the arguments are (at registration, or in mlog_vprintf), because the format alone tells how much of a text
- * may be read (%.*s of memory without a NUL), whether a char * is a pointer (%p), and that errno belongs to the arguments (%m).
- * Rendering happens in the flusher, which has the values but not the memory of the caller.
- * The invariant: any bytes are a legal format, any values are legal arguments. A format comes from a literal that the compiler has
- * checked, but also from mlog_vprintf and, later, from files of a dead process. So the table never names an argument beyond its
- * bound, a value that does not suit its conversion is printed in its own simplest form, and nothing is written behind `end`.
- * What is refused (%n, an unknown letter, a mixture of positions and sequence) stays in the text as it is.
+ * A format is scanned once into a table, and rendered later from captured arguments: the same bytes as glibc's printf in the C
+ * locale. Scanning happens where the arguments are (at registration, or in mlog_vprintf), because the format alone tells how
+ * much of a text may be read (%.*s of memory without a NUL), whether a char * is a pointer (%p), and that errno belongs to the
+ * arguments (%m). Rendering happens in the flusher, which has the values but not the memory of the caller.
+ *
+ * The invariant: any bytes are a legal format, any values are legal arguments. A format comes from a literal that the compiler
+ * has checked, but also from mlog_vprintf and, later, from files of a dead process. So the table never names an argument beyond
+ * its bound, a value that does not suit its conversion is printed in its own simplest form, and nothing is written behind
+ * `end`. What is refused (%n, an unknown letter, a mixture of positions and sequence) stays in the text as it is.
+ *
  *   FORMAT   "%-*.3f of %s"
  *   WANT     {INT} {DOUBLE} {TEXT, prec -1}                       one per argument, in their order
  *   CONV     {off 0, len 6, width ARG(0), prec 3, arg 1, LEFT}    one per conversion; between two of them the text is literal
  *            {off 10, len 2, arg 2, plain}
- * Bounds: 48 conversions and 32 arguments fit a table of 1.5 KiB on the stack of a call; a format with more keeps the rest as text.
- * A width or precision may be 2^31 - 1, as in C: no loop and no buffer here depends on it, only the room that the caller gave.
- * Who does the work: our own code for what is common (d u x s c f up to nine decimals), stb_sprintf for integers with flags, and
- * libc's snprintf for the other floats, whose digits must be exact in hundreds of places. libc's decimal point is the locale's, so the
- * flusher puts the C locale in force before it renders.
+ *
+ * Bounds: 48 conversions and 32 arguments fit a table of 1.5 KiB on the stack of a call; a format with more keeps the rest as
+ * text. A width or precision may be 2^31 - 1, as in C: no loop and no buffer here depends on it, only the room that the caller
+ * gave.
+ *
+ * Who does the work: our own code for what is common (d u x s c f up to nine decimals), stb_sprintf for integers with flags,
+ * and libc's snprintf for the other floats, whose digits must be exact in hundreds of places. libc's decimal point is the
+ * locale's, so the flusher puts the C locale in force before it renders.
+ *
  * owns: conversions of printf, stb_sprintf
  * may call: text
  */
@@ -2966,8 +2980,8 @@ static void mlog__printf_one(mlog__printf_cur *s) {
     else s->out->conv[s->out->nconv++] = c;
 }
 
-/* Scans a format, which may hold any bytes, into a table that is always safe to render. Needs no locale, no memory, takes no lock:
- * legal in a handler. Returns 0, or -1 with out->bad and out->bad_off set when something in it is refused. */
+/* Scans a format, which may hold any bytes, into a table that is always safe to render. Needs no locale, no memory, takes no
+ * lock: legal in a handler. Returns 0, or -1 with out->bad and out->bad_off set when something in it is refused. */
 static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out) {
     mlog__printf_cur s = {fmt, NULL, len, 0, out, 0, 0};
     const char *pct;
@@ -3468,6 +3482,7 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
 /* ==== record ====
  * The one encoding: the bytes in a ring, in the binary file, and after a crash. Nothing in it is an address; lengths come before
  * bytes, and every length is checked again when it is read: what lies in a ring may have been torn by a crash.
+ *
  *   RECORD  8-aligned, native byte order, everything in 64-bit words:
  *           header  {site:32 | length in words:20 | flags:12}
  *           time    ticks, or 0 (stamped on arrival)
@@ -3478,12 +3493,18 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
  *   SLOT    a number as it is (float and double as their bits); text {length:32 | original length:32}; a value of a maker
  *           {kind:8 | element:8} with a payload of one more slot word and its bytes
  *   FIELD   {kind:8 | element:8 | key length:16}, key, slot word, payload
+ *
  *   mlog_info("order accepted", "symbol", "ACME", "qty", 7) is five words, 40 bytes:
  *           +0 {site 8 | 5 words | no flags}     +8 ticks     +16 {4 | 4}     +24 7     +32 "ACME" and four NULs
- * Why words: the header is one store, aligned words never tear, and a slot is where the fast path puts a register without a look at
- * its type. Why 20 bits of length: 8 MiB, a quarter of the largest ring. Why a NUL behind each payload: sinks hand out C strings that
- * point into the record. Why two lengths of a text: what was cut is seen, and JSON that was cut is not printed as JSON.
- * Sites below MLOG__FIRST_SITE are not in the dictionary: padding, notes of the ring itself, and records that carry all they need.
+ *
+ * Why words: the header is one store, aligned words never tear, and a slot is where the fast path puts a register without a
+ * look at its type. Why 20 bits of length: 8 MiB, a quarter of the largest ring. Why a NUL behind each payload: sinks hand out
+ * C strings that point into the record. Why two lengths of a text: what was cut is seen, and JSON that was cut is not printed
+ * as JSON.
+ *
+ * Sites below MLOG__FIRST_SITE are not in the dictionary: padding, notes of the ring itself, and records that carry all they
+ * need.
+ *
  * owns: sizes and layout, encoding of values
  * may call: platform text
  */
@@ -3521,8 +3542,8 @@ static bool mlog__record_has_bytes(uint32_t kind) {
 /* by MLOG__E_*; 0: texts, which have no fixed size, and what is no element type */
 static const uint8_t mlog__record_element_size[16] = {0, 1, 1, 2, 2, 4, 4, 8, 8, 1, 4, 8, 0, 0, 0, 0};
 
-/* Payload bytes of an array, unpadded: elements as they are; texts as {length:32 | original:32} and padded bytes, one after another.
- * *count: how many elements fit `limit`; only whole ones count. Division, since n * size may be beyond 64 bits of a hostile n. */
+/* Payload bytes of an array, unpadded: elements as they are; texts as {length:32 | original:32} and padded bytes, one after
+ * another. *count: how many elements fit `limit`; only whole ones count, a text never in part. */
 static uint64_t mlog__record_array_bytes(const mlog_value *v, uint64_t limit, uint32_t *count) {
     uint32_t elem = (v->kind >> 8) & 15, size = mlog__record_element_size[elem], n = v->as.p == NULL ? 0 : v->size;
     if (elem != MLOG__E_TEXT) {
@@ -3682,18 +3703,23 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
 }
 
 /* ==== dict ====
- * What a record's numbers mean: one append-only area of deep copies, so that nothing depends on the process's addresses. An entry's
- * number is its offset / 8. Space is taken by compare-and-swap on the end: no lock, also in a handler.
+ * What a record's numbers mean: one append-only area of deep copies, so that nothing depends on the process's addresses. An
+ * entry's number is its offset / 8. Space is taken by compare-and-swap on the end: no lock, also in a handler.
+ *
  *   SESSION  magic, version, byte order, word size, clock mode, id and boot (who wrote this, on which kernel)
  *            dict_end | clock: the pairs | context[16384]: slots of 512 bytes | dict: 16 MiB of entries
- *   ENTRY    state, sizes, type, level, kinds of the arguments, rules for texts | message \0 file \0 function \0 source \0 keys \0 …
- * The invariant: an entry whose state is 1 is complete and never changes; a number below dict_end stays good for ever. So a reader
- * takes pointers into it without a lock, and a cache by number needs no invalidation. Nothing is freed: a site is registered once,
- * and what may come without end (run-time formats, mlog_emit) is not put here but into its records.
- * 16 MiB at some 200 bytes are 80,000 sites; of the mapping only the touched pages are memory. A full area costs no record: each
- * then carries its definition (mlog__thread_finish_whole).
+ *   ENTRY    state, sizes, type, level, kinds of the arguments, rules for texts | message, file, function, source, each key: each
+ *            with its NUL
+ *
+ * The invariant: an entry whose state is 1 is complete and never changes; a number below dict_end stays good for ever. So a
+ * reader takes pointers into it without a lock, and a cache by number needs no invalidation. Nothing is freed: a site is
+ * registered once, and what may come without end (run-time formats, mlog_emit) is not put here but into its records. 16 MiB at
+ * some 200 bytes are 80,000 sites; of the mapping only the touched pages are memory. A full area costs no record: each then
+ * carries its definition (mlog__thread_finish_whole).
+ *
  *   DICT-1   maker: compare-and-swap of the session (release)      user: load-acquire         the header before the pointer
  *   DICT-2   mlog__dict_add: store-release of state                mlog__dict_entry: acquire  the entry before its mark
+ *
  * owns: the dictionary and the session that holds it
  * may call: platform record text
  */
@@ -3771,8 +3797,9 @@ static bool mlog__dict_adopt(void) {
     return mremap(s, sizeof *s, sizeof *s, MREMAP_MAYMOVE | MREMAP_FIXED, old) != MAP_FAILED;
 }
 
-/* A complete entry by number, or NULL. Numbers come from records, so they are hostile: bounded here. One may arrive before its entry
- * is visible: the wait is for stores in flight, a microsecond at most. An entry whose thread died in the middle stays NULL. */
+/* A complete entry by number, or NULL. Numbers come from records, so they are hostile: bounded here. One may arrive before its
+ * entry is visible: the wait is for stores in flight, a microsecond at most. An entry whose thread died in the middle stays
+ * NULL. */
 static const mlog__entry *mlog__dict_entry(uint32_t number) {
     const mlog__session *s = mlog__dict_session;
     uint64_t at = (uint64_t)number * 8;
@@ -3824,19 +3851,23 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
 }
 
 /* ==== rule ====
- * Level rules and the names they match. Two copies, so that a registration in a handler that interrupts a change reads the old one.
- * No call looks rules up: each site has a gate, one word that is 0 when it is off, and each logger a threshold. They are computed when
- * a site or a logger is registered and again for all of them when rules change; the lists that make "all" possible only grow (a module
- * that is unloaded takes its own out).
+ * Level rules and the names they match. Two copies, so that a registration in a handler that interrupts a change reads the old
+ * one. No call looks rules up: each site has a gate, one word that is 0 when it is off, and each logger a threshold. They are
+ * computed when a site or a logger is registered and again for all of them when rules change; the lists that make "all"
+ * possible only grow (a module that is unloaded takes its own out).
+ *
  *   WORD of a site   0                 off: the call ends here
  *                    MLOG__UNSEEN      not registered: take the slow path (the sign bit is set)
  *                    header | CARE     registered, but its arguments need a look: the slow path each time
  *                    header            registered: the first eight bytes of each of its records
  *   FULL of a site   the header to go back to when it is turned on again; 0 before registration
  *   NEXT of a site   NULL: in no list; &mlog__rule_last: the end of one
+ *
  * The longest rule that covers a name wins; rules are few (64 at most) and looked at on first calls only, so a loop will do.
- *   RULE-1   mlog__rule_set_now: store-release of version    reader: load-acquire before and after    a set is whole, or read again
- *   RULE-2   registration: release in the list's head        a walk over the list: acquire            a site before its place in it
+ *
+ *   RULE-1   mlog__rule_set_now: release of version    reader: acquire before and after    a set is whole, or read again
+ *   RULE-2   registration: release of the list's head        a walk over it: acquire            a site before its place in it
+ *
  * owns: level names, the rules in force, the thresholds of sites and loggers, the list of keys to redact
  * may call: platform dict record text
  */
@@ -4098,20 +4129,24 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
 }
 
 /* ==== context ====
- * Fields that follow a task. A context lives in private memory, which a child inherits; its fields are published once, in a slot of
- * the session, so that a record needs to carry its number only. A number is never used again: {generation:44 | slot:20}.
- * A slot goes back to the free list when nobody refers to it and every sink is past the records that may name it.
- *   LIFE     free ──take──► made, published ──ref, unref──► retired ──collect──► waiting ──release──► free
+ * Fields that follow a task. A context lives in private memory, which a child inherits; its fields are published once, in a
+ * slot of the session, so that a record needs to carry its number only. A number is never used again: {generation:44 |
+ * slot:20}. A slot goes back to the free list when nobody refers to it and every sink is past the records that may name it.
+ *
+ *   LIFE     free --take--> made, published --ref, unref--> retired --collect--> waiting --release--> free
  *   LISTS    free      {tag:32 | index + 1:32}, linked by `next`; any thread takes, the flusher alone gives
  *            retired   index + 1, linked by `next`; any thread adds, the flusher takes all of it at once (so no ABA there)
  *            waiting   the flusher's own: retired before the heads that it then noted; free when all sinks are past these
- * Why two homes: the fields in private memory are what a child reads after a fork, when the session of its parent is gone; the slot is
- * what a reader has after a crash. 16,384 slots of 512 bytes: fields of half a kilobyte, and 8 MiB of address space.
- * When slots or bytes are not enough, a context is *heavy*: from the heap, with no number, and each record carries the fields of the
- * whole chain of its ancestors. Slower and larger, but nothing is lost.
+ *
+ * Why two homes: the fields in private memory are what a child reads after a fork, when the session of its parent is gone; the
+ * slot is what a reader has after a crash. 16,384 slots of 512 bytes: fields of half a kilobyte, and 8 MiB of address space.
+ * When slots or bytes are not enough, a context is *heavy*: from the heap, with no number, and each record carries the fields
+ * of the whole chain of its ancestors. Slower and larger, but nothing is lost.
+ *
  *   CONTEXT-1   mlog__context_give: release of the head      mlog__context_take: acquire          `next` before the head; the tag
  *               counts every change, so that a head which went and came back is noticed
  *   CONTEXT-2   mlog_context_unref: acquire-release of refs  the last unref                       all uses before the end
+ *
  * owns: context slots, the thread's current context
  * may call: platform record dict rule
  */
@@ -4292,26 +4327,31 @@ static void mlog__context_release(void) {
 }
 
 /* ==== ring ====
- * One bounded ring of bytes per thread, one writer, one reader process. Positions are 64-bit, grow for ever and never wrap; a byte's
- * place is position & mask. A record never straddles the end: what is left there becomes padding.
+ * One bounded ring of bytes per thread, one writer, one reader process. Positions are 64-bit, grow for ever and never wrap; a
+ * byte's place is position & mask. A record never straddles the end: what is left there becomes padding.
+ *
  *   PAGE    +0     magic, version, byte order, word size, number, session, bytes, tid, state, name     written at creation
  *           +128   head, dropped[26], untold[26]                                                      the owner's lines
  *           +576   tail, waiting                                                                      the flusher's line
  *           +1024  data: `bytes` of them, a power of two
+ *
  *   data    … | free | record | record | record in progress |   free   | padding | (next lap)
  *                    ^ tail                    ^ head        ^ next     ^ limit
- * tail <= head <= tail + bytes, always. What lies in [tail, head) is whole records, 8-aligned, also at any instruction of a crash: a
- * record is written behind head, where nobody looks, and becomes one by the store of head. The owner keeps `limit`, up to which it
- * may write without a look at tail: the flusher's line is touched once in a while, not in each call (the cached index of
- * rigtorp's SPSCQueue). Why one writer: no compare-and-swap, no line that threads share, and no thread ever waits for another's
- * half-written record.
+ *
+ * tail <= head <= tail + bytes, always. What lies in [tail, head) is whole records, 8-aligned, also at any instruction of a
+ * crash: a record is written behind head, where nobody looks, and becomes one by the store of head. The owner keeps `limit`, up
+ * to which it may write without a look at tail: the flusher's line is touched once in a while, not in each call (the cached
+ * index of rigtorp's SPSCQueue). Why one writer: no compare-and-swap, no line that threads share, and no thread ever waits for
+ * another's half-written record.
+ *
  * Order, with its pairs:
  *   RING-1  owner: store-release of head          flusher: load-acquire of head      the bytes of a record before its head
  *   RING-2  flusher: store-release of tail        owner: load-acquire of tail        the flusher is done reading before reuse
- *   RING-3  owner: state BUSY, clock, head        flusher: clock, then state         no record with an older time comes later; not
- *           a guarantee but a habit (store buffers drain in nanoseconds): what slips through is written, counted as late
+ *   RING-3  owner: state BUSY, clock, head        flusher: clock, then state         no record with an older time comes later; no
+ *           guarantee but a habit (store buffers drain in nanoseconds): what slips through is written, counted as late
  *   RING-4  owner: waiting = 1, fence, tail       flusher: tail, fence, waiting      Dekker: one of them sees the other
  * Nothing stronger is needed: owner and flusher share nothing else, and the wake-up needs no fence in the call (see flush).
+ *
  * owns: layout of rings, space, padding, waiting, drops
  * may call: platform clock record text
  */
@@ -4533,14 +4573,37 @@ static void mlog__ring_release(mlog__ring *r, uint64_t tail) {
 }
 
 /* ==== thread ====
- * The call. Each thread has a slot: a page with its state, a ring, a side ring for handlers that interrupt a call. The thread-local
- * pointer leads to the state that the next call uses: that of the thread, of the handler on top of it, or of a third level, whose
- * records go to the process's emergency ring. The pages are wiped in a child, so that nothing of the parent's is touched there.
+ * The call. Each thread has a slot: a page with its state, a ring, a side ring for handlers that interrupt a call. The
+ * thread-local pointer leads to the state that the next call uses: that of the thread, of the handler on top of it, or of a
+ * third level, whose records go to the process's emergency ring. The pages are wiped in a child, so that nothing of the
+ * parent's is touched there.
+ *
+ *   SLOT 0      of the process: ring 0 emergency (handlers with nowhere else to go), ring 1 overflow (threads without a ring)
+ *   SLOT n      page {level[0] of the thread, level[1] of a handler on top of a call, level[2] of one on top of that}
+ *               rings 2n (level 0) and 2n + 1 (level 1, 16 KiB); level 2 has none
+ *   STATE       UNUSED --make--> TAKEN --thread ends--> its rings RETIRED --flusher has read them--> UNUSED
+ *
+ *   A CALL      fast:    state BUSY · header and time at head · slots and payloads behind · head · state READY
+ *               staged:  the arguments go into the thread's stage; mlog1_end makes the record of them. For first calls, formats
+ *                        that need a look at an argument, threads without a ring, contexts without a slot, a full ring
+ *               junk:    no slot, no memory, or too deep in handlers: counted as dropped, the arguments go where nobody reads
+ *
+ * Signals: a handler may come between any two instructions. Its call sees the state of the level that the pointer leads to.
+ * READY: nothing of the interrupted call lies in the ring yet (or all of it), so the handler may use the same level, and leaves
+ * head where the interrupted call will load it. Anything else: the next level. The plain stores around `state` are kept in
+ * their places by signal fences, which cost no instruction; other threads read `state` only for RING-3.
+ *
+ *   THREAD-1   slot: release of UNUSED                  mlog__thread_take_slot: acquire    the ring is empty, its old owner done
+ *   THREAD-2   mlog__thread_exit: release of RETIRED    mlog__flush_release: acquire       the last records before the end
+ *   THREAD-3   the lock of a shared ring: release       the next holder: acquire
+ *   THREAD-4   site->full: release                      other threads of that site         the entry before its number
+ *
  * owns: slots, the thread-local pointer, begin and end of a record, writing of encoded values
  * may call: platform clock record dict rule context ring text printf
  */
 
 enum { MLOG__S_UNUSED, MLOG__S_TAKEN };
+/* Three levels: a handler on top of a handler on top of a call is the most that is seen; more is counted as dropped. */
 typedef struct { mlog__thread level[3]; } mlog__page; /* main, side, last */
 
 static struct {
@@ -4552,11 +4615,14 @@ static struct {
     uint32_t main_gone;          /* the first thread has ended by pthread_exit */
 } mlog__thread_all;
 
+/* Where the pointer of a thread that never logged leads: all zero, so that its first call finds no state READY and goes the
+ * slow way without a test of its own. Constant: it can be shared, and a write would show at once. */
 static const mlog__thread mlog__thread_none;
 /* Where calls write that have nowhere to write: its bytes are never read. No text takes the quick way there. */
 static mlog__thread mlog__thread_junk = {.wide = UINT64_C(1) << 62};
 MLOG__TLS mlog__thread *mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
 MLOG__TLS mlog__thread *mlog__thread_before_junk;
+/* making: inside mlog__thread_make. dying: its ring was handed over. junk_depth: calls that stand on the junk. */
 MLOG__TLS uint8_t mlog__thread_making, mlog__thread_dying, mlog__thread_junk_depth;
 
 /* Used in turn, so that the objects of one call (16 at most, 16 KiB each) live until it returns; touched only where used. */
@@ -4569,7 +4635,7 @@ static mlog__page *mlog__thread_page(uint32_t slot) {
     return (mlog__page *)(void *)(mlog__thread_all.pages + (size_t)slot * MLOG__PAGE_BYTES);
 }
 
-/* Slot and page of a thread struct, also of a wiped one. */
+/* The slot of a thread struct by its address, also of a wiped one: a child's memory keeps no number. 0: it lies in no page. */
 static uint32_t mlog__thread_slot(const mlog__thread *t) {
     const unsigned char *p = (const unsigned char *)t, *base = mlog__thread_all.pages;
     if (base == NULL || p < base || p >= base + (size_t)MLOG__SLOTS * MLOG__PAGE_BYTES) return 0;
@@ -4586,7 +4652,8 @@ static void mlog__thread_note_drop(mlog__thread *t, int level) {
     }
 }
 
-/* All pages in one mapping: one advice to wipe it, and the kernel keeps one area instead of thousands. */
+/* All pages in one mapping: one advice to wipe it, and the kernel keeps one area instead of thousands. Where the advice is
+ * missing, children of fork() are still put right by its handlers; those of a raw clone are not. */
 static bool mlog__thread_pages_open(void) {
     if (__atomic_load_n(&mlog__thread_all.pages, __ATOMIC_ACQUIRE) != NULL) return true;
     unsigned char *p = mlog__platform_map((size_t)MLOG__SLOTS * MLOG__PAGE_BYTES, false, false), *none = NULL;
@@ -4597,8 +4664,9 @@ static bool mlog__thread_pages_open(void) {
     return true;
 }
 
-/* A free slot: one whose ring has the wanted size, else one without a ring while the total allows another, else one with any ring,
- * else any. 0: none. */
+/* A free slot: one whose ring has the wanted size, else one without a ring while the total allows another, else one with any
+ * ring, else any. 0: none. So threads that come and go use the same few rings again, and a pool of rings never outgrows the
+ * total. */
 static uint32_t mlog__thread_take_slot(uint64_t bytes) {
     bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= mlog__ring_all.total_limit;
     for (int round = 0; round < 4; round++)
@@ -4613,7 +4681,9 @@ static uint32_t mlog__thread_take_slot(uint64_t bytes) {
     return 0;
 }
 
-/* Makes sure that ring `number` exists; its size by what is left of the total. */
+/* Makes sure that ring `number` exists; its size by what is left of the total. The bytes are booked before the mapping is made,
+ * so that threads that start together cannot exceed the total; rings 0 and 1 are made in any case. NULL: over the total, or no
+ * memory. */
 static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch) {
     mlog__ring *r = __atomic_load_n(&mlog__ring_list[number], __ATOMIC_ACQUIRE);
     if (r != NULL) return r;
@@ -4625,18 +4695,21 @@ static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch
     bool over = total > mlog__ring_all.total_limit && number > 1;
     r = over ? NULL : mlog__ring_create(number, bytes, touch);
     if (r == NULL) return __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED), (mlog__ring *)NULL;
+    /* before it is published: a reader after a crash matches rings and session by it */
     r->session = mlog__dict_session == NULL ? 0 : mlog__dict_session->id;
     uint64_t peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED);
     while (peak < total &&
            !__atomic_compare_exchange_n(&mlog__ring_all.peak, &peak, total, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
     __atomic_store_n(&mlog__ring_list[number], r, __ATOMIC_RELEASE);
+    /* the list before the count: a pass that sees the count finds the ring */
     uint32_t count = __atomic_load_n(&mlog__ring_all.count, __ATOMIC_RELAXED);
     while (count <= number &&
            !__atomic_compare_exchange_n(&mlog__ring_all.count, &count, number + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {}
     return r;
 }
 
-/* Fills one level of a slot. Its state stays NONE until all three are ready. */
+/* Fills one level of a slot. Its state stays NONE until all three are ready: no handler and no pass takes it for a live one
+ * before. */
 static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth) {
     mlog__page *page = mlog__thread_page(slot);
     t->slot = slot;
@@ -4648,6 +4721,7 @@ static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth)
     t->inner = depth < 2 ? &page->level[depth + 1] : NULL;
     t->attention = depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
     t->staged = 0;
+    /* 40: two stores of 16 bytes, and 8 to spare; a text of 31 bytes takes 32 */
     t->wide = mlog__platform_on_valgrind() ? UINT64_C(1) << 62 : 40;
     t->limit = 0;
     t->head = &t->aside;
@@ -4655,8 +4729,9 @@ static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth)
     t->broken = false;
 }
 
-/* The calling thread's state, made on its first call (and on the first in a child). Safe in a handler: maps memory, takes a slot by
- * compare-and-swap. NULL: interrupted in the middle of this very function, or no slot left. */
+/* The calling thread's state, made on its first call (and on the first in a child). Safe in a handler: maps memory, takes a
+ * slot by compare-and-swap. NULL: interrupted in the middle of this very function, or no slot left. Blocks for page faults
+ * only. */
 static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     if (mlog__thread_making || !mlog__thread_pages_open() || mlog__dict_open() == NULL) return NULL;
     mlog__thread_making = 1;
@@ -4682,6 +4757,7 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
             mlog__ring_set_name(both[i], "");
             __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELEASE);
         }
+        /* the level of the thread last: from then on handlers find all three */
         for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED);
         __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
         /* glibc and musl keep the first 32 keys inside the thread: no allocation, also in a handler */
@@ -4694,7 +4770,8 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     return t;
 }
 
-/* The thread ends: called up to four times by the C library, retires in the last round, so that destructors of others may log. */
+/* The thread ends: called up to four times by the C library, retires in the last round, so that destructors of others may log.
+ * What such a destructor logs after the last round goes through a slot without a ring, for one call (mlog__thread_give_back). */
 static void mlog__thread_exit(void *round) {
     uintptr_t n = (uintptr_t)round;
 #ifdef MLOG__SANITIZED /* ThreadSanitizer takes its own state down in the last round */
@@ -4707,7 +4784,9 @@ static void mlog__thread_exit(void *round) {
         return;
     }
     mlog__thread *t = mlog__thread_self;
+    /* from here on a new slot gets no ring and no key: nobody would retire it */
     mlog__thread_dying = 1;
+    /* the first thread by pthread_exit: the process lives on, and its end must be noticed by the flusher */
     if (mlog__platform_tid() == (uint32_t)getpid()) {
         __atomic_store_n(&mlog__thread_all.main_gone, 1, __ATOMIC_RELAXED);
         mlog__flush_wake();
@@ -4724,6 +4803,7 @@ static void mlog__thread_exit(void *round) {
     __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
     bool rings = false;
     for (uint32_t i = 0; i < 2; i++) {
+        /* the side ring first: the pass that finds the main ring retired then finds both */
         mlog__ring *r = mlog__ring_list[2 * slot + 1 - i];
         if (r == NULL) continue;
         rings = true;
@@ -4741,7 +4821,8 @@ static void mlog__thread_give_back(mlog__thread *t) {
     __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
 
-/* For the flusher: both rings of a retired slot are read to the end. */
+/* For the flusher: both rings of a retired slot are read to the end. Positions go on where they are: an id is never used
+ * twice. */
 static void mlog__thread_recycle(uint32_t slot) {
     for (uint32_t i = 0; i < 2; i++) {
         mlog__ring *r = mlog__ring_list[2 * slot + i];
@@ -4753,24 +4834,27 @@ static void mlog__thread_recycle(uint32_t slot) {
 /* -- writing whole records: what is staged, emitted, or has no fast path -- */
 
 typedef struct {
+    /* A record before its layout: pointers to what it shall hold. On the stack of one call; nothing is copied before there is
+     * room. */
     uint64_t header, context, bound, to, time; /* optional words, as the header's flags say */
     const mlog_value *slot;
     uint32_t slots;
     const mlog_field *field;
     uint32_t fields;
     mlog_context *inside;                      /* its fields go into the record, outermost first */
+    /* the same for the fields of a bound logger */
     mlog_context *inside_bound;
     int level;
 } mlog__draft;
 
-/* A heavy context brings its ancestors along, whether they have slots or not. */
+/* A heavy context brings its ancestors along, whether they have slots or not: a reader of the record gets all from one place. */
 static uint64_t mlog__thread_chain_bytes(const mlog_context *c, uint32_t *count) {
     uint64_t bytes = 0;
     for (; c != NULL; c = c->parent) bytes += c->bytes, *count += c->count;
     return bytes;
 }
 
-/* Outermost first: readers let the later field win. */
+/* Outermost first: readers let the later field win. As deep as contexts are nested; the bytes were measured and are bounded. */
 static unsigned char *mlog__thread_put_chain(unsigned char *p, const mlog_context *c) {
     if (c == NULL) return p;
     p = mlog__thread_put_chain(p, c->parent);
@@ -4778,7 +4862,8 @@ static unsigned char *mlog__thread_put_chain(unsigned char *p, const mlog_contex
     return p + c->bytes;
 }
 
-/* Bytes of the record with every payload cut to `limit`. */
+/* Bytes of the record with every payload cut to `limit`. 0x10000 in a kind: a maker's value, whose kind and word take one word
+ * more. */
 static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, uint64_t chain) {
     uint64_t bytes = 16 + 8 * (uint64_t)mlog__record_options(d->header) + 8 * (uint64_t)d->slots;
     for (uint32_t i = 0; i < d->slots; i++) {
@@ -4793,6 +4878,7 @@ static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, u
 
 /* Lays the record out at p. It was measured by mlog__thread_draft_bytes with the same limit. */
 static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint64_t bytes, uint64_t limit, uint64_t ticks) {
+    /* two that are always there and up to five optional ones, in the order of their flags */
     uint64_t words[8] = {d->header | (bytes / 8) << 32, ticks}, n = 2;
     if (d->header & MLOG__F_CONTEXT) words[n++] = d->context;
     if (d->header & MLOG__F_BOUND) words[n++] = d->bound;
@@ -4823,18 +4909,22 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
     payload = mlog__thread_put_chain(mlog__thread_put_chain(payload + 8, d->inside), d->inside_bound);
     for (uint32_t i = 0; i < d->fields; i++)
         payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, limit);
+    /* 16 bits each: more fields than that are not looked at anyway */
     uint64_t counts = MLOG__MIN(chained, 65535u) | (uint64_t)MLOG__MIN(bound, 65535u) << 16;
     counts |= (uint64_t)(chained + bound + d->fields) << 32;
     memcpy(count, &counts, 8);
 }
 
-/* What the clock says now, in the ticks of this process. */
+/* What the clock says now, in the ticks of this process. Read after the space is reserved: a call that waited is as young as it
+ * looks. */
 static uint64_t mlog__thread_stamp(uint32_t mode) {
     if (MLOG__LIKELY(mode == MLOG__TICKS_COUNTER)) return mlog__clock_counter();
     return mode == MLOG__TICKS_ARRIVAL ? 0 : mlog__life_ticks();
 }
 
-/* What was lost since the last report goes into the ring before the next record. */
+/* What was lost since the last report goes into the ring before the next record: the gap shows where it was. Without room it
+ * stays owed, and the counters keep it. The level is kept per word, so that a sink for errors can pass over lost debug
+ * records. */
 static void mlog__thread_tell_loss(mlog__thread *t) {
     uint64_t words[2 + 26], *lost = words + 2;
     if (!mlog__ring_room(t, sizeof words + 64)) return;
@@ -4847,7 +4937,9 @@ static void mlog__thread_tell_loss(mlog__thread *t) {
     __atomic_store_n(t->head, head + (2 + (uint64_t)n) * 8, __ATOMIC_RELEASE); /* RING-1 */
 }
 
-/* Writes a whole record into t's ring, waiting as the policy says. False: dropped (not counted here). */
+/* Writes a whole record into t's ring, waiting as the policy says. False: dropped (not counted here). Too long for a quarter of
+ * the ring: all payloads are cut to the same limit, halved until it fits; numbers and keys stay. A quarter, so that there is
+ * always room for padding and another record, and no single call can hold up a ring. */
 static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, limit = most, chain = 0;
     uint32_t ignored = 0;
@@ -4865,10 +4957,13 @@ static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     return true;
 }
 
+/* The state that a shared ring is written with: one for all its threads, under the lock. */
 static mlog__thread mlog__thread_spare[2];
 static uint32_t mlog__thread_spare_lock[2];
 
-/* The emergency ring (0: never waited for) and the overflow ring (1: for threads that have no ring), shared under a lock. */
+/* The emergency ring (0: never waited for) and the overflow ring (1: for threads that have no ring), shared under a lock. A
+ * lock that spins with naps: no mutex is legal in a handler. These records carry their thread's id, since the ring cannot tell.
+ * False: the emergency ring is in use. */
 static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number) {
     mlog__thread *t = &mlog__thread_spare[number];
     uint32_t *lock = mlog__thread_spare_lock;
@@ -4891,7 +4986,8 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number) {
     return true; /* counted, one way or the other */
 }
 
-/* Writes the draft wherever this thread may write; counts it as dropped where it may not. */
+/* Writes the draft wherever this thread may write; counts it as dropped where it may not. The only place that decides between a
+ * ring of its own, the overflow ring and the emergency ring. */
 static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
     bool done;
     if (t->ring != NULL) done = mlog__thread_write(t, d);
@@ -4899,7 +4995,8 @@ static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
     if (!done) mlog__thread_note_drop(t, d->level);
 }
 
-/* Context and logger of a draft: by number, or inside the record when they have none. */
+/* Context and logger of a draft: by number, or inside the record when they have none. to: level and logger are not those of the
+ * site. */
 static void mlog__thread_put_context(mlog__draft *d, mlog_logger *logger, int level, bool to) {
     uint64_t number = mlog__context_number(mlog__context_now);
     mlog_context *bound = logger == NULL ? NULL : logger->bound;
@@ -4916,23 +5013,28 @@ static void mlog__thread_put_context(mlog__draft *d, mlog_logger *logger, int le
 
 /* -- registration -- */
 
-/* Key i of a site: they stand one behind another, each with its NUL. */
+/* Key i of a site: they stand one behind another, each with its NUL. Counting from the front is fine: registration only. */
 static const char *mlog__thread_key(const char *keys, uint32_t i) {
     while (i-- > 0) keys += strlen(keys) + 1;
     return keys;
 }
 
+/* By MLOG__C_*: the kind of what the macros captured. */
 static const uint8_t mlog__thread_class_kind[16] = {MLOG_K_NULL,   MLOG_K_INT,  MLOG_K_UINT,    MLOG_K_BOOL,   MLOG_K_FLOAT,
                                                     MLOG_K_DOUBLE, MLOG_K_TEXT, MLOG_K_POINTER, MLOG__K_VALUE, MLOG__K_LDOUBLE};
 
-/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care. */
+/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care.
+ * text_rule   -1 the whole text           n >= 0 at most n bytes         -16 - k at most as many as argument k says
+ *             -3 a wide text, as UTF-8    -4 a wide character            -5 errno     -6 a secret: never copied */
 static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t classes) {
     mlog__printf f;
     bool care = mlog__printf_scan(format, e->msg_len, &f) != 0 && e->count > 16;
     for (uint32_t i = 0; i < e->count; i++) {
         uint32_t class = (classes >> (4 * i)) & 15, want = f.want[i].cls;
         e->text_rule[i] = -1;
+        /* a char * for %p: perhaps no text at all */
         if (class == MLOG__C_TEXT && want != MLOG__WANT_TEXT) e->kind[i] = MLOG_K_POINTER, care = true;
+        /* %.8s: the memory may end there, without a NUL */
         if (class == MLOG__C_TEXT && want == MLOG__WANT_TEXT && f.want[i].prec != -1) {
             int32_t prec = f.want[i].prec;
             e->text_rule[i] = (int16_t)(prec >= 0 ? MLOG__MIN(prec, INT16_MAX) : -16 - (MLOG__PREC_ARG(0) - prec));
@@ -4951,14 +5053,16 @@ static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t class
     return true;
 }
 
-/* Second stage of a site, at its first enabled call, when the classes of its arguments are known. The word of the gate, or 0 when the
- * dictionary is full. */
+/* Second stage of a site, at its first enabled call, when the classes of its arguments are known. The word of the gate, or 0
+ * when the dictionary is full. Two threads may register one site at once: the loser's entry is never named, its bytes stay
+ * used. Handler-safe. */
 static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
     uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN;
     if (full == 0) {
         char source[64];
         bool print = (site->style & MLOG__PRINTF) != 0;
-        const char *file = mlog__rule_base(site->file), *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
+        const char *file = mlog__rule_base(site->file),
+                   *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
         mlog__entry e = {
             .type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
         e.msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
@@ -4989,9 +5093,11 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
 
 /* -- staged calls -- */
 
+/* 2 KiB on the stack of a call: longer wide texts are cut */
 typedef struct { char text[2048]; size_t used; } mlog__wide; /* wide strings of one call, as UTF-8 */
 
-/* UTF-8 is what text is everywhere behind the call. */
+/* UTF-8 is what text is everywhere behind the call. n + 4: the longest character must fit, since it is written before it is
+ * measured. */
 static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, size_t most_bytes, size_t most_chars) {
     char *start = w->text + w->used;
     size_t n = 0, room = MLOG__MIN(sizeof w->text - w->used, most_bytes);
@@ -5001,7 +5107,8 @@ static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, size_t most
     return mlog_str(s == NULL ? NULL : start, n);
 }
 
-/* Argument i of a staged call as a value, by the rule of its dictionary entry (NULL: the dictionary is full, no rules). */
+/* Argument i of a staged call as a value, by the rule of its dictionary entry (NULL: the dictionary is full, no rules). Only
+ * here, with the rule in hand, is a text of the caller read. */
 static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e, uint32_t i, mlog__wide *w) {
     uint32_t class = (s->classes >> (4 * i)) & 15;
     int rule = e == NULL ? -1 : e->text_rule[i];
@@ -5028,11 +5135,13 @@ static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e
     const char *p = (const char *)s->arg[i].v.as.p;
     if (e != NULL && e->kind[i] == MLOG_K_POINTER) return mlog__val_ptr(p);
     int64_t most = rule >= 0 ? rule : -1;
+    /* the precision that another argument gives: negative means none */
     if (rule <= -16) most = (int32_t)s->slot[-16 - rule];
     return mlog_str(p, p == NULL ? 0 : most < 0 ? strlen(p) : strnlen(p, (size_t)most));
 }
 
-/* The record of a site that has no place in the dictionary carries its definition with it. */
+/* The record of a site that has no place in the dictionary carries its definition with it: message, file, function, source,
+ * line as slots, the arguments as fields. As mlog_emit would have written it. */
 static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlog__draft *d, const mlog_value *value) {
     mlog_field field[16];
     char source[64];
@@ -5056,7 +5165,7 @@ static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlo
     mlog__thread_commit(t, d);
 }
 
-/* Turns what mlog1_begin staged into a record. */
+/* Turns what mlog1_begin staged into a record. Runs in mlog1_end: all arguments are there, and they are still the caller's. */
 static void mlog__thread_finish(mlog__thread *t) {
     mlog__stage *s = &t->stage;
     mlog_value value[20];
@@ -5080,7 +5189,8 @@ static void mlog__thread_finish(mlog__thread *t) {
     mlog__thread_commit(t, &d);
 }
 
-/* Takes this level of the thread for a call: state BUSY, nothing else may use it until mlog__thread_leave. NULL: nowhere to write. */
+/* Takes this level of the thread for a call: state BUSY, nothing else may use it until mlog__thread_leave. NULL: nowhere to
+ * write. The start of the library happens here, once; it may open files. */
 static mlog__thread *mlog__thread_enter(void) {
     if (!mlog__life_start()) return NULL;
     mlog__thread *t = mlog__thread_self;
@@ -5094,7 +5204,9 @@ static mlog__thread *mlog__thread_enter(void) {
     return t;
 }
 
-/* Ends what mlog__thread_enter began, and hands the thread back to the call that was interrupted. */
+/* Ends what mlog__thread_enter began, and hands the thread back to the call that was interrupted. limit = 0: whatever was
+ * changed below (policy, context, ring) is looked at by the next call. The wake-up comes last: it makes system calls, and
+ * handlers may come in. */
 static void mlog__thread_leave(mlog__thread *t) {
     t->head = t->ring == NULL ? &t->aside : &t->ring->head;
     t->limit = 0;
@@ -5109,7 +5221,8 @@ static void mlog__thread_leave(mlog__thread *t) {
     if (MLOG__UNLIKELY(mlog__thread_dying) && t->depth == 0 && t->ring == NULL) mlog__thread_give_back(t);
 }
 
-/* From here to mlog1_end the arguments go into the stage: `limit` and `head` lead the fast paths there. */
+/* From here to mlog1_end the arguments go into the stage: `limit` and `head` lead the fast paths there. No fast path asks
+ * whether a call is staged: with limit 0 none of them finds room, and the slow one that it then takes does ask. */
 static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger,
                                int level) {
     t->stage.site = site;
@@ -5126,7 +5239,8 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
     t->staged = 1;
 }
 
-/* No memory, no slot, or too deep in handlers: the call must return, and its arguments must go somewhere. */
+/* No memory, no slot, or too deep in handlers: the call must return, and its arguments must go somewhere. One piece of junk for
+ * all threads: they write the same constants, or what nobody reads. */
 static uint64_t *mlog__thread_to_junk(int level) {
     mlog__thread_note_drop(NULL, level);
     mlog__thread *self = mlog__thread_self;
@@ -5142,8 +5256,9 @@ static uint64_t *mlog__thread_to_junk(int level) {
 
 /* -- the fast path -- */
 
-/* Begins a record in the ring; NULL when there is no room at hand, or the context travels inside, or the clock is a function: no call
- * stands in here, so that the callers need no stack frame. */
+/* Begins a record in the ring; NULL when there is no room at hand, or the context travels inside, or the clock is a function:
+ * no call stands in here, so that the callers need no stack frame. Some twenty instructions; `to` and `any_clock` are constants
+ * in each copy. The header is the site's word plus flags and lengths: additions instead of a table, since no carry can occur. */
 MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to, uint64_t to_word, uint64_t bound,
                                          bool any_clock) {
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler from here on uses the next level */
@@ -5162,6 +5277,7 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw 1024(%0)" : : "r"(p)); /* the lines ahead come over from the flusher's core in time */
 #endif
+    /* behind head: nobody looks here before mlog1_end stores it */
     p[0] = word;
     p[1] = any_clock ? mlog__thread_stamp(clock) : MLOG__LIKELY(clock == MLOG__TICKS_COUNTER) ? mlog__clock_counter() : 0;
     t->record = p;
@@ -5173,7 +5289,8 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
     return p;
 }
 
-/* Whatever the fast path cannot do: first calls, registration, a full ring, an interrupted call. Ends in the ring or in the stage. */
+/* Whatever the fast path cannot do: first calls, registration, a full ring, an interrupted call. Ends in the ring or in the
+ * stage, never in NULL: the macros store without a test. */
 MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level,
                                               bool to) {
     int saved = errno;
@@ -5183,6 +5300,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     uint64_t bound = logger == NULL ? 0 : mlog__context_number(logger->bound), *p = NULL;
     bool room = true;
     if (word != 0 && (word & MLOG__F_CARE) == 0 && t->ring != NULL && t->context != MLOG__HEAVY && bound != MLOG__HEAVY) {
+        /* three optional words at most: context, bound, to */
         uint64_t bytes = mlog__record_bytes(word) + 24;
         room = mlog__ring_wait(t, bytes);
         if (room) mlog__thread_tell_loss(t);
@@ -5199,7 +5317,8 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     return t->stage.slot;
 }
 
-/* The fast path is a dozen loads and stores and the counter; its order is what the banner of `ring` says. */
+/* The fast path is a dozen loads and stores and the counter; its order is what the banner of `ring` says. Returns where the
+ * slots begin; from here to mlog1_end no code of the user runs. errno stays. */
 uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes) {
     mlog__thread *t = mlog__thread_self;
     if (MLOG__LIKELY(t->state == MLOG__T_READY && (int64_t)word >= 0)) {
@@ -5221,7 +5340,8 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
     return mlog__thread_slow(site, word, classes, logger, level, true);
 }
 
-/* Room for `bytes` more in the record in progress: waits or moves it to the next lap. NULL: the record is dropped; go on in the stage. */
+/* Room for `bytes` more in the record in progress: waits or moves it to the next lap. NULL: the record is dropped; go on in the
+ * stage. Needed, since the length of texts is not known when the record begins: measuring first would read each text twice. */
 MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     int saved = errno;
     uint64_t head = *t->head, used = t->next - head, header = t->record[0], *old = t->record;
@@ -5236,6 +5356,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
         t->stage.drop = 1;
         return NULL;
     }
+    /* padding may have moved head to the next lap, over the first word of the record: it was saved */
     head = *t->head;
     t->record = (uint64_t *)(void *)(t->data + (head & t->mask));
     if (t->record != old) memmove(t->record, old, used);
@@ -5245,7 +5366,8 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
     return t->record + (slots - old);
 }
 
-/* Makes sure of the room; in a dropped record the slots of the stage take what follows. */
+/* Makes sure of the room. Returns the slots, which may have moved, or NULL: in a dropped record the slots of the stage take
+ * what follows. */
 static uint64_t *mlog__thread_extend(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     if (MLOG__LIKELY(t->next + bytes <= t->limit)) return slots;
     return mlog__thread_grow(t, slots, bytes);
@@ -5257,13 +5379,15 @@ static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
     t->record[0] += bytes << 29; /* bytes / 8 << 32 */
 }
 
-/* Bytes that the next payload may have, so that the record stays below a quarter of its ring. */
+/* Bytes that the next payload may have, so that the record stays below a quarter of its ring: half of what is left, so that a
+ * long first text leaves room for the others. */
 static uint64_t mlog__thread_allowance(const mlog__thread *t) {
     uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 256, used = t->next - *t->head;
     return used >= most ? 0 : (most - used) / 2;
 }
 
-/* Long texts, NULL, staged calls, and every text under a sanitizer. */
+/* Long texts, NULL, staged calls, and every text under a sanitizer. known_length: the text ends with a NUL for sure; a printf
+ * format that is not known yet may say otherwise. */
 MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *slots, unsigned i, const char *text,
                                                    bool known_length) {
     mlog_value v = mlog_str(text, text == NULL || (t->staged && !known_length) ? 0 : strlen(text));
@@ -5275,14 +5399,15 @@ MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *sl
     uint64_t *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
     unsigned char *payload = t->data + (t->next & t->mask);
+    /* NULL: nothing is written; no address in the ring, since none was reserved */
     if (bytes == 0) payload = NULL;
     at[i] = mlog__record_put(&v, &payload, limit);
     mlog__thread_grown(t, bytes);
     return at;
 }
 
-/* Short texts, nearly all, in one go: two 16-byte loads that cannot leave the page, length and copy together. The bytes behind the NUL
- * are masked to zero: they are the caller's memory and must not reach a file. */
+/* Short texts, nearly all, in one go: two 16-byte loads that cannot leave the page, length and copy together. The bytes behind
+ * the NUL are masked to zero: they are the caller's memory and must not reach a file. */
 uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
     mlog__thread *t = mlog__thread_self;
 #if defined(__SSE2__) && !defined(MLOG__SANITIZED)
@@ -5352,7 +5477,8 @@ uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
     return at;
 }
 
-/* A staged call becomes a record here; a handler's call gives the thread back; a sleeping flusher is woken. */
+/* A staged call becomes a record here; a handler's call gives the thread back; a sleeping flusher is woken. May block: on a
+ * full ring as the policy says, and for the start of the library. */
 MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
     int saved = errno;
     if (t == &mlog__thread_junk) {
@@ -5374,7 +5500,8 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
     errno = saved;
 }
 
-/* The release of head is the commit. What comes behind it may be lost without harm. */
+/* The release of head is the commit. What comes behind it may be lost without harm. One load of *attention serves three
+ * purposes: the flusher's sleep, a staged call, a handler's call; the pointer leads to whichever concerns this call. */
 void mlog1_end(void) {
     mlog__thread *t = mlog__thread_self;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -5387,9 +5514,13 @@ void mlog1_end(void) {
 
 /* -- a call in one piece, as units compiled without optimization make it -- */
 
+/* The arguments are all fetched before the record begins, as the macros of optimized units do it: va_arg itself runs no code of
+ * the user, but a record must not be open while the classes are still unknown. */
 typedef union { uint64_t u; double d; long double ld; const char *s; mlog_value v; } mlog__sent;
 
-/* The next argument, as C promotes it or the macro widened it; kind is its class | size << 8. */
+/* The next argument, as C promotes it or the macro widened it; kind is its class | size << 8. Sizes up to 4 were promoted to
+ * int or unsigned. Pointers of 8 bytes are fetched as uint64_t: the same register or stack word in every ABI that this file
+ * runs on. */
 static void mlog__thread_receive(mlog__sent *to, int kind, va_list *args) {
     bool wide = kind >> 8 > 4;
     switch (kind & 15) {
@@ -5402,6 +5533,7 @@ static void mlog__thread_receive(mlog__sent *to, int kind, va_list *args) {
     }
 }
 
+/* From here on as an optimized unit does it: the same function for each class, so that both give the same bytes. */
 static uint64_t *mlog__thread_store(uint64_t *p, unsigned i, int class, const mlog__sent *from, bool printf) {
     switch (class) {
     case MLOG__C_FLOAT: return mlog__put_f(p, i, (float)from->d);
@@ -5413,6 +5545,8 @@ static uint64_t *mlog__thread_store(uint64_t *p, unsigned i, int class, const ml
     }
 }
 
+/* One call, behind the gate, for units compiled without optimization; see the macros MLOG__WRITE and MLOG__SEND. Legal in a
+ * handler. */
 void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, ...) {
     mlog__sent sent[16];
     uint64_t classes = 0;
@@ -5424,7 +5558,8 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
         mlog__thread_receive(&sent[i], kind, &args);
     }
     va_end(args);
-    uint64_t *p = site->style & MLOG__DYNAMIC ? mlog1_begin_to(site, word, classes, logger, level) : mlog1_begin(site, word, classes);
+    uint64_t *p = site->style & MLOG__DYNAMIC ? mlog1_begin_to(site, word, classes, logger, level)
+                                              : mlog1_begin(site, word, classes);
     for (unsigned i = 0; i < site->count; i++)
         p = mlog__thread_store(p, i, (int)(classes >> 4 * i & 15), &sent[i], (site->style & MLOG__PRINTF) != 0);
     mlog1_end();
@@ -5433,7 +5568,7 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 
 /* -- calls whose text, place and keys are known at run time only -- */
 
-/* Run-time calls have no gate: they look the rules up. */
+/* Run-time calls have no gate: they look the rules up each time. */
 static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
     int low = logger == NULL ? 0 : __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED);
     if (low != 0) return level >= low;
@@ -5441,7 +5576,7 @@ static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
     return level >= mlog__rule_threshold(source, mlog__rule_source(source, "", file));
 }
 
-/* A record without a site, by the way of staged calls. */
+/* A record without a site, by the way of staged calls: `staged` keeps a handler from taking this level in between. */
 static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level) {
     mlog__thread *t = mlog__thread_enter();
     if (t == NULL) {
@@ -5464,6 +5599,7 @@ static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const 
     slot[4] = mlog__val_i(at->line);
 }
 
+/* [s] The fields are cleaned and redacted here, into a copy on the stack; texts are read once, by the copy into the ring. */
 void mlog_emit(const mlog_event *event) {
     int saved = errno;
     mlog_value slot[5];
@@ -5489,7 +5625,8 @@ void mlog_emit(const mlog_event *event) {
 
 typedef struct { va_list list; } mlog__args; /* so that it can be handed on by address */
 
-/* Fetches one argument as the format wants it. */
+/* Fetches one argument as the format wants it: the C type must be exact, or all that follow are garbage. before: the fields
+ * made so far, among which is the int of a %.*s. ld: memory that outlives this function, for the value to point to. */
 static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, const mlog_field *before, mlog__wide *w,
                                       long double *ld) {
     const char *s;
@@ -5520,6 +5657,7 @@ static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, con
     }
 }
 
+/* [s] The format is scanned in each call, since it may be another one. The list is copied, so that the caller's stays usable. */
 void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
     int saved = errno;
     if (!mlog__life_start() || !mlog__thread_on(logger, at.file == NULL ? "" : at.file, level)) {
@@ -5540,6 +5678,7 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
     mlog__printf_scan(format, strlen(format), &f);
     mlog__thread_whole_slots(slot, source, &at, format, strlen(format));
     for (; d.fields < f.nargs; d.fields++) {
+        /* no names: a reader knows them by their place in the format */
         field[d.fields].key = "";
         field[d.fields].value = mlog__thread_vararg(&list, &f.want[d.fields], field, &wide, &ld[d.fields]);
     }
