@@ -1172,10 +1172,10 @@ static bool mlog__platform_borrowed(void) {
 #endif
 }
 
-/* Is this call made inside a signal handler? A handler runs with its own signal blocked, and (on x86-64) below a return
- * address that libc gave the kernel. A thread that merely blocks signals has the first but not the second; elsewhere it is
- * taken for a handler, and the next call outside of one starts what this call would have started. Asked on first calls only:
- * it costs system calls. */
+/* Is this call made inside a signal handler? A handler runs with its own signal blocked (but for SA_NODEFER), and on x86-64
+ * below a return address that libc gave the kernel. A thread that merely blocks signals has the first but not the second; elsewhere
+ * it is taken for a handler, and the next call outside of one starts what this call would have started. Asked on first calls
+ * only: it costs system calls. */
 MLOG__COLD static bool mlog__platform_in_handler(void) {
     sigset_t mask;
     stack_t alternate;
@@ -4833,17 +4833,15 @@ static void mlog__thread_recycle(uint32_t slot) {
 
 /* -- writing whole records: what is staged, emitted, or has no fast path -- */
 
+/* A record before its layout: pointers to what it shall hold. On the stack of one call; nothing is copied before there is room. */
 typedef struct {
-    /* A record before its layout: pointers to what it shall hold. On the stack of one call; nothing is copied before there is
-     * room. */
     uint64_t header, context, bound, to, time; /* optional words, as the header's flags say */
     const mlog_value *slot;
     uint32_t slots;
     const mlog_field *field;
     uint32_t fields;
     mlog_context *inside;                      /* its fields go into the record, outermost first */
-    /* the same for the fields of a bound logger */
-    mlog_context *inside_bound;
+    mlog_context *inside_bound;                /* the same for the fields of a bound logger */
     int level;
 } mlog__draft;
 
