@@ -1173,9 +1173,9 @@ static bool mlog__platform_borrowed(void) {
 }
 
 /* Is this call made inside a signal handler? A handler runs with its own signal blocked (but for SA_NODEFER), and on x86-64
- * below a return address that libc gave the kernel. A thread that merely blocks signals has the first but not the second; elsewhere
- * it is taken for a handler, and the next call outside of one starts what this call would have started. Asked on first calls
- * only: it costs system calls. */
+ * below a return address that libc gave the kernel. A thread that merely blocks signals has the first but not the second;
+ * elsewhere it is taken for a handler, and the next call outside of one starts what this call would have started. Asked on
+ * first calls only: it costs system calls. */
 MLOG__COLD static bool mlog__platform_in_handler(void) {
     sigset_t mask;
     stack_t alternate;
@@ -1380,7 +1380,8 @@ static inline char *mlog__text_eight(char *p, uint32_t v) {
     return mlog__text_two(p, low % 100);
 }
 
-/* Writes one to four digits without leading zeros; v < 10000. */
+/* Writes one to four digits without leading zeros; v < 10000. Branches instead of a loop: lengths repeat from record to record,
+ * so they are predicted. */
 static inline char *mlog__text_small(char *p, uint32_t v) {
     if (v >= 100) {
         uint32_t high = v / 100;
@@ -1409,7 +1410,7 @@ static inline char *mlog__text_medium(char *p, uint32_t v) {
     return mlog__text_two(p, v % 100);
 }
 
-/* Writes v in decimal, at most 20 bytes, and returns the end. */
+/* Writes v in decimal, at most 20 bytes, and returns the end: 2^64 has 20 digits, so up to three pieces of eight. */
 static char *mlog__text_u64(char *p, uint64_t v) {
     if (v < 100000000) {
         return mlog__text_medium(p, (uint32_t)v);
@@ -1443,6 +1444,7 @@ static char *mlog__text_hex(char *p, uint64_t v) {
     if (v < (uint64_t)1 << 60) {
         digits = (67u - (unsigned)__builtin_clzll(v | 1)) / 4;
     }
+    /* backwards, since the number of digits is known by now */
     for (char *at = p + digits; at != p; v >>= 4) {
         *--at = "0123456789abcdef"[v & 15];
     }
@@ -1684,12 +1686,14 @@ static inline bool mlog__text_integral(double v) {
     return v < 9007199254740992.0 && (double)(int64_t)v == v;
 }
 
-/* v * 10^6 if that product is an exact description of v by at most 15 digits, else 0. */
+/* v * 10^6 if that product is an exact description of v by at most 15 digits, else 0. This is where nearly all doubles of real
+ * programs end: prices, seconds, percentages. */
 static inline uint64_t mlog__text_exact_double(double v) {
     /* Up to 15 digits no two decimals read as the same double, so a decimal that reads back is the
        shortest one. The quotient of two exact numbers is what strtod makes of that decimal; this
        needs plain IEEE division, hence the conditions. */
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 0 && !defined(__FAST_MATH__)
+    /* 10^9 with six decimals are 15 digits; below 1e-5 the layout needs an exponent */
     if (v >= 1e-5 && v < 1e9) {
         int64_t scaled = (int64_t)(v * 1e6 + 0.5);
         return (double)scaled / 1e6 == v ? (uint64_t)scaled : 0;
@@ -1699,7 +1703,8 @@ static inline uint64_t mlog__text_exact_double(double v) {
     return 0;
 }
 
-/* The same for float: thousandths and at most 6 digits. */
+/* The same for float: thousandths and at most 6 digits, the number that any float keeps. The result is in millionths, so that
+ * both share a writer. */
 static inline uint64_t mlog__text_exact_float(float v) {
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 0 && !defined(__FAST_MATH__)
     if (v >= 1e-3F && v < 1e3F) {
@@ -1742,6 +1747,7 @@ static char *mlog__text_double(char *p, double v) {
     bool negative = bits >> 63;
     int exponent = (int)(bits >> 52 & 0x7ff);
     uint64_t fraction = bits & (((uint64_t)1 << 52) - 1);
+    /* all ones: infinity, or a NaN when any bit of the fraction is set */
     if (exponent == 0x7ff) {
         return mlog__text_not_finite(p, fraction != 0, negative);
     }
@@ -1760,6 +1766,7 @@ static char *mlog__text_double(char *p, double v) {
         /* subnormal: no hidden bit, and all gaps are equal */
         return mlog__text_layout(p, mlog__text_shortest(fraction, -1074, false));
     }
+    /* at a power of two the gap below is half; not at the smallest normal number, below which the gaps stay the same */
     bool narrow = fraction == 0 && exponent > 1;
     return mlog__text_layout(p, mlog__text_shortest(fraction | (uint64_t)1 << 52, exponent - 1075, narrow));
 }
@@ -1809,7 +1816,10 @@ static inline size_t mlog__text_decode(const char *s, size_t n, uint32_t *cp) {
     if (lead < 0xc2 || lead > 0xf4) {
         return 1;
     }
+    /* continuation bytes that the lead announces */
     size_t more = (size_t)1 + (lead >= 0xe0) + (lead >= 0xf0);
+    /* the second byte of four leads has a narrower range: E0 and F0 against overlong forms, ED against surrogates, F4 above
+     * U+10FFFF */
     low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : low;
     high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : high;
     /* 5, 4 or 3 bits of the lead are data */
@@ -1826,7 +1836,8 @@ static inline size_t mlog__text_decode(const char *s, size_t n, uint32_t *cp) {
     return more + 1;
 }
 
-/* Writes cp as UTF-8 (U+FFFD for what is no character) and returns the length, 1 to 4. */
+/* Writes cp as UTF-8 (U+FFFD for what is no character) and returns the length, 1 to 4. For wide strings, whose characters are
+ * the caller's and may be anything. */
 static size_t mlog__text_utf8_encode(char *p, uint32_t cp) {
     if (cp < 0x80) {
         p[0] = (char)cp;
@@ -1888,7 +1899,7 @@ static inline bool mlog__text_stops(char c, mlog__text_style style) {
 }
 
 #ifdef __SSE2__
-/* One bit for each of 16 bytes at which copying has to stop. */
+/* One bit for each of 16 bytes at which copying has to stop. Five comparisons instead of 80; SSE2 is in every x86-64. */
 static inline unsigned mlog__text_stops16(__m128i x, mlog__text_style style) {
     /* The signed comparison also catches all bytes from 0x80. */
     __m128i m = _mm_cmplt_epi8(x, _mm_set1_epi8(style == mlog__text_style_bare ? 0x21 : 0x20));
@@ -1932,6 +1943,7 @@ static inline size_t mlog__text_run_tail(char *p, const char *s, size_t n, mlog_
 /* Copies the leading plain characters of s[0..n), writing no more than n bytes; returns their count. */
 static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text_style style) {
     size_t i = 0;
+    /* stored before it is known where to stop: the room is promised, and what lies behind the stop is written over */
     for (; n - i >= 16; i += 16) {
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s + i));
         unsigned stops = mlog__text_stops16(x, style);
@@ -1940,6 +1952,7 @@ static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text
             return i + (size_t)__builtin_ctz(stops);
         }
     }
+    /* the rest overlaps itself; below four bytes, one by one */
     if (n - i >= 4) {
         return i + mlog__text_run_tail(p + i, s + i, n - i, style);
     }
@@ -1983,7 +1996,7 @@ static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text
 }
 #endif
 
-/* Writes \uXXXX; cp <= 0xffff. */
+/* Writes \uXXXX; cp <= 0xffff: all that is escaped this way lies in the first plane, so no surrogate pairs are needed. */
 static char *mlog__text_unicode_escape(char *p, uint32_t cp) {
     memcpy(p, "\\u", 2);
     for (unsigned i = 0; i < 4; i++) {
@@ -2007,7 +2020,7 @@ static inline char mlog__text_short_escape(char c, mlog__text_style style) {
     }
 }
 
-/* Writes the ASCII character c escaped. */
+/* Writes the ASCII character c escaped: by a letter where there is one, else \u001b in JSON and \x1b for people. */
 static inline char *mlog__text_escape_ascii(char *p, char c, mlog__text_style style) {
     unsigned u = (unsigned char)c;
     char letter = mlog__text_short_escape(c, style);
@@ -2050,7 +2063,8 @@ static inline size_t mlog__text_letter(const char *s, size_t n) {
     return 0;
 }
 
-/* Writes one non-ASCII character of s[0..n) at p; returns the end and moves *used on. */
+/* Writes one non-ASCII character of s[0..n) at p; returns the end and moves *used on. What is ill-formed becomes one U+FFFD for
+ * each maximal subpart, as browsers do it: the rest of the text is not lost. */
 static inline char *mlog__text_escape_one(char *p, const char *s, size_t n, size_t *used, mlog__text_style style) {
     uint32_t cp;
     size_t length = mlog__text_decode(s, n, &cp);
@@ -2066,7 +2080,8 @@ static inline char *mlog__text_escape_one(char *p, const char *s, size_t n, size
     return p + length;
 }
 
-/* Writes the non-ASCII characters at the start of s[0..n); returns the end and moves *used on. */
+/* Writes the non-ASCII characters at the start of s[0..n); returns the end and moves *used on. A loop of its own: texts in
+ * other scripts stay in it, instead of going back to the search for a stop after each character. */
 static inline char *mlog__text_escape_wide(char *p, const char *s, size_t n, size_t *used, mlog__text_style style) {
     size_t i = *used;
     do {
@@ -2113,7 +2128,7 @@ static char *mlog__text_console(char *p, const char *s, size_t n) {
     return mlog__text_escape(p, s, n, mlog__text_style_console);
 }
 
-/* Copies s[0..n) if it needs neither quotes nor escapes, else returns NULL. */
+/* Copies s[0..n) if it needs neither quotes nor escapes, else returns NULL. What it has written by then is written over. */
 static inline char *mlog__text_bare(char *p, const char *s, size_t n) {
     for (size_t i = 0;;) {
         size_t run = mlog__text_run(p, s + i, n - i, mlog__text_style_bare);
@@ -2166,7 +2181,8 @@ static inline uint64_t mlog__text_floor(int64_t t, int64_t period, uint64_t *spa
     return (uint64_t)t - (uint64_t)rest;
 }
 
-/* Writes a day counted from 1970-01-01 as YYYY-MM-DD; good from 1600-03-01 to 9999-12-31. */
+/* Writes a day counted from 1970-01-01 as YYYY-MM-DD; good from 1600-03-01 to 9999-12-31. int64 nanoseconds reach from 1677 to
+ * 2262, so every time that can come is inside. */
 static char *mlog__text_date(char *p, int32_t day) {
     /* Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days: years begin in
        March, and eras of 400 years (146097 days) repeat. The first era used here begins in year 1600. */
@@ -2174,6 +2190,7 @@ static char *mlog__text_date(char *p, int32_t day) {
     uint32_t era = z / 146097, doe = z % 146097;
     uint32_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
     uint32_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    /* months from March on: five of them always have 153 days */
     uint32_t mp = (5 * doy + 2) / 153;
     uint32_t month = mp < 10 ? mp + 3 : mp - 9;
     uint32_t year = 1600 + era * 400 + yoe + (month <= 2);
@@ -2185,7 +2202,7 @@ static char *mlog__text_date(char *p, int32_t day) {
     return mlog__text_two(p, doy - (153 * mp + 2) / 5 + 1);
 }
 
-/* Writes HH:MM:SS. for a second of the day. */
+/* Writes HH:MM:SS. for a second of the day. No leap seconds: UNIX time has none. */
 static inline char *mlog__text_time(char *p, uint32_t second) {
     p = mlog__text_two(p, second / 3600);
     *p++ = ':';
@@ -2244,6 +2261,7 @@ static char *mlog__text_local(char *p, int64_t unix_ns, mlog__text_clock *cache)
     }
     uint32_t milli = (uint32_t)(((uint64_t)unix_ns - cache->quarter_start) / 1000000);
     uint32_t second = cache->local_second + milli / 1000;
+    /* a quarter of an hour that begins before midnight goes on behind it */
     p = mlog__text_time(p, second < 86400 ? second : second - 86400);
     milli %= 1000;
     *p = (char)('0' + milli / 100);
@@ -2353,7 +2371,8 @@ static uint32_t mlog__text_take_hex4(mlog__text_reader *r) {
     return value;
 }
 
-/* Steps over an escape sequence whose backslash has been read; surrogates must come in pairs. */
+/* Steps over an escape sequence whose backslash has been read; surrogates must come in pairs. RFC 8259 allows lone ones, but
+ * they name no character, and many readers refuse the whole line. */
 static bool mlog__text_take_escape(mlog__text_reader *r) {
     if (r->at == r->end) {
         return false;
@@ -2367,6 +2386,7 @@ static bool mlog__text_take_escape(mlog__text_reader *r) {
     if (unit - 0xd800 >= 0x800) {
         return unit <= 0xffff;
     }
+    /* a high one, and a low one right behind it; failure, 2^32 - 1, is neither */
     return unit < 0xdc00 && mlog__text_take(r, '\\') && mlog__text_take(r, 'u') &&
            mlog__text_take_hex4(r) - 0xdc00 < 0x400;
 }
@@ -2397,7 +2417,8 @@ static bool mlog__text_take_string(mlog__text_reader *r) {
     return false;
 }
 
-/* Steps over a value that is neither object nor array. */
+/* Steps over a value that is neither object nor array. The first byte tells which; 0, at the end of the text, begins no
+ * number. */
 static bool mlog__text_take_scalar(mlog__text_reader *r) {
     switch (r->at == r->end ? 0 : *r->at) {
     case '"': return mlog__text_take_string(r);
@@ -2447,7 +2468,8 @@ static bool mlog__text_take_start(mlog__text_reader *r, mlog__text_nest *nest, b
     return !object || mlog__text_take_key(r);
 }
 
-/* After a value: closes brackets up to the next comma; *more says whether another value must follow. */
+/* After a value: closes brackets up to the next comma; *more says whether another value must follow. Behind the last bracket
+ * nothing may. */
 static bool mlog__text_take_rest(mlog__text_reader *r, mlog__text_nest *nest, bool *more) {
     for (*more = false; nest->depth; nest->depth--, nest->objects >>= 1) {
         bool object = nest->objects & 1;
@@ -2578,6 +2600,7 @@ enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind tha
    the including program may use stb_sprintf in the same unit, before or after, with settings of its own. */
 #ifndef MLOG__STB
 #define MLOG__STB
+/* the settings of a program that uses stb_sprintf itself */
 #pragma push_macro("STB_SPRINTF_STATIC")
 #pragma push_macro("STB_SPRINTF_NOFLOAT")
 #pragma push_macro("STB_SPRINTF_NOUNALIGNED")
@@ -2595,6 +2618,7 @@ enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind tha
 #define STB_SPRINTF_NOUNALIGNED
 #define STB_SPRINTF_DECORATE(name) mlog__stb_##name
 #define STB_SPRINTF_IMPLEMENTATION
+/* its file-scope names that no setting renames: two copies in one unit would collide */
 #define stbsp__period mlog__stb_period
 #define stbsp__comma mlog__stb_comma
 #define stbsp__digitpair mlog__stb_digitpair
@@ -2633,6 +2657,7 @@ enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind tha
 #undef stbsp__context
 #undef stbsp__clamp_callback
 #undef stbsp__count_clamp_callback
+/* its helper macros: the next include defines them again */
 #undef STBSP__ASAN
 #undef STBSP__PUBLICDEC
 #undef STBSP__PUBLICDEF
@@ -2703,7 +2728,8 @@ typedef struct {
     int next, mode; /* mode: 0 not known yet, 1 arguments in sequence, 2 positional */
 } mlog__printf_cur;
 
-/* Notes what is wrong with the conversion at hand; the first reason stands. */
+/* Notes what is wrong with the conversion at hand; the first reason stands. Parsing goes on: the length of the conversion is
+ * needed. */
 static void mlog__printf_fail(mlog__printf_cur *s, const char *why) {
     if (!s->why) s->why = why;
 }
@@ -2782,8 +2808,8 @@ static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod,
     return i;
 }
 
-/* Reads a width or precision: a number, `*` or `*m$`. Returns it as mlog__conv keeps it, `none` when there is none. For a
- * precision that is 0: C takes a lone point for it. */
+/* Reads a width or precision: a number, `*` or `*m$`. Returns it as mlog__conv keeps it, `none` when there is none: -1 for a
+ * width, 0 for a precision, since C takes a lone point for zero. A claim that failed has noted why. */
 static int32_t mlog__printf_amount(mlog__printf_cur *s, int32_t none) {
     int64_t n;
     int at, k;
@@ -2830,7 +2856,7 @@ static uint8_t mlog__printf_flags(mlog__printf_cur *s) {
     }
 }
 
-/* Reads a length modifier; L and q are ll, as in glibc. */
+/* Reads a length modifier; L and q are ll, as in glibc: %Lf and %lld differ by their letter alone. */
 static uint8_t mlog__printf_length(mlog__printf_cur *s) {
     char c = mlog__printf_peek(s);
     uint8_t mod;
@@ -2956,6 +2982,7 @@ static void mlog__printf_one(mlog__printf_cur *s) {
     mlog__conv c;
     int at;
 
+    /* the order is C's: position, flags, width, precision, length, letter */
     memset(&c, 0, sizeof c);
     s->why = NULL;
     at = mlog__printf_position(s);
@@ -2976,6 +3003,7 @@ static void mlog__printf_one(mlog__printf_cur *s) {
     c.off = (uint32_t)start;
     c.len = (uint32_t)(s->pos - start);
     if (!s->why && s->out->nconv == MLOG__PRINTF_CONVS) mlog__printf_fail(s, "more than 48 conversions");
+    /* refused: no entry, so the renderer takes it for literal text */
     if (s->why) mlog__printf_note(s->out, s->why, start);
     else s->out->conv[s->out->nconv++] = c;
 }
@@ -2995,6 +3023,7 @@ static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out) {
         mlog__printf_note(out, "format too long", 0);
     }
     out->len = (uint32_t)s.len;
+    /* literal text is skipped at the speed of memchr */
     while (s.pos < s.len && (pct = memchr(fmt + s.pos, '%', s.len - s.pos)) != NULL) {
         s.pos = (size_t)(pct - fmt);
         mlog__printf_one(&s);
@@ -3039,11 +3068,12 @@ static char *mlog__printf_dec(char *e, uint64_t v) {
         memcpy(e, pairs + v * 2, 2);
         return e;
     }
+    /* zero, too, has a digit */
     *--e = (char)('0' + v);
     return e;
 }
 
-/* As mlog__printf_dec, in base 16 (shift 4) or 8 (shift 3); 22 bytes at most. */
+/* As mlog__printf_dec, in base 16 (shift 4) or 8 (shift 3); 22 bytes at most: 64 bits in threes. Only %X wants capitals. */
 static char *mlog__printf_radix(char *e, uint64_t v, int shift, char conv) {
     const char *digits = conv == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
     unsigned mask = (1u << shift) - 1;
@@ -3069,6 +3099,7 @@ static char *mlog__printf_layout(char *p, char *end, const mlog__conv *c, const 
     uint64_t pad = c->width > 0 && (uint64_t)c->width > total ? (uint64_t)c->width - total : 0;
     int left = c->flags & MLOG__FLAG_LEFT;
 
+    /* padding goes to one of three places: before the sign, between sign and digits, behind everything */
     if (!left && !zero) p = mlog__printf_fill(p, end, ' ', pad);
     p = mlog__printf_put(p, end, n->pre, n->npre);
     p = mlog__printf_fill(p, end, '0', n->lead + (!left && zero ? pad : 0));
@@ -3081,6 +3112,7 @@ static char *mlog__printf_layout(char *p, char *end, const mlog__conv *c, const 
 /* Cuts the captured 64 bits down to the C type that the length modifier names, extended again to 64 bits. printf("%hhd", 300)
  * is 44, and so it is here. The shift to the right of a negative number is arithmetic in GCC and Clang. */
 static uint64_t mlog__printf_narrow(uint64_t v, uint8_t mod, int is_signed) {
+    /* by MLOG__MOD_*; int first: without a modifier even a char is an int here */
     static const uint8_t size[] = {
         sizeof(int), 1, sizeof(short), sizeof(long), sizeof(long long), sizeof(intmax_t), sizeof(size_t), sizeof(ptrdiff_t)};
     int shift = 64 - 8 * size[mod];
@@ -3090,8 +3122,8 @@ static uint64_t mlog__printf_narrow(uint64_t v, uint8_t mod, int is_signed) {
     return is_signed ? (uint64_t)((int64_t)v >> shift) : v >> shift;
 }
 
-/* Whether stb prints this integer as glibc does. It is wrong for a zero with precision 0, for %#o with a precision and for
-   wide widths, overruns its buffer beyond a precision of 512, and negates INT64_MIN. */
+/* Whether stb prints this integer as glibc does. It is wrong for a zero with precision 0, for %#o with a precision and for wide
+ * widths, overruns its buffer beyond a precision of 512, and negates INT64_MIN. 64: what the buffer of our caller takes. */
 static int mlog__printf_stb_ok(const mlog__conv *c, uint64_t mag) {
     return c->width <= 64 && c->prec != 0 && c->prec <= 64 && mag <= INT64_MAX && c->conv != 'o' && c->conv != 'p';
 }
@@ -3108,6 +3140,7 @@ static int mlog__printf_stb(char *buf, const mlog__conv *c, int64_t v) {
     if (sign && (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE))) f[n++] = c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
     if (c->flags & MLOG__FLAG_ALT) f[n++] = '#';
     if ((c->flags & MLOG__FLAG_ZERO) && !(c->flags & MLOG__FLAG_LEFT) && c->prec < 0) f[n++] = '0';
+    /* a negative precision is none, in stb as in C */
     memcpy(f + n, "*.*ll", 5);
     f[n + 5] = c->conv;
 #pragma GCC diagnostic push
@@ -3116,7 +3149,8 @@ static int mlog__printf_stb(char *buf, const mlog__conv *c, int64_t v) {
 #pragma GCC diagnostic pop
 }
 
-/* Writes the sign or the 0x of an integer to pre; returns its length. %p takes + and space, as in glibc. */
+/* Writes the sign or the 0x of an integer to pre; returns its length. %p takes + and space, as in glibc. %#x of zero has no 0x:
+ * C11 7.21.6.1, paragraph 6. */
 static size_t mlog__printf_prefix(char pre[3], const mlog__conv *c, int neg, uint64_t mag) {
     size_t n = 0;
 
@@ -3130,11 +3164,13 @@ static size_t mlog__printf_prefix(char pre[3], const mlog__conv *c, int neg, uin
     return n;
 }
 
-/* Appends an integer under d u o x X or p (c->width and c->prec are already plain numbers). */
+/* Appends an integer under d u o x X or p (c->width and c->prec are already plain numbers). raw: 64 bits, whatever the type
+ * was. */
 static char *mlog__printf_int(char *p, char *end, const mlog__conv *c, uint64_t raw) {
     char tmp[80], pre[3];
     uint64_t v = mlog__printf_narrow(raw, c->mod, c->conv == 'd');
     int neg = c->conv == 'd' && v >> 63;
+    /* unsigned: INT64_MIN has a magnitude here */
     uint64_t mag = neg ? 0 - v : v;
     mlog__printf_parts n = {pre, NULL, NULL, 0, 0, 0, 0, 0};
 
@@ -3164,7 +3200,8 @@ static char *mlog__printf_text(char *p, char *end, const mlog__conv *c, const ch
     return mlog__printf_layout(p, end, c, &n, 0);
 }
 
-/* Appends what glibc prints for a NULL pointer under %s (nothing when the precision has no room for it) and %p. */
+/* Appends what glibc prints for a NULL pointer under %s (nothing when the precision has no room for it) and %p. C leaves it
+ * undefined; a logger is used where pointers are wrong. */
 static char *mlog__printf_null(char *p, char *end, mlog__conv *c) {
     if (c->conv == 's' && c->prec >= 0 && c->prec < 6) return mlog__printf_text(p, end, c, "", 0);
     c->prec = -1;
@@ -3187,7 +3224,7 @@ static const char *mlog__printf_errno_text(int e, char buf[128]) {
                     : mlog__printf_err_gnu)(strerror_r(e, buf, 128), buf);
 }
 
-/* Appends the message of errno value e, as %m. */
+/* Appends the message of errno value e, as %m of the GNU C library. The value was taken at the call; the text is made here. */
 static char *mlog__printf_errno(char *p, char *end, const mlog__conv *c, int e) {
     char buf[128];
     mlog__conv s = *c;
@@ -3208,9 +3245,11 @@ static uint64_t mlog__printf_round(uint64_t m, int k, int n, uint64_t *whole) {
     uint64_t q;
 
     *whole = k < 64 ? m >> k : 0;
+    /* the fraction alone, times 10^n, stays a fixed-point number with k bits behind the point */
     prod = (mlog__printf_u128)(k < 64 ? m & ((UINT64_C(1) << k) - 1) : m) * tens[n];
     q = (uint64_t)(prod >> k);
     rem = prod & ((one << k) - 1);
+    /* a tie looks at the last digit that is printed, which without decimals is the integer's */
     if (rem > half || (rem == half && ((n ? q : *whole) & 1))) q++;
     /* 0.9996 with three decimals: the carry goes into the integer part */
     if (q < tens[n]) return q;
@@ -3234,6 +3273,7 @@ static char *mlog__printf_fixed(char *e, double v, int n) {
     k = 1075 - (k ? k : 1);
     whole = k <= 0 ? m << -k : 0;
     /* from k = 85 on the value is below half of the ninth decimal */
+    /* k <= 0: an integer already */
     if (k > 0 && k < 85) frac = mlog__printf_round(m, k, n, &whole);
     for (i = 0; i < n; i++, frac /= 10) *--e = (char)('0' + frac % 10);
     if (n) *--e = '.';
@@ -3277,8 +3317,10 @@ static char *mlog__printf_body(char *p, char *end, const mlog__conv *c, const ch
 
     n.npre = s[0] == '-' || s[0] == '+' || s[0] == ' ';
     finite = mlog__printf_isdigit(s[n.npre]);
+    /* 0x belongs before the padding zeros */
     if (finite && hex) n.npre += 2;
     n.body = s + n.npre;
+    /* the zeros that libc was not asked for stand before the exponent; of %a, e is a digit */
     for (e = n.npre; finite && e < len; e++)
         if (s[e] == 'p' || s[e] == 'P' || (!hex && (s[e] == 'e' || s[e] == 'E'))) break;
     n.nbody = (finite ? e : len) - n.npre;
@@ -3303,7 +3345,8 @@ __attribute__((noinline)) static char *mlog__printf_long(char *p, char *end, con
     return mlog__printf_body(p, end, c, buf, (size_t)n, trail);
 }
 
-/* Appends a double under %f by integer arithmetic, which takes a tenth of the time; NULL when that does not apply. */
+/* Appends a double under %f by integer arithmetic, which takes a tenth of the time; NULL when that does not apply: more than
+ * nine decimals (10^9 is what fits 32 bits), # (a point without decimals), or too large. */
 static char *mlog__printf_fast(char *p, char *end, const mlog__conv *c, double v) {
     char buf[40], *e = buf + sizeof buf, *b;
     uint64_t bits;
@@ -3319,6 +3362,7 @@ static char *mlog__printf_fast(char *p, char *end, const mlog__conv *c, double v
     b = mlog__printf_fixed(e, mag, c->prec < 0 ? 6 : c->prec);
     if (!b) return NULL;
     if (neg || (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE))) *--b = neg ? '-' : c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
+    /* without a width there is nothing to take apart */
     if (c->width <= 0) return mlog__printf_put(p, end, b, (size_t)(e - b));
     return mlog__printf_body(p, end, c, b, (size_t)(e - b), 0);
 }
@@ -3351,6 +3395,7 @@ static uint64_t mlog__printf_raw(const mlog__val *a) {
 /* Makes c a conversion that suits the kind of the argument when the format asks for another: its own simplest one. So "%d" of a
  * text prints the text, and a wrong format costs a strange line, not a crash. */
 static void mlog__printf_suit(mlog__conv *c, const mlog__val *a) {
+    /* conversions that this kind can be printed with, whatever its size */
     const char *ok = "duoxXcp";
     char own = a->kind == MLOG_K_INT ? 'd' : a->kind == MLOG_K_CHAR ? 'c' : a->kind == MLOG_K_POINTER ? 'p' : 'u';
 
@@ -3397,7 +3442,8 @@ static char *mlog__printf_value(char *p, char *end, mlog__conv *c, const mlog__v
     }
 }
 
-/* The int that argument k gives as a width or precision, `none` when it is missing or no integer. */
+/* The int that argument k gives as a width or precision, `none` when it is missing or no integer. Cut down to int, as va_arg
+ * would. */
 static int mlog__printf_star(const mlog__val *args, int nargs, int32_t k, int none) {
     const mlog__val *a = k < nargs ? args + k : NULL;
 
@@ -3407,6 +3453,7 @@ static int mlog__printf_star(const mlog__val *args, int nargs, int32_t k, int no
 
 /* Replaces a width and precision that come from arguments by their values; a negative width is the flag `-`. */
 static void mlog__printf_resolve(mlog__conv *c, const mlog__val *args, int nargs) {
+    /* in this order: the index is coded in the very field that gets the value */
     if (c->prec < -1) c->prec = mlog__printf_star(args, nargs, MLOG__PREC_ARG(c->prec), -1);
     if (c->prec < 0) c->prec = -1;
     if (c->width >= -1) return;
@@ -4833,7 +4880,8 @@ static void mlog__thread_recycle(uint32_t slot) {
 
 /* -- writing whole records: what is staged, emitted, or has no fast path -- */
 
-/* A record before its layout: pointers to what it shall hold. On the stack of one call; nothing is copied before there is room. */
+/* A record before its layout: pointers to what it shall hold, on the stack of one call. Nothing is copied before there is
+ * room. */
 typedef struct {
     uint64_t header, context, bound, to, time; /* optional words, as the header's flags say */
     const mlog_value *slot;
