@@ -1033,30 +1033,43 @@ enum {
 };
 
 /* ==== seams ====
- * The functions that cross the order of the sections: declared here, so that each may stand below its callers.
+ * The functions that cross the order of the sections: declared here, so that each may stand below its callers. Data flows down
+ * the file, and so do calls, with two exceptions. A call that finds the flusher asleep, its ring full or nothing started yet
+ * must reach up to what owns threads and configuration; and what fails must be told through mlog_why(), which belongs to the
+ * end of the file. Whoever is tempted to add a line here should first ask whether the function stands in the right section.
+ *
  * owns: nothing
  * may call: nothing
  */
+/* What a call may need from below: a flusher that is awake, and a library that is started. */
 static void mlog__flush_wake(void);
 static bool mlog__flush_wait(int ms);
 static bool mlog__life_start(void);
 static bool mlog__life_running(void);
 static void mlog__life_finish_call(void);
+/* Time as the configuration has it: the clock of a test or a simulator takes the place of the system's. */
 static uint64_t mlog__life_ticks(void);
 static uint64_t mlog__life_now(void);
 static void mlog__life_module_gone(mlog__module *module);
 struct mlog__desk;
 static int64_t mlog__life_utc(struct mlog__desk *desk, uint64_t ticks);
 static void mlog__life_take_pair(struct mlog__desk *desk, bool now);
+/* Returns -1 always; the text of this thread's last refusal. */
 static int mlog__life_why(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ==== platform ====
- * Linux and POSIX behind a dozen names. Everything here is safe in a signal handler except mutexes and threads.
+ * Linux and POSIX behind a dozen names. Everything here is safe in a signal handler except mutexes and threads. No function
+ * here knows what a log is, and none keeps errno: the calls that user code can see do that. None is a cancellation point (raw
+ * futex calls instead of nanosleep and pthread_cond_wait): a thread that is cancelled in the middle of a record would leave its
+ * ring BUSY, and the flusher would wait for it in vain.
+ *
  * owns: system calls of memory, time, sleep and threads
  * may call: nothing
  */
 
-/* A zeroed mapping; NULL when there is no memory. Shared ones are the rings and the session (a file may stand behind them later). */
+/* A zeroed mapping; NULL when there is no memory. Shared ones are the rings and the session (a file may stand behind them
+ * later). NORESERVE: most of a table of thousands of slots is never touched and shall not count as memory. populate: the page
+ * faults are taken here, on the first call of a thread, instead of one at a time in the calls that follow. */
 static void *mlog__platform_map(size_t size, bool shared, bool populate) {
     int flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE | (populate ? MAP_POPULATE : 0);
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -1068,10 +1081,12 @@ static void mlog__platform_unmap(void *p, size_t size) {
     if (p != NULL) munmap(p, size);
 }
 
-/* The parent's rings are not the child's: in a child they are not there at all. */
+/* The parent's rings are not the child's: in a child they are not there at all, so that a write through a stale pointer crashes
+ * in a test instead of appearing as a second writer in the parent's ring. */
 static void mlog__platform_keep_from_child(void *p, size_t size) { (void)madvise(p, size, MADV_DONTFORK); }
 
-/* Zero in every child, also of a raw clone without CLONE_VM, which runs no pthread_atfork handler. */
+/* Zero in every child, also of a raw clone without CLONE_VM, which runs no pthread_atfork handler. False: kernels before 4.14,
+ * where only children of fork() are noticed. */
 static bool mlog__platform_wipe_in_child(void *p, size_t size) {
 #ifdef MADV_WIPEONFORK
     return madvise(p, size, MADV_WIPEONFORK) == 0;
@@ -1080,10 +1095,13 @@ static bool mlog__platform_wipe_in_child(void *p, size_t size) {
 #endif
 }
 
-/* The kernel's number, which people see in top and ps; pthread_self() means nothing outside the process. */
+/* The kernel's number, which people see in top and ps; pthread_self() means nothing outside the process. By system call:
+ * gettid() came with glibc 2.30 only. */
 static uint32_t mlog__platform_tid(void) { return (uint32_t)syscall(SYS_gettid); }
 
-/* Sleeps while *word == seen, at most ms milliseconds (ms < 0: no limit). Spurious returns are allowed. */
+/* Sleeps while *word == seen, at most ms milliseconds (ms < 0: no limit). Spurious returns are allowed: every caller looks
+ * again at what it waits for. The kernel compares before it sleeps, so a change of the word between our look and the call is
+ * not missed. */
 static void mlog__platform_wait(uint32_t *word, uint32_t seen, int ms) {
     struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
     (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ms < 0 ? NULL : &t, NULL, 0);
@@ -1092,7 +1110,9 @@ static void mlog__platform_wait(uint32_t *word, uint32_t seen, int ms) {
 /* Wakes all that wait on the word: several threads may wait for the same flush. */
 static void mlog__platform_wake(uint32_t *word) { (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
 
-/* A full barrier on every running thread of the process: lets callers read `asleep` without a fence of their own. */
+/* A full barrier on every running thread of the process: lets callers read `asleep` without a fence of their own (FLUSH-1). The
+ * sleeping side pays some microseconds, so that the side that logs pays nothing. Private and expedited: the plain command waits
+ * for milliseconds. Two threads that register at once do no harm. */
 static bool mlog__platform_membarrier(void) {
     static int registered; /* 0 not tried, 1 yes, -1 not available */
     int known = __atomic_load_n(&registered, __ATOMIC_RELAXED);
@@ -1103,6 +1123,7 @@ static bool mlog__platform_membarrier(void) {
     return known > 0 && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
+/* Nanoseconds. In the vDSO on all usual machines: no system call, about 20 ns. */
 static int64_t mlog__platform_clock(clockid_t id) {
     struct timespec t;
     clock_gettime(id, &t);
@@ -1116,7 +1137,9 @@ static void mlog__platform_nap(int64_t ns) { /* a futex that nobody wakes: nanos
     (void)syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
 }
 
-/* Ids, not secrets: where the kernel has no entropy yet, time, pid and a counter keep them apart. */
+/* Ids, not secrets: where the kernel has no entropy yet, time, pid and a counter keep them apart. Never blocks: a daemon that
+ * logs early in the boot must not wait for entropy. The multiplier is 2^64 over the golden ratio: it spreads the clock over all
+ * bits. */
 static void mlog__platform_random(void *p, size_t n) {
     static uint64_t counter;
     if (syscall(SYS_getrandom, p, n, 1 /* GRND_NONBLOCK */) == (long)n) return;
@@ -1125,7 +1148,9 @@ static void mlog__platform_random(void *p, size_t n) {
     for (size_t i = 0; i < n; i++) ((unsigned char *)p)[i] = (unsigned char)(mix >> (8 * (i % 8)));
 }
 
-/* A detached thread that no signal ever reaches, so that the host's handlers never run on it. */
+/* A detached thread that no signal ever reaches, so that the host's handlers never run on it. The mask is inherited, therefore it
+ * is set around the creation; set inside the thread, a signal could come first. 256 KiB of stack: 22 of them may go into a long
+ * double of great precision, the rest is for the callbacks of the user. */
 static bool mlog__platform_thread(pthread_t *thread, void *(*run)(void *), void *arg) {
     sigset_t all, old;
     pthread_attr_t attr;
@@ -1140,19 +1165,22 @@ static bool mlog__platform_thread(pthread_t *thread, void *(*run)(void *), void 
     return failed == 0;
 }
 
-/* Valgrind answers a sequence of instructions that does nothing elsewhere (its manual, "The Client Request mechanism"). It takes loads
- * behind the end of a heap block for errors, also when they cannot fault and their bytes are masked. */
+/* Valgrind answers a sequence of instructions that does nothing elsewhere (its manual, "The Client Request mechanism"). It takes
+ * loads behind the end of a heap block for errors, also when they cannot fault and their bytes are masked, as in mlog1_text. */
 static bool mlog__platform_on_valgrind(void) {
     uint64_t answer = 0;
 #if defined(__x86_64__)
     const volatile uint64_t request[6] = {0x1001, 0, 0, 0, 0, 0};
+    /* four rotations of rdi by 128 bits in all, which leave it as it was */
     __asm__ volatile("rolq $3, %%rdi; rolq $13, %%rdi; rolq $61, %%rdi; rolq $51, %%rdi; xchgq %%rbx, %%rbx"
                      : "=d"(answer) : "a"(request), "0"(answer) : "cc", "memory");
 #endif
     return answer != 0;
 }
 
-/* Looks for a value on the stack from `at` up, at most 64 KiB, without ever faulting beyond the stack's end. */
+/* Looks for a value on the stack from `at` up, at most 64 KiB, without ever faulting beyond the stack's end: the kernel does
+ * the reading (of this very process) and says how far it came. 64 KiB: a handler that has already used more of the stack than
+ * that before its first log call is taken for a plain thread. */
 static bool mlog__platform_on_stack(const char *at, void *value) {
 #ifdef __linux__
     void *found[64];
@@ -1167,8 +1195,9 @@ static bool mlog__platform_on_stack(const char *at, void *value) {
     return (void)value, false;
 }
 
-/* Is this the child of a vfork? It runs in its parent's memory: a thread that it starts dies with it. The C library's idea of this
- * thread's id (which a CPU clock's number holds) is then the parent's. */
+/* Is this the child of a vfork? It runs in its parent's memory: a thread that it starts dies with it. The C library's idea of
+ * this thread's id is then the parent's: POSIX has no name for that id, but glibc and musl keep it, inverted, in the number of
+ * the thread's CPU clock ({~tid:29 | kind:3}). */
 static bool mlog__platform_borrowed(void) {
 #ifdef __linux__
     clockid_t clock;
@@ -1180,8 +1209,10 @@ static bool mlog__platform_borrowed(void) {
 #endif
 }
 
-/* Is this call made inside a signal handler? A handler runs with its own signal blocked, and (on x86-64) below a return address that
- * libc gave the kernel. A thread that merely blocks signals has the first but not the second. Asked on first calls only. */
+/* Is this call made inside a signal handler? A handler runs with its own signal blocked (but for SA_NODEFER), and on x86-64
+ * below a return address that libc gave the kernel. A thread that merely blocks signals has the first but not the second;
+ * elsewhere it is taken for a handler, and the next call outside of one starts what this call would have started. Asked on
+ * first calls only: it costs system calls. */
 MLOG__COLD static bool mlog__platform_in_handler(void) {
     sigset_t mask;
     stack_t alternate;
@@ -1190,6 +1221,7 @@ MLOG__COLD static bool mlog__platform_in_handler(void) {
     bool any = false;
     for (int s = 1; s < 32 && !any; s++) any = sigismember(&mask, s) == 1;
 #if defined(__x86_64__) && defined(__linux__)
+    /* the kernel's layout, not libc's struct sigaction, whose restorer is hidden */
     struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } action;
     for (int s = 1; s < 65 && any; s++)
         if (syscall(SYS_rt_sigaction, s, NULL, &action, sizeof action.mask) == 0 && (uintptr_t)action.handler > 1)
@@ -1201,8 +1233,19 @@ MLOG__COLD static bool mlog__platform_in_handler(void) {
 }
 
 /* ==== clock ====
- * A record carries ticks of the CPU's counter; the flusher turns them into UTC by pairs (ticks, UTC) that it takes while it is awake.
- * Where the counter is not invariant, ticks are nanoseconds of CLOCK_MONOTONIC, and nothing else changes.
+ * A record carries ticks of the CPU's counter; the flusher turns them into UTC by pairs (ticks, UTC) that it takes while it is
+ * awake. Where the counter is not invariant, ticks are nanoseconds of CLOCK_MONOTONIC, and nothing else changes. Why not
+ * clock_gettime in the call: it costs 20 ns and more, the counter 9; and all that it adds (the scale, the offset, the steps of
+ * NTP) can be applied later, by somebody who is not in a hurry. UTC is a line between two pairs, drawn anew where the two
+ * enclose the record; behind the newest pair it is extrapolated. At 10 ms between pairs and an NTP slew of 500 ppm the error is
+ * below 5 us.
+ *
+ *   MODE      ticks of a record                       who turns them into UTC
+ *   COUNTER   TSC, CNTVCT                             the line through two pairs
+ *   ARRIVAL   0: the call reads no clock              the flusher's time when it meets the record
+ *   SYSTEM    CLOCK_MONOTONIC in ns                   the line through two pairs
+ *   GIVEN     the configured now(), ns since 1970     nobody: they are UTC already
+ *
  * owns: ticks, the table of pairs
  * may call: platform
  */
@@ -1210,6 +1253,8 @@ MLOG__COLD static bool mlog__platform_in_handler(void) {
 enum { MLOG__TICKS_COUNTER, MLOG__TICKS_ARRIVAL, MLOG__TICKS_SYSTEM, MLOG__TICKS_GIVEN }; /* how a call stamps its record */
 
 #if defined(__x86_64__) || defined(__i386__)
+/* Not serialized on purpose: rdtscp or a fence costs 10 ns and more, and the few instructions by which the processor may move
+ * it lie below the resolution of the pairs. */
 static inline uint64_t mlog__clock_counter(void) { return __builtin_ia32_rdtsc(); }
 #elif defined(__aarch64__)
 static inline uint64_t mlog__clock_counter(void) { uint64_t t; __asm__ volatile("mrs %0, cntvct_el0" : "=r"(t)); return t; }
@@ -1217,13 +1262,17 @@ static inline uint64_t mlog__clock_counter(void) { uint64_t t; __asm__ volatile(
 static inline uint64_t mlog__clock_counter(void) { return 0; }
 #endif
 
-/* Does the counter run at one rate, in all cores alike, also while they sleep? The kernel's own choice has the last word. */
+/* Does the counter run at one rate, in all cores alike, also while they sleep? CPUID tells (leaf 0x80000007, EDX bit 8:
+ * "invariant TSC"); but the kernel compares the cores and has the last word: when it fell back to another source, the counter
+ * is not to be trusted, whatever CPUID says. A virtual machine's own sources (kvm-clock, hyperv) are built on the counter and
+ * are fine. */
 static bool mlog__clock_invariant(void) {
 #if defined(__x86_64__) || defined(__i386__)
     unsigned a, b, c, d;
     if (!__get_cpuid(0x80000007, &a, &b, &c, &d) || (d & 1u << 8) == 0) return false;
     char name[16] = "";
     int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+    /* no /sys in this container: CPUID alone decides */
     if (fd < 0) return true;
     ssize_t n = read(fd, name, sizeof name - 1);
     close(fd);
@@ -1243,18 +1292,23 @@ static bool mlog__clock_invariant_known(void) {
     return k == 1;
 }
 
+/* One moment in three clocks. mono tells a step of UTC from the passing of time. */
 typedef struct { uint64_t ticks; int64_t utc, mono; } mlog__pair;
 enum { MLOG__PAIRS_KEPT = 64 };
 
-/* Pairs by number, the newest at (count - 1) % MLOG__PAIRS_KEPT. Lies in the session, for readers after a crash. */
+/* Pairs by number, the newest at (count - 1) % MLOG__PAIRS_KEPT. Lies in the session, for readers after a crash; lane 0 writes
+ * it, lane 1 has a copy of its own. 64 pairs, 10 ms apart: a record that waited for half a second still finds the two around
+ * it. */
 typedef struct { uint64_t count; mlog__pair pair[MLOG__PAIRS_KEPT]; } mlog__clock_table;
 
-/* The same two kinds of ticks as records carry, for the pairs. */
+/* The same two kinds of ticks as records carry, for the pairs. ARRIVAL needs none, but its pairs say when "now" is: any will
+ * do. */
 static uint64_t mlog__clock_ticks(uint32_t mode) {
     return mode == MLOG__TICKS_COUNTER ? mlog__clock_counter() : (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC);
 }
 
-/* The narrowest of eight brackets: a pair is then right within half its width, about 20 ns. */
+/* The narrowest of eight brackets: a pair is then right within half its width, about 20 ns. An interrupt between the two
+ * readings makes its bracket wide, and the others win. */
 static mlog__pair mlog__clock_sample(uint32_t mode) {
     mlog__pair best = {0, 0, 0};
     uint64_t width = UINT64_MAX;
@@ -1271,8 +1325,9 @@ static mlog__pair mlog__clock_sample(uint32_t mode) {
     return best;
 }
 
-/* Adds a pair when the newest is older than 10 ms, so that most records are interpolated; also while all pairs together span less
- * than that, since a short base line gives a bad rate to extrapolate with. */
+/* Adds a pair when the newest is older than 10 ms, so that most records are interpolated; also while all pairs together span
+ * less than that, since a short base line gives a bad rate to extrapolate with: 20 ns of error over 100 us are 200 ppm. now:
+ * without looking at the age, before a sleep and after it, so that the pause lies between two pairs. */
 static void mlog__clock_update(mlog__clock_table *t, uint32_t mode, bool now) {
     const mlog__pair *last = &t->pair[(t->count + MLOG__PAIRS_KEPT - 1) % MLOG__PAIRS_KEPT];
     bool young = t->count < MLOG__PAIRS_KEPT && last->mono - t->pair[0].mono < 10000000;
@@ -1282,10 +1337,13 @@ static void mlog__clock_update(mlog__clock_table *t, uint32_t mode, bool now) {
                      __ATOMIC_RELEASE); /* CLOCK-1: pairs with a reader after a crash, no order needed here */
 }
 
-/* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. */
+/* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. It holds for
+ * ticks >= from, until the table has another pair. 2^40: the rate is then exact to 10^-12, 4 ns in an hour of extrapolation. */
 typedef struct { uint64_t count, from, ticks; int64_t utc, rate; } mlog__clock_view; /* rate: ns per tick * 2^40 */
 
-/* Chooses the two pairs around `ticks`, else the nearest two, and the line through them. */
+/* Chooses the two pairs around `ticks`, else the nearest two, and the line through them. From the newest back, since records
+ * are nearly always young. Differences of ticks are taken modulo 2^64 and then signed: ticks of a record may lie before all
+ * pairs. */
 static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
     uint64_t n = v->count = t->count, kept = MLOG__MIN(n, (uint64_t)MLOG__PAIRS_KEPT), i = 2;
     const mlog__pair *newer = &t->pair[(n + MLOG__PAIRS_KEPT - 1) % MLOG__PAIRS_KEPT], *older = newer;
@@ -1297,13 +1355,17 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
     double run = (double)(int64_t)(newer->ticks - older->ticks), rise = (double)(newer->utc - older->utc),
            smooth = (double)(newer->mono - older->mono);
     if (rise - smooth > 1e6 || smooth - rise > 1e6) rise = smooth; /* UTC was set: a step is not part of the rate */
+    /* at the oldest pair there is nothing older to aim at: the line then serves all that lies before it, too */
     v->from = i >= kept ? 0 : older->ticks;
     v->ticks = newer->ticks;
     v->utc = newer->utc;
+    /* double is enough: run and rise are some seconds at most, 33 bits; one pair alone: a tick is a nanosecond until there are
+     * two */
     v->rate = run > 0 ? (int64_t)(rise / run * 1099511627776.0) : INT64_C(1) << 40;
 }
 
-/* UTC in ns of a tick value. From the newer end of the line: so a step of the clock shows from its pair on. */
+/* UTC in ns of a tick value. From the newer end of the line: so a step of the clock shows from its pair on. The product has up
+ * to 104 bits: 64 of the offset and 40 of the scale. */
 static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
     if (MLOG__UNLIKELY(v->count != t->count || ticks < v->from)) mlog__clock_aim(v, t, ticks);
     int64_t off = (int64_t)(ticks - v->ticks);
@@ -1316,11 +1378,26 @@ static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, 
 }
 
 /* ==== text ====
- * Numbers, escaped strings, UTF-8, clock times, globs and checks of JSON. Nothing here allocates.
+ * Numbers, escaped strings, UTF-8, clock times, globs and checks of JSON. Nothing here allocates. Everything is pure: bytes in,
+ * bytes out, no locale, no state but a cache that the caller owns (the one exception, local time, asks the C library for the
+ * zone). So all of it is legal in a signal handler, except mlog__text_local. Writers take a place with enough room and return
+ * the end: the caller reserves once for the worst case (6 bytes for 1 when escaping), and nothing is checked on the way. What
+ * is written may lie behind the returned end, but not behind the promised room. Readers never trust: any bytes are legal input,
+ * and lengths are passed, since a text may hold NULs.
+ *
+ *   WHAT            HOW, AND WHERE FROM
+ *   integers        two digits at a time from a table; one division for each two digits
+ *   double, float   the shortest digits that read back: two quick cases, then Schubfach (Giulietti 2020)
+ *   UTF-8           The Unicode Standard, Table 3-7; bad bytes become U+FFFD by maximal subparts
+ *   escapes         16 or 8 bytes at a time until something stops; ASCII stops by one comparison, the rest is decoded
+ *   dates           Hinnant, civil_from_days; one date per second, then only the fraction is written
+ *   JSON            RFC 8259 without recursion: one bit for each level
+ *
  * owns: how bytes become text
  * may call: nothing
  */
 
+/* "00" to "99": half the divisions of a loop over single digits */
 static const char mlog__text_pair_table[201] =
     "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354"
     "555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
@@ -1340,7 +1417,8 @@ static inline char *mlog__text_eight(char *p, uint32_t v) {
     return mlog__text_two(p, low % 100);
 }
 
-/* Writes one to four digits without leading zeros; v < 10000. */
+/* Writes one to four digits without leading zeros; v < 10000. Branches instead of a loop: lengths repeat from record to record,
+ * so they are predicted. */
 static inline char *mlog__text_small(char *p, uint32_t v) {
     if (v >= 100) {
         uint32_t high = v / 100;
@@ -1369,11 +1447,12 @@ static inline char *mlog__text_medium(char *p, uint32_t v) {
     return mlog__text_two(p, v % 100);
 }
 
-/* Writes v in decimal, at most 20 bytes, and returns the end. */
+/* Writes v in decimal, at most 20 bytes, and returns the end: 2^64 has 20 digits, so up to three pieces of eight. */
 static char *mlog__text_u64(char *p, uint64_t v) {
     if (v < 100000000) {
         return mlog__text_medium(p, (uint32_t)v);
     }
+    /* in pieces of eight digits, which 32-bit arithmetic handles */
     uint64_t high = v / 100000000;
     uint32_t low = (uint32_t)(v % 100000000);
     if (high < 100000000) {
@@ -1397,10 +1476,12 @@ static char *mlog__text_i64(char *p, int64_t v) {
 
 /* Writes v in lower-case hexadecimal, at most 16 bytes, and returns the end. */
 static char *mlog__text_hex(char *p, uint64_t v) {
+    /* from the number of significant bits; | 1, because zero has one digit and no highest bit */
     unsigned digits = 16;
     if (v < (uint64_t)1 << 60) {
         digits = (67u - (unsigned)__builtin_clzll(v | 1)) / 4;
     }
+    /* backwards, since the number of digits is known by now */
     for (char *at = p + digits; at != p; v >>= 4) {
         *--at = "0123456789abcdef"[v & 15];
     }
@@ -1417,11 +1498,13 @@ typedef struct {
 } mlog__text_wide;
 
 typedef struct {
+    /* value = digits * 10^exponent */
     uint64_t digits;
     int exponent;
 } mlog__text_decimal;
 
-/* Top 192 bits of 10^(27 * (i - 11)). */
+/* Top 192 bits of 10^(27 * (i - 11)). 27, because 5^27 is the largest power of five below 2^64: a power between two rows is
+ * then a row times one exact word. */
 static const uint64_t mlog__text_power_table[24][3] = {
     {0xa76c582338ed2621, 0xaf2af2b80af6f24e, 0x657c8f4d43323a36},
     {0x873e4f75e2224e68, 0x5a7744a6e804a291, 0xcc35eddfcf0996d7},
@@ -1449,7 +1532,7 @@ static const uint64_t mlog__text_power_table[24][3] = {
     {0x9e19db92b4e31ba9, 0x6c07a2c26a8346d1, 0x4944d9f52cd0dec2},
 };
 
-/* 10^j scaled to 64 bits. */
+/* 10^j scaled to 64 bits with the highest bit set, exact for all 27. */
 static const uint64_t mlog__text_five_table[27] = {
     0x8000000000000000, 0xa000000000000000, 0xc800000000000000, 0xfa00000000000000, 0x9c40000000000000,
     0xc350000000000000, 0xf424000000000000, 0x9896800000000000, 0xbebc200000000000, 0xee6b280000000000,
@@ -1481,7 +1564,8 @@ static const uint64_t mlog__text_ten_table[18] = {
     100000000000000000u,
 };
 
-/* The full product of two 64-bit numbers. */
+/* The full product of two 64-bit numbers; without 128-bit integers by four halves (Knuth, TAOCP 4.3.1). No sum of halves
+ * overflows: (2^32 - 1)^2 + 2 * (2^32 - 1) is 2^64 - 1. */
 static inline mlog__text_wide mlog__text_multiply(uint64_t a, uint64_t b) {
     mlog__text_wide r;
 #if defined(__SIZEOF_INT128__) && !defined(MLOG__TEXT_PORTABLE)
@@ -1498,7 +1582,8 @@ static inline mlog__text_wide mlog__text_multiply(uint64_t a, uint64_t b) {
     return r;
 }
 
-/* 10^e scaled to exactly 128 bits and rounded up; -292 <= e <= 324. */
+/* 10^e scaled to exactly 128 bits and rounded up; -292 <= e <= 324. Rounded up, as Giulietti's g is: his proof of the rounding
+ * to odd below needs an upper estimate. */
 static inline mlog__text_wide mlog__text_power(int e) {
     unsigned index = (unsigned)(e + 297), row = index / 27;
     const uint64_t *coarse = mlog__text_power_table[row];
@@ -1511,18 +1596,21 @@ static inline mlog__text_wide mlog__text_power(int e) {
     uint64_t third = a.low + b.high;
     a.high += third < a.low;
     mlog__text_wide r = {a.high, third};
+    /* the product of two numbers with their top bits set has 191 or 192 bits below the top: at most one shift */
     if (!(r.high >> 63)) {
         r.high = r.high << 1 | r.low >> 63;
         r.low = r.low << 1 | second >> 63;
         second = second << 1 | c.low >> 63;
         c.low <<= 1;
     }
+    /* any bit that was cut off rounds up, except where the power is exact in 128 bits */
     r.low += (second | c.low) != 0;
     r.high += (second | c.low) != 0 && r.low == 0;
     return r;
 }
 
-/* The top of g * c; the last bit also says that something not zero was cut off ("round to odd"). */
+/* The top of g * c; the last bit also says that something not zero was cut off ("round to odd"): comparisons with the ends of
+ * the interval then come out as with the exact number. */
 static inline uint64_t mlog__text_round_odd(mlog__text_wide g, uint64_t c) {
     uint64_t carry = mlog__text_multiply(g.low, c).high;
     mlog__text_wide top = mlog__text_multiply(g.high, c);
@@ -1531,12 +1619,12 @@ static inline uint64_t mlog__text_round_odd(mlog__text_wide g, uint64_t c) {
     return top.high | (low > 1); /* g is rounded up, which alone can make low 1 */
 }
 
-/*
- * The shortest decimal inside the rounding interval of c * 2^q, the closest one when there are several.
- * narrow: the gap below the value is half the gap above it (c is a power of two).
- */
+/* The shortest decimal inside the rounding interval of c * 2^q, the closest one when there are several. narrow: the gap below
+ * the value is half the gap above it (c is a power of two). Everything is four times the value, so that the ends of the
+ * interval (halves, in the narrow case quarters of the gap) are integers. */
 static mlog__text_decimal mlog__text_shortest(uint64_t c, int q, bool narrow) {
     int k = (q * 1262611 - (narrow ? 524031 : 0)) >> 22; /* floor(log10 of the interval's width) */
+    /* the constants are log10(2) * 2^22, log10(4/3) * 2^22 and log2(10) * 2^19: exact floors for all exponents of a double */
     int shift = q + ((-k * 1741647) >> 19) + 1;
     mlog__text_wide g = mlog__text_power(-k);
     uint64_t odd = c & 1; /* the ends of the interval belong to even numbers only */
@@ -1545,6 +1633,7 @@ static mlog__text_decimal mlog__text_shortest(uint64_t c, int q, bool narrow) {
     uint64_t upper = mlog__text_round_odd(g, (4 * c + 2) << shift) - odd;
     uint64_t s = value / 4;
     if (s >= 10) {
+        /* one digit fewer, if exactly one of the two candidates lies inside */
         uint64_t tens = s / 10;
         bool down = lower <= 40 * tens, up = 40 * tens + 40 <= upper;
         if (down != up) {
@@ -1552,6 +1641,7 @@ static mlog__text_decimal mlog__text_shortest(uint64_t c, int q, bool narrow) {
         }
     }
     bool down = lower <= 4 * s, up = 4 * s + 4 <= upper;
+    /* both inside or both outside: the nearer one, and at a tie the even one */
     if (down == up) {
         uint64_t middle = 4 * s + 2;
         up = value > middle || (value == middle && (s & 1));
@@ -1559,13 +1649,13 @@ static mlog__text_decimal mlog__text_shortest(uint64_t c, int q, bool narrow) {
     return (mlog__text_decimal){s + up, k};
 }
 
-/* The number of decimal digits of v; 0 < v < 10^17. */
+/* The number of decimal digits of v; 0 < v < 10^17. The product gives it or one too few; the table decides. */
 static inline int mlog__text_count(uint64_t v) {
     int n = (64 - __builtin_clzll(v)) * 1233 >> 12; /* log10(2) is about 1233 / 4096 */
     return n + (v >= mlog__text_ten_table[n]);
 }
 
-/* Steps back over zeros down to least. */
+/* Steps back over zeros down to least. NULL: there is a digit that is not zero for sure. */
 static inline char *mlog__text_strip(char *p, const char *least) {
     while (p != least && p[-1] == '0') {
         p--;
@@ -1585,7 +1675,9 @@ static inline char *mlog__text_pointed(char *p, uint64_t digits, int whole) {
     return end == point + 1 ? point : end;
 }
 
-/* Lays out d (not 0, below 10^17) as a JSON number: plain from 1e-5 up to 1e16, else with an exponent. */
+/* Lays out d (not 0, below 10^17) as a JSON number: plain from 1e-5 up to 1e16, else with an exponent. A point or an exponent
+ * always stands in it, so that a reader sees a double and not an integer. JavaScript switches at 1e-7 and 1e21; 1e16 is where
+ * the digits of a double stop to be exact. */
 static char *mlog__text_layout(char *p, mlog__text_decimal d) {
     int point = mlog__text_count(d.digits) + d.exponent; /* the value is 0.ddd * 10^point */
     if (point < -4 || point > 16) {
@@ -1598,6 +1690,7 @@ static char *mlog__text_layout(char *p, mlog__text_decimal d) {
     }
     if (point <= 0) {
         memcpy(p, "0.0000", 6);
+        /* 0.0000 is written whole, the digits go over the zeros that are too many */
         p += 2 - point;
         return mlog__text_strip(mlog__text_u64(p, d.digits), p);
     }
@@ -1610,7 +1703,7 @@ static char *mlog__text_layout(char *p, mlog__text_decimal d) {
     return p + d.exponent + 2;
 }
 
-/* Writes millionths / 10^6 where the fraction is not zero. */
+/* Writes millionths / 10^6 where the fraction is not zero: so stripping zeros stops at a digit. */
 static inline char *mlog__text_millionths(char *p, uint64_t millionths) {
     uint32_t fraction = (uint32_t)(millionths % 1000000);
     p = mlog__text_u64(p, millionths / 1000000);
@@ -1626,15 +1719,18 @@ static inline char *mlog__text_millionths(char *p, uint64_t millionths) {
 
 /* Whether v is an integer below 2^53 (its own digits are then the shortest). */
 static inline bool mlog__text_integral(double v) {
+    /* the comparison comes first: a conversion of a larger double to int64 is undefined; NaN fails it */
     return v < 9007199254740992.0 && (double)(int64_t)v == v;
 }
 
-/* v * 10^6 if that product is an exact description of v by at most 15 digits, else 0. */
+/* v * 10^6 if that product is an exact description of v by at most 15 digits, else 0. This is where nearly all doubles of real
+ * programs end: prices, seconds, percentages. */
 static inline uint64_t mlog__text_exact_double(double v) {
     /* Up to 15 digits no two decimals read as the same double, so a decimal that reads back is the
        shortest one. The quotient of two exact numbers is what strtod makes of that decimal; this
        needs plain IEEE division, hence the conditions. */
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 0 && !defined(__FAST_MATH__)
+    /* 10^9 with six decimals are 15 digits; below 1e-5 the layout needs an exponent */
     if (v >= 1e-5 && v < 1e9) {
         int64_t scaled = (int64_t)(v * 1e6 + 0.5);
         return (double)scaled / 1e6 == v ? (uint64_t)scaled : 0;
@@ -1644,7 +1740,8 @@ static inline uint64_t mlog__text_exact_double(double v) {
     return 0;
 }
 
-/* The same for float: thousandths and at most 6 digits. */
+/* The same for float: thousandths and at most 6 digits, the number that any float keeps. The result is in millionths, so that
+ * both share a writer. */
 static inline uint64_t mlog__text_exact_float(float v) {
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ == 0 && !defined(__FAST_MATH__)
     if (v >= 1e-3F && v < 1e3F) {
@@ -1656,7 +1753,8 @@ static inline uint64_t mlog__text_exact_float(float v) {
     return 0;
 }
 
-/* NaN, Infinity or -Infinity. */
+/* NaN, Infinity or -Infinity: JavaScript's names. JSON has none; its writer puts them into quotes. A NaN's sign means
+ * nothing. */
 static char *mlog__text_not_finite(char *p, bool nan, bool negative) {
     if (nan) {
         memcpy(p, "NaN", 3);
@@ -1669,19 +1767,24 @@ static char *mlog__text_not_finite(char *p, bool nan, bool negative) {
     return p + 8;
 }
 
+/* With ".0": a double that happens to be whole stays a double for who reads the log. */
 static inline char *mlog__text_whole(char *p, uint64_t v) {
     p = mlog__text_u64(p, v);
     memcpy(p, ".0", 2);
     return p + 2;
 }
 
-/* Writes the shortest digits that read back as v (at most 32 bytes touched) and returns the end. */
+/* Writes the shortest digits that read back as v (at most 32 bytes touched) and returns the end. Three ways, the commonest
+ * first: integers below 2^53 (counts, sizes), decimals of at most six places (prices, times), and Schubfach for the rest. All
+ * three give the same text where they overlap. */
 static char *mlog__text_double(char *p, double v) {
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
+    /* by the bit, not by v < 0: -0.0 is printed as -0.0, and a NaN has no order */
     bool negative = bits >> 63;
     int exponent = (int)(bits >> 52 & 0x7ff);
     uint64_t fraction = bits & (((uint64_t)1 << 52) - 1);
+    /* all ones: infinity, or a NaN when any bit of the fraction is set */
     if (exponent == 0x7ff) {
         return mlog__text_not_finite(p, fraction != 0, negative);
     }
@@ -1697,13 +1800,16 @@ static char *mlog__text_double(char *p, double v) {
         return mlog__text_millionths(p, millionths);
     }
     if (exponent == 0) {
+        /* subnormal: no hidden bit, and all gaps are equal */
         return mlog__text_layout(p, mlog__text_shortest(fraction, -1074, false));
     }
+    /* at a power of two the gap below is half; not at the smallest normal number, below which the gaps stay the same */
     bool narrow = fraction == 0 && exponent > 1;
     return mlog__text_layout(p, mlog__text_shortest(fraction | (uint64_t)1 << 52, exponent - 1075, narrow));
 }
 
-/* Writes the shortest digits that read back as the float v (at most 32 bytes touched) and returns the end. */
+/* Writes the shortest digits that read back as the float v (at most 32 bytes touched) and returns the end. Apart from double:
+ * 0.1f is 0.1 here, 0.10000000149011612 as a double. */
 static char *mlog__text_float(char *p, float v) {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
@@ -1731,11 +1837,10 @@ static char *mlog__text_float(char *p, float v) {
     return mlog__text_layout(p, mlog__text_shortest(fraction | 0x800000U, exponent - 150, narrow));
 }
 
-/*
- * The length of the character at s[0..n), n > 0, and its code point; for ill-formed bytes the length of
- * the maximal subpart and *cp = 0xffffffff. Ranges: The Unicode Standard, Table 3-7 (well-formed UTF-8
- * byte sequences) and "U+FFFD substitution of maximal subparts" in section 3.9.
- */
+/* The length of the character at s[0..n), n > 0, and its code point; for ill-formed bytes the length of the maximal subpart and
+ * *cp = 0xffffffff. Ranges: The Unicode Standard, Table 3-7 (well-formed UTF-8 byte sequences) and "U+FFFD substitution of
+ * maximal subparts" in section 3.9. Overlong forms, surrogates and what lies above U+10FFFF fail by the range of their second
+ * byte alone. */
 static inline size_t mlog__text_decode(const char *s, size_t n, uint32_t *cp) {
     const unsigned char *u = (const unsigned char *)s;
     unsigned lead = u[0], low = 0x80, high = 0xbf;
@@ -1744,12 +1849,17 @@ static inline size_t mlog__text_decode(const char *s, size_t n, uint32_t *cp) {
         return 1;
     }
     *cp = UINT32_MAX;
+    /* 80 to BF only continue; C0 and C1 could only begin overlong forms of ASCII */
     if (lead < 0xc2 || lead > 0xf4) {
         return 1;
     }
+    /* continuation bytes that the lead announces */
     size_t more = (size_t)1 + (lead >= 0xe0) + (lead >= 0xf0);
+    /* the second byte of four leads has a narrower range: E0 and F0 against overlong forms, ED against surrogates, F4 above
+     * U+10FFFF */
     low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : low;
     high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : high;
+    /* 5, 4 or 3 bits of the lead are data */
     uint32_t value = lead & (0x3fu >> more);
     for (size_t i = 1; i <= more; i++) {
         if (i == n || u[i] < low || u[i] > high) {
@@ -1763,7 +1873,8 @@ static inline size_t mlog__text_decode(const char *s, size_t n, uint32_t *cp) {
     return more + 1;
 }
 
-/* Writes cp as UTF-8 (U+FFFD for what is no character) and returns the length, 1 to 4. */
+/* Writes cp as UTF-8 (U+FFFD for what is no character) and returns the length, 1 to 4. For wide strings, whose characters are
+ * the caller's and may be anything. */
 static size_t mlog__text_utf8_encode(char *p, uint32_t cp) {
     if (cp < 0x80) {
         p[0] = (char)cp;
@@ -1789,10 +1900,13 @@ static size_t mlog__text_utf8_encode(char *p, uint32_t cp) {
     return n;
 }
 
-/* The longest prefix length that does not end inside a character; s[0..n) unchanged if it ends in garbage. */
+/* The longest prefix length that does not end inside a character; s[0..n) unchanged if it ends in garbage. Cutting is for texts
+ * that had to be shortened: half a character at the end would become a U+FFFD that nobody wrote. Reads at most three bytes, all
+ * of them before s + n. */
 static size_t mlog__text_utf8_cut(const char *s, size_t n) {
     for (size_t back = 1; back <= 3 && back <= n; back++) {
         unsigned char c = (unsigned char)s[n - back];
+        /* the lead of the last character: whole, or open at the end? */
         if (c >= 0xc2 && c <= 0xf4) {
             uint32_t cp;
             bool open = mlog__text_decode(s + n - back, back, &cp) == back && cp == UINT32_MAX;
@@ -1813,7 +1927,8 @@ typedef enum {
     mlog__text_style_bare     /* as quoted, and space and '=' */
 } mlog__text_style;
 
-/* Whether c cannot be copied without a closer look. */
+/* Whether c cannot be copied without a closer look: all that the style forbids, and everything from 0x80, which has to be
+ * decoded. */
 static inline bool mlog__text_stops(char c, mlog__text_style style) {
     unsigned char u = (unsigned char)c;
     return u < (style == mlog__text_style_bare ? 0x21 : 0x20) || u >= 0x7f || u == '\\' ||
@@ -1821,7 +1936,7 @@ static inline bool mlog__text_stops(char c, mlog__text_style style) {
 }
 
 #ifdef __SSE2__
-/* One bit for each of 16 bytes at which copying has to stop. */
+/* One bit for each of 16 bytes at which copying has to stop. Five comparisons instead of 80; SSE2 is in every x86-64. */
 static inline unsigned mlog__text_stops16(__m128i x, mlog__text_style style) {
     /* The signed comparison also catches all bytes from 0x80. */
     __m128i m = _mm_cmplt_epi8(x, _mm_set1_epi8(style == mlog__text_style_bare ? 0x21 : 0x20));
@@ -1836,7 +1951,8 @@ static inline unsigned mlog__text_stops16(__m128i x, mlog__text_style style) {
     return (unsigned)_mm_movemask_epi8(m);
 }
 
-/* Copies n (4 to 15) bytes as two overlapping halves; returns the length up to the first stop. */
+/* Copies n (4 to 15) bytes as two overlapping halves; returns the length up to the first stop. So short texts, the commonest,
+ * need no loop and no load beyond their end. */
 static inline size_t mlog__text_run_tail(char *p, const char *s, size_t n, mlog__text_style style) {
     unsigned half = n >= 8 ? 8 : 4, stops;
     if (half == 8) {
@@ -1856,6 +1972,7 @@ static inline size_t mlog__text_run_tail(char *p, const char *s, size_t n, mlog_
     if (!stops) {
         return n;
     }
+    /* a stop in the second half: its place counts from the end of the text */
     size_t at = (size_t)__builtin_ctz(stops);
     return at < half ? at : at + n - 2 * half;
 }
@@ -1863,6 +1980,7 @@ static inline size_t mlog__text_run_tail(char *p, const char *s, size_t n, mlog_
 /* Copies the leading plain characters of s[0..n), writing no more than n bytes; returns their count. */
 static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text_style style) {
     size_t i = 0;
+    /* stored before it is known where to stop: the room is promised, and what lies behind the stop is written over */
     for (; n - i >= 16; i += 16) {
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s + i));
         unsigned stops = mlog__text_stops16(x, style);
@@ -1871,6 +1989,7 @@ static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text
             return i + (size_t)__builtin_ctz(stops);
         }
     }
+    /* the rest overlaps itself; below four bytes, one by one */
     if (n - i >= 4) {
         return i + mlog__text_run_tail(p + i, s + i, n - i, style);
     }
@@ -1880,7 +1999,9 @@ static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text
     return i;
 }
 #else
-/* Not zero if copying has to stop at one of eight bytes. */
+/* Not zero if copying has to stop at one of eight bytes. The classic tests in all bytes of a word at once (Mycroft; Warren,
+ * Hacker's Delight, 6-1): bit 7 of x - 0x20 is a borrow, of x + 1 it finds DEL, of (x ^ c) - 1 it finds c. A carry into the
+ * next byte can only report too much; the loop over single bytes behind it decides. */
 static inline uint64_t mlog__text_stops8(uint64_t x, mlog__text_style style) {
     const uint64_t ones = UINT64_MAX / 255;
     uint64_t m =
@@ -1912,7 +2033,7 @@ static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text
 }
 #endif
 
-/* Writes \uXXXX; cp <= 0xffff. */
+/* Writes \uXXXX; cp <= 0xffff: all that is escaped this way lies in the first plane, so no surrogate pairs are needed. */
 static char *mlog__text_unicode_escape(char *p, uint32_t cp) {
     memcpy(p, "\\u", 2);
     for (unsigned i = 0; i < 4; i++) {
@@ -1921,7 +2042,8 @@ static char *mlog__text_unicode_escape(char *p, uint32_t cp) {
     return p + 6;
 }
 
-/* The letter of a two-character escape sequence for c, or 0. */
+/* The letter of a two-character escape sequence for c, or 0. JSON knows \b and \f; in a console they would be read as
+ * letters. */
 static inline char mlog__text_short_escape(char c, mlog__text_style style) {
     switch (c) {
     case '"': return style == mlog__text_style_console ? 0 : c;
@@ -1935,7 +2057,7 @@ static inline char mlog__text_short_escape(char c, mlog__text_style style) {
     }
 }
 
-/* Writes the ASCII character c escaped. */
+/* Writes the ASCII character c escaped: by a letter where there is one, else \u001b in JSON and \x1b for people. */
 static inline char *mlog__text_escape_ascii(char *p, char c, mlog__text_style style) {
     unsigned u = (unsigned char)c;
     char letter = mlog__text_short_escape(c, style);
@@ -1953,16 +2075,19 @@ static inline char *mlog__text_escape_ascii(char *p, char c, mlog__text_style st
     return p + 4;
 }
 
-/* Whether the character cp >= 0x80 may not appear as it is. */
+/* Whether the character cp >= 0x80 may not appear as it is: C1 controls (0x9b is an escape sequence's begin for terminals),
+ * U+2028 and U+2029, which many readers take for line ends. */
 static inline bool mlog__text_hidden(uint32_t cp, mlog__text_style style) {
     if (cp < 0xa0 || (cp | 1) == 0x2029) {
         return true;
     }
     /* Bidi controls could make a terminal show the text in another order. */
+    /* unsigned differences are ranges: 202A..202E and 2066..2069; U+200E, U+200F and U+061C are marks */
     return style != mlog__text_style_json && (cp == 0x61c || (cp | 1) == 0x200f || cp - 0x202a < 5 || cp - 0x2066 < 4);
 }
 
-/* The length of the character at s[0..n) if it is a plain letter by its first byte alone, else 0. */
+/* The length of the character at s[0..n) if it is a plain letter by its first byte alone, else 0: Latin, Greek, Cyrillic,
+ * Hebrew and the CJK of everyday text then need no decoding. */
 static inline size_t mlog__text_letter(const char *s, size_t n) {
     const unsigned char *u = (const unsigned char *)s;
     /* U+00C0 to U+07FF without the block of U+061C; U+3000 to U+CFFF: no control, no special second byte. */
@@ -1975,7 +2100,8 @@ static inline size_t mlog__text_letter(const char *s, size_t n) {
     return 0;
 }
 
-/* Writes one non-ASCII character of s[0..n) at p; returns the end and moves *used on. */
+/* Writes one non-ASCII character of s[0..n) at p; returns the end and moves *used on. What is ill-formed becomes one U+FFFD for
+ * each maximal subpart, as browsers do it: the rest of the text is not lost. */
 static inline char *mlog__text_escape_one(char *p, const char *s, size_t n, size_t *used, mlog__text_style style) {
     uint32_t cp;
     size_t length = mlog__text_decode(s, n, &cp);
@@ -1991,12 +2117,14 @@ static inline char *mlog__text_escape_one(char *p, const char *s, size_t n, size
     return p + length;
 }
 
-/* Writes the non-ASCII characters at the start of s[0..n); returns the end and moves *used on. */
+/* Writes the non-ASCII characters at the start of s[0..n); returns the end and moves *used on. A loop of its own: texts in
+ * other scripts stay in it, instead of going back to the search for a stop after each character. */
 static inline char *mlog__text_escape_wide(char *p, const char *s, size_t n, size_t *used, mlog__text_style style) {
     size_t i = *used;
     do {
         size_t length = mlog__text_letter(s + i, n - i);
         if (length) {
+            /* two bytes and the last one: no branch for the two lengths */
             memcpy(p, s + i, 2);
             p[length - 1] = s[i + length - 1];
             p += length;
@@ -2009,7 +2137,8 @@ static inline char *mlog__text_escape_wide(char *p, const char *s, size_t n, siz
     return p;
 }
 
-/* Writes s[0..n) with everything escaped that the style forbids (at most 6 * n bytes). */
+/* Writes s[0..n) with everything escaped that the style forbids (at most 6 * n bytes: a control becomes \u001f). A backslash is
+ * escaped in all styles, or a text could forge an escape sequence. Runs that need nothing are copied whole. */
 static inline char *mlog__text_escape(char *p, const char *s, size_t n, mlog__text_style style) {
     for (size_t i = 0;;) {
         size_t run = mlog__text_run(p, s + i, n - i, style);
@@ -2036,7 +2165,7 @@ static char *mlog__text_console(char *p, const char *s, size_t n) {
     return mlog__text_escape(p, s, n, mlog__text_style_console);
 }
 
-/* Copies s[0..n) if it needs neither quotes nor escapes, else returns NULL. */
+/* Copies s[0..n) if it needs neither quotes nor escapes, else returns NULL. What it has written by then is written over. */
 static inline char *mlog__text_bare(char *p, const char *s, size_t n) {
     for (size_t i = 0;;) {
         size_t run = mlog__text_run(p, s + i, n - i, mlog__text_style_bare);
@@ -2056,7 +2185,8 @@ static inline char *mlog__text_bare(char *p, const char *s, size_t n) {
     }
 }
 
-/* Writes s[0..n) as the value of key=value: bare if harmless, else quoted. Room: 6 * n + 32. */
+/* Writes s[0..n) as the value of key=value: bare if harmless, else quoted. Room: 6 * n + 32. The empty text needs quotes to be
+ * seen. */
 static char *mlog__text_quoted(char *p, const char *s, size_t n) {
     char *end = n ? mlog__text_bare(p, s, n) : NULL;
     if (end) {
@@ -2076,7 +2206,9 @@ typedef struct {
     char text[20];                        /* 2026-11-20T10:06:41. */
 } mlog__text_clock;
 
-/* The start of the period that t lies in; *span becomes the period, or 0 if that is not wholly within int64. */
+/* The start of the period that t lies in; *span becomes the period, or 0 if that is not wholly within int64. C's % goes towards
+ * zero: times before 1970 are put right. The start may wrap at the very ends, therefore unsigned; differences from it stay
+ * right. */
 static inline uint64_t mlog__text_floor(int64_t t, int64_t period, uint64_t *span) {
     int64_t rest = t % period;
     rest += rest < 0 ? period : 0;
@@ -2086,7 +2218,8 @@ static inline uint64_t mlog__text_floor(int64_t t, int64_t period, uint64_t *spa
     return (uint64_t)t - (uint64_t)rest;
 }
 
-/* Writes a day counted from 1970-01-01 as YYYY-MM-DD; good from 1600-03-01 to 9999-12-31. */
+/* Writes a day counted from 1970-01-01 as YYYY-MM-DD; good from 1600-03-01 to 9999-12-31. int64 nanoseconds reach from 1677 to
+ * 2262, so every time that can come is inside. */
 static char *mlog__text_date(char *p, int32_t day) {
     /* Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days: years begin in
        March, and eras of 400 years (146097 days) repeat. The first era used here begins in year 1600. */
@@ -2094,6 +2227,7 @@ static char *mlog__text_date(char *p, int32_t day) {
     uint32_t era = z / 146097, doe = z % 146097;
     uint32_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
     uint32_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    /* months from March on: five of them always have 153 days */
     uint32_t mp = (5 * doy + 2) / 153;
     uint32_t month = mp < 10 ? mp + 3 : mp - 9;
     uint32_t year = 1600 + era * 400 + yoe + (month <= 2);
@@ -2105,7 +2239,7 @@ static char *mlog__text_date(char *p, int32_t day) {
     return mlog__text_two(p, doy - (153 * mp + 2) / 5 + 1);
 }
 
-/* Writes HH:MM:SS. for a second of the day. */
+/* Writes HH:MM:SS. for a second of the day. No leap seconds: UNIX time has none. */
 static inline char *mlog__text_time(char *p, uint32_t second) {
     p = mlog__text_two(p, second / 3600);
     *p++ = ':';
@@ -2126,7 +2260,8 @@ static void mlog__text_utc_fill(int64_t unix_ns, mlog__text_clock *cache) {
     mlog__text_time(p, (uint32_t)(second - day * 86400));
 }
 
-/* Writes unix_ns (nanoseconds since 1970, UTC) as 2026-11-20T10:06:41.123456789Z and returns the end. */
+/* Writes unix_ns (nanoseconds since 1970, UTC) as 2026-11-20T10:06:41.123456789Z (RFC 3339) and returns the end: always 30
+ * bytes. One unsigned comparison says whether the cached second fits, also for times before it. */
 static char *mlog__text_utc(char *p, int64_t unix_ns, mlog__text_clock *cache) {
     if ((uint64_t)unix_ns - cache->second_start >= cache->second_span) {
         mlog__text_utc_fill(unix_ns, cache);
@@ -2139,7 +2274,9 @@ static char *mlog__text_utc(char *p, int64_t unix_ns, mlog__text_clock *cache) {
     return p + 1;
 }
 
-/* Asks the C library for the local time and remembers it for the quarter of an hour. */
+/* Asks the C library for the local time and remembers it for the quarter of an hour: offsets from UTC have been multiples of 15
+ * minutes everywhere since 1972, and clocks are changed at such a moment. localtime_r takes a lock and may read files, so one
+ * call per quarter, by the flusher and never in a call. */
 static void mlog__text_local_fill(int64_t unix_ns, mlog__text_clock *cache) {
     const int64_t quarter = (int64_t)900 * 1000000000;
     cache->quarter_start = mlog__text_floor(unix_ns, quarter, &cache->quarter_span);
@@ -2150,6 +2287,7 @@ static void mlog__text_local_fill(int64_t unix_ns, mlog__text_clock *cache) {
         memset(&tm, 0, sizeof tm);
     }
     uint32_t of_day = (uint32_t)(tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec);
+    /* back to the start of the quarter; + 86400, since midnight may lie inside it */
     cache->local_second = (of_day + 86400 - into) % 86400;
 }
 
@@ -2160,13 +2298,15 @@ static char *mlog__text_local(char *p, int64_t unix_ns, mlog__text_clock *cache)
     }
     uint32_t milli = (uint32_t)(((uint64_t)unix_ns - cache->quarter_start) / 1000000);
     uint32_t second = cache->local_second + milli / 1000;
+    /* a quarter of an hour that begins before midnight goes on behind it */
     p = mlog__text_time(p, second < 86400 ? second : second - 86400);
     milli %= 1000;
     *p = (char)('0' + milli / 100);
     return mlog__text_two(p + 1, milli % 100);
 }
 
-/* Whether the pattern matches all of s; '*' stands for any run of bytes, also none. */
+/* Whether the pattern matches all of s; '*' stands for any run of bytes, also none. Without recursion and in time pn * sn at
+ * worst: patterns come from configuration, names from anywhere. */
 static bool mlog__text_glob(const char *pat, size_t pn, const char *s, size_t sn) {
     size_t i = 0, j = 0, star = SIZE_MAX, resume = 0;
     while (j < sn) {
@@ -2201,6 +2341,7 @@ static inline bool mlog__text_take(mlog__text_reader *r, char c) {
     return found;
 }
 
+/* White space of JSON only: isspace() asks the locale and takes more. */
 static inline bool mlog__text_is_blank(char c) {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
@@ -2220,6 +2361,7 @@ static bool mlog__text_take_digits(mlog__text_reader *r) {
     return r->at != start;
 }
 
+/* -12.5e+3, not 01, +1, .5 or 1.: the grammar of RFC 8259, section 6. A number may have any length; nobody computes it here. */
 static bool mlog__text_take_number(mlog__text_reader *r) {
     mlog__text_take(r, '-');
     if (!mlog__text_take(r, '0') && !mlog__text_take_digits(r)) {
@@ -2237,6 +2379,7 @@ static bool mlog__text_take_number(mlog__text_reader *r) {
     return true;
 }
 
+/* true, false, null; what follows the word is judged by who reads on. */
 static bool mlog__text_take_word(mlog__text_reader *r, const char *word, size_t n) {
     if ((size_t)(r->end - r->at) < n || memcmp(r->at, word, n) != 0) {
         return false;
@@ -2245,7 +2388,7 @@ static bool mlog__text_take_word(mlog__text_reader *r, const char *word, size_t 
     return true;
 }
 
-/* Reads four hexadecimal digits; returns 0xffffffff if they are not there. */
+/* Reads four hexadecimal digits; returns 0xffffffff if they are not there. The caller's range checks then refuse that, too. */
 static uint32_t mlog__text_take_hex4(mlog__text_reader *r) {
     uint32_t value = 0;
     if (r->end - r->at < 4) {
@@ -2265,7 +2408,8 @@ static uint32_t mlog__text_take_hex4(mlog__text_reader *r) {
     return value;
 }
 
-/* Steps over an escape sequence whose backslash has been read; surrogates must come in pairs. */
+/* Steps over an escape sequence whose backslash has been read; surrogates must come in pairs. RFC 8259 allows lone ones, but
+ * they name no character, and many readers refuse the whole line. */
 static bool mlog__text_take_escape(mlog__text_reader *r) {
     if (r->at == r->end) {
         return false;
@@ -2275,13 +2419,16 @@ static bool mlog__text_take_escape(mlog__text_reader *r) {
         return memchr("\"\\/bfnrt", c, 8) != NULL;
     }
     uint32_t unit = mlog__text_take_hex4(r);
+    /* no surrogate: fine, unless it is the mark of failure */
     if (unit - 0xd800 >= 0x800) {
         return unit <= 0xffff;
     }
+    /* a high one, and a low one right behind it; failure, 2^32 - 1, is neither */
     return unit < 0xdc00 && mlog__text_take(r, '\\') && mlog__text_take(r, 'u') &&
            mlog__text_take_hex4(r) - 0xdc00 < 0x400;
 }
 
+/* A string with its quotes. Well-formed UTF-8 only, and no raw controls: the bytes go out as they are later. */
 static bool mlog__text_take_string(mlog__text_reader *r) {
     if (!mlog__text_take(r, '"')) {
         return false;
@@ -2307,7 +2454,8 @@ static bool mlog__text_take_string(mlog__text_reader *r) {
     return false;
 }
 
-/* Steps over a value that is neither object nor array. */
+/* Steps over a value that is neither object nor array. The first byte tells which; 0, at the end of the text, begins no
+ * number. */
 static bool mlog__text_take_scalar(mlog__text_reader *r) {
     switch (r->at == r->end ? 0 : *r->at) {
     case '"': return mlog__text_take_string(r);
@@ -2330,11 +2478,13 @@ static bool mlog__text_take_key(mlog__text_reader *r) {
 
 /* The open objects (bit 1) and arrays (bit 0), the innermost in the lowest bit. */
 typedef struct {
+    /* 64 levels are the bound of JSON here: one bit for each, so that a hostile text of a million brackets costs no stack */
     uint64_t objects;
     unsigned depth;
 } mlog__text_nest;
 
-/* Reads the start of a value: a whole scalar, or an opening bracket (then *opened, possibly closed at once). */
+/* Reads the start of a value: a whole scalar, or an opening bracket (then *opened; an empty object or array is whole at
+ * once). */
 static bool mlog__text_take_start(mlog__text_reader *r, mlog__text_nest *nest, bool *opened) {
     mlog__text_skip_blank(r);
     bool object = mlog__text_take(r, '{');
@@ -2355,7 +2505,8 @@ static bool mlog__text_take_start(mlog__text_reader *r, mlog__text_nest *nest, b
     return !object || mlog__text_take_key(r);
 }
 
-/* After a value: closes brackets up to the next comma; *more says whether another value must follow. */
+/* After a value: closes brackets up to the next comma; *more says whether another value must follow. Behind the last bracket
+ * nothing may. */
 static bool mlog__text_take_rest(mlog__text_reader *r, mlog__text_nest *nest, bool *more) {
     for (*more = false; nest->depth; nest->depth--, nest->objects >>= 1) {
         bool object = nest->objects & 1;
@@ -2371,7 +2522,8 @@ static bool mlog__text_take_rest(mlog__text_reader *r, mlog__text_nest *nest, bo
     return true;
 }
 
-/* Whether s[0..n) is exactly one JSON value (RFC 8259) of at most 64 levels, white space around allowed. */
+/* Whether s[0..n) is exactly one JSON value (RFC 8259) of at most 64 levels, white space around allowed. Run in the call, on
+ * what mlog_json was given: what is not JSON travels as text, so that no record can break the line that it stands in. */
 static bool mlog__text_json_valid(const char *s, size_t n) {
     mlog__text_reader r = {s, s + n};
     mlog__text_nest nest = {0, 0};
@@ -2380,6 +2532,7 @@ static bool mlog__text_json_valid(const char *s, size_t n) {
         if (!mlog__text_take_start(&r, &nest, &more)) {
             return false;
         }
+        /* more: a bracket was opened and its first value must follow; else the value is whole */
         if (!more && !mlog__text_take_rest(&r, &nest, &more)) {
             return false;
         }
@@ -2388,7 +2541,8 @@ static bool mlog__text_json_valid(const char *s, size_t n) {
     return r.at == r.end;
 }
 
-/* Copies the string that starts at s[i], with characters escaped that would not stay on one line. */
+/* Copies the string that starts at s[i], with characters escaped that would not stay on one line (U+2028, C1 controls): JSON
+ * allows them raw in strings, a log line does not. */
 static char *mlog__text_compact_string(char *p, const char *s, size_t n, size_t *used) {
     size_t i = *used;
     *p++ = s[i++];
@@ -2407,6 +2561,7 @@ static char *mlog__text_compact_string(char *p, const char *s, size_t n, size_t 
             i++;
             break;
         } else if (c == '\\') {
+            /* two bytes at a time, so that an escaped quote does not end the string */
             *p++ = c; /* an escape sequence stays as it is */
             *p++ = i + 1 < n ? s[i + 1] : c;
             i += i + 1 < n ? 2 : 1;
@@ -2419,7 +2574,8 @@ static char *mlog__text_compact_string(char *p, const char *s, size_t n, size_t 
     return p;
 }
 
-/* Copies valid JSON as one line: no white space outside strings, no raw control characters. Room: 6 * n. */
+/* Copies valid JSON as one line: no white space outside strings, no raw control characters. Room: 6 * n. What was valid when it
+ * was checked may have been changed by its owner since: no byte is read beyond n, whatever stands there. */
 static char *mlog__text_json_compact(char *p, const char *s, size_t n) {
     for (size_t i = 0; i < n;) {
         if (s[i] == '"') {
@@ -2433,12 +2589,35 @@ static char *mlog__text_json_compact(char *p, const char *s, size_t n) {
 }
 
 /* ==== printf ====
- * A format is scanned once into a table, and rendered later from captured arguments: the same bytes as glibc's printf in the C locale.
+ * A format is scanned once into a table, and rendered later from captured arguments: the same bytes as glibc's printf in the C
+ * locale. Scanning happens where the arguments are (at registration, or in mlog_vprintf), because the format alone tells how
+ * much of a text may be read (%.*s of memory without a NUL), whether a char * is a pointer (%p), and that errno belongs to the
+ * arguments (%m). Rendering happens in the flusher, which has the values but not the memory of the caller.
+ *
+ * The invariant: any bytes are a legal format, any values are legal arguments. A format comes from a literal that the compiler
+ * has checked, but also from mlog_vprintf and, later, from files of a dead process. So the table never names an argument beyond
+ * its bound, a value that does not suit its conversion is printed in its own simplest form, and nothing is written behind
+ * `end`. What is refused (%n, an unknown letter, a mixture of positions and sequence) stays in the text as it is.
+ *
+ *   FORMAT   "%-*.3f of %s"
+ *   WANT     {INT} {DOUBLE} {TEXT, prec -1}                       one per argument, in their order
+ *   CONV     {off 0, len 6, width ARG(0), prec 3, arg 1, LEFT}    one per conversion; between two of them the text is literal
+ *            {off 10, len 2, arg 2, plain}
+ *
+ * Bounds: 48 conversions and 32 arguments fit a table of 1.5 KiB on the stack of a call; a format with more keeps the rest as
+ * text. A width or precision may be 2^31 - 1, as in C: no loop and no buffer here depends on it, only the room that the caller
+ * gave.
+ *
+ * Who does the work: our own code for what is common (d u x s c f up to nine decimals), stb_sprintf for integers with flags,
+ * and libc's snprintf for the other floats, whose digits must be exact in hundreds of places. libc's decimal point is the
+ * locale's, so the flusher puts the C locale in force before it renders.
+ *
  * owns: conversions of printf, stb_sprintf
  * may call: text
  */
 
-/* A decoded value: what formats, filters and sinks work on. len bytes are here, full were there (MLOG__NULL_TEXT: the pointer was NULL). */
+/* A decoded value: what formats, filters and sinks work on. len bytes are here, full were there (MLOG__NULL_TEXT: the pointer was
+ * NULL). p leads into a record or the dictionary, never into memory of the caller. */
 typedef struct {
     uint8_t kind, elem;
     uint32_t len, full;
@@ -2449,6 +2628,7 @@ typedef struct {
         const char *p;
     } as;
 } mlog__val;
+/* LDOUBLE: payload of sizeof(long double) bytes. VALUE: the kind travels in the slot, see `record`. */
 enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind that only slots have */
 #define MLOG__NULL_TEXT UINT32_MAX
 
@@ -2457,6 +2637,7 @@ enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind tha
    the including program may use stb_sprintf in the same unit, before or after, with settings of its own. */
 #ifndef MLOG__STB
 #define MLOG__STB
+/* the settings of a program that uses stb_sprintf itself */
 #pragma push_macro("STB_SPRINTF_STATIC")
 #pragma push_macro("STB_SPRINTF_NOFLOAT")
 #pragma push_macro("STB_SPRINTF_NOUNALIGNED")
@@ -2474,6 +2655,7 @@ enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind tha
 #define STB_SPRINTF_NOUNALIGNED
 #define STB_SPRINTF_DECORATE(name) mlog__stb_##name
 #define STB_SPRINTF_IMPLEMENTATION
+/* its file-scope names that no setting renames: two copies in one unit would collide */
 #define stbsp__period mlog__stb_period
 #define stbsp__comma mlog__stb_comma
 #define stbsp__digitpair mlog__stb_digitpair
@@ -2512,6 +2694,7 @@ enum { MLOG__K_LDOUBLE = 24, MLOG__K_VALUE = 25 }; /* kinds beside mlog_kind tha
 #undef stbsp__context
 #undef stbsp__clamp_callback
 #undef stbsp__count_clamp_callback
+/* its helper macros: the next include defines them again */
 #undef STBSP__ASAN
 #undef STBSP__PUBLICDEC
 #undef STBSP__PUBLICDEF
@@ -2541,6 +2724,7 @@ enum {
     MLOG__WANT_WCHAR,
     MLOG__WANT_POINTER
 };
+/* length modifiers: which C type the 64 captured bits are cut down to */
 enum { MLOG__MOD_NONE, MLOG__MOD_HH, MLOG__MOD_H, MLOG__MOD_L, MLOG__MOD_LL, MLOG__MOD_J, MLOG__MOD_Z, MLOG__MOD_T };
 enum { MLOG__FLAG_LEFT = 1, MLOG__FLAG_PLUS = 2, MLOG__FLAG_SPACE = 4, MLOG__FLAG_ALT = 8, MLOG__FLAG_ZERO = 16 };
 
@@ -2551,6 +2735,7 @@ typedef struct {
     uint32_t off, len;   /* where the conversion stands in the format */
     int32_t width, prec; /* >= 0 literal, -1 none, MLOG__PREC_ARG(k) */
     int8_t arg;          /* index of the argument, -1 for %% and %m */
+    /* plain: no flags, no width, no precision: nearly all conversions, for the shortcut in mlog__printf_conv */
     uint8_t flags, mod, plain;
     char conv; /* normalized: i is d, C is c and S is s with mod L */
 } mlog__conv;
@@ -2563,6 +2748,7 @@ typedef struct {
 /* Text between two table entries is literal; so is a refused conversion, which therefore has no entry.
    With uses_errno (%m) the capturing side appends errno as one more INT argument, at index nargs. */
 typedef struct {
+    /* static text, so that a table can be copied and thrown away */
     const char *bad; /* the first thing found wrong, or NULL */
     uint32_t bad_off, len;
     uint8_t nconv, nargs, uses_errno, positional;
@@ -2579,7 +2765,8 @@ typedef struct {
     int next, mode; /* mode: 0 not known yet, 1 arguments in sequence, 2 positional */
 } mlog__printf_cur;
 
-/* Notes what is wrong with the conversion at hand; the first reason stands. */
+/* Notes what is wrong with the conversion at hand; the first reason stands. Parsing goes on: the length of the conversion is
+ * needed. */
 static void mlog__printf_fail(mlog__printf_cur *s, const char *why) {
     if (!s->why) s->why = why;
 }
@@ -2589,7 +2776,8 @@ static char mlog__printf_peek(const mlog__printf_cur *s) { return s->pos < s->le
 
 static int mlog__printf_isdigit(char c) { return c >= '0' && c <= '9'; }
 
-/* Reads decimal digits; a number above INT32_MAX is returned as some larger number. */
+/* Reads decimal digits; a number above INT32_MAX is returned as some larger number: it stops to grow before it could
+ * overflow. */
 static int64_t mlog__printf_number(mlog__printf_cur *s) {
     int64_t v = 0;
 
@@ -2598,7 +2786,8 @@ static int64_t mlog__printf_number(mlog__printf_cur *s) {
     return v;
 }
 
-/* Reads "n$": returns n, 0 when none stands here (nothing is then read), -1 for one that cannot be. */
+/* Reads "n$": returns n, 0 when none stands here (nothing is then read), -1 for one that cannot be. Digits without a $ are
+ * flags and a width: only at the $ is it known which, hence the step back. */
 static int mlog__printf_position(mlog__printf_cur *s) {
     size_t start = s->pos;
     int64_t n = mlog__printf_number(s);
@@ -2613,7 +2802,8 @@ static int mlog__printf_position(mlog__printf_cur *s) {
     return -1;
 }
 
-/* Lets a second use of a string widen the bound on reading it; reports bounds that cannot be compared at scan time. */
+/* Lets a second use of a string widen the bound on reading it; reports bounds that cannot be compared at scan time. -1, no
+ * bound, wins: one use reads to the NUL. */
 static void mlog__printf_merge(mlog__printf_cur *s, mlog__want *w, int32_t prec) {
     if (w->prec == prec) return;
     if (w->prec < -1 || prec < -1) mlog__printf_fail(s, "one string with two precisions");
@@ -2621,7 +2811,8 @@ static void mlog__printf_merge(mlog__printf_cur *s, mlog__want *w, int32_t prec)
     else if (prec > w->prec) w->prec = prec;
 }
 
-/* Takes argument `at` (1..), or the next one for 0, as class `cls`. Returns its index, -1 when it cannot be had. */
+/* Takes argument `at` (1..), or the next one for 0, as class `cls`. Returns its index, -1 when it cannot be had. C forbids a
+ * mixture of both ways, and one argument as two types: va_arg could fetch only one of them. */
 static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod, int32_t prec) {
     int mode = at ? 2 : 1, i = at ? at - 1 : s->next;
     mlog__want *w;
@@ -2636,6 +2827,7 @@ static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod,
         mlog__printf_fail(s, "more than 32 arguments");
         return -1;
     }
+    /* counted only now: a refused conversion has taken nothing */
     if (!at) s->next++;
     w = &s->out->want[i];
     if (i >= s->out->nargs) s->out->nargs = (uint8_t)(i + 1);
@@ -2653,7 +2845,8 @@ static int mlog__printf_claim(mlog__printf_cur *s, int at, int cls, uint8_t mod,
     return i;
 }
 
-/* Reads a width or precision: a number, `*` or `*m$`. Returns it as mlog__conv keeps it, `none` when there is none. */
+/* Reads a width or precision: a number, `*` or `*m$`. Returns it as mlog__conv keeps it, `none` when there is none: -1 for a
+ * width, 0 for a precision, since C takes a lone point for zero. A claim that failed has noted why. */
 static int32_t mlog__printf_amount(mlog__printf_cur *s, int32_t none) {
     int64_t n;
     int at, k;
@@ -2671,7 +2864,7 @@ static int32_t mlog__printf_amount(mlog__printf_cur *s, int32_t none) {
     return none;
 }
 
-/* Reads the flags; ' groups nothing in the C locale. */
+/* Reads the flags in any order and number; ' groups nothing in the C locale. */
 static uint8_t mlog__printf_flags(mlog__printf_cur *s) {
     unsigned f = 0;
 
@@ -2700,7 +2893,7 @@ static uint8_t mlog__printf_flags(mlog__printf_cur *s) {
     }
 }
 
-/* Reads a length modifier; L and q are ll, as in glibc. */
+/* Reads a length modifier; L and q are ll, as in glibc: %Lf and %lld differ by their letter alone. */
 static uint8_t mlog__printf_length(mlog__printf_cur *s) {
     char c = mlog__printf_peek(s);
     uint8_t mod;
@@ -2729,12 +2922,14 @@ static uint8_t mlog__printf_length(mlog__printf_cur *s) {
         return MLOG__MOD_NONE;
     }
     s->pos++;
+    /* hh and ll */
     if ((c != 'h' && c != 'l') || mlog__printf_peek(s) != c) return mod;
     s->pos++;
     return c == 'h' ? MLOG__MOD_HH : MLOG__MOD_LL;
 }
 
-/* Returns the class that conversion `ch` takes, NONE for an unknown one; *fits tells whether its length makes sense. */
+/* Returns the class that conversion `ch` takes, NONE for an unknown one; *fits tells whether its length makes sense. %hs or %Ls
+ * is undefined in C: better refused than guessed. %n has a class, so that its argument is stepped over. */
 static int mlog__printf_class(char ch, uint8_t mod, int *fits) {
     int l = mod == MLOG__MOD_L;
 
@@ -2786,7 +2981,8 @@ static void mlog__printf_normalize(mlog__conv *c) {
     c->plain = !c->flags && c->width == -1 && c->prec == -1;
 }
 
-/* Ties a parsed conversion to its argument. Even a refused one takes its argument: the ones after it stay in step. */
+/* Ties a parsed conversion to its argument. Even a refused one takes its argument, where it is known to have one: the ones
+ * after it stay in step. */
 static void mlog__printf_bind(mlog__printf_cur *s, mlog__conv *c, int at) {
     int fits, i, cls = mlog__printf_class(c->conv, c->mod, &fits);
 
@@ -2810,7 +3006,7 @@ static void mlog__printf_bind(mlog__printf_cur *s, mlog__conv *c, int at) {
     mlog__printf_normalize(c);
 }
 
-/* Records the first thing that is wrong with a format. */
+/* Records the first thing that is wrong with a format: the others often follow from it. */
 static void mlog__printf_note(mlog__printf *out, const char *why, size_t off) {
     if (out->bad) return;
     out->bad = why;
@@ -2823,6 +3019,7 @@ static void mlog__printf_one(mlog__printf_cur *s) {
     mlog__conv c;
     int at;
 
+    /* the order is C's: position, flags, width, precision, length, letter */
     memset(&c, 0, sizeof c);
     s->why = NULL;
     at = mlog__printf_position(s);
@@ -2843,12 +3040,13 @@ static void mlog__printf_one(mlog__printf_cur *s) {
     c.off = (uint32_t)start;
     c.len = (uint32_t)(s->pos - start);
     if (!s->why && s->out->nconv == MLOG__PRINTF_CONVS) mlog__printf_fail(s, "more than 48 conversions");
+    /* refused: no entry, so the renderer takes it for literal text */
     if (s->why) mlog__printf_note(s->out, s->why, start);
     else s->out->conv[s->out->nconv++] = c;
 }
 
-/* Scans a format, which may hold any bytes, into a table that is always safe to render.
-   Returns 0, or -1 with out->bad and out->bad_off set when something in it is refused. */
+/* Scans a format, which may hold any bytes, into a table that is always safe to render. Needs no locale, no memory, takes no
+ * lock: legal in a handler. Returns 0, or -1 with out->bad and out->bad_off set when something in it is refused. */
 static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out) {
     mlog__printf_cur s = {fmt, NULL, len, 0, out, 0, 0};
     const char *pct;
@@ -2862,11 +3060,13 @@ static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out) {
         mlog__printf_note(out, "format too long", 0);
     }
     out->len = (uint32_t)s.len;
+    /* literal text is skipped at the speed of memchr */
     while (s.pos < s.len && (pct = memchr(fmt + s.pos, '%', s.len - s.pos)) != NULL) {
         s.pos = (size_t)(pct - fmt);
         mlog__printf_one(&s);
     }
     out->positional = s.mode == 2;
+    /* an argument that nobody names has no known type: va_arg cannot step over it */
     for (i = 0; i < out->nargs && out->positional; i++)
         if (out->want[i].cls == MLOG__WANT_NONE) mlog__printf_note(out, "gap in the positional arguments", 0);
     return out->bad ? -1 : 0;
@@ -2874,7 +3074,7 @@ static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out) {
 
 /* RENDER */
 
-/* Appends at most end-p bytes of s. */
+/* Appends at most end-p bytes of s: all output goes through here or through fill, and so cannot leave the room. */
 static char *mlog__printf_put(char *p, char *end, const char *s, size_t n) {
     if (n > (size_t)(end - p)) n = (size_t)(end - p);
     if (n) memcpy(p, s, n);
@@ -2891,6 +3091,7 @@ static char *mlog__printf_fill(char *p, char *end, char c, uint64_t n) {
 
 /* Writes v in decimal so that it ends before e; returns where it begins (20 bytes at most). */
 static char *mlog__printf_dec(char *e, uint64_t v) {
+    /* a copy of text's table: a function that writes backwards cannot use its writers, and tables are private to sections */
     static const char pairs[] =
         "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657"
         "585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
@@ -2904,11 +3105,12 @@ static char *mlog__printf_dec(char *e, uint64_t v) {
         memcpy(e, pairs + v * 2, 2);
         return e;
     }
+    /* zero, too, has a digit */
     *--e = (char)('0' + v);
     return e;
 }
 
-/* As mlog__printf_dec, in base 16 (shift 4) or 8 (shift 3); 22 bytes at most. */
+/* As mlog__printf_dec, in base 16 (shift 4) or 8 (shift 3); 22 bytes at most: 64 bits in threes. Only %X wants capitals. */
 static char *mlog__printf_radix(char *e, uint64_t v, int shift, char conv) {
     const char *digits = conv == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
     unsigned mask = (1u << shift) - 1;
@@ -2927,12 +3129,14 @@ typedef struct {
     uint64_t lead, trail;
 } mlog__printf_parts;
 
-/* Appends the pieces padded to the width; `zero` pads with zeros behind the sign. */
+/* Appends the pieces padded to the width; `zero` pads with zeros behind the sign. In 64 bits: with a width and a precision of
+ * 2^31 - 1 the sums are beyond 32. */
 static char *mlog__printf_layout(char *p, char *end, const mlog__conv *c, const mlog__printf_parts *n, int zero) {
     uint64_t total = n->npre + n->lead + n->nbody + n->trail + n->ntail;
     uint64_t pad = c->width > 0 && (uint64_t)c->width > total ? (uint64_t)c->width - total : 0;
     int left = c->flags & MLOG__FLAG_LEFT;
 
+    /* padding goes to one of three places: before the sign, between sign and digits, behind everything */
     if (!left && !zero) p = mlog__printf_fill(p, end, ' ', pad);
     p = mlog__printf_put(p, end, n->pre, n->npre);
     p = mlog__printf_fill(p, end, '0', n->lead + (!left && zero ? pad : 0));
@@ -2942,8 +3146,10 @@ static char *mlog__printf_layout(char *p, char *end, const mlog__conv *c, const 
     return left ? mlog__printf_fill(p, end, ' ', pad) : p;
 }
 
-/* Cuts the captured 64 bits down to the C type that the length modifier names, extended again to 64 bits. */
+/* Cuts the captured 64 bits down to the C type that the length modifier names, extended again to 64 bits. printf("%hhd", 300)
+ * is 44, and so it is here. The shift to the right of a negative number is arithmetic in GCC and Clang. */
 static uint64_t mlog__printf_narrow(uint64_t v, uint8_t mod, int is_signed) {
+    /* by MLOG__MOD_*; int first: without a modifier even a char is an int here */
     static const uint8_t size[] = {
         sizeof(int), 1, sizeof(short), sizeof(long), sizeof(long long), sizeof(intmax_t), sizeof(size_t), sizeof(ptrdiff_t)};
     int shift = 64 - 8 * size[mod];
@@ -2953,14 +3159,15 @@ static uint64_t mlog__printf_narrow(uint64_t v, uint8_t mod, int is_signed) {
     return is_signed ? (uint64_t)((int64_t)v >> shift) : v >> shift;
 }
 
-/* Whether stb prints this integer as glibc does. It is wrong for a zero with precision 0, for %#o with a precision and for
-   wide widths, overruns its buffer beyond a precision of 512, and negates INT64_MIN. */
+/* Whether stb prints this integer as glibc does. It is wrong for a zero with precision 0, for %#o with a precision and for wide
+ * widths, overruns its buffer beyond a precision of 512, and negates INT64_MIN. 64: what the buffer of our caller takes. */
 static int mlog__printf_stb_ok(const mlog__conv *c, uint64_t mag) {
     return c->width <= 64 && c->prec != 0 && c->prec <= 64 && mag <= INT64_MAX && c->conv != 'o' && c->conv != 'p';
 }
 
 /* Formats an integer that mlog__printf_stb_ok() admits. The flags are handed over in a form that avoids what stb gets wrong:
-   flags behind a 0, 0 with a precision, space over +, a sign with %u. Returns the length, at most 68. */
+ * flags behind a 0, 0 with a precision, space over +, a sign with %u. Returns the length, at most 68: a width or precision of
+ * 64 and a prefix. */
 static int mlog__printf_stb(char *buf, const mlog__conv *c, int64_t v) {
     char f[16] = "%";
     unsigned n = 1;
@@ -2970,6 +3177,7 @@ static int mlog__printf_stb(char *buf, const mlog__conv *c, int64_t v) {
     if (sign && (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE))) f[n++] = c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
     if (c->flags & MLOG__FLAG_ALT) f[n++] = '#';
     if ((c->flags & MLOG__FLAG_ZERO) && !(c->flags & MLOG__FLAG_LEFT) && c->prec < 0) f[n++] = '0';
+    /* a negative precision is none, in stb as in C */
     memcpy(f + n, "*.*ll", 5);
     f[n + 5] = c->conv;
 #pragma GCC diagnostic push
@@ -2978,7 +3186,8 @@ static int mlog__printf_stb(char *buf, const mlog__conv *c, int64_t v) {
 #pragma GCC diagnostic pop
 }
 
-/* Writes the sign or the 0x of an integer to pre; returns its length. %p takes + and space, as in glibc. */
+/* Writes the sign or the 0x of an integer to pre; returns its length. %p takes + and space, as in glibc. %#x of zero has no 0x:
+ * C11 7.21.6.1, paragraph 6. */
 static size_t mlog__printf_prefix(char pre[3], const mlog__conv *c, int neg, uint64_t mag) {
     size_t n = 0;
 
@@ -2992,25 +3201,32 @@ static size_t mlog__printf_prefix(char pre[3], const mlog__conv *c, int neg, uin
     return n;
 }
 
-/* Appends an integer under d u o x X or p (c->width and c->prec are already plain numbers). */
+/* Appends an integer under d u o x X or p (c->width and c->prec are already plain numbers). raw: 64 bits, whatever the type
+ * was. */
 static char *mlog__printf_int(char *p, char *end, const mlog__conv *c, uint64_t raw) {
     char tmp[80], pre[3];
     uint64_t v = mlog__printf_narrow(raw, c->mod, c->conv == 'd');
     int neg = c->conv == 'd' && v >> 63;
+    /* unsigned: INT64_MIN has a magnitude here */
     uint64_t mag = neg ? 0 - v : v;
     mlog__printf_parts n = {pre, NULL, NULL, 0, 0, 0, 0, 0};
 
+    /* tmp: 80 bytes are enough for stb's 68 and for 22 octal digits */
     if (mlog__printf_stb_ok(c, mag)) return mlog__printf_put(p, end, tmp, (size_t)mlog__printf_stb(tmp, c, (int64_t)v));
     if (c->conv == 'd' || c->conv == 'u') n.body = mlog__printf_dec(tmp + sizeof tmp, mag);
     else n.body = mlog__printf_radix(tmp + sizeof tmp, mag, c->conv == 'o' ? 3 : 4, c->conv);
+    /* zero with precision 0 has no digits at all (C11 7.21.6.1, paragraph 8) */
     n.nbody = mag || c->prec ? (size_t)(tmp + sizeof tmp - n.body) : 0;
     n.npre = mlog__printf_prefix(pre, c, neg, mag);
+    /* a precision is a least number of digits; with it the flag 0 counts no more, and # of %o adds a zero only where none
+     * leads */
     if (c->prec > 0 && (uint64_t)c->prec > n.nbody) n.lead = (uint64_t)c->prec - n.nbody;
     if (c->conv == 'o' && (c->flags & MLOG__FLAG_ALT) && !n.lead && (mag || !n.nbody)) n.lead = 1;
     return mlog__printf_layout(p, end, c, &n, (c->flags & MLOG__FLAG_ZERO) && c->prec < 0);
 }
 
-/* Appends text padded to the width; the precision counts bytes, and for a wide string does not split a character. */
+/* Appends text padded to the width; the precision counts bytes, and for a wide string does not split a character (C11: no
+ * partial multibyte character). A plain %.3s may split one, as in C: formats escape what is left of it. */
 static char *mlog__printf_text(char *p, char *end, const mlog__conv *c, const char *s, size_t len) {
     mlog__printf_parts n = {NULL, s, NULL, 0, len, 0, 0, 0};
 
@@ -3021,21 +3237,23 @@ static char *mlog__printf_text(char *p, char *end, const mlog__conv *c, const ch
     return mlog__printf_layout(p, end, c, &n, 0);
 }
 
-/* Appends what glibc prints for a NULL pointer under %s (nothing when the precision has no room for it) and %p. */
+/* Appends what glibc prints for a NULL pointer under %s (nothing when the precision has no room for it) and %p. C leaves it
+ * undefined; a logger is used where pointers are wrong. */
 static char *mlog__printf_null(char *p, char *end, mlog__conv *c) {
     if (c->conv == 's' && c->prec >= 0 && c->prec < 6) return mlog__printf_text(p, end, c, "", 0);
     c->prec = -1;
     return c->conv == 'p' ? mlog__printf_text(p, end, c, "(nil)", 5) : mlog__printf_text(p, end, c, "(null)", 6);
 }
 
-/* The two strerror_r: the GNU one returns the text, the POSIX one fills the buffer. */
+/* The two strerror_r: the GNU one returns the text, the POSIX one fills the buffer. Which one a libc has is known by its type
+ * only. */
 static inline const char *mlog__printf_err_gnu(const char *r, const char *buf) { return r ? r : buf; }
 static inline const char *mlog__printf_err_posix(int r, const char *buf) {
     (void)r;
     return buf;
 }
 
-/* Text of errno value e in the current locale; buf may or may not be used. */
+/* Text of errno value e in the current locale (C, while the flusher renders); buf may or may not be used. */
 static const char *mlog__printf_errno_text(int e, char buf[128]) {
     buf[0] = 0;
     return _Generic(strerror_r(e, buf, 128), int
@@ -3043,7 +3261,7 @@ static const char *mlog__printf_errno_text(int e, char buf[128]) {
                     : mlog__printf_err_gnu)(strerror_r(e, buf, 128), buf);
 }
 
-/* Appends the message of errno value e, as %m. */
+/* Appends the message of errno value e, as %m of the GNU C library. The value was taken at the call; the text is made here. */
 static char *mlog__printf_errno(char *p, char *end, const mlog__conv *c, int e) {
     char buf[128];
     mlog__conv s = *c;
@@ -3057,23 +3275,27 @@ static char *mlog__printf_errno(char *p, char *end, const mlog__conv *c, int e) 
 __extension__ typedef unsigned __int128 mlog__printf_u128;
 
 /* Rounds m / 2^k to n decimals exactly, ties to even as glibc does: *whole gets the integer part, the return value is the
-   fraction times 10^n. Needs 0 < k < 117 (m * 10^9 has 83 bits). */
+ * fraction times 10^n. Needs 0 < k < 117 (m * 10^9 has 83 bits; the bits above the point of the product must still fit 128). */
 static uint64_t mlog__printf_round(uint64_t m, int k, int n, uint64_t *whole) {
     static const uint32_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
     mlog__printf_u128 one = 1, prod, rem, half = one << (k - 1);
     uint64_t q;
 
     *whole = k < 64 ? m >> k : 0;
+    /* the fraction alone, times 10^n, stays a fixed-point number with k bits behind the point */
     prod = (mlog__printf_u128)(k < 64 ? m & ((UINT64_C(1) << k) - 1) : m) * tens[n];
     q = (uint64_t)(prod >> k);
     rem = prod & ((one << k) - 1);
+    /* a tie looks at the last digit that is printed, which without decimals is the integer's */
     if (rem > half || (rem == half && ((n ? q : *whole) & 1))) q++;
+    /* 0.9996 with three decimals: the carry goes into the integer part */
     if (q < tens[n]) return q;
     ++*whole;
     return 0;
 }
 
-/* Writes |v| as %.nf (0 <= n <= 9) so that it ends before e; returns where it begins, NULL for values left to libc. */
+/* Writes |v| as %.nf (0 <= n <= 9) so that it ends before e; returns where it begins, NULL for values left to libc. A double is
+ * m * 2^-k with 53 bits of m: exact in integers, so that no rounding of an intermediate result can show. */
 static char *mlog__printf_fixed(char *e, double v, int n) {
     uint64_t bits, m, whole, frac = 0;
     int k, i;
@@ -3081,24 +3303,29 @@ static char *mlog__printf_fixed(char *e, double v, int n) {
     memcpy(&bits, &v, sizeof bits);
     k = (int)(bits >> 52 & 0x7FF);
     m = bits & ((UINT64_C(1) << 52) - 1);
+    /* from 2^63 on (and infinities, NaN): the integer part has no 64 bits */
     if (k > 1075 + 10) return NULL;
+    /* the hidden bit, which subnormals (exponent 0, read as 1) do not have */
     m |= k ? UINT64_C(1) << 52 : 0;
     k = 1075 - (k ? k : 1);
     whole = k <= 0 ? m << -k : 0;
     /* from k = 85 on the value is below half of the ninth decimal */
+    /* k <= 0: an integer already */
     if (k > 0 && k < 85) frac = mlog__printf_round(m, k, n, &whole);
     for (i = 0; i < n; i++, frac /= 10) *--e = (char)('0' + frac % 10);
     if (n) *--e = '.';
     return mlog__printf_dec(e, whole);
 }
 #else
+/* no 128-bit integers: libc does it all */
 static char *mlog__printf_fixed(char *e, double v, int n) {
     (void)e, (void)v, (void)n;
     return NULL;
 }
 #endif
 
-/* Formats one double or long double by libc, without a width; returns the full length as snprintf does. */
+/* Formats one double or long double by libc, without a width; returns the full length as snprintf does. The format is built
+ * here, never taken from the user: libc sees one conversion, whose argument is known. */
 static int mlog__printf_libc(char *buf, size_t size, const mlog__conv *c, int prec, const mlog__val *a) {
     char f[12] = "%";
     unsigned n = 1;
@@ -3117,7 +3344,9 @@ static int mlog__printf_libc(char *buf, size_t size, const mlog__conv *c, int pr
 #pragma GCC diagnostic pop
 }
 
-/* Appends a number that libc formatted, padded to the width and with the zeros of a precision that libc was not given. */
+/* Appends a number that libc formatted, padded to the width and with the zeros of a precision that libc was not given. For that
+ * it is taken apart again: sign or 0x, digits, exponent. Infinities and NaN are one piece, and the flag 0 does not count for
+ * them. */
 static char *mlog__printf_body(char *p, char *end, const mlog__conv *c, const char *s, size_t len, uint64_t trail) {
     mlog__printf_parts n = {s, NULL, NULL, 0, 0, 0, 0, 0};
     int hex = c->conv == 'a' || c->conv == 'A', finite;
@@ -3125,8 +3354,10 @@ static char *mlog__printf_body(char *p, char *end, const mlog__conv *c, const ch
 
     n.npre = s[0] == '-' || s[0] == '+' || s[0] == ' ';
     finite = mlog__printf_isdigit(s[n.npre]);
+    /* 0x belongs before the padding zeros */
     if (finite && hex) n.npre += 2;
     n.body = s + n.npre;
+    /* the zeros that libc was not asked for stand before the exponent; of %a, e is a digit */
     for (e = n.npre; finite && e < len; e++)
         if (s[e] == 'p' || s[e] == 'P' || (!hex && (s[e] == 'e' || s[e] == 'E'))) break;
     n.nbody = (finite ? e : len) - n.npre;
@@ -3136,10 +3367,12 @@ static char *mlog__printf_body(char *p, char *end, const mlog__conv *c, const ch
     return mlog__printf_layout(p, end, c, &n, finite && (c->flags & MLOG__FLAG_ZERO));
 }
 
-/* Digits after which the fraction of any double, or of any long double, is all zeros. */
+/* Digits after which the fraction of any double, or of any long double, is all zeros: a double's last bit is 2^-1074, an x87 or
+ * quad long double's 2^-16494, and each bit adds one decimal at most. */
 enum { MLOG__PRINTF_DIGITS = 1100, MLOG__PRINTF_LDIGITS = 16600 };
 
-/* Appends a long double that needs more than the usual buffer; apart, so that only this call takes so much stack (22 KB). */
+/* Appends a long double that needs more than the usual buffer; apart, so that only this call takes so much stack (22 KB). 5000:
+ * the digits before the point of the largest one, 1.2e4932, and some. */
 __attribute__((noinline)) static char *mlog__printf_long(char *p, char *end, const mlog__conv *c, const mlog__val *a, int prec,
                                                          uint64_t trail) {
     char buf[MLOG__PRINTF_LDIGITS + 5000];
@@ -3149,7 +3382,8 @@ __attribute__((noinline)) static char *mlog__printf_long(char *p, char *end, con
     return mlog__printf_body(p, end, c, buf, (size_t)n, trail);
 }
 
-/* Appends a double under %f by integer arithmetic, which takes a tenth of the time; NULL when that does not apply. */
+/* Appends a double under %f by integer arithmetic, which takes a tenth of the time; NULL when that does not apply: more than
+ * nine decimals (10^9 is what fits 32 bits), # (a point without decimals), or too large. */
 static char *mlog__printf_fast(char *p, char *end, const mlog__conv *c, double v) {
     char buf[40], *e = buf + sizeof buf, *b;
     uint64_t bits;
@@ -3165,18 +3399,21 @@ static char *mlog__printf_fast(char *p, char *end, const mlog__conv *c, double v
     b = mlog__printf_fixed(e, mag, c->prec < 0 ? 6 : c->prec);
     if (!b) return NULL;
     if (neg || (c->flags & (MLOG__FLAG_PLUS | MLOG__FLAG_SPACE))) *--b = neg ? '-' : c->flags & MLOG__FLAG_PLUS ? '+' : ' ';
+    /* without a width there is nothing to take apart */
     if (c->width <= 0) return mlog__printf_put(p, end, b, (size_t)(e - b));
     return mlog__printf_body(p, end, c, b, (size_t)(e - b), 0);
 }
 
-/* Appends a floating value under f F e E g G a A. libc gets only as many digits as can differ from 0, so that a huge
-   precision costs neither time nor space. */
+/* Appends a floating value under f F e E g G a A. libc gets only as many digits as can differ from 0, so that a huge precision
+ * costs neither time nor space. The usual buffer takes any double: 309 digits before the point, 1100 behind. */
 static char *mlog__printf_float(char *p, char *end, const mlog__conv *c, const mlog__val *a) {
     char buf[MLOG__PRINTF_DIGITS + 400], *q;
     int wide = a->kind == MLOG__K_LDOUBLE, cap = wide ? MLOG__PRINTF_LDIGITS : MLOG__PRINTF_DIGITS;
+    /* negative: libc takes its default of 6 */
     int prec = c->prec < cap ? c->prec : cap, n;
     uint64_t trail = 0;
 
+    /* a record's bytes may be cut or damaged: never read what is not there */
     if (wide && a->len < sizeof(long double)) return mlog__printf_put(p, end, "(?)", 3);
     if (!wide && (q = mlog__printf_fast(p, end, c, a->as.f)) != NULL) return q;
     /* %g drops trailing zeros unless # keeps them */
@@ -3186,13 +3423,16 @@ static char *mlog__printf_float(char *p, char *end, const mlog__conv *c, const m
     return mlog__printf_long(p, end, c, a, prec, trail);
 }
 
-/* The bits of an integer argument; a char goes through `char` again, to be promoted as the caller's call would. */
+/* The bits of an integer argument; a char goes through `char` again, to be promoted as the caller's call would: mlog_char keeps
+ * 0 to 255, where char may be signed. */
 static uint64_t mlog__printf_raw(const mlog__val *a) {
     return a->kind == MLOG_K_CHAR ? (uint64_t)(int64_t)(char)(unsigned char)a->as.u : a->as.u;
 }
 
-/* Makes c a conversion that suits the kind of the argument when the format asks for another: its own simplest one. */
+/* Makes c a conversion that suits the kind of the argument when the format asks for another: its own simplest one. So "%d" of a
+ * text prints the text, and a wrong format costs a strange line, not a crash. */
 static void mlog__printf_suit(mlog__conv *c, const mlog__val *a) {
+    /* conversions that this kind can be printed with, whatever its size */
     const char *ok = "duoxXcp";
     char own = a->kind == MLOG_K_INT ? 'd' : a->kind == MLOG_K_CHAR ? 'c' : a->kind == MLOG_K_POINTER ? 'p' : 'u';
 
@@ -3222,6 +3462,7 @@ static char *mlog__printf_value(char *p, char *end, mlog__conv *c, const mlog__v
             return mlog__printf_text(p, end, c, &ch, 1);
         }
         if (c->conv != 'p') return mlog__printf_int(p, end, c, mlog__printf_raw(a));
+        /* a pointer has the width of size_t */
         c->mod = MLOG__MOD_Z;
         return a->as.u ? mlog__printf_int(p, end, c, a->as.u) : mlog__printf_null(p, end, c);
     case MLOG_K_FLOAT:
@@ -3238,7 +3479,8 @@ static char *mlog__printf_value(char *p, char *end, mlog__conv *c, const mlog__v
     }
 }
 
-/* The int that argument k gives as a width or precision, `none` when it is missing or no integer. */
+/* The int that argument k gives as a width or precision, `none` when it is missing or no integer. Cut down to int, as va_arg
+ * would. */
 static int mlog__printf_star(const mlog__val *args, int nargs, int32_t k, int none) {
     const mlog__val *a = k < nargs ? args + k : NULL;
 
@@ -3248,17 +3490,20 @@ static int mlog__printf_star(const mlog__val *args, int nargs, int32_t k, int no
 
 /* Replaces a width and precision that come from arguments by their values; a negative width is the flag `-`. */
 static void mlog__printf_resolve(mlog__conv *c, const mlog__val *args, int nargs) {
+    /* in this order: the index is coded in the very field that gets the value */
     if (c->prec < -1) c->prec = mlog__printf_star(args, nargs, MLOG__PREC_ARG(c->prec), -1);
     if (c->prec < 0) c->prec = -1;
     if (c->width >= -1) return;
     c->width = mlog__printf_star(args, nargs, MLOG__PREC_ARG(c->width), 0);
     if (c->width < 0) {
+        /* -INT_MIN is no int */
         c->width = c->width == INT_MIN ? INT_MAX : -c->width;
         c->flags |= MLOG__FLAG_LEFT;
     }
 }
 
-/* Appends the commonest cases without flags, width and precision; returns NULL when it is none of them. */
+/* Appends the commonest cases without flags, width and precision; returns NULL when it is none of them. Most conversions of
+ * most programs end here. */
 static char *mlog__printf_plain(char *p, char *end, const mlog__conv *c, const mlog__val *a) {
     char tmp[24], *e = tmp + sizeof tmp, *b;
     uint64_t v;
@@ -3270,6 +3515,7 @@ static char *mlog__printf_plain(char *p, char *end, const mlog__conv *c, const m
     case 'd':
         v = mlog__printf_narrow(v, c->mod, 1);
         b = mlog__printf_dec(e, v >> 63 ? 0 - v : v);
+        /* room for it: 19 digits of a negative number and a sign in 24 bytes */
         if (v >> 63) *--b = '-';
         break;
     case 'u':
@@ -3284,7 +3530,8 @@ static char *mlog__printf_plain(char *p, char *end, const mlog__conv *c, const m
     return mlog__printf_put(p, end, b, (size_t)(e - b));
 }
 
-/* Appends one conversion of the table. */
+/* Appends one conversion of the table. An argument that the record does not have is said to be missing: a call of another
+ * version, or a full dictionary, may bring fewer. */
 static char *mlog__printf_conv(char *p, char *end, const mlog__printf *f, const mlog__conv *c, const mlog__val *args, int nargs) {
     int i = c->conv == 'm' ? f->nargs : c->arg;
     mlog__conv r;
@@ -3299,8 +3546,8 @@ static char *mlog__printf_conv(char *p, char *end, const mlog__printf *f, const 
     return mlog__printf_value(p, end, &r, &args[i]);
 }
 
-/* Renders a scanned format into [p, end), no byte beyond; returns the end of what was written, `end` when it was cut.
-   `fmt` is the text that was scanned; the C locale is in force. */
+/* Renders a scanned format into [p, end), no byte beyond; returns the end of what was written, `end` when it was cut. `fmt` is
+ * the text that was scanned, and the C locale is in force. By the flusher only. */
 static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, const char *fmt, const mlog__val *args, int nargs) {
     size_t at = 0;
     int i;
@@ -3317,7 +3564,8 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
 
 
 /* ==== record ====
- * The one encoding: the bytes in a ring, in the binary file, and after a crash.
+ * The one encoding: the bytes in a ring, in the binary file, and after a crash. Nothing in it is an address; lengths come before
+ * bytes, and every length is checked again when it is read: what lies in a ring may have been torn by a crash.
  *
  *   RECORD  8-aligned, native byte order, everything in 64-bit words:
  *           header  {site:32 | length in words:20 | flags:12}
@@ -3330,11 +3578,22 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
  *           {kind:8 | element:8} with a payload of one more slot word and its bytes
  *   FIELD   {kind:8 | element:8 | key length:16}, key, slot word, payload
  *
- * Sites below MLOG__FIRST_SITE are not in the dictionary: padding, notes of the ring itself, and records that carry all they need.
+ *   mlog_info("order accepted", "symbol", "ACME", "qty", 7) is five words, 40 bytes:
+ *           +0 {site 8 | 5 words | no flags}     +8 ticks     +16 {4 | 4}     +24 7     +32 "ACME" and four NULs
+ *
+ * Why words: the header is one store, aligned words never tear, and a slot is where the fast path puts a register without a
+ * look at its type. Why 20 bits of length: 8 MiB, a quarter of the largest ring. Why a NUL behind each payload: sinks hand out
+ * C strings that point into the record. Why two lengths of a text: what was cut is seen, and JSON that was cut is not printed
+ * as JSON.
+ *
+ * Sites below MLOG__FIRST_SITE are not in the dictionary: padding, notes of the ring itself, and records that carry all they
+ * need.
+ *
  * owns: sizes and layout, encoding of values
  * may call: platform text
  */
 
+/* Flags of the header; each but FIELDS announces one optional word, in this order. */
 #define MLOG__F_CONTEXT (UINT64_C(1) << 52)
 #define MLOG__F_BOUND (UINT64_C(1) << 53)
 #define MLOG__F_TO (UINT64_C(1) << 54)
@@ -3343,8 +3602,11 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
 #define MLOG__F_FIELDS (UINT64_C(1) << 57)
 #define MLOG__F_CARE (UINT64_C(1) << 63) /* in a gate only: not the fast path */
 
+/* PAD: to the end of the lap. LOSS: {level:8 | count:56} a word. EMIT, PRINTF: message, file, function, source and line as
+ * slots. */
 enum { MLOG__S_PAD, MLOG__S_LOSS, MLOG__S_EMIT, MLOG__S_PRINTF, MLOG__FIRST_SITE = 8 };
 static inline uint32_t mlog__record_site(uint64_t header) { return (uint32_t)header; }
+/* words * 8: shifted down by 29 instead of 32, with the three low bits masked */
 static inline uint64_t mlog__record_bytes(uint64_t header) { return (header >> 29) & 0x7FFFF8; }
 static inline uint64_t mlog__record_header(uint32_t site, uint64_t words, uint64_t flags) { return site | words << 32 | flags; }
 static inline uint64_t mlog__record_text_slot(uint64_t len, uint64_t full) { return len | full << 32; }
@@ -3361,9 +3623,11 @@ static bool mlog__record_has_bytes(uint32_t kind) {
            kind == MLOG__K_LDOUBLE;
 }
 
+/* by MLOG__E_*; 0: texts, which have no fixed size, and what is no element type */
 static const uint8_t mlog__record_element_size[16] = {0, 1, 1, 2, 2, 4, 4, 8, 8, 1, 4, 8, 0, 0, 0, 0};
 
-/* Payload bytes of an array, unpadded: elements as they are; texts as {length:32 | original:32} and padded bytes, one after another. */
+/* Payload bytes of an array, unpadded: elements as they are; texts as {length:32 | original:32} and padded bytes, one after
+ * another. *count: how many elements fit `limit`; only whole ones count, a text never in part. */
 static uint64_t mlog__record_array_bytes(const mlog_value *v, uint64_t limit, uint32_t *count) {
     uint32_t elem = (v->kind >> 8) & 15, size = mlog__record_element_size[elem], n = v->as.p == NULL ? 0 : v->size;
     if (elem != MLOG__E_TEXT) {
@@ -3376,6 +3640,7 @@ static uint64_t mlog__record_array_bytes(const mlog_value *v, uint64_t limit, ui
     const char *const *texts = (const char *const *)v->as.p;
     uint32_t i = 0;
     for (; i < n; i++) {
+        /* NULL stays NULL: a word, no bytes */
         uint64_t one = 8 + (texts[i] == NULL ? 0 : mlog__record_padded(strlen(texts[i])));
         if (total + one > limit) break;
         total += one;
@@ -3384,7 +3649,8 @@ static uint64_t mlog__record_array_bytes(const mlog_value *v, uint64_t limit, ui
     return total;
 }
 
-/* Bytes kept of a value with a payload: at most `limit`, a text cut before a character that does not fit, text of JSON not at all. */
+/* Bytes kept of a value with a payload: at most `limit`, a text cut before a character that does not fit. JSON is cut as text,
+ * and its two lengths tell the reader to print it as a string. */
 static uint64_t mlog__record_kept(const mlog_value *v, uint64_t limit) {
     uint32_t kind = v->kind & 255, n;
     if (kind == MLOG_K_ARRAY) return mlog__record_array_bytes(v, limit, &n);
@@ -3392,13 +3658,15 @@ static uint64_t mlog__record_kept(const mlog_value *v, uint64_t limit) {
     return kind == MLOG_K_BYTES ? limit : mlog__text_utf8_cut((const char *)v->as.p, (size_t)limit);
 }
 
-/* Room that a value takes behind its slot, payload cut to `limit` bytes. */
+/* Room that a value takes behind its slot, payload cut to `limit` bytes. The first of two steps: measure all, then reserve,
+ * then mlog__record_put with the same limit, which measures again and must come to the same number. */
 static uint64_t mlog__record_payload(const mlog_value *v, uint64_t limit) {
     if (!mlog__record_has_bytes(v->kind & 255) || v->as.p == NULL) return 0;
     return mlog__record_padded(mlog__record_kept(v, limit));
 }
 
-/* Never beyond end, also when another thread lengthens a text after it was measured. */
+/* The texts of an array. Never beyond end, also when another thread lengthens a text after `end` was measured: the lengths are
+ * taken anew, each bounded by what is left. What is no longer there reads as the zeros of the padding. */
 static void mlog__record_put_texts(unsigned char *at, const unsigned char *end, const mlog_value *v) {
     const char *const *texts = (const char *const *)v->as.p;
     for (uint32_t i = 0; i < v->size && end - at >= 8; i++) {
@@ -3408,13 +3676,15 @@ static void mlog__record_put_texts(unsigned char *at, const unsigned char *end, 
         memcpy(at, &slot, 8);
         at += 8;
         if (texts[i] == NULL) continue;
+        /* the last word first: its bytes behind the text are then the NUL and the padding */
         memset(at + mlog__record_padded(n) - 8, 0, 8);
         memcpy(at, texts[i], n);
         at += mlog__record_padded(n);
     }
 }
 
-/* Writes the slot word of v and, at *payload, its bytes; *payload advances by mlog__record_payload(v, limit). */
+/* Writes the slot word of v and, at *payload, its bytes; *payload advances by mlog__record_payload(v, limit). No byte of the
+ * padding is left as it was: old records must not show in a file. */
 static uint64_t mlog__record_put(const mlog_value *v, unsigned char **payload, uint64_t limit) {
     uint32_t kind = v->kind & 255;
     if (kind == MLOG_K_FLOAT) {
@@ -3430,10 +3700,13 @@ static uint64_t mlog__record_put(const mlog_value *v, unsigned char **payload, u
     if (kind == MLOG_K_ARRAY && ((v->kind >> 8) & 15) == MLOG__E_TEXT) mlog__record_put_texts(*payload, *payload + n, v);
     else memcpy(*payload, v->as.p, (size_t)n);
     *payload += room;
+    /* of an array the number of elements, so that a reader can say how many are missing */
     uint64_t full = kind == MLOG_K_ARRAY ? v->size : MLOG__MAX(n, (uint64_t)v->size);
     return mlog__record_text_slot(n, full);
 }
 
+/* Before anything is measured: what the length and the bytes mean depends on the kind. Unknown kinds become null, bad JSON
+ * text. */
 static mlog_value mlog__record_clean(const mlog_value *v) { /* kinds and JSON that a user may have got wrong */
     mlog_value r = *v;
     uint32_t kind = v->kind & 255;
@@ -3452,6 +3725,7 @@ static uint64_t mlog__record_field_bytes(const char *key, const mlog_value *v, u
     return 8 + mlog__record_padded(mlog__record_key_bytes(key)) + 8 + mlog__record_payload(v, limit);
 }
 
+/* One field at `at`; returns the end. Needs mlog__record_field_bytes of room, measured with the same limit. */
 static unsigned char *mlog__record_put_field(unsigned char *at, const char *key, const mlog_value *v, uint64_t limit) {
     size_t n = mlog__record_key_bytes(key);
     uint64_t head = (v->kind & 0xFFFF) | (uint64_t)n << 16;
@@ -3464,7 +3738,9 @@ static unsigned char *mlog__record_put_field(unsigned char *at, const char *key,
     return payload;
 }
 
-/* Reads a slot word and its payload (at *p, not beyond end) into a value. False when the bytes are not sound. */
+/* Reads a slot word and its payload (at *p, not beyond end) into a value; *p moves behind the payload. False when the bytes are
+ * not sound. Numbers first: most values are, and they need no look at the rest. By flusher and recovery: `out` points into the
+ * record. */
 static bool mlog__record_get(mlog__val *out, uint32_t kind, uint32_t elem, uint64_t word, const unsigned char **p,
                              const unsigned char *end) {
     out->kind = (uint8_t)kind;
@@ -3488,12 +3764,14 @@ static bool mlog__record_get(mlog__val *out, uint32_t kind, uint32_t elem, uint6
         out->len = 0;
         return true;
     }
+    /* a length of 2^32 - 1 is padded in 64 bits: no wrap */
     if (mlog__record_padded(out->len) > (uint64_t)(end - *p)) return false;
     *p += mlog__record_padded(out->len);
     return true;
 }
 
-/* Reads one field; *p advances behind it. The key is NUL-terminated in place. */
+/* Reads one field; *p advances behind it. The key is NUL-terminated in place, which is checked: readers hand it out as a C
+ * string. 24: the least field, head, an empty key's padding, and a slot word. */
 static bool mlog__record_get_field(const unsigned char **p, const unsigned char *end, const char **key, uint32_t *key_len,
                                    mlog__val *out) {
     uint64_t head, word;
@@ -3509,32 +3787,53 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
 }
 
 /* ==== dict ====
- * What a record's numbers mean: one append-only area of deep copies, so that nothing depends on the process's addresses. An entry's
- * number is its offset / 8. Space is taken by compare-and-swap on the end: no lock, also in a handler.
+ * What a record's numbers mean: one append-only area of deep copies, so that nothing depends on the process's addresses. An
+ * entry's number is its offset / 8. Space is taken by compare-and-swap on the end: no lock, also in a handler.
+ *
+ *   SESSION  magic, version, byte order, word size, clock mode, id and boot (who wrote this, on which kernel)
+ *            dict_end | clock: the pairs | context[16384]: slots of 512 bytes | dict: 16 MiB of entries
+ *   ENTRY    state, sizes, type, level, kinds of the arguments, rules for texts | message, file, function, source, each key: each
+ *            with its NUL
+ *
+ * The invariant: an entry whose state is 1 is complete and never changes; a number below dict_end stays good for ever. So a
+ * reader takes pointers into it without a lock, and a cache by number needs no invalidation. Nothing is freed: a site is
+ * registered once, and what may come without end (run-time formats, mlog_emit) is not put here but into its records. 16 MiB at
+ * some 200 bytes are 80,000 sites; of the mapping only the touched pages are memory. A full area costs no record: each then
+ * carries its definition (mlog__thread_finish_whole).
+ *
+ *   DICT-1   maker: compare-and-swap of the session (release)      user: load-acquire         the header before the pointer
+ *   DICT-2   mlog__dict_add: store-release of state                mlog__dict_entry: acquire  the entry before its mark
+ *
  * owns: the dictionary and the session that holds it
  * may call: platform record text
  */
 
+/* types of entries: what a call site says, and the name of a logger */
 enum { MLOG__D_SITE = 1, MLOG__D_LOGGER = 2 };
 enum { MLOG__D_ERRNO = 1 }; /* flags: the format has a %m, errno is an extra last argument */
 
 /* One entry; texts behind it in this order, each NUL-terminated: message, file, function, source, keys (one after another). */
 typedef struct {
     uint32_t state, bytes; /* state: 1 when complete, stored last */
+    /* lengths without NUL; the keys' contains those between them */
     uint32_t line, msg_len, keys_len;
     uint16_t file_len, func_len, source_len;
+    /* style: of the site. count: arguments, with the errno of a %m */
     uint8_t type, level, count, style, flags, pad[3];
     uint8_t kind[20];      /* of each argument */
     int16_t text_rule[20]; /* printf: -1 all of the text, -2 a pointer, n >= 0: at most n bytes, -16-k: as argument k says */
 } mlog__entry;
 
+/* A context as records refer to it: its number, its parent's, its encoded fields. Written by `context`, read by the flusher. */
 typedef struct { uint64_t id, parent; uint32_t bytes, count; unsigned char fields[MLOG__CONTEXT_BYTES - 24]; } mlog__context_slot;
 
 /* The shared header of a process: what recovery will need beside the rings. */
 typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, clock_mode;
+    /* id: 64 random bits, drawn anew in a child; the first half of every record's id */
     uint64_t id, boot[2];
+    /* bytes taken of dict; on a line of its own, since every registration writes it */
     uint64_t dict_end __attribute__((aligned(64)));
     mlog__clock_table clock __attribute__((aligned(64)));
     mlog__context_slot context[MLOG__CONTEXTS] __attribute__((aligned(64)));
@@ -3543,7 +3842,8 @@ typedef struct {
 
 static mlog__session *mlog__dict_session; /* set once; a child puts its own copy at the same address */
 
-/* The session, made on first use; NULL when there is no memory. */
+/* The session, made on first use; NULL when there is no memory. Two threads may make one at the same time: the loser gives its
+ * own back. Legal in a handler: mmap and a compare-and-swap. */
 static mlog__session *mlog__dict_open(void) {
     mlog__session *s = __atomic_load_n(&mlog__dict_session, __ATOMIC_ACQUIRE); /* DICT-1 with the store below */
     if (MLOG__LIKELY(s != NULL)) return s;
@@ -3562,8 +3862,10 @@ static mlog__session *mlog__dict_open(void) {
     return first;
 }
 
-/* In a child: a private copy of the dictionary takes the place of the mapping that it shares with its parent, so that site numbers
- * and pointers stay good. Contexts are published anew by their users. False: no memory, this child cannot log. */
+/* In a child: a private copy of the dictionary takes the place of the mapping that it shares with its parent, so that site
+ * numbers and pointers stay good. Contexts are published anew by their users: copying 8 MiB of slots would cost every child a
+ * millisecond. False: no memory, this child cannot log. The parent writes on meanwhile; entries behind `end` are not ours, one
+ * before it may be half done, and nobody here knows its number. */
 static bool mlog__dict_adopt(void) {
     mlog__session *old = mlog__dict_session;
     if (old == NULL) return true;
@@ -3575,10 +3877,13 @@ static bool mlog__dict_adopt(void) {
     s->clock = old->clock;
     memcpy(s->dict, old->dict, (size_t)MLOG__MIN(end, (uint64_t)MLOG__DICT_BYTES));
     mlog__platform_random(&s->id, sizeof s->id);
+    /* in one step: at no moment is the old address unmapped, which a handler could read */
     return mremap(s, sizeof *s, sizeof *s, MREMAP_MAYMOVE | MREMAP_FIXED, old) != MAP_FAILED;
 }
 
-/* A complete entry by number, or NULL. A number may arrive before its entry is visible here: the wait is for stores in flight. */
+/* A complete entry by number, or NULL. Numbers come from records, so they are hostile: bounded here. One may arrive before its
+ * entry is visible: the wait is for stores in flight, a microsecond at most. An entry whose thread died in the middle stays
+ * NULL. */
 static const mlog__entry *mlog__dict_entry(uint32_t number) {
     const mlog__session *s = mlog__dict_session;
     uint64_t at = (uint64_t)number * 8;
@@ -3603,7 +3908,8 @@ static const char *mlog__dict_func(const mlog__entry *e) { return mlog__dict_fil
 static const char *mlog__dict_source(const mlog__entry *e) { return mlog__dict_func(e) + e->func_len + 1; }
 static const char *mlog__dict_keys(const mlog__entry *e) { return mlog__dict_source(e) + e->source_len + 1; }
 
-/* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full. */
+/* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full (or there is no memory).
+ * Legal in a handler, also on top of itself: each taker has its own bytes from the compare-and-swap on. */
 static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const char *file, const char *func, const char *source,
                                const char *keys) {
     mlog__session *s = mlog__dict_open();
@@ -3612,9 +3918,11 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     bytes = (bytes + 7) & ~UINT64_C(7);
     uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED);
     do {
+        /* the end never passes the area, so the difference does not wrap; a smaller entry may still find room */
         if (bytes > MLOG__DICT_BYTES - at) return 0;
     } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     mlog__entry *e = (mlog__entry *)(void *)(s->dict + at);
+    /* state is 0 in `head`: the entry stays invisible until all of it is there */
     *e = *head;
     e->bytes = (uint32_t)bytes;
     char *p = mlog__dict_copy((char *)(e + 1), msg, head->msg_len);
@@ -3627,15 +3935,35 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
 }
 
 /* ==== rule ====
- * Level rules and the names they match. Two copies, so that a registration in a handler that interrupts a change reads the old one.
+ * Level rules and the names they match. Two copies, so that a registration in a handler that interrupts a change reads the old
+ * one. No call looks rules up: each site has a gate, one word that is 0 when it is off, and each logger a threshold. They are
+ * computed when a site or a logger is registered and again for all of them when rules change; the lists that make "all"
+ * possible only grow (a module that is unloaded takes its own out).
+ *
+ *   WORD of a site   0                 off: the call ends here
+ *                    MLOG__UNSEEN      not registered: take the slow path (the sign bit is set)
+ *                    header | CARE     registered, but its arguments need a look: the slow path each time
+ *                    header            registered: the first eight bytes of each of its records
+ *   FULL of a site   the header to go back to when it is turned on again; 0 before registration
+ *   NEXT of a site   NULL: in no list; &mlog__rule_last: the end of one
+ *
+ * The longest rule that covers a name wins; rules are few (64 at most) and looked at on first calls only, so a loop will do.
+ *
+ *   RULE-1   mlog__rule_set_now: release of version    reader: acquire before and after    a set is whole, or read again
+ *   RULE-2   registration: release of the list's head        a walk over it: acquire            a site before its place in it
+ *
  * owns: level names, the rules in force, the thresholds of sites and loggers, the list of keys to redact
  * may call: platform dict record text
  */
 
-#define MLOG__LEVELS(X) X(MLOG_TRACE, "trace") X(MLOG_DEBUG, "debug") X(MLOG_INFO, "info") X(MLOG_NOTICE, "notice") X(MLOG_WARN, "warn") \
+/* One list makes the names and the parser; the aliases are those of syslog and of other loggers. */
+#define MLOG__LEVELS(X) X(MLOG_TRACE, "trace") X(MLOG_DEBUG, "debug") X(MLOG_INFO, "info") X(MLOG_NOTICE, "notice") \
+    X(MLOG_WARN, "warn") \
     X(MLOG_ERROR, "error") X(MLOG_CRIT, "crit") X(MLOG_ALERT, "alert") X(MLOG_FATAL, "fatal")
-#define MLOG__ALIASES(X) X(MLOG_WARN, "warning") X(MLOG_ERROR, "err") X(MLOG_CRIT, "critical") X(MLOG_ALERT, "emerg") X(MLOG_FATAL, "panic")
+#define MLOG__ALIASES(X) X(MLOG_WARN, "warning") X(MLOG_ERROR, "err") X(MLOG_CRIT, "critical") X(MLOG_ALERT, "emerg") \
+    X(MLOG_FATAL, "panic")
 
+/* children: "net.*", which does not cover net itself */
 typedef struct { char name[64]; uint8_t len, level; bool children; } mlog__rule;
 enum { MLOG__RULES = 64 };
 typedef struct { uint32_t count; uint8_t root; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
@@ -3652,12 +3980,14 @@ static struct {
 
 struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
+    /* its name in the dictionary; 0: an unnamed child of mlog_bind */
     uint32_t entry;
     mlog_logger *next;
     mlog_context *bound;
     char source[64];
 };
 
+/* [s] A level between two names prints as the lower one, what is below TRACE as "trace". */
 const char *mlog_level_name(int level) {
     const char *name = "trace";
 #define MLOG__AS_NAME(value, text) if (level >= (value)) name = text;
@@ -3674,7 +4004,8 @@ static bool mlog__rule_same(const char *a, size_t n, const char *lower) { /* wit
     return lower[n] == 0;
 }
 
-/* A name, an alias or a number; -1 when it is none of them. */
+/* A name, an alias or a number; -1 when it is none of them. Three digits are read at most: no overflow, and 100 is no level
+ * anyway. */
 static int mlog__rule_level(const char *p, size_t n) {
     int number = 0;
     size_t i = 0;
@@ -3687,7 +4018,8 @@ static int mlog__rule_level(const char *p, size_t n) {
 
 int mlog_level_parse(const char *name) { return name == NULL ? -1 : mlog__rule_level(name, strlen(name)); }
 
-/* What may be a source name: nothing that the rule text gives a meaning, and nothing that would not print. */
+/* What may be a source name: nothing that the rule text gives a meaning, and nothing that would not print. 63 bytes: it must
+ * fit where sources are made, on the stack of a call. */
 static bool mlog__rule_name_ok(const char *p, size_t n) {
     if (n == 0 || n > 63) return false;
     for (size_t i = 0; i < n; i++)
@@ -3695,7 +4027,7 @@ static bool mlog__rule_name_ok(const char *p, size_t n) {
     return true;
 }
 
-/* One word of a rule text: "info" or "net.*=debug". NULL, or what was expected. */
+/* One word of a rule text: "info" or "net.*=debug". NULL, or what was expected: the caller knows the column and says it. */
 static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n) {
     const char *eq = memchr(p, '=', n);
     const char *level_text = eq == NULL ? p : eq + 1;
@@ -3703,6 +4035,7 @@ static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n)
     int level = mlog__rule_same(level_text, level_len, "off") ? MLOG_OFF : mlog__rule_level(level_text, level_len);
     if (level < 0) return "a level: trace, debug, info, notice, warn, error, crit, alert, fatal, off, or 1 to 24";
     if (eq == NULL || (name_len == 1 && *p == '*')) return set->root = (uint8_t)level, (const char *)NULL;
+    /* "*" alone was the root; other stars stand at the end, behind a point, or are refused */
     bool children = name_len > 2 && memcmp(eq - 2, ".*", 2) == 0;
     if (children) name_len -= 2;
     if (!mlog__rule_name_ok(p, name_len) || memchr(p, '*', name_len) != NULL)
@@ -3714,7 +4047,9 @@ static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n)
     return NULL;
 }
 
-/* Parses "info,net=debug" into *set. 0, or -1 with mlog_why() naming the place (`what` says which setting). */
+/* Parses "info,net=debug" into *set. 0, or -1 with mlog_why() naming the place (`what` says which setting). The empty text is
+ * fine, an empty rule between two commas is a slip and refused. Whoever calls puts the set in force only when all of it was
+ * good. */
 static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *what) {
     *set = (mlog__rule_set){.root = MLOG_INFO};
     for (const char *p = text;;) {
@@ -3731,7 +4066,8 @@ static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *w
     }
 }
 
-/* The level from which a source is on: the longest rule that covers it, then the later one. */
+/* The level from which a source is on: the longest rule that covers it, then the later one; never below what any sink takes.
+ * Legal in a handler that interrupts a change of rules: it finds the old set untouched, since a change writes the other copy. */
 static int mlog__rule_threshold(const char *source, size_t n) {
     uint32_t version;
     int level;
@@ -3740,6 +4076,7 @@ static int mlog__rule_threshold(const char *source, size_t n) {
         const mlog__rule_set *set = &mlog__rule_now.set[version & 1];
         size_t best = 0;
         level = set->root;
+        /* both bounds: a set that is changed meanwhile may show any count, before the version says to read it again */
         for (uint32_t i = 0; i < set->count && i < MLOG__RULES; i++) {
             const mlog__rule *r = &set->rule[i];
             bool below = n > r->len && source[r->len] == '.', same = n == r->len;
@@ -3756,7 +4093,9 @@ static const char *mlog__rule_base(const char *file) {
     return slash == NULL ? file : slash + 1;
 }
 
-/* A site's source as text: METALOG_SOURCE came stringized, "\"net\"", or as its own name when nobody defined it. */
+/* A site's source as text: METALOG_SOURCE came stringized, "\"net\"", or as its own name when nobody defined it. Then the
+ * file's base name stands for it, without its extension. Adjacent literals ("net" ".http") have been joined by nobody yet: what
+ * is inside quotes counts. Returns the length, 63 at most. */
 static size_t mlog__rule_source(char out[64], const char *stringized, const char *file) {
     size_t n = 0;
     if (stringized[0] == '"') {
@@ -3768,6 +4107,7 @@ static size_t mlog__rule_source(char out[64], const char *stringized, const char
     }
     if (n == 0) {
         const char *start = mlog__rule_base(file), *dot = strrchr(start, '.');
+        /* ".profile" has no extension, it is a name */
         n = MLOG__MIN(dot == NULL || dot == start ? strlen(start) : (size_t)(dot - start), (size_t)63);
         memcpy(out, start, n);
     }
@@ -3775,7 +4115,8 @@ static size_t mlog__rule_source(char out[64], const char *stringized, const char
     return n;
 }
 
-/* "password" covers password, PassWord and db_password; "*_pin" what the pattern says. */
+/* "password" covers password, PassWord and db_password; "*_pin" what the pattern says. Asked once for a site and once for a
+ * field whose key is known at run time only. Keys beyond 64 bytes are judged by their beginning and by their end. */
 static bool mlog__rule_is_secret(const char *key, size_t n) {
     char lower[64];
     size_t k = MLOG__MIN(n, sizeof lower);
@@ -3790,7 +4131,8 @@ static bool mlog__rule_is_secret(const char *key, size_t n) {
 
 static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` always means: not in a list yet */
 
-/* Sets the gate of one registered site after a change of rules. */
+/* Sets the gate of one registered site after a change of rules. A probe of mlog_enabled needs no number: 1 is "on". The order
+ * of the two stores does not matter: a call between them is judged by one rule or the other. */
 static void mlog__rule_apply(mlog__site *s) {
     char source[64];
     size_t n = mlog__rule_source(source, s->source, s->file);
@@ -3802,11 +4144,13 @@ static void mlog__rule_apply(mlog__site *s) {
 }
 
 /* After a change of rules or sinks: every site and logger gets its gate anew, so that no call looks rules up. */
-/* 0: it has no name, each call is judged by the rules of its unit. */
+/* The threshold of a logger. 0: it has no name, each call is judged by the rules of its unit. */
 static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
     return *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
 }
 
+/* After a change of rules or sinks, under the configuration lock: every site and logger gets its gate anew, so that no call
+ * looks rules up. */
 static void mlog__rule_apply_all(void) {
     for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; /* RULE-2 */
@@ -3827,7 +4171,8 @@ static void mlog__rule_redact(const char list[256]) {
         }
 }
 
-/* Puts rules in force; under the configuration lock. */
+/* Puts rules in force; under the configuration lock, which makes it the only writer. First the copy that nobody reads, then the
+ * version, then the gates. */
 static void mlog__rule_set_now(const mlog__rule_set *set) {
     uint32_t next = mlog__rule_now.version + 1;
     mlog__rule_now.set[next & 1] = *set;
@@ -3836,7 +4181,8 @@ static void mlog__rule_set_now(const mlog__rule_set *set) {
 }
 
 /* First stage of a site: its gate by the rules, and its place in the list of its module, by which later changes reach it.
- * Returns the word to go on with, 0 when off. */
+ * Returns the word to go on with, 0 when off. Legal in a handler, also on top of itself for the same site: `next` decides who
+ * puts it into the list. Second stage, with the kinds of the arguments: mlog__thread_register. */
 uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
     uint64_t word = __atomic_load_n(&site->word, __ATOMIC_RELAXED);
     if (mlog__record_site(word) != 0 || word == 0) return word; /* registered: on the careful path for another reason */
@@ -3847,6 +4193,7 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
         mlog__site *first = __atomic_load_n(&module->sites, __ATOMIC_RELAXED);
         do __atomic_store_n(&site->next, first == NULL ? &mlog__rule_last : first, __ATOMIC_RELAXED);
         while (!__atomic_compare_exchange_n(&module->sites, &first, site, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RULE-2 */
+        /* the first site of a program or a shared object brings its module along; gone first: once linked, it may be unloaded */
         int unlinked = 0;
         if (__atomic_compare_exchange_n(&module->linked, &unlinked, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED);
@@ -3866,9 +4213,24 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
 }
 
 /* ==== context ====
- * Fields that follow a task. A context lives in private memory, which a child inherits; its fields are published once, in a slot of
- * the session, so that a record needs to carry its number only. A number is never used again: {generation:44 | slot:20}.
- * A slot goes back to the free list when nobody refers to it and every sink is past the records that may name it.
+ * Fields that follow a task. A context lives in private memory, which a child inherits; its fields are published once, in a
+ * slot of the session, so that a record needs to carry its number only. A number is never used again: {generation:44 |
+ * slot:20}. A slot goes back to the free list when nobody refers to it and every sink is past the records that may name it.
+ *
+ *   LIFE     free --take--> made, published --ref, unref--> retired --collect--> waiting --release--> free
+ *   LISTS    free      {tag:32 | index + 1:32}, linked by `next`; any thread takes, the flusher alone gives
+ *            retired   index + 1, linked by `next`; any thread adds, the flusher takes all of it at once (so no ABA there)
+ *            waiting   the flusher's own: retired before the heads that it then noted; free when all sinks are past these
+ *
+ * Why two homes: the fields in private memory are what a child reads after a fork, when the session of its parent is gone; the
+ * slot is what a reader has after a crash. 16,384 slots of 512 bytes: fields of half a kilobyte, and 8 MiB of address space.
+ * When slots or bytes are not enough, a context is *heavy*: from the heap, with no number, and each record carries the fields
+ * of the whole chain of its ancestors. Slower and larger, but nothing is lost.
+ *
+ *   CONTEXT-1   mlog__context_give: release of the head      mlog__context_take: acquire          `next` before the head; the tag
+ *               counts every change, so that a head which went and came back is noticed
+ *   CONTEXT-2   mlog_context_unref: acquire-release of refs  the last unref                       all uses before the end
+ *
  * owns: context slots, the thread's current context
  * may call: platform record dict rule
  */
@@ -3877,8 +4239,11 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
 
 struct mlog_context {
     uint32_t refs, next; /* next: index + 1 on the free or the retired list */
+    /* generation: of the block, grows with each use and stays when the block is free */
     uint64_t id, generation;
+    /* session: which process has published it (mlog__context_pool.session + 1); bytes and count: of its own fields */
     uint32_t session, bytes, count, taken;
+    /* a counted reference: ancestors live as long as their children */
     mlog_context *parent;
     unsigned char *fields; /* into room, or allocated when larger */
     unsigned char room[MLOG__CONTEXT_BYTES - 24];
@@ -3895,11 +4260,12 @@ static struct {
 
 MLOG__TLS mlog_context *mlog__context_now; /* not in the thread's page: a forked child keeps its context */
 
-/* From the free list, else a block never used. The tag in the head keeps a thread that was preempted between its
- * load and its exchange from taking a head that went and came back. */
+/* From the free list, else a block never used. The tag in the head keeps a thread that was preempted between its load and its
+ * exchange from taking a head that went and came back: its `next` would be stale. NULL: all 16,384 are in use, or no memory. */
 static mlog_context *mlog__context_take(void) {
     mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE);
     if (blocks == NULL) {
+        /* the first context of the program; of two threads the loser gives its mapping back */
         mlog_context *fresh = mlog__platform_map(sizeof *fresh * MLOG__CONTEXTS, false, false);
         if (fresh == NULL) return NULL;
         if (__atomic_compare_exchange_n(&mlog__context_pool.block, &blocks, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -3908,6 +4274,7 @@ static mlog_context *mlog__context_take(void) {
     }
     uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_ACQUIRE);
     while ((uint32_t)head != 0) { /* CONTEXT-1: acquire pairs with the release in mlog__context_give */
+        /* reading `next` of a block that another thread has just taken is harmless: the memory stays, the exchange fails */
         uint64_t next = ((head >> 32) + 1) << 32 | __atomic_load_n(&blocks[(uint32_t)head - 1].next, __ATOMIC_RELAXED);
         if (__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
             return &blocks[(uint32_t)head - 1];
@@ -3930,12 +4297,14 @@ static void mlog__context_give(uint32_t index) {
                                           __ATOMIC_RELAXED)); /* CONTEXT-1 */
 }
 
-/* Has it a slot, or is it a heavy one from the heap? */
+/* Has it a slot, or is it a heavy one from the heap? By its address, which cannot lie. */
 static bool mlog__context_pooled(const mlog_context *c) {
     return c >= mlog__context_pool.block && c < mlog__context_pool.block + MLOG__CONTEXTS;
 }
 
-/* Copies the fields into the slot, outermost ancestor first. In a child this runs again, for its own session. */
+/* Copies its own fields into its slot, and its ancestors' before, so that no slot names a parent that is not there. In a child
+ * this runs again, for its own session: by whoever first logs in the context. The record's head, released later, covers these
+ * plain stores. */
 static void mlog__context_publish(mlog_context *c) {
     if (c == NULL || c->id == MLOG__HEAVY || c->session == mlog__context_pool.session + 1) return;
     mlog__context_publish(c->parent);
@@ -3955,14 +4324,16 @@ static uint64_t mlog__context_number(mlog_context *c) {
     return c->id;
 }
 
-/* Secrets stay out of every encoding, not of the output only. */
+/* Secrets stay out of every encoding, not of the output only: a ring survives a crash, and a core file shows it. */
 static mlog_value mlog__context_value(const mlog_field *f) {
     static const char redacted[] = "[redacted]";
     if (f->key != NULL && mlog__rule_is_secret(f->key, strlen(f->key))) return mlog_str(redacted, sizeof redacted - 1);
     return mlog__record_clean(&f->value);
 }
 
-/* Encodes the fields once; a record then carries a number. Too large, or no slot left: heavy, and nothing is lost but speed. */
+/* Encodes the fields once; a record then carries a number. Too large, or no slot left: heavy, and nothing is lost but speed.
+ * The child of a heavy one is heavy, too: its slot could not name its parent. Returns one reference; the parent gets one more.
+ * NULL: no memory at all. Not legal in a handler (calloc). */
 static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *fields, size_t count) {
     uint64_t bytes = 0, taken = 0;
     uint64_t limit = MLOG__OBJECT_BYTES;
@@ -3985,6 +4356,7 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     c->bytes = (uint32_t)(p - c->fields);
     c->count = (uint32_t)taken;
     c->parent = mlog_context_ref(parent);
+    /* not published yet, whatever its last use was */
     c->session = 0;
     c->id = pooled ? ++c->generation << 20 | (uint64_t)(c - mlog__context_pool.block) : MLOG__HEAVY;
     __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE);
@@ -3992,13 +4364,13 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     return c;
 }
 
-/* Relaxed: who has a reference already keeps the context alive. */
+/* Relaxed: who has a reference already keeps the context alive, and hands it on by means that order for themselves. */
 mlog_context *mlog_context_ref(mlog_context *c) {
     if (c != NULL) __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
     return c;
 }
 
-/* CONTEXT-2: the last release sees what all others did with it */
+/* CONTEXT-2: the last release sees what all others did with it. A loop, not a recursion: a chain of heavy ones may be long. */
 void mlog_context_unref(mlog_context *c) {
     while (c != NULL && __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         mlog_context *parent = c->parent;
@@ -4016,14 +4388,16 @@ void mlog_context_unref(mlog_context *c) {
     }
 }
 
-/* For the flusher: takes what was retired up to now; true when there is anything to wait for. */
+/* For the flusher: takes what was retired up to now; true when there is anything to wait for. One generation at a time: as long
+ * as one waits, what is retired meanwhile stays in its list, since it would need heads of its own. */
 static bool mlog__context_collect(void) {
     if (mlog__context_pool.waiting == 0)
         mlog__context_pool.waiting = __atomic_exchange_n(&mlog__context_pool.retired, 0, __ATOMIC_ACQUIRE);
     return mlog__context_pool.waiting != 0;
 }
 
-/* For the flusher: every sink is past the heads that it saw after mlog__context_collect. */
+/* For the flusher: every sink is past the heads that it saw after mlog__context_collect. All that is needed of a block is read
+ * before it is given away: the next moment it may be another's. */
 static void mlog__context_release(void) {
     uint32_t i = mlog__context_pool.waiting;
     mlog__context_pool.waiting = 0;
@@ -4037,14 +4411,28 @@ static void mlog__context_release(void) {
 }
 
 /* ==== ring ====
- * One bounded ring of bytes per thread, one writer, one reader process. Positions are 64-bit, grow for ever and never wrap; a byte's
- * place is position & mask. A record never straddles the end: what is left there becomes padding.
+ * One bounded ring of bytes per thread, one writer, one reader process. Positions are 64-bit, grow for ever and never wrap; a
+ * byte's place is position & mask. A record never straddles the end: what is left there becomes padding.
+ *
+ *   PAGE    +0     magic, version, byte order, word size, number, session, bytes, tid, state, name     written at creation
+ *           +128   head, dropped[26], untold[26]                                                      the owner's lines
+ *           +576   tail, waiting                                                                      the flusher's line
+ *           +1024  data: `bytes` of them, a power of two
+ *
+ *   data    … | free | record | record | record in progress |   free   | padding | (next lap)
+ *                    ^ tail                    ^ head        ^ next     ^ limit
+ *
+ * tail <= head <= tail + bytes, always. What lies in [tail, head) is whole records, 8-aligned, also at any instruction of a
+ * crash: a record is written behind head, where nobody looks, and becomes one by the store of head. The owner keeps `limit`, up
+ * to which it may write without a look at tail: the flusher's line is touched once in a while, not in each call (the cached
+ * index of rigtorp's SPSCQueue). Why one writer: no compare-and-swap, no line that threads share, and no thread ever waits for
+ * another's half-written record.
  *
  * Order, with its pairs:
  *   RING-1  owner: store-release of head          flusher: load-acquire of head      the bytes of a record before its head
  *   RING-2  flusher: store-release of tail        owner: load-acquire of tail        the flusher is done reading before reuse
- *   RING-3  owner: state BUSY, clock, head        flusher: clock, then state         no record with an older time comes later; not
- *           a guarantee but a habit (store buffers drain in nanoseconds): what slips through is written, counted as late
+ *   RING-3  owner: state BUSY, clock, head        flusher: clock, then state         no record with an older time comes later; no
+ *           guarantee but a habit (store buffers drain in nanoseconds): what slips through is written, counted as late
  *   RING-4  owner: waiting = 1, fence, tail       flusher: tail, fence, waiting      Dekker: one of them sees the other
  * Nothing stronger is needed: owner and flusher share nothing else, and the wake-up needs no fence in the call (see flush).
  *
@@ -4052,6 +4440,7 @@ static void mlog__context_release(void) {
  * may call: platform clock record text
  */
 
+/* FREE: no owner, empty, for the next thread. RETIRED: its owner has ended, the flusher reads it to the end. */
 enum { MLOG__R_FREE, MLOG__R_LIVE, MLOG__R_RETIRED };
 
 typedef struct {
@@ -4068,6 +4457,8 @@ typedef struct {
     unsigned char data[] __attribute__((aligned(512)));
 } mlog__ring;
 
+/* NONE: wiped or never used. BUSY: inside a call; a handler must not use this level. WAITING: the same, but for room: its clock
+ * is not read yet, so the flusher does not wait for it. */
 enum { MLOG__T_NONE, MLOG__T_READY, MLOG__T_BUSY, MLOG__T_WAITING };
 
 typedef struct { mlog_value v; long double ld; } mlog__staged_arg;
@@ -4076,13 +4467,17 @@ typedef struct { mlog_value v; long double ld; } mlog__staged_arg;
 typedef struct {
     const mlog__site *site;
     mlog_logger *logger;
+    /* as mlog1_begin got them; the classes say which of slot[] and arg[] holds an argument */
     uint64_t word, classes;
+    /* error: errno at the call, for %m. drop: decided already, the arguments are taken and forgotten */
     int level, error, drop;
     uint64_t slot[16];
     mlog__staged_arg arg[16];
 } mlog__stage;
 
-/* What a thread needs for a call; all zero in a forked child, so that the first call there takes the slow path. */
+/* What a thread needs for a call; all zero in a forked child, so that the first call there takes the slow path. Written by its
+ * owner alone, but for `clock` and `policy`, which a change of the configuration sets (relaxed), and read by it and by a pass
+ * (`state`). */
 typedef struct mlog__thread {
     uint32_t state, clock;
     uint64_t limit;              /* position that a record may reach without looking further: min(tail + bytes, next wrap) */
@@ -4101,7 +4496,9 @@ typedef struct mlog__thread {
     mlog__stage stage;
 } mlog__thread;
 
-static mlog__ring *mlog__ring_list[MLOG__RINGS]; /* by number; apart from what has initial values, so that it takes no room in a program */
+/* By number; apart from what has initial values, so that it takes no room in a program. An entry is set once: a ring stays
+ * mapped for the life of the process and goes from thread to thread, so that the flusher never meets one that is gone. */
+static mlog__ring *mlog__ring_list[MLOG__RINGS];
 static struct {
     uint32_t count;              /* rings [0, count) may exist */
     uint64_t total, bytes_each, total_limit, peak;
@@ -4112,10 +4509,11 @@ static struct {
     uint32_t closed;             /* the process is at its very end: nobody makes room any more */
 } mlog__ring_all = {.asleep = 1, .always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
 
-/* This thread holds what the flusher needs: a handler on top of it must not wait for room. */
+/* This thread holds what the flusher needs (the configuration's lock, a role): a call on top of it, in a handler or a callback,
+ * must not wait for room that nobody could make. */
 MLOG__TLS uint8_t mlog__ring_never_wait;
 
-/* A ring in a mapping of its own, its first pages touched. NULL: no memory. */
+/* A ring in a mapping of its own; touch: with all its pages, so that no call meets a page fault. NULL: no memory. */
 static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch) {
     mlog__ring *r = mlog__platform_map(sizeof *r + bytes, true, touch);
     if (r == NULL) return NULL;
@@ -4139,7 +4537,7 @@ static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
     t->limit = 0; /* the first record computes it */
 }
 
-/* Moves t->limit up to what is free now. */
+/* Moves t->limit up to what is free now, but not over the end of the lap: the fast path then needs one comparison for both. */
 static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
     uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes; /* RING-2 */
@@ -4147,7 +4545,8 @@ static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     t->limit = MLOG__MIN(room, wrap);
 }
 
-/* Fills the rest of the lap when `bytes` do not fit before the wrap. False: the padding has no room yet. */
+/* Fills the rest of the lap when `bytes` do not fit before the wrap. False: the padding has no room yet. It is a record like
+ * others, so it has to lie before tail + bytes, too; at least one word is left, since all lengths are multiples of 8. */
 static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask) + 1;
@@ -4159,7 +4558,8 @@ static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     return true;
 }
 
-/* Is there room for a record of `bytes`? Pads where needed, never waits. */
+/* Is there room for a record of `bytes`? Pads where needed, never waits. Padding that was written stays, also when the answer
+ * is no. */
 static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
     if (!mlog__ring_pad(t, bytes)) return false;
     uint64_t head = __atomic_load_n(&t->ring->head, __ATOMIC_RELAXED);
@@ -4172,7 +4572,8 @@ static uint64_t mlog__ring_free(const mlog__ring *r) {
     return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE)); /* RING-2 */
 }
 
-/* One sleep until the tail moves. */
+/* One sleep until the tail moves. The look at tail comes after the store of `waiting`, with a full fence between: else the
+ * flusher could free the room, see nobody waiting, and the owner sleep on. */
 static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
@@ -4183,7 +4584,8 @@ static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED);
 }
 
-/* Waits for room as the policy says. False: drop. */
+/* Waits for room as the policy says. False: drop. After one expiry it drops at once until a quarter of the ring is free: a dead
+ * disk costs one deadline, not one a call. A handler on top of a call never waits: it would hold up the record below it. */
 static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
@@ -4197,6 +4599,8 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     while (!(room = mlog__ring_room(t, bytes))) {
         int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
         if (t->policy == MLOG_WAIT && left <= 0) break;
+        /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
+         * started */
         mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), t->policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
     __atomic_store_n(&t->state, state, __ATOMIC_RELAXED);
@@ -4221,14 +4625,16 @@ static void mlog__ring_get_name(const mlog__ring *r, char name[32]) {
     name[31] = 0;
 }
 
-/* One call lost: for the statistics, and for the report that the stream still owes. */
+/* One call lost: for the statistics, and for the report that the stream still owes. Levels outside of the scale count at its
+ * ends. */
 static void mlog__ring_drop(mlog__ring *r, int level) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
     __atomic_fetch_add(&r->dropped[i], 1, __ATOMIC_RELAXED); /* counters: no order; atomic for handlers and the overflow ring */
     __atomic_fetch_add(&r->untold[i], 1, __ATOMIC_RELAXED);
 }
 
-/* Takes the losses that nobody reported yet, as words {level:8 | count:56}; returns how many words. */
+/* Takes the losses that nobody reported yet, as words {level:8 | count:56}; returns how many words. By exchange: a handler's
+ * loss between a load and a store would be forgotten. */
 static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
     int n = 0;
     for (uint64_t i = 0; i < 26; i++) {
@@ -4239,7 +4645,7 @@ static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
     return n;
 }
 
-/* For the flusher: everything before `tail` may be written over. */
+/* For the flusher: everything before `tail` may be written over. The fence is its cost of RING-4, once in a pass and ring. */
 static void mlog__ring_release(mlog__ring *r, uint64_t tail) {
     if (tail == __atomic_load_n(&r->tail, __ATOMIC_RELAXED)) return;
     __atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE); /* RING-2 */
@@ -4251,14 +4657,37 @@ static void mlog__ring_release(mlog__ring *r, uint64_t tail) {
 }
 
 /* ==== thread ====
- * The call. Each thread has a slot: a page with its state, a ring, a side ring for handlers that interrupt a call. The thread-local
- * pointer leads to the state that the next call uses: that of the thread, of the handler on top of it, or of a third level, whose
- * records go to the process's emergency ring. The pages are wiped in a child, so that nothing of the parent's is touched there.
+ * The call. Each thread has a slot: a page with its state, a ring, a side ring for handlers that interrupt a call. The
+ * thread-local pointer leads to the state that the next call uses: that of the thread, of the handler on top of it, or of a
+ * third level, whose records go to the process's emergency ring. The pages are wiped in a child, so that nothing of the
+ * parent's is touched there.
+ *
+ *   SLOT 0      of the process: ring 0 emergency (handlers with nowhere else to go), ring 1 overflow (threads without a ring)
+ *   SLOT n      page {level[0] of the thread, level[1] of a handler on top of a call, level[2] of one on top of that}
+ *               rings 2n (level 0) and 2n + 1 (level 1, 16 KiB); level 2 has none
+ *   STATE       UNUSED --make--> TAKEN --thread ends--> its rings RETIRED --flusher has read them--> UNUSED
+ *
+ *   A CALL      fast:    state BUSY · header and time at head · slots and payloads behind · head · state READY
+ *               staged:  the arguments go into the thread's stage; mlog1_end makes the record of them. For first calls, formats
+ *                        that need a look at an argument, threads without a ring, contexts without a slot, a full ring
+ *               junk:    no slot, no memory, or too deep in handlers: counted as dropped, the arguments go where nobody reads
+ *
+ * Signals: a handler may come between any two instructions. Its call sees the state of the level that the pointer leads to.
+ * READY: nothing of the interrupted call lies in the ring yet (or all of it), so the handler may use the same level, and leaves
+ * head where the interrupted call will load it. Anything else: the next level. The plain stores around `state` are kept in
+ * their places by signal fences, which cost no instruction; other threads read `state` only for RING-3.
+ *
+ *   THREAD-1   slot: release of UNUSED                  mlog__thread_take_slot: acquire    the ring is empty, its old owner done
+ *   THREAD-2   mlog__thread_exit: release of RETIRED    mlog__flush_release: acquire       the last records before the end
+ *   THREAD-3   the lock of a shared ring: release       the next holder: acquire
+ *   THREAD-4   site->full: release                      other threads of that site         the entry before its number
+ *
  * owns: slots, the thread-local pointer, begin and end of a record, writing of encoded values
  * may call: platform clock record dict rule context ring text printf
  */
 
 enum { MLOG__S_UNUSED, MLOG__S_TAKEN };
+/* Three levels: a handler on top of a handler on top of a call is the most that is seen; more is counted as dropped. */
 typedef struct { mlog__thread level[3]; } mlog__page; /* main, side, last */
 
 static struct {
@@ -4270,11 +4699,14 @@ static struct {
     uint32_t main_gone;          /* the first thread has ended by pthread_exit */
 } mlog__thread_all;
 
+/* Where the pointer of a thread that never logged leads: all zero, so that its first call finds no state READY and goes the
+ * slow way without a test of its own. Constant: it can be shared, and a write would show at once. */
 static const mlog__thread mlog__thread_none;
 /* Where calls write that have nowhere to write: its bytes are never read. No text takes the quick way there. */
 static mlog__thread mlog__thread_junk = {.wide = UINT64_C(1) << 62};
 MLOG__TLS mlog__thread *mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
 MLOG__TLS mlog__thread *mlog__thread_before_junk;
+/* making: inside mlog__thread_make. dying: its ring was handed over. junk_depth: calls that stand on the junk. */
 MLOG__TLS uint8_t mlog__thread_making, mlog__thread_dying, mlog__thread_junk_depth;
 
 /* Used in turn, so that the objects of one call (16 at most, 16 KiB each) live until it returns; touched only where used. */
@@ -4307,7 +4739,8 @@ static void mlog__thread_note_drop(mlog__thread *t, int level) {
     }
 }
 
-/* All pages in one mapping: one advice to wipe it, and the kernel keeps one area instead of thousands. */
+/* All pages in one mapping: one advice to wipe it, and the kernel keeps one area instead of thousands. Where the advice is
+ * missing, children of fork() are still put right by its handlers; those of a raw clone are not. */
 static bool mlog__thread_pages_open(void) {
     if (__atomic_load_n(&mlog__thread_all.pages, __ATOMIC_ACQUIRE) != NULL) return true;
     unsigned char *p = mlog__platform_map((size_t)MLOG__SLOTS * MLOG__PAGE_BYTES, false, false), *none = NULL;
@@ -4318,8 +4751,9 @@ static bool mlog__thread_pages_open(void) {
     return true;
 }
 
-/* A free slot: one whose ring has the wanted size, else one without a ring while the total allows another, else one with any ring,
- * else any. 0: none. */
+/* A free slot: one whose ring has the wanted size, else one without a ring while the total allows another, else one with any
+ * ring, else any. 0: none. So threads that come and go use the same few rings again, and a pool of rings never outgrows the
+ * total. */
 static uint32_t mlog__thread_take_slot(uint64_t bytes) {
     bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= mlog__ring_all.total_limit;
     for (int round = 0; round < 4; round++)
@@ -4334,7 +4768,9 @@ static uint32_t mlog__thread_take_slot(uint64_t bytes) {
     return 0;
 }
 
-/* Makes sure that ring `number` exists; its size by what is left of the total. */
+/* Makes sure that ring `number` exists; its size by what is left of the total. The bytes are booked before the mapping is made,
+ * so that threads that start together cannot exceed the total; rings 0 and 1 are made in any case. NULL: over the total, or no
+ * memory. */
 static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch) {
     mlog__ring *r = __atomic_load_n(&mlog__ring_list[number], __ATOMIC_ACQUIRE);
     if (r != NULL) return r;
@@ -4346,11 +4782,13 @@ static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch
     bool over = total > mlog__ring_all.total_limit && number > 1;
     r = over ? NULL : mlog__ring_create(number, bytes, touch);
     if (r == NULL) return __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED), (mlog__ring *)NULL;
+    /* before it is published: a reader after a crash matches rings and session by it */
     r->session = mlog__dict_session == NULL ? 0 : mlog__dict_session->id;
     uint64_t peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED);
     while (peak < total &&
            !__atomic_compare_exchange_n(&mlog__ring_all.peak, &peak, total, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
     __atomic_store_n(&mlog__ring_list[number], r, __ATOMIC_RELEASE);
+    /* the list before the count: a pass that sees the count finds the ring */
     uint32_t count = __atomic_load_n(&mlog__ring_all.count, __ATOMIC_RELAXED);
     while (count <= number &&
            !__atomic_compare_exchange_n(&mlog__ring_all.count, &count, number + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {}
@@ -4369,6 +4807,7 @@ static void mlog__thread_prepare(mlog__page *page, uint32_t slot, uint32_t depth
     t->inner = depth < 2 ? &page->level[depth + 1] : NULL;
     t->attention = depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
     t->staged = 0;
+    /* 40: two stores of 16 bytes, and 8 to spare; a text of 31 bytes takes 32 */
     t->wide = mlog__platform_on_valgrind() ? UINT64_C(1) << 62 : 40;
     t->limit = 0;
     t->head = &t->aside;
@@ -4413,6 +4852,7 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
         t = &page->level[0];
         for (uint32_t i = 0; i < 3; i++) mlog__thread_prepare(page, slot, i);
         if (slot != 0) mlog__thread_make_rings(page, slot, ring_bytes);
+        /* the level of the thread last: from then on handlers find all three */
         for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED);
         __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
         /* glibc and musl keep the first 32 keys inside the thread: no allocation, also in a handler */
@@ -4449,7 +4889,9 @@ static void mlog__thread_exit(void *round) {
         return;
     }
     mlog__thread *t = mlog__thread_self;
+    /* from here on a new slot gets no ring and no key: nobody would retire it */
     mlog__thread_dying = 1;
+    /* the first thread by pthread_exit: the process lives on, and its end must be noticed by the flusher */
     if (mlog__platform_tid() == (uint32_t)getpid()) {
         __atomic_store_n(&mlog__thread_all.main_gone, 1, __ATOMIC_RELAXED);
         mlog__flush_wake();
@@ -4462,6 +4904,7 @@ static void mlog__thread_exit(void *round) {
     uint32_t slot = mlog__thread_retire(t);
     bool rings = slot == 0;
     for (uint32_t i = 0; i < 2 && slot != 0; i++) {
+        /* the side ring first: the pass that finds the main ring retired then finds both */
         mlog__ring *r = mlog__ring_list[2 * slot + 1 - i];
         if (r == NULL) continue;
         rings = true;
@@ -4476,7 +4919,8 @@ static void mlog__thread_give_back(mlog__thread *t) {
     if (slot != 0) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
 
-/* For the flusher: both rings of a retired slot are read to the end. */
+/* For the flusher: both rings of a retired slot are read to the end. Positions go on where they are: an id is never used
+ * twice. */
 static void mlog__thread_recycle(uint32_t slot) {
     for (uint32_t i = 0; i < 2; i++) {
         mlog__ring *r = mlog__ring_list[2 * slot + i];
@@ -4487,6 +4931,8 @@ static void mlog__thread_recycle(uint32_t slot) {
 
 /* -- writing whole records: what is staged, emitted, or has no fast path -- */
 
+/* A record before its layout: pointers to what it shall hold, on the stack of one call. Nothing is copied before there is
+ * room. */
 typedef struct {
     uint64_t header, context, bound, to, time; /* optional words, as the header's flags say */
     const mlog_value *slot;
@@ -4494,18 +4940,18 @@ typedef struct {
     const mlog_field *field;
     uint32_t fields;
     mlog_context *inside;                      /* its fields go into the record, outermost first */
-    mlog_context *inside_bound;
+    mlog_context *inside_bound;                /* the same for the fields of a bound logger */
     int level;
 } mlog__draft;
 
-/* A heavy context brings its ancestors along, whether they have slots or not. */
+/* A heavy context brings its ancestors along, whether they have slots or not: a reader of the record gets all from one place. */
 static uint64_t mlog__thread_chain_bytes(const mlog_context *c, uint32_t *count) {
     uint64_t bytes = 0;
     for (; c != NULL; c = c->parent) bytes += c->bytes, *count += c->count;
     return bytes;
 }
 
-/* Outermost first: readers let the later field win. */
+/* Outermost first: readers let the later field win. As deep as contexts are nested; the bytes were measured and are bounded. */
 static unsigned char *mlog__thread_put_chain(unsigned char *p, const mlog_context *c) {
     if (c == NULL) return p;
     p = mlog__thread_put_chain(p, c->parent);
@@ -4513,7 +4959,8 @@ static unsigned char *mlog__thread_put_chain(unsigned char *p, const mlog_contex
     return p + c->bytes;
 }
 
-/* Bytes of the record with every payload cut to `limit`. */
+/* Bytes of the record with every payload cut to `limit`. 0x10000 in a kind: a maker's value, whose kind and word take one word
+ * more. */
 static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, uint64_t chain) {
     uint64_t bytes = 16 + 8 * (uint64_t)mlog__record_options(d->header) + 8 * (uint64_t)d->slots;
     for (uint32_t i = 0; i < d->slots; i++) {
@@ -4528,6 +4975,7 @@ static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, u
 
 /* Lays the record out at p. It was measured by mlog__thread_draft_bytes with the same limit. */
 static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint64_t bytes, uint64_t limit, uint64_t ticks) {
+    /* two that are always there and up to five optional ones, in the order of their flags */
     uint64_t words[8] = {d->header | (bytes / 8) << 32, ticks}, n = 2;
     if (d->header & MLOG__F_CONTEXT) words[n++] = d->context;
     if (d->header & MLOG__F_BOUND) words[n++] = d->bound;
@@ -4558,18 +5006,22 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
     payload = mlog__thread_put_chain(mlog__thread_put_chain(payload + 8, d->inside), d->inside_bound);
     for (uint32_t i = 0; i < d->fields; i++)
         payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, limit);
+    /* 16 bits each: more fields than that are not looked at anyway */
     uint64_t counts = MLOG__MIN(chained, 65535u) | (uint64_t)MLOG__MIN(bound, 65535u) << 16;
     counts |= (uint64_t)(chained + bound + d->fields) << 32;
     memcpy(count, &counts, 8);
 }
 
-/* What the clock says now, in the ticks of this process. */
+/* What the clock says now, in the ticks of this process. Read after the space is reserved: a call that waited is as young as it
+ * looks. */
 static uint64_t mlog__thread_stamp(uint32_t mode) {
     if (MLOG__LIKELY(mode == MLOG__TICKS_COUNTER)) return mlog__clock_counter();
     return mode == MLOG__TICKS_ARRIVAL ? 0 : mlog__life_ticks();
 }
 
-/* What was lost since the last report goes into the ring before the next record. */
+/* What was lost since the last report goes into the ring before the next record: the gap shows where it was. Without room it
+ * stays owed, and the counters keep it. The level is kept per word, so that a sink for errors can pass over lost debug
+ * records. */
 static void mlog__thread_tell_loss(mlog__thread *t) {
     uint64_t words[2 + 26], *lost = words + 2;
     if (!mlog__ring_room(t, sizeof words + 64)) return;
@@ -4582,7 +5034,9 @@ static void mlog__thread_tell_loss(mlog__thread *t) {
     __atomic_store_n(t->head, head + (2 + (uint64_t)n) * 8, __ATOMIC_RELEASE); /* RING-1 */
 }
 
-/* Writes a whole record into t's ring, waiting as the policy says. False: dropped (not counted here). */
+/* Writes a whole record into t's ring, waiting as the policy says. False: dropped (not counted here). Too long for a quarter of
+ * the ring: all payloads are cut to the same limit, halved until it fits; numbers and keys stay. A quarter, so that there is
+ * always room for padding and another record, and no single call can hold up a ring. */
 static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, limit = most, chain = 0;
     uint32_t ignored = 0;
@@ -4600,6 +5054,7 @@ static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     return true;
 }
 
+/* The state that a shared ring is written with: one for all its threads, under the lock. */
 static mlog__thread mlog__thread_spare[2];
 static uint32_t mlog__thread_spare_lock[2];
 
@@ -4627,7 +5082,8 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handl
     return true; /* counted, one way or the other */
 }
 
-/* Writes the draft wherever this thread may write; counts it as dropped where it may not. */
+/* Writes the draft wherever this thread may write; counts it as dropped where it may not. The only place that decides between a
+ * ring of its own, the overflow ring and the emergency ring. */
 static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
     bool done, handler = t->depth > 0 || (t->ring == NULL && mlog__platform_in_handler());
     if (t->ring != NULL) done = mlog__thread_write(t, d);
@@ -4635,7 +5091,8 @@ static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
     if (!done) mlog__thread_note_drop(t, d->level);
 }
 
-/* Context and logger of a draft: by number, or inside the record when they have none. */
+/* Context and logger of a draft: by number, or inside the record when they have none. to: level and logger are not those of the
+ * site. */
 static void mlog__thread_put_context(mlog__draft *d, mlog_logger *logger, int level, bool to) {
     uint64_t number = mlog__context_number(mlog__context_now);
     mlog_context *bound = logger == NULL ? NULL : logger->bound;
@@ -4652,23 +5109,28 @@ static void mlog__thread_put_context(mlog__draft *d, mlog_logger *logger, int le
 
 /* -- registration -- */
 
-/* Key i of a site: they stand one behind another, each with its NUL. */
+/* Key i of a site: they stand one behind another, each with its NUL. Counting from the front is fine: registration only. */
 static const char *mlog__thread_key(const char *keys, uint32_t i) {
     while (i-- > 0) keys += strlen(keys) + 1;
     return keys;
 }
 
+/* By MLOG__C_*: the kind of what the macros captured. */
 static const uint8_t mlog__thread_class_kind[16] = {MLOG_K_NULL,   MLOG_K_INT,  MLOG_K_UINT,    MLOG_K_BOOL,   MLOG_K_FLOAT,
                                                     MLOG_K_DOUBLE, MLOG_K_TEXT, MLOG_K_POINTER, MLOG__K_VALUE, MLOG__K_LDOUBLE};
 
-/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care. */
+/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care.
+ * text_rule   -1 the whole text           n >= 0 at most n bytes         -16 - k at most as many as argument k says
+ *             -3 a wide text, as UTF-8    -4 a wide character            -5 errno     -6 a secret: never copied */
 static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t classes) {
     mlog__printf f;
     bool care = mlog__printf_scan(format, e->msg_len, &f) != 0 && e->count > 16;
     for (uint32_t i = 0; i < e->count; i++) {
         uint32_t class = (classes >> (4 * i)) & 15, want = f.want[i].cls;
         e->text_rule[i] = -1;
+        /* a char * for %p: perhaps no text at all */
         if (class == MLOG__C_TEXT && want != MLOG__WANT_TEXT) e->kind[i] = MLOG_K_POINTER, care = true;
+        /* %.8s: the memory may end there, without a NUL */
         if (class == MLOG__C_TEXT && want == MLOG__WANT_TEXT && f.want[i].prec != -1) {
             int32_t prec = f.want[i].prec;
             e->text_rule[i] = (int16_t)(prec >= 0 ? MLOG__MIN(prec, INT16_MAX) : -16 - (MLOG__PREC_ARG(0) - prec));
@@ -4687,14 +5149,16 @@ static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t class
     return true;
 }
 
-/* Second stage of a site, at its first enabled call, when the classes of its arguments are known. The word of the gate, or 0 when the
- * dictionary is full. */
+/* Second stage of a site, at its first enabled call, when the classes of its arguments are known. The word of the gate, or 0
+ * when the dictionary is full. Two threads may register one site at once: the loser's entry is never named, its bytes stay
+ * used. Handler-safe. */
 static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
     uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN;
     if (full == 0) {
         char source[64];
         bool print = (site->style & MLOG__PRINTF) != 0;
-        const char *file = mlog__rule_base(site->file), *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
+        const char *file = mlog__rule_base(site->file),
+                   *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
         mlog__entry e = {
             .type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
         e.msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
@@ -4725,9 +5189,11 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
 
 /* -- staged calls -- */
 
+/* 2 KiB on the stack of a call: longer wide texts are cut */
 typedef struct { char text[2048]; size_t used; } mlog__wide; /* wide strings of one call, as UTF-8 */
 
-/* UTF-8 is what text is everywhere behind the call. */
+/* UTF-8 is what text is everywhere behind the call. n + 4: the longest character must fit, since it is written before it is
+ * measured. */
 static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, size_t most_bytes, size_t most_chars) {
     char *start = w->text + w->used;
     size_t n = 0, room = MLOG__MIN(sizeof w->text - w->used, most_bytes);
@@ -4737,7 +5203,8 @@ static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, size_t most
     return mlog_str(s == NULL ? NULL : start, n);
 }
 
-/* Argument i of a staged call as a value, by the rule of its dictionary entry (NULL: the dictionary is full, no rules). */
+/* Argument i of a staged call as a value, by the rule of its dictionary entry (NULL: the dictionary is full, no rules). Only
+ * here, with the rule in hand, is a text of the caller read. */
 static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e, uint32_t i, mlog__wide *w) {
     uint32_t class = (s->classes >> (4 * i)) & 15;
     int rule = e == NULL ? -1 : e->text_rule[i];
@@ -4764,11 +5231,13 @@ static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e
     const char *p = (const char *)s->arg[i].v.as.p;
     if (e != NULL && e->kind[i] == MLOG_K_POINTER) return mlog__val_ptr(p);
     int64_t most = rule >= 0 ? rule : -1;
+    /* the precision that another argument gives: negative means none */
     if (rule <= -16) most = (int32_t)s->slot[-16 - rule];
     return mlog_str(p, p == NULL ? 0 : most < 0 ? strlen(p) : strnlen(p, (size_t)most));
 }
 
-/* The record of a site that has no place in the dictionary carries its definition with it. */
+/* The record of a site that has no place in the dictionary carries its definition with it: message, file, function, source,
+ * line as slots, the arguments as fields. As mlog_emit would have written it. */
 static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlog__draft *d, const mlog_value *value) {
     mlog_field field[16];
     char source[64];
@@ -4792,7 +5261,7 @@ static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlo
     mlog__thread_commit(t, d);
 }
 
-/* Turns what mlog1_begin staged into a record. */
+/* Turns what mlog1_begin staged into a record. Runs in mlog1_end: all arguments are there, and they are still the caller's. */
 static void mlog__thread_finish(mlog__thread *t) {
     mlog__stage *s = &t->stage;
     mlog_value value[20];
@@ -4816,7 +5285,8 @@ static void mlog__thread_finish(mlog__thread *t) {
     mlog__thread_commit(t, &d);
 }
 
-/* Takes this level of the thread for a call: state BUSY, nothing else may use it until mlog__thread_leave. NULL: nowhere to write. */
+/* Takes this level of the thread for a call: state BUSY, nothing else may use it until mlog__thread_leave. NULL: nowhere to
+ * write. The start of the library happens here, once; it may open files. */
 static mlog__thread *mlog__thread_enter(void) {
     if (!mlog__life_start()) return NULL;
     mlog__thread *t = mlog__thread_self;
@@ -4830,7 +5300,9 @@ static mlog__thread *mlog__thread_enter(void) {
     return t;
 }
 
-/* Ends what mlog__thread_enter began, and hands the thread back to the call that was interrupted. */
+/* Ends what mlog__thread_enter began, and hands the thread back to the call that was interrupted. limit = 0: whatever was
+ * changed below (policy, context, ring) is looked at by the next call. The wake-up comes last: it makes system calls, and
+ * handlers may come in. */
 static void mlog__thread_leave(mlog__thread *t) {
     t->head = t->ring == NULL ? &t->aside : &t->ring->head;
     t->limit = 0;
@@ -4845,7 +5317,8 @@ static void mlog__thread_leave(mlog__thread *t) {
     if (MLOG__UNLIKELY(mlog__thread_dying) && t->depth == 0 && t->ring == NULL) mlog__thread_give_back(t);
 }
 
-/* From here to mlog1_end the arguments go into the stage: `limit` and `head` lead the fast paths there. */
+/* From here to mlog1_end the arguments go into the stage: `limit` and `head` lead the fast paths there. No fast path asks
+ * whether a call is staged: with limit 0 none of them finds room, and the slow one that it then takes does ask. */
 static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger,
                                int level) {
     t->stage.site = site;
@@ -4862,7 +5335,8 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
     t->staged = 1;
 }
 
-/* No memory, no slot, or too deep in handlers: the call must return, and its arguments must go somewhere. */
+/* No memory, no slot, or too deep in handlers: the call must return, and its arguments must go somewhere. One piece of junk for
+ * all threads: they write the same constants, or what nobody reads. */
 static uint64_t *mlog__thread_to_junk(int level) {
     mlog__thread_note_drop(NULL, level);
     mlog__thread *self = mlog__thread_self;
@@ -4878,8 +5352,9 @@ static uint64_t *mlog__thread_to_junk(int level) {
 
 /* -- the fast path -- */
 
-/* Begins a record in the ring; NULL when there is no room at hand, or the context travels inside, or the clock is a function: no call
- * stands in here, so that the callers need no stack frame. */
+/* Begins a record in the ring; NULL when there is no room at hand, or the context travels inside, or the clock is a function:
+ * no call stands in here, so that the callers need no stack frame. Some twenty instructions; `to` and `any_clock` are constants
+ * in each copy. The header is the site's word plus flags and lengths: additions instead of a table, since no carry can occur. */
 MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to, uint64_t to_word, uint64_t bound,
                                          bool any_clock) {
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler from here on uses the next level */
@@ -4898,6 +5373,7 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw 1024(%0)" : : "r"(p)); /* the lines ahead come over from the flusher's core in time */
 #endif
+    /* behind head: nobody looks here before mlog1_end stores it */
     p[0] = word;
     p[1] = any_clock ? mlog__thread_stamp(clock) : MLOG__LIKELY(clock == MLOG__TICKS_COUNTER) ? mlog__clock_counter() : 0;
     t->record = p;
@@ -4909,7 +5385,8 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
     return p;
 }
 
-/* Whatever the fast path cannot do: first calls, registration, a full ring, an interrupted call. Ends in the ring or in the stage. */
+/* Whatever the fast path cannot do: first calls, registration, a full ring, an interrupted call. Ends in the ring or in the
+ * stage, never in NULL: the macros store without a test. */
 MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level,
                                               bool to) {
     int saved = errno;
@@ -4919,6 +5396,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     uint64_t bound = logger == NULL ? 0 : mlog__context_number(logger->bound), *p = NULL;
     bool room = true;
     if (word != 0 && (word & MLOG__F_CARE) == 0 && t->ring != NULL && t->context != MLOG__HEAVY && bound != MLOG__HEAVY) {
+        /* three optional words at most: context, bound, to */
         uint64_t bytes = mlog__record_bytes(word) + 24;
         room = mlog__ring_wait(t, bytes);
         if (room) mlog__thread_tell_loss(t);
@@ -4935,7 +5413,8 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     return t->stage.slot;
 }
 
-/* The fast path is a dozen loads and stores and the counter; its order is what the banner of `ring` says. */
+/* The fast path is a dozen loads and stores and the counter; its order is what the banner of `ring` says. Returns where the
+ * slots begin; from here to mlog1_end no code of the user runs. errno stays. */
 uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes) {
     mlog__thread *t = mlog__thread_self;
     if (MLOG__LIKELY(t->state == MLOG__T_READY && (int64_t)word >= 0)) {
@@ -4957,7 +5436,8 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
     return mlog__thread_slow(site, word, classes, logger, level, true);
 }
 
-/* Room for `bytes` more in the record in progress: waits or moves it to the next lap. NULL: the record is dropped; go on in the stage. */
+/* Room for `bytes` more in the record in progress: waits or moves it to the next lap. NULL: the record is dropped; go on in the
+ * stage. Needed, since the length of texts is not known when the record begins: measuring first would read each text twice. */
 MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     int saved = errno;
     uint64_t head = *t->head, used = t->next - head, header = t->record[0], *old = t->record;
@@ -4972,6 +5452,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
         t->stage.drop = 1;
         return NULL;
     }
+    /* padding may have moved head to the next lap, over the first word of the record: it was saved */
     head = *t->head;
     t->record = (uint64_t *)(void *)(t->data + (head & t->mask));
     if (t->record != old) memmove(t->record, old, used);
@@ -4981,7 +5462,8 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
     return t->record + (slots - old);
 }
 
-/* Makes sure of the room; in a dropped record the slots of the stage take what follows. */
+/* Makes sure of the room. Returns the slots, which may have moved, or NULL: in a dropped record the slots of the stage take
+ * what follows. */
 static uint64_t *mlog__thread_extend(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     if (MLOG__LIKELY(t->next + bytes <= t->limit)) return slots;
     return mlog__thread_grow(t, slots, bytes);
@@ -4993,13 +5475,15 @@ static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
     t->record[0] += bytes << 29; /* bytes / 8 << 32 */
 }
 
-/* Bytes that the next payload may have, so that the record stays below a quarter of its ring. */
+/* Bytes that the next payload may have, so that the record stays below a quarter of its ring: half of what is left, so that a
+ * long first text leaves room for the others. */
 static uint64_t mlog__thread_allowance(const mlog__thread *t) {
     uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 256, used = t->next - *t->head;
     return used >= most ? 0 : (most - used) / 2;
 }
 
-/* Long texts, NULL, staged calls, and every text under a sanitizer. */
+/* Long texts, NULL, staged calls, and every text under a sanitizer. known_length: the text ends with a NUL for sure; a printf
+ * format that is not known yet may say otherwise. */
 MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *slots, unsigned i, const char *text,
                                                    bool known_length) {
     mlog_value v = mlog_str(text, text == NULL || (t->staged && !known_length) ? 0 : strlen(text));
@@ -5011,14 +5495,15 @@ MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *sl
     uint64_t *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
     unsigned char *payload = t->data + (t->next & t->mask);
+    /* NULL: nothing is written; no address in the ring, since none was reserved */
     if (bytes == 0) payload = NULL;
     at[i] = mlog__record_put(&v, &payload, limit);
     mlog__thread_grown(t, bytes);
     return at;
 }
 
-/* Short texts, nearly all, in one go: two 16-byte loads that cannot leave the page, length and copy together. The bytes behind the NUL
- * are masked to zero: they are the caller's memory and must not reach a file. */
+/* Short texts, nearly all, in one go: two 16-byte loads that cannot leave the page, length and copy together. The bytes behind
+ * the NUL are masked to zero: they are the caller's memory and must not reach a file. */
 uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
     mlog__thread *t = mlog__thread_self;
 #if defined(__SSE2__) && !defined(MLOG__SANITIZED)
@@ -5088,7 +5573,8 @@ uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
     return at;
 }
 
-/* A staged call becomes a record here; a handler's call gives the thread back; a sleeping flusher is woken. */
+/* A staged call becomes a record here; a handler's call gives the thread back; a sleeping flusher is woken. May block: on a
+ * full ring as the policy says, and for the start of the library. */
 MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
     int saved = errno;
     if (t == &mlog__thread_junk) {
@@ -5110,7 +5596,8 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
     errno = saved;
 }
 
-/* The release of head is the commit. What comes behind it may be lost without harm. */
+/* The release of head is the commit. What comes behind it may be lost without harm. One load of *attention serves three
+ * purposes: the flusher's sleep, a staged call, a handler's call; the pointer leads to whichever concerns this call. */
 void mlog1_end(void) {
     mlog__thread *t = mlog__thread_self;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -5123,9 +5610,13 @@ void mlog1_end(void) {
 
 /* -- a call in one piece, as units compiled without optimization make it -- */
 
+/* The arguments are all fetched before the record begins, as the macros of optimized units do it: va_arg itself runs no code of
+ * the user, but a record must not be open while the classes are still unknown. */
 typedef union { uint64_t u; double d; long double ld; const char *s; mlog_value v; } mlog__sent;
 
-/* The next argument, as C promotes it or the macro widened it; kind is its class | size << 8. */
+/* The next argument, as C promotes it or the macro widened it; kind is its class | size << 8. Sizes up to 4 were promoted to
+ * int or unsigned. Pointers of 8 bytes are fetched as uint64_t: the same register or stack word in every ABI that this file
+ * runs on. */
 static void mlog__thread_receive(mlog__sent *to, int kind, va_list *args) {
     bool wide = kind >> 8 > 4;
     switch (kind & 15) {
@@ -5138,6 +5629,7 @@ static void mlog__thread_receive(mlog__sent *to, int kind, va_list *args) {
     }
 }
 
+/* From here on as an optimized unit does it: the same function for each class, so that both give the same bytes. */
 static uint64_t *mlog__thread_store(uint64_t *p, unsigned i, int class, const mlog__sent *from, bool printf) {
     switch (class) {
     case MLOG__C_FLOAT: return mlog__put_f(p, i, (float)from->d);
@@ -5149,6 +5641,8 @@ static uint64_t *mlog__thread_store(uint64_t *p, unsigned i, int class, const ml
     }
 }
 
+/* One call, behind the gate, for units compiled without optimization; see the macros MLOG__WRITE and MLOG__SEND. Legal in a
+ * handler. */
 void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, ...) {
     mlog__sent sent[16];
     uint64_t classes = 0;
@@ -5160,7 +5654,8 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
         mlog__thread_receive(&sent[i], kind, &args);
     }
     va_end(args);
-    uint64_t *p = site->style & MLOG__DYNAMIC ? mlog1_begin_to(site, word, classes, logger, level) : mlog1_begin(site, word, classes);
+    uint64_t *p = site->style & MLOG__DYNAMIC ? mlog1_begin_to(site, word, classes, logger, level)
+                                              : mlog1_begin(site, word, classes);
     for (unsigned i = 0; i < site->count; i++)
         p = mlog__thread_store(p, i, (int)(classes >> 4 * i & 15), &sent[i], (site->style & MLOG__PRINTF) != 0);
     mlog1_end();
@@ -5169,7 +5664,7 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 
 /* -- calls whose text, place and keys are known at run time only -- */
 
-/* Run-time calls have no gate: they look the rules up. */
+/* Run-time calls have no gate: they look the rules up each time. */
 static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
     int low = logger == NULL ? 0 : __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED);
     if (low != 0) return level >= low;
@@ -5177,7 +5672,7 @@ static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
     return level >= mlog__rule_threshold(source, mlog__rule_source(source, "", file));
 }
 
-/* A record without a site, by the way of staged calls. */
+/* A record without a site, by the way of staged calls: `staged` keeps a handler from taking this level in between. */
 static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level) {
     mlog__thread *t = mlog__thread_enter();
     if (t == NULL) {
@@ -5200,6 +5695,7 @@ static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const 
     slot[4] = mlog__val_i(at->line);
 }
 
+/* [s] The fields are cleaned and redacted here, into a copy on the stack; texts are read once, by the copy into the ring. */
 void mlog_emit(const mlog_event *event) {
     int saved = errno;
     mlog_value slot[5];
@@ -5225,7 +5721,8 @@ void mlog_emit(const mlog_event *event) {
 
 typedef struct { va_list list; } mlog__args; /* so that it can be handed on by address */
 
-/* Fetches one argument as the format wants it. */
+/* Fetches one argument as the format wants it: the C type must be exact, or all that follow are garbage. before: the fields
+ * made so far, among which is the int of a %.*s. ld: memory that outlives this function, for the value to point to. */
 static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, const mlog_field *before, mlog__wide *w,
                                       long double *ld) {
     const char *s;
@@ -5256,6 +5753,7 @@ static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, con
     }
 }
 
+/* [s] The format is scanned in each call, since it may be another one. The list is copied, so that the caller's stays usable. */
 void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
     int saved = errno;
     if (!mlog__life_start() || !mlog__thread_on(logger, at.file == NULL ? "" : at.file, level)) {
@@ -5276,6 +5774,7 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
     mlog__printf_scan(format, strlen(format), &f);
     mlog__thread_whole_slots(slot, source, &at, format, strlen(format));
     for (; d.fields < f.nargs; d.fields++) {
+        /* no names: a reader knows them by their place in the format */
         field[d.fields].key = "";
         field[d.fields].value = mlog__thread_vararg(&list, &f.want[d.fields], field, &wide, &ld[d.fields]);
     }
