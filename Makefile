@@ -20,7 +20,7 @@ OTHERS   := compile demo examples fail json layers readme
 PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(VARIANTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test layers compile fail clean deps $(addprefix part-,$(PARTS) report)
+.PHONY: help demo bench test layers compile fail fuzz clean deps $(addprefix part-,$(PARTS) report)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -51,10 +51,14 @@ test-%: ## one part of the tests: a section (ring, format, ...) in all variants,
 	@MAKEFLAGS= $(MAKE) -s -k -j$(JOBS) $(addprefix part-,$(if $(filter $*,$(SECTIONS)),$(addprefix $*.,$(VARIANTS)),$*)) || true
 	@sh tests/summary.sh $(if $(filter $*,$(SECTIONS)),$(addprefix $*.,$(VARIANTS)),$*)
 
-fuzz: ## feeds random formats and arguments to the printf engine for FUZZ seconds (default 60); not part of the tests
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+fuzz: $(addprefix fuzz-,$(FUZZERS)) ## random input for every parser with a target in tests/fuzz, FUZZ seconds each (default 60); not part of the tests
+
+fuzz-%: ## one of them: fuzz-printf, fuzz-filter
 	@mkdir -p build
-	$(CLANG) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_printf.c -o build/fuzz_printf -pthread
-	build/fuzz_printf -max_total_time=$(FUZZ) -artifact_prefix=build/
+	$(CLANG) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_$*.c -o build/fuzz_$* -pthread
+	build/fuzz_$* -max_total_time=$(FUZZ) -artifact_prefix=build/ $(patsubst %,-dict=%,$(wildcard tests/fuzz/$*.dict))
 
 layers: ## checks which section of metalog.h calls which, and prints the lengths of its functions
 	@sh tests/layers.sh

@@ -16,8 +16,27 @@
  * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
  *
  * Contents: manual · switches · types · functions · macros | seams · platform · clock · record · dictionary · rules · context ·
- * ring · thread · text · printf · format · sink · flush · life.
+ * ring · thread · text · printf · format · filter · sink · flush · life.
  */
+
+/* FILTERS: which records a sink gets (`where`), or a program picks (mlog_filter_new)
+ *
+ *     level>=warn and (source=net.* or task=42) and not msg='ping' and qty>100
+ *
+ *   Comparisons with = != < <= > >=, and `has key`, joined by and, or, not, ( ). not binds closest, then and, then or. At most 8,192
+ *   bytes, 128 comparisons, 32 parentheses inside each other. Refused whole, with line, column, word and what was expected.
+ *   Left: level, source, msg, thread are the record's own. Every other word is a key of its fields, by the name under which it goes
+ *   out (key_2); in "…" a key may hold anything, and is a key in any case.
+ *   Right: words (letters, digits, . _ - * : / +), and text in '…' or "…", where \ stands before \ ' " * n r t.
+ *     text      = and != take * for any run of bytes (\* in quotes: the star); else, and with < and the rest, byte by byte
+ *     numbers   42, -7, 0x2a, 18446744073709551615, 1.5, 1e-3: integers are compared exactly, also with doubles; a float with the
+ *               float nearest to the number; errno, time (ns since 1970), duration (ns), hex and pointer values are integers, too
+ *     5ms       with ns, us, ms, s, m, h: for durations only
+ *     true, false, null: with = and != only; every field that is there is null or not
+ *     level     by number: warn, WARNING or 13; a level between two names is neither
+ *     source    net: net and net.*; net.*: only the children; other stars as in text
+ *   A comparison with a field that is missing or of another type is false, also with != (not a=1: true where a is missing). NaN
+ *   compares with nothing. Bytes, JSON, arrays, objects and secrets answer `has` only. Reports of losses pass every filter. */
 
 /* SWITCHES, per unit, before the include
  *   METALOG_IMPLEMENTATION  compiles the implementation here, in one .c file of the program
@@ -75,6 +94,7 @@ typedef enum { MLOG_THREAD = 1, MLOG_POLL, MLOG_DIRECT } mlog_flusher;   /* own 
 typedef struct mlog_logger mlog_logger;   /* a source name, with bound fields */
 typedef struct mlog_context mlog_context; /* fields that follow a task over threads; a counted reference */
 typedef struct mlog_sink mlog_sink;
+typedef struct mlog_filter mlog_filter;   /* level>=warn and qty>100 */
 typedef struct mlog_writer mlog_writer;   /* what mlog_object's function writes into */
 
 typedef enum { MLOG_K_NULL, MLOG_K_INT, MLOG_K_UINT, MLOG_K_BOOL, MLOG_K_CHAR, MLOG_K_FLOAT, MLOG_K_DOUBLE, MLOG_K_TEXT, MLOG_K_BYTES,
@@ -100,7 +120,7 @@ typedef struct {
     const char *name;                         /* default: its type, e.g. "console" */
     mlog_sink_type type; mlog_format format;  /* JSON for files and pipes, PRETTY on a terminal */
     int level;                                /* whatever .levels lets through */
-    const char *where, *pattern;              /* filter; layout of MLOG_PATTERN */
+    const char *where, *pattern;              /* filter, everything; layout of MLOG_PATTERN */
     const char *path;                         /* of a file */
     const char *owner; unsigned mode;         /* "agentd:adm"; 0640; set at open */
     mlog_choice color, utc, durable;          /* terminal only; yes in files, local time on a console; no */
@@ -181,6 +201,14 @@ static inline int mlog_sink_stats_read(const char *sink, mlog_sink_stats *stats)
 METALOG_API mlog_sink *mlog1_sink_add(const mlog_sink_config *config, size_t size);
 static inline mlog_sink *mlog_sink_add(const mlog_sink_config *config) { return mlog1_sink_add(config, sizeof *config); }
 METALOG_API void mlog_sink_remove(mlog_sink *sink);
+
+/* Compiles a filter (see FILTERS above); NULL if refused. It does not change any more: any number of threads may match at once.
+ * mlog_filter_match allocates nothing, takes no lock, and is [s]; fields are looked up by the names that the record gives them, the
+ * first of a name counts. A NULL filter takes every record. mlog_filter_free takes NULL, too; nobody may match any more. */
+METALOG_API mlog_filter *mlog_filter_new(const char *text, size_t len);
+METALOG_API bool mlog1_filter_match(const mlog_filter *filter, const mlog_record *record, size_t size);
+static inline bool mlog_filter_match(const mlog_filter *filter, const mlog_record *record) { return mlog1_filter_match(filter, record, sizeof *record); }
+METALOG_API void mlog_filter_free(mlog_filter *filter);
 
 /* [s] "info"; never NULL. mlog_level_parse takes names in any case, also warning, err, critical, panic, emerg, and numbers 1 to 24;
  * -1 if it is none. */
@@ -5845,7 +5873,7 @@ typedef struct {
     int64_t time, call_time;
     uint64_t id, header;
     int level;
-    bool late;
+    bool late, decoded, rendered; /* decoded, rendered: by a filter that needed it */
     uint32_t tid, thread_len, source_len, file_len, msg_len, line, count;
     uint32_t fields, from_context, from_bound; /* run-time fields; of these first those of contexts, then bound ones */
     const char *source, *file, *func, *msg;
@@ -6348,16 +6376,52 @@ static int mlog__format_level(const unsigned char *p, uint64_t header) {
     return info == NULL ? MLOG_ERROR : info->e->level;
 }
 
-/* Decodes the record at p; time, thread and id are already set. False: the bytes are not sound. */
-static bool mlog__format_decode(mlog__item *it, mlog__desk *desk, const unsigned char *p) {
-    const unsigned char *end = p + mlog__record_bytes(it->header);
-    uint32_t site = mlog__record_site(it->header);
+/* Reads what stands before the slots, and returns where those begin. */
+static const unsigned char *mlog__format_open(mlog__item *it, mlog__desk *desk, const unsigned char *p) {
     it->info = NULL;
     it->context = it->bound = NULL;
     it->source = NULL;
     it->fields = it->from_context = it->from_bound = it->count = 0;
     it->lost = NULL;
-    p = MLOG__LIKELY((it->header >> 52) == 0) ? p + 16 : mlog__format_options(it, desk, p + 16);
+    return MLOG__LIKELY((it->header >> 52) == 0) ? p + 16 : mlog__format_options(it, desk, p + 16);
+}
+
+/* What its site says of a record; a level and a source that came with the call stay. */
+static void mlog__format_site(mlog__item *it) {
+    const mlog__entry *e = it->info->e;
+    if ((it->header & MLOG__F_TO) == 0) it->level = e->level;
+    it->msg = mlog__dict_msg(e);
+    it->msg_len = e->msg_len;
+    it->file = mlog__dict_file(e);
+    it->file_len = e->file_len;
+    it->func = mlog__dict_func(e);
+    it->line = e->line;
+    if (it->source == NULL) it->source = it->info->source, it->source_len = e->source_len;
+}
+
+/* A context's `source` relabels. */
+static void mlog__format_relabel(mlog__item *it, const mlog__known *k) {
+    if (k != NULL && k->source != NULL) it->source = k->source, it->source_len = k->source_len;
+}
+
+/* Level, source, thread, and the message where no printf makes it, without the slots. False: those must be decoded to tell. */
+static bool mlog__format_peek(mlog__item *it, mlog__desk *desk, const unsigned char *p) {
+    uint32_t site = mlog__record_site(it->header);
+    const mlog__info *info = site < MLOG__FIRST_SITE || (it->header & MLOG__F_FIELDS) ? NULL : mlog__format_info(site);
+    if (info == NULL) return false;
+    (void)mlog__format_open(it, desk, p);
+    it->info = info;
+    mlog__format_site(it);
+    mlog__format_relabel(it, it->bound);
+    mlog__format_relabel(it, it->context);
+    return true;
+}
+
+/* Decodes the record at p; time, thread and id are already set. False: the bytes are not sound. */
+static bool mlog__format_decode(mlog__item *it, mlog__desk *desk, const unsigned char *p) {
+    const unsigned char *end = p + mlog__record_bytes(it->header);
+    uint32_t site = mlog__record_site(it->header);
+    p = mlog__format_open(it, desk, p);
     if (p > end) return false;
     if (MLOG__LIKELY(site >= MLOG__FIRST_SITE)) {
         const mlog__info *info = it->info = mlog__format_info(site);
@@ -6372,21 +6436,13 @@ static bool mlog__format_decode(mlog__item *it, mlog__desk *desk, const unsigned
             memcpy(&word, slots + 8 * (size_t)i, 8);
             if (MLOG__UNLIKELY(!mlog__format_take(it, i, e->kind[i], word, &p, end))) return false;
         }
-        if ((it->header & MLOG__F_TO) == 0) it->level = e->level;
-        it->msg = mlog__dict_msg(e);
-        it->msg_len = e->msg_len;
-        it->file = mlog__dict_file(e);
-        it->file_len = e->file_len;
-        it->func = mlog__dict_func(e);
-        it->line = e->line;
-        if (it->source == NULL) it->source = info->source, it->source_len = e->source_len;
+        mlog__format_site(it);
     } else if (!mlog__format_whole(it, &p, end)) {
         return false;
     }
-    if (it->bound != NULL && it->bound->source != NULL) it->source = it->bound->source, it->source_len = it->bound->source_len;
+    mlog__format_relabel(it, it->bound);
     if ((it->header & MLOG__F_FIELDS) && !mlog__format_fields(it, &p, end)) return false;
-    if (it->context != NULL && it->context->source != NULL)
-        it->source = it->context->source, it->source_len = it->context->source_len;
+    mlog__format_relabel(it, it->context);
     return true;
 }
 
@@ -6681,17 +6737,611 @@ static mlog_value mlog__format_to_value(const mlog__val *v, mlog__buffer *b) {
     return r;
 }
 
+/* ==== filter ====
+ * One language for sinks, captures and mlog_filter_match; the manual describes it. A text becomes a row of comparisons, each of
+ * which knows where to go on when it holds and when it does not: evaluation is a loop that only goes forward, allocates nothing and
+ * takes no lock. Of a record in a ring no more is decoded than the comparisons need that are reached.
+ * owns: the language, compiled filters
+ * may call: record rule text format
+ */
+
+enum { MLOG__FILTER_BYTES = 8192, MLOG__FILTER_TERMS = 128, MLOG__FILTER_DEPTH = 32, MLOG__FILTER_END = UINT16_MAX };
+
+/* An operator is the set of the outcomes that it holds for: bit 0 less, 1 equal, 2 greater, 3 does not compare. */
+enum { MLOG__Q_LESS = 1, MLOG__Q_EQUAL = 2, MLOG__Q_GREATER = 4, MLOG__Q_UNEQUAL = 5, MLOG__Q_HAS = 15 };
+enum { MLOG__Q_NEVER = 2 }; /* the outcome of bit 3, behind -1, 0, 1: another type, or NaN */
+
+enum { MLOG__Q_KEY, MLOG__Q_LEVEL, MLOG__Q_SOURCE, MLOG__Q_MSG, MLOG__Q_THREAD };
+enum { MLOG__Q_INT, MLOG__Q_UINT, MLOG__Q_DOUBLE, MLOG__Q_DURATION, MLOG__Q_BOOL, MLOG__Q_NULL, MLOG__Q_TEXT, MLOG__Q_GLOB,
+       MLOG__Q_COVER }; /* GLOB: NULs stand for the stars; COVER: a source with its children */
+
+typedef struct {
+    uint16_t exit[2];       /* the next comparison when this one fails, holds; count: a match, count + 1: none */
+    uint8_t what, op, type;
+    uint32_t key_len, text_len;
+    const char *key, *text; /* in the filter's own allocation */
+    union { int64_t i; uint64_t u; double f; } as;
+} mlog__filter_term;
+
+struct mlog_filter { uint32_t count; mlog__filter_term term[]; };
+
+/* -- reading -- */
+
+enum { MLOG__Q_END, MLOG__Q_WORD, MLOG__Q_QUOTED, MLOG__Q_OPERATOR, MLOG__Q_OPEN, MLOG__Q_CLOSE, MLOG__Q_BAD };
+
+typedef struct {
+    const char *text, *at, *end, *start; /* the token is [start, at) */
+    const char *expected;                /* of the first error; NULL: none */
+    mlog_filter *f;
+    char *room;                          /* for the texts of the next comparison */
+    uint32_t terms, depth;
+    uint8_t token, op;
+} mlog__filter_reader;
+
+/* Exits that lead nowhere yet: two lists, linked through the exits themselves as comparison * 2 + which. */
+typedef struct { uint16_t list[2]; } mlog__filter_exits;
+
+static bool mlog__filter_row(mlog__filter_reader *r, mlog__filter_exits *open, int joint);
+
+/* Always false, so that a refusal is one statement; the first one counts. */
+static bool mlog__filter_fail(mlog__filter_reader *r, const char *expected) {
+    if (r->expected == NULL) r->expected = expected;
+    return false;
+}
+
+static bool mlog__filter_is_digit(char c) { return c >= '0' && c <= '9'; }
+
+static bool mlog__filter_is_word(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || mlog__filter_is_digit(c) || (unsigned char)c >= 0x80 ||
+           (c != 0 && strchr("._-*:/+", c) != NULL);
+}
+
+/* To behind the closing quote. Without one the token is BAD, and the error shows where it began. */
+static uint8_t mlog__filter_scan_quoted(mlog__filter_reader *r) {
+    for (r->at++; r->at < r->end && *r->at != 0; r->at++) {
+        if (*r->at == *r->start) return r->at++, MLOG__Q_QUOTED;
+        if (*r->at == '\\' && r->end - r->at > 1) r->at++;
+    }
+    mlog__filter_fail(r, *r->start == '"' ? "a closing \"" : "a closing '");
+    return MLOG__Q_BAD;
+}
+
+/* = != < <= > >= */
+static uint8_t mlog__filter_scan_operator(mlog__filter_reader *r) {
+    char c = *r->at++;
+    bool equal = c != '=' && r->at < r->end && *r->at == '=';
+    r->at += equal;
+    r->op = c == '=' ? MLOG__Q_EQUAL : c == '<' ? MLOG__Q_LESS : c == '>' ? MLOG__Q_GREATER : MLOG__Q_UNEQUAL;
+    if (equal) r->op |= c == '!' ? 0 : MLOG__Q_EQUAL;
+    return c == '!' && !equal ? MLOG__Q_BAD : MLOG__Q_OPERATOR;
+}
+
+static void mlog__filter_next(mlog__filter_reader *r) {
+    while (r->at < r->end && *r->at != 0 && strchr(" \t\r\n", *r->at) != NULL) r->at++;
+    r->start = r->at;
+    char c = r->at < r->end ? *r->at : 0;
+    if (r->at == r->end) r->token = MLOG__Q_END;
+    else if (c == '\'' || c == '"') r->token = mlog__filter_scan_quoted(r);
+    else if (c != 0 && strchr("=!<>", c) != NULL) r->token = mlog__filter_scan_operator(r);
+    else if (mlog__filter_is_word(c)) {
+        while (r->at < r->end && mlog__filter_is_word(*r->at)) r->at++;
+        r->token = MLOG__Q_WORD;
+    } else {
+        r->at++;
+        r->token = c == '(' ? MLOG__Q_OPEN : c == ')' ? MLOG__Q_CLOSE : MLOG__Q_BAD;
+    }
+}
+
+static bool mlog__filter_is(const mlog__filter_reader *r, const char *word) {
+    size_t n = strlen(word);
+    return r->token == MLOG__Q_WORD && (size_t)(r->at - r->start) == n && memcmp(r->start, word, n) == 0;
+}
+
+static bool mlog__filter_is_keyword(const mlog__filter_reader *r) {
+    return mlog__filter_is(r, "and") || mlog__filter_is(r, "or") || mlog__filter_is(r, "not") || mlog__filter_is(r, "has");
+}
+
+/* What a backslash and this letter mean; 0: nothing. */
+static char mlog__filter_escape(char c) {
+    return c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c != 0 && strchr("\\'\"*", c) != NULL ? c : 0;
+}
+
+/* Copies the token, a word or a quoted text, without its quotes and escapes. With `wild` stars become NULs and are counted. */
+static bool mlog__filter_copy(mlog__filter_reader *r, const char **text, uint32_t *len, bool wild, uint32_t *stars) {
+    bool quoted = r->token == MLOG__Q_QUOTED;
+    const char *p = r->start + quoted, *end = r->at - quoted;
+    char *to = r->room;
+    for (; p < end; p++) {
+        char c = *p;
+        if (quoted && c == '\\') {
+            c = mlog__filter_escape(*++p);
+            if (c == 0) return r->start = p - 1, r->at = p + 1, mlog__filter_fail(r, "one of ' \" * n r t or another backslash behind it");
+        } else if (wild && c == '*') {
+            c = 0;
+            ++*stars;
+        }
+        *to++ = c;
+    }
+    *text = r->room;
+    *len = (uint32_t)(to - r->room);
+    r->room = to;
+    return true;
+}
+
+/* -- values -- */
+
+static size_t mlog__filter_digits(const char *p, size_t n, size_t i) {
+    while (i < n && mlog__filter_is_digit(p[i])) i++;
+    return i;
+}
+
+static bool mlog__filter_is_hex(const char *p, size_t n) {
+    while (n > 0 && *p != 0 && strchr("0123456789abcdefABCDEF", *p) != NULL) p++, n--;
+    return n == 0;
+}
+
+/* ns of a unit; 0: it is none. */
+static int64_t mlog__filter_unit(const char *p, size_t n) {
+    static const struct { char name[3]; int64_t ns; } unit[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000},
+                                                                {"m", INT64_C(60000000000)}, {"h", INT64_C(3600000000000)}};
+    for (size_t i = 0; i < sizeof unit / sizeof *unit; i++)
+        if (strlen(unit[i].name) == n && memcmp(unit[i].name, p, n) == 0) return unit[i].ns;
+    return 0;
+}
+
+/* The digits in [p, p + n) by a base; false: not in 64 bits. */
+static bool mlog__filter_magnitude(const char *p, size_t n, unsigned base, uint64_t *value) {
+    for (*value = 0; n > 0; p++, n--) {
+        unsigned digit = mlog__filter_is_digit(*p) ? (unsigned)(*p - '0') : (unsigned)(*p | 32) - 'a' + 10;
+        if (__builtin_mul_overflow(*value, (uint64_t)base, value) || __builtin_add_overflow(*value, (uint64_t)digit, value))
+            return false;
+    }
+    return true;
+}
+
+static const char *mlog__filter_integer(mlog__filter_term *t, const char *p, size_t n, unsigned base, bool minus) {
+    if (!mlog__filter_magnitude(p, n, base, &t->as.u) || (minus && t->as.u > UINT64_C(1) << 63))
+        return "an integer of 64 bits (with .0 it is a double)";
+    t->type = minus || t->as.u <= INT64_MAX ? MLOG__Q_INT : MLOG__Q_UINT;
+    if (minus) t->as.u = 0 - t->as.u;
+    return NULL;
+}
+
+/* By the C locale, whatever the program's is. */
+static const char *mlog__filter_double(mlog__filter_term *t, const char *p, size_t n) {
+    char copy[104];
+    if (n >= sizeof copy) return "a number of at most 100 characters";
+    memcpy(copy, p, n);
+    copy[n] = 0;
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (c == (locale_t)0) return "memory";
+    t->as.f = strtod_l(copy, NULL, c);
+    freelocale(c);
+    t->type = MLOG__Q_DOUBLE;
+    return t->as.f - t->as.f == 0 ? NULL : "a number in the range of a double";
+}
+
+/* whole: the length of the digits before the point. Whole ones are exact, of others what a double keeps. */
+static const char *mlog__filter_duration(mlog__filter_term *t, const char *p, size_t n, size_t whole, int64_t unit) {
+    static const char range[] = "a duration within 292 years";
+    bool minus = *p == '-';
+    if (n == whole) {
+        size_t sign = minus || *p == '+';
+        if (mlog__filter_integer(t, p + sign, n - sign, 10, minus) != NULL || t->type != MLOG__Q_INT ||
+            __builtin_mul_overflow(t->as.i, unit, &t->as.i))
+            return range;
+    } else {
+        const char *expected = mlog__filter_double(t, p, n);
+        if (expected != NULL) return expected;
+        double ns = t->as.f * (double)unit + (minus ? -0.5 : 0.5);
+        if (!(ns > -0x1p63 && ns < 0x1p63)) return range;
+        t->as.i = (int64_t)ns;
+    }
+    t->type = MLOG__Q_DURATION;
+    return NULL;
+}
+
+/* What a bare word is: a number, a duration, true, false, null; else the type stays TEXT. NULL, or what was expected. */
+static const char *mlog__filter_literal(mlog__filter_term *t, const char *p, size_t n) {
+    bool minus = *p == '-';
+    size_t start = minus || *p == '+', whole = mlog__filter_digits(p, n, start), i = whole;
+    if (n == 4 && memcmp(p, "null", 4) == 0) return t->type = MLOG__Q_NULL, (const char *)NULL;
+    if ((n == 4 && memcmp(p, "true", 4) == 0) || (n == 5 && memcmp(p, "false", 5) == 0))
+        return t->type = MLOG__Q_BOOL, t->as.u = n == 4, (const char *)NULL;
+    if (n > 2 && p[0] == '0' && p[1] == 'x' && mlog__filter_is_hex(p + 2, n - 2)) return mlog__filter_integer(t, p + 2, n - 2, 16, false);
+    if (whole == start) return NULL;
+    if (whole == n) return mlog__filter_integer(t, p + start, n - start, 10, minus);
+    if (n - i > 1 && p[i] == '.') i = mlog__filter_digits(p, n, i + 1);
+    if (p[i - 1] == '.') return NULL;
+    int64_t unit = mlog__filter_unit(p + i, n - i);
+    if (unit != 0) return mlog__filter_duration(t, p, i, whole, unit);
+    if (n - i > 1 && (p[i] | 32) == 'e') {
+        size_t sign = p[i + 1] == '-' || p[i + 1] == '+', exponent = mlog__filter_digits(p, n, i + 1 + sign);
+        if (exponent > i + 1 + sign) i = exponent;
+    }
+    return i == n ? mlog__filter_double(t, p, n) : NULL;
+}
+
+/* The right side. What the record's own words are compared with is text, also when it looks like a number. */
+static bool mlog__filter_right(mlog__filter_reader *r, mlog__filter_term *t) {
+    bool wild = (t->op == MLOG__Q_EQUAL || t->op == MLOG__Q_UNEQUAL) && t->what != MLOG__Q_LEVEL;
+    uint32_t stars = 0;
+    if ((r->token != MLOG__Q_WORD && r->token != MLOG__Q_QUOTED) || mlog__filter_is_keyword(r))
+        return mlog__filter_fail(r, "a value: a word, a number, or text in quotes");
+    t->type = MLOG__Q_TEXT;
+    if (!mlog__filter_copy(r, &t->text, &t->text_len, wild, &stars)) return false;
+    const char *expected = NULL;
+    if (r->token == MLOG__Q_WORD && t->what == MLOG__Q_KEY)
+        expected = mlog__filter_literal(t, r->start, (size_t)(r->at - r->start));
+    if (t->what == MLOG__Q_LEVEL) {
+        t->as.i = mlog__rule_level(t->text, t->text_len);
+        if (t->as.i < 0) expected = "a level: trace, debug, info, notice, warn, error, crit, alert, fatal, or 1 to 24";
+    }
+    if ((t->type == MLOG__Q_BOOL || t->type == MLOG__Q_NULL) && !wild) expected = "= or != before true, false and null";
+    if (expected != NULL) return mlog__filter_fail(r, expected);
+    if (t->type == MLOG__Q_TEXT && stars != 0) t->type = MLOG__Q_GLOB;
+    else if (t->what == MLOG__Q_SOURCE && wild) t->type = MLOG__Q_COVER;
+    mlog__filter_next(r);
+    return true;
+}
+
+/* The left side, or what `has` asks for. */
+static bool mlog__filter_left(mlog__filter_reader *r, mlog__filter_term *t) {
+    static const char *const own[] = {"", "level", "source", "msg", "thread"};
+    bool quoted = r->token == MLOG__Q_QUOTED && *r->start == '"';
+    if ((r->token != MLOG__Q_WORD && !quoted) || mlog__filter_is_keyword(r))
+        return mlog__filter_fail(r, r->token == MLOG__Q_QUOTED ? "a key: a word, or text in \"\""
+                                    : t->op == MLOG__Q_HAS     ? "a key"
+                                                               : "a comparison such as level>=warn, not, has or (");
+    if (!mlog__filter_copy(r, &t->key, &t->key_len, false, NULL)) return false;
+    t->type = MLOG__Q_TEXT;
+    bool number = !quoted && (mlog__filter_literal(t, r->start, (size_t)(r->at - r->start)) != NULL || t->type != MLOG__Q_TEXT);
+    if (number || t->key_len == 0 || (!quoted && memchr(t->key, '*', t->key_len) != NULL))
+        return mlog__filter_fail(r, "a key (in \"\" when it looks like a value)");
+    for (uint8_t i = 1; i < 5; i++)
+        if (!quoted && mlog__filter_is(r, own[i])) t->what = i;
+    mlog__filter_next(r);
+    return true;
+}
+
+/* -- the program -- */
+
+/* Gives all exits of a list their destination. */
+static void mlog__filter_patch(mlog_filter *f, uint16_t list, uint32_t to) {
+    while (list != MLOG__FILTER_END) {
+        uint16_t *exit = &f->term[list / 2].exit[list & 1];
+        list = *exit;
+        *exit = (uint16_t)to;
+    }
+}
+
+static uint16_t mlog__filter_join(mlog_filter *f, uint16_t a, uint16_t b) {
+    uint16_t last = a;
+    if (a == MLOG__FILTER_END) return b;
+    for (uint16_t next; (next = f->term[last / 2].exit[last & 1]) != MLOG__FILTER_END;) last = next;
+    f->term[last / 2].exit[last & 1] = b;
+    return a;
+}
+
+/* key, operator, value; or `has` and a key */
+static bool mlog__filter_comparison(mlog__filter_reader *r, mlog__filter_exits *open) {
+    if (r->f->count == r->terms) return mlog__filter_fail(r, "at most 128 comparisons");
+    mlog__filter_term *t = &r->f->term[r->f->count];
+    if (mlog__filter_is(r, "has")) {
+        t->op = MLOG__Q_HAS;
+        mlog__filter_next(r);
+    }
+    if (!mlog__filter_left(r, t)) return false;
+    if (t->op != MLOG__Q_HAS) {
+        size_t left = (size_t)(r->end - r->start);
+        bool regex = r->token == MLOG__Q_BAD && (*r->start == '~' || (left > 1 && memcmp(r->start, "!~", 2) == 0));
+        if (regex) return mlog__filter_fail(r, "= != < <= > >=; ~ comes with the survival part");
+        if (r->token != MLOG__Q_OPERATOR) return mlog__filter_fail(r, "= != < <= > >=");
+        t->op = r->op;
+        mlog__filter_next(r);
+        if (!mlog__filter_right(r, t)) return false;
+    }
+    for (int i = 0; i < 2; i++) {
+        t->exit[i] = MLOG__FILTER_END;
+        open->list[i] = (uint16_t)(r->f->count * 2 + (uint32_t)i);
+    }
+    r->f->count++;
+    return true;
+}
+
+/* Any number of `not`, then a comparison or something in parentheses. */
+static bool mlog__filter_factor(mlog__filter_reader *r, mlog__filter_exits *open) {
+    bool negate = false;
+    for (; mlog__filter_is(r, "not"); mlog__filter_next(r)) negate = !negate;
+    if (r->token == MLOG__Q_OPEN) {
+        if (r->depth == MLOG__FILTER_DEPTH) return mlog__filter_fail(r, "at most 32 parentheses inside each other");
+        r->depth++;
+        mlog__filter_next(r);
+        if (!mlog__filter_row(r, open, 0)) return false;
+        if (r->token != MLOG__Q_CLOSE) return mlog__filter_fail(r, "and, or, or )");
+        r->depth--;
+        mlog__filter_next(r);
+    } else if (!mlog__filter_comparison(r, open)) {
+        return false;
+    }
+    uint16_t no = open->list[0];
+    if (negate) open->list[0] = open->list[1], open->list[1] = no;
+    return true;
+}
+
+/* Factors with `and` (joint 1), or such rows with `or` (joint 0): the next is reached while the outcome is open. */
+static bool mlog__filter_row(mlog__filter_reader *r, mlog__filter_exits *open, int joint) {
+    mlog__filter_exits right;
+    if (!(joint == 1 ? mlog__filter_factor(r, open) : mlog__filter_row(r, open, 1))) return false;
+    while (mlog__filter_is(r, joint == 1 ? "and" : "or")) {
+        mlog__filter_next(r);
+        mlog__filter_patch(r->f, open->list[joint], r->f->count);
+        if (!(joint == 1 ? mlog__filter_factor(r, &right) : mlog__filter_row(r, &right, 1))) return false;
+        open->list[joint] = right.list[joint];
+        open->list[1 - joint] = mlog__filter_join(r->f, open->list[1 - joint], right.list[1 - joint]);
+    }
+    return true;
+}
+
+/* Line, column (in characters) and word of the error; NULL, so that a refusal is one statement. */
+static mlog_filter *mlog__filter_refuse(const mlog__filter_reader *r, const char *what) {
+    int line = 1, column = 1;
+    for (const char *p = r->text; p < r->start; p++) {
+        if (*p == '\n') line++, column = 1;
+        else column += ((unsigned char)*p & 0xC0) != 0x80;
+    }
+    size_t n = (size_t)(r->at - r->start);
+    if (n > 40) n = mlog__text_utf8_cut(r->start, 40);
+    mlog__life_why("%s: line %d, column %d: \"%.*s\": expected %s", what, line, column, (int)n, r->start, r->expected);
+    return NULL;
+}
+
+/* Compiles a text; NULL, and mlog_why() says where and begins with `what`. For the caller to free, as one block. */
+static mlog_filter *mlog__filter_compile(const char *text, size_t len, const char *what) {
+    if (text == NULL) return mlog__life_why("%s: NULL; expected a filter such as level>=warn", what), (mlog_filter *)NULL;
+    if (len > MLOG__FILTER_BYTES)
+        return mlog__life_why("%s: %zu bytes; expected at most %d", what, len, MLOG__FILTER_BYTES), (mlog_filter *)NULL;
+    uint32_t terms = (uint32_t)MLOG__MIN(len / 4 + 1, (size_t)MLOG__FILTER_TERMS); /* the second a=1 takes five bytes with its `or` */
+    mlog_filter *f = calloc(1, sizeof *f + terms * sizeof *f->term + len + 1);
+    if (f == NULL) return mlog__life_why("%s: no memory", what), (mlog_filter *)NULL;
+    mlog__filter_reader r = {.text = text, .at = text, .end = text + len, .f = f, .terms = terms};
+    r.room = (char *)(f->term + terms);
+    mlog__filter_exits open;
+    mlog__filter_next(&r);
+    if (mlog__filter_row(&r, &open, 0) && r.token != MLOG__Q_END) mlog__filter_fail(&r, "and, or, or the end");
+    if (r.expected != NULL) return free(f), mlog__filter_refuse(&r, what);
+    mlog__filter_patch(f, open.list[1], f->count);
+    mlog__filter_patch(f, open.list[0], f->count + 1);
+    return f;
+}
+
+/* -- comparing: the outcome is -1, 0, 1 or MLOG__Q_NEVER -- */
+
+/* The first piece begins the text, the last one ends it, those between follow each other as early as they can. */
+static bool mlog__filter_glob(const char *pattern, size_t pn, const char *s, size_t sn) {
+    const char *last = pattern + pn, *end = s + sn;
+    size_t n = (size_t)((const char *)memchr(pattern, 0, pn) - pattern);
+    if (sn < n || memcmp(s, pattern, n) != 0) return false;
+    for (s += n;; s += n) {
+        pattern += n + 1;
+        const char *star = memchr(pattern, 0, (size_t)(last - pattern));
+        n = (size_t)((star == NULL ? last : star) - pattern);
+        if ((size_t)(end - s) < n) return false;
+        if (star == NULL) return memcmp(end - n, pattern, n) == 0;
+        if (n > 0 && (s = memmem(s, (size_t)(end - s), pattern, n)) == NULL) return false;
+    }
+}
+
+static int mlog__filter_text(const mlog__filter_term *t, const char *s, size_t n) {
+    size_t len = t->text_len;
+    if (t->type == MLOG__Q_GLOB) return !mlog__filter_glob(t->text, len, s, n);
+    if (t->type == MLOG__Q_COVER) return n < len || memcmp(s, t->text, len) != 0 || (n > len && s[len] != '.');
+    if (t->type != MLOG__Q_TEXT) return MLOG__Q_NEVER;
+    int order = memcmp(s, t->text, MLOG__MIN(n, len));
+    return order != 0 ? (order < 0 ? -1 : 1) : (n > len) - (n < len);
+}
+
+/* Integers of 64 bits, each with its sign beside it. */
+static int mlog__filter_integers(bool a_minus, uint64_t a, bool b_minus, uint64_t b) {
+    if (a_minus != b_minus) return a_minus ? -1 : 1;
+    return (a > b) - (a < b);
+}
+
+/* Exactly: no integer is rounded to a double. */
+static int mlog__filter_mixed(bool minus, uint64_t a, double b) {
+    if (!(b < 0x1p64)) return b >= 0x1p64 ? -1 : MLOG__Q_NEVER;
+    if (b < -0x1p63) return 1;
+    uint64_t whole = b < 0 ? (uint64_t)(int64_t)b : (uint64_t)b;
+    double rest = b - (b < 0 ? (double)(int64_t)whole : (double)whole);
+    int order = mlog__filter_integers(minus, a, b < 0 && whole != 0, whole);
+    return order != 0 ? order : (rest < 0) - (rest > 0);
+}
+
+static int mlog__filter_reverse(int order) { return order == MLOG__Q_NEVER ? order : -order; }
+
+/* A float is what the log shows: 0.1 is the float that is nearest to it. */
+static int mlog__filter_float(const mlog__val *v, const mlog__filter_term *t) {
+    double a = v->as.f, b = t->as.f;
+    if (t->type == MLOG__Q_INT) return mlog__filter_reverse(mlog__filter_mixed(t->as.i < 0, t->as.u, a));
+    if (t->type == MLOG__Q_UINT) return mlog__filter_reverse(mlog__filter_mixed(false, t->as.u, a));
+    if (t->type != MLOG__Q_DOUBLE || a != a) return MLOG__Q_NEVER;
+    if (v->kind == MLOG_K_FLOAT && b <= 0x1.fffffep127 && b >= -0x1.fffffep127) b = (double)(float)b;
+    return (a > b) - (a < b);
+}
+
+static int mlog__filter_integer_value(bool is_signed, uint64_t a, const mlog__filter_term *t) {
+    bool minus = is_signed && (int64_t)a < 0;
+    if (t->type == MLOG__Q_INT) return mlog__filter_integers(minus, a, t->as.i < 0, t->as.u);
+    if (t->type == MLOG__Q_UINT) return mlog__filter_integers(minus, a, false, t->as.u);
+    return t->type == MLOG__Q_DOUBLE ? mlog__filter_mixed(minus, a, t->as.f) : MLOG__Q_NEVER;
+}
+
+static int mlog__filter_value(const mlog__val *v, const mlog__filter_term *t) {
+    bool nothing = v->kind == MLOG_K_NULL || (v->kind == MLOG_K_TEXT && v->full == MLOG__NULL_TEXT) ||
+                   (v->kind == MLOG_K_POINTER && v->as.u == 0);
+    if (t->type == MLOG__Q_NULL) return nothing ? 0 : 1; /* also of another type: it is not null */
+    if (nothing) return MLOG__Q_NEVER;
+    switch (v->kind) {
+    case MLOG_K_DURATION:
+        if (t->type == MLOG__Q_DURATION) return (v->as.i > t->as.i) - (v->as.i < t->as.i);
+        return mlog__filter_integer_value(true, v->as.u, t);
+    case MLOG_K_INT:
+    case MLOG_K_ERRNO:
+    case MLOG_K_TIME: return mlog__filter_integer_value(true, v->as.u, t);
+    case MLOG_K_UINT:
+    case MLOG_K_HEX:
+    case MLOG_K_POINTER: return mlog__filter_integer_value(false, v->as.u, t);
+    case MLOG_K_FLOAT:
+    case MLOG_K_DOUBLE: return mlog__filter_float(v, t);
+    case MLOG_K_BOOL: return t->type == MLOG__Q_BOOL ? (v->as.u != 0) != (t->as.u != 0) : MLOG__Q_NEVER;
+    case MLOG_K_TEXT: return mlog__filter_text(t, v->as.p, v->len);
+    case MLOG_K_CHAR: return mlog__filter_text(t, &(char){(char)v->as.u}, 1);
+    default: return MLOG__Q_NEVER;
+    }
+}
+
+/* -- matching -- */
+
+/* What is looked at: a public record, or one of a ring (it, desk, bytes; list: its fields once they were asked for). */
+typedef struct {
+    const mlog_record *record;
+    mlog__item *it;
+    mlog__desk *desk;
+    const unsigned char *bytes;
+    mlog__out *list;
+    uint32_t count;
+    bool listed, unsound;
+} mlog__filter_seen;
+
+/* Decodes the record; with `message` also that, which a printf has to make. */
+static bool mlog__filter_decode(mlog__filter_seen *v, bool message) {
+    mlog__item *it = v->it;
+    if (!it->decoded) {
+        it->decoded = mlog__format_decode(it, v->desk, v->bytes);
+        v->unsound = !it->decoded;
+        if (v->unsound) return false;
+    }
+    if (message && !it->rendered) {
+        mlog__format_message(it, v->desk);
+        it->rendered = true;
+    }
+    return true;
+}
+
+/* Level, source, message or thread. */
+static int mlog__filter_own(mlog__filter_seen *v, const mlog__filter_term *t) {
+    const mlog_record *r = v->record;
+    char number[24];
+    if (t->what == MLOG__Q_LEVEL) {
+        int level = r != NULL ? r->level : v->it->level;
+        return (level > t->as.i) - (level < t->as.i);
+    }
+    if (r != NULL) {
+        const char *s = t->what == MLOG__Q_SOURCE ? r->source : t->what == MLOG__Q_THREAD ? r->thread : r->msg;
+        size_t n = s == NULL ? 0 : t->what == MLOG__Q_MSG ? r->msg_len : strlen(s);
+        return mlog__filter_text(t, s == NULL ? "" : s, n);
+    }
+    if (t->what == MLOG__Q_SOURCE) return mlog__filter_text(t, v->it->source, v->it->source_len);
+    if (t->what == MLOG__Q_THREAD && v->it->thread_len != 0) return mlog__filter_text(t, v->it->thread, v->it->thread_len);
+    if (t->what == MLOG__Q_THREAD) return mlog__filter_text(t, number, (size_t)(mlog__text_u64(number, v->it->tid) - number));
+    bool made = v->it->info == NULL || v->it->info->print != NULL;
+    if (made && !mlog__filter_decode(v, true)) return MLOG__Q_NEVER;
+    return mlog__filter_text(t, v->it->msg, v->it->msg_len);
+}
+
+static const mlog__val *mlog__filter_among(const mlog__out *list, uint32_t n, const mlog__filter_term *t) {
+    for (uint32_t i = 0; i < n; i++)
+        if (list[i].len == t->key_len && memcmp(list[i].key, t->key, t->key_len) == 0) return &list[i].val;
+    return NULL;
+}
+
+/* A field by the name under which it goes out. Where no name can clash, which is nearly always, the list is not made. */
+static const mlog__val *mlog__filter_find(mlog__filter_seen *v, const mlog__filter_term *t) {
+    if (!mlog__filter_decode(v, mlog__record_site(v->it->header) == MLOG__S_PRINTF)) return NULL;
+    const mlog__info *info = v->it->info;
+    const mlog__known *context = v->it->context;
+    if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || (context != NULL && (info->mask & context->mask) != 0)) {
+        if (!v->listed) v->count = mlog__format_list(v->it, v->desk, v->list);
+        v->listed = true;
+        return mlog__filter_among(v->list, v->count, t);
+    }
+    for (uint32_t i = 0; info->print == NULL && i < v->it->count; i++)
+        if (info->key_len[i] == t->key_len && memcmp(info->key[i], t->key, t->key_len) == 0) return &v->it->val[i];
+    return context == NULL ? NULL : mlog__filter_among(context->field, context->count, t);
+}
+
+/* The same in a public record; *room takes the value. */
+static const mlog__val *mlog__filter_find_public(const mlog_record *r, const mlog__filter_term *t, mlog__val *room) {
+    for (size_t i = 0; i < r->nfields; i++) {
+        const char *key = r->fields[i].key;
+        const mlog_value *value = &r->fields[i].value;
+        if (key == NULL || *key != *t->key || strncmp(key, t->key, t->key_len) != 0 || key[t->key_len] != 0) continue;
+        *room = (mlog__val){.kind = (uint8_t)value->kind, .len = value->size, .as = {.u = value->as.u}};
+        if (room->kind == MLOG_K_TEXT && value->as.p == NULL) room->kind = MLOG_K_NULL;
+        return room;
+    }
+    return NULL;
+}
+
+/* The loop of it all: forward from comparison to comparison, out at the end. */
+static bool mlog__filter_run(const mlog_filter *f, mlog__filter_seen *v) {
+    uint32_t i = 0;
+    while (i < f->count) {
+        const mlog__filter_term *t = &f->term[i];
+        mlog__val room;
+        const mlog__val *found = NULL;
+        if (t->what == MLOG__Q_KEY) found = v->record != NULL ? mlog__filter_find_public(v->record, t, &room) : mlog__filter_find(v, t);
+        bool there = t->what != MLOG__Q_KEY || found != NULL;
+        int outcome = !there || t->op == MLOG__Q_HAS ? MLOG__Q_NEVER : found == NULL ? mlog__filter_own(v, t) : mlog__filter_value(found, t);
+        i = t->exit[there && (t->op >> (outcome + 1) & 1) != 0];
+    }
+    return i == f->count;
+}
+
+/* Does a filter take a record of a ring, whose header, thread and tid are set? it->decoded and it->rendered then tell what is done
+ * already. Bytes that are not sound are taken: they are counted as such behind this. */
+static __attribute__((noinline)) bool mlog__filter_item(const mlog_filter *f, mlog__item *it, mlog__desk *desk,
+                                                        const unsigned char *bytes) {
+    mlog__out list[MLOG__FIELDS];
+    mlog__filter_seen v = {.it = it, .desk = desk, .bytes = bytes, .list = list};
+    if (!mlog__format_peek(it, desk, bytes) && !mlog__filter_decode(&v, false)) return true;
+    bool match = mlog__filter_run(f, &v);
+    return match || v.unsound;
+}
+
+mlog_filter *mlog_filter_new(const char *text, size_t len) {
+    int saved = errno;
+    mlog_filter *f = mlog__filter_compile(text, len, "mlog_filter_new");
+    errno = saved;
+    return f;
+}
+
+bool mlog1_filter_match(const mlog_filter *filter, const mlog_record *record, size_t size) {
+    mlog_record whole = {0};
+    if (filter == NULL || record == NULL) return filter == NULL;
+    mlog__filter_seen v = {.record = record};
+    if (MLOG__UNLIKELY(size < sizeof whole)) v.record = memcpy(&whole, record, size);
+    return mlog__filter_run(filter, &v);
+}
+
+void mlog_filter_free(mlog_filter *filter) {
+    int saved = errno;
+    free(filter);
+    errno = saved;
+}
+
 /* ==== sink ====
  * Where text goes. A sink keeps its own positions in every ring: `next` is how far it has read, `done` how far it has written.
  * It is opened by one thread, used by its lane, and closed when no lane runs.
  * owns: descriptors, opening and checking of files, writes and their errors
- * may call: platform text format record ring
+ * may call: platform text format filter record ring
  */
 
 struct mlog_sink {
     bool used;                   /* first: lanes look at it while the rest is filled in */
     char name[64];
     mlog_sink_config config;     /* resolved; strings are the sink's own */
+    mlog_filter *filter;         /* NULL: takes everything */
     int fd;
     dev_t dev;
     ino_t ino;
@@ -6727,6 +7377,7 @@ static void mlog__sink_discard(mlog_sink *s) {
     free((void *)(uintptr_t)s->config.name);
     free((void *)(uintptr_t)s->config.path);
     free((void *)(uintptr_t)s->config.owner);
+    free(s->filter);
     free(s->out.p);
     mlog__platform_unmap(s->next, 2 * MLOG__RINGS * sizeof *s->next);
     pthread_mutex_destroy(&s->lock);
@@ -6841,7 +7492,21 @@ static int mlog__sink_console_fd(const mlog_sink_config *c) {
     return c->path != NULL && strcmp(c->path, "/dev/stdout") == 0 ? 1 : 2;
 }
 
-/* Values whose feature this version does not have are refused, never ignored. */
+static const char *mlog__sink_name(const mlog_sink_config *c) {
+    static const char *const type[] = {"", "console", "file", "syslog", "journal", "socket", "callback", "null"};
+    return c->name == NULL ? type[c->type] : c->name;
+}
+
+/* Compiles `where`, if there is one. */
+static int mlog__sink_filter(const mlog_sink_config *c, mlog_filter **filter) {
+    char what[96];
+    if (c->where == NULL) return 0;
+    snprintf(what, sizeof what, "sink \"%s\": where", mlog__sink_name(c));
+    *filter = mlog__filter_compile(c->where, strlen(c->where), what);
+    return *filter == NULL ? -1 : 0;
+}
+
+/* Values whose feature this version does not have are refused, never ignored. Opens nothing. */
 static int mlog__sink_check(const mlog_sink_config *c) {
     static const char *const format[] = {"", "", "PLAIN", "", "LOGFMT", "PATTERN", "BINARY"};
     if (c->type < MLOG_CONSOLE || c->type > MLOG_NULL)
@@ -6854,8 +7519,7 @@ static int mlog__sink_check(const mlog_sink_config *c) {
     if (*format[c->format] != 0)
         return mlog__life_why("sink format MLOG_%s: not part of this version; expected MLOG_PRETTY or MLOG_JSON",
                               format[c->format]);
-    const char *field = c->where != NULL         ? "where"
-                        : c->pattern != NULL     ? "pattern"
+    const char *field = c->pattern != NULL       ? "pattern"
                         : c->durable == MLOG_YES ? "durable"
                         : c->rotate_bytes != 0   ? "rotate_bytes"
                         : c->rotate_hours != 0   ? "rotate_hours"
@@ -6877,7 +7541,10 @@ static int mlog__sink_check(const mlog_sink_config *c) {
     if (c->mode > 07777) return mlog__life_why("sink mode 0%o: expected permission bits", c->mode);
     if (c->name != NULL && strlen(c->name) > 63)
         return mlog__life_why("sink name \"%.20s…\": expected at most 63 bytes", c->name);
-    return 0;
+    mlog_filter *filter = NULL;
+    int result = mlog__sink_filter(c, &filter);
+    free(filter);
+    return result;
 }
 
 /* What the configuration names: a descriptor of the host, a path, or nothing (callback, null). */
@@ -6893,20 +7560,19 @@ static int mlog__sink_open_target(mlog_sink *s) {
 
 /* Fills an unused sink from its configuration and opens it. 0, or -1 with nothing left open. */
 static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
-    static const char *const type[] = {"", "console", "file", "syslog", "journal", "socket", "callback", "null"};
     if (mlog__sink_check(c) != 0) return -1;
     memset(s, 0, sizeof *s);
     s->fd = -1;
     s->config = *c;
-    s->config.name = NULL;
+    s->config.name = s->config.where = NULL;
     s->config.path = mlog__sink_copy(c->path);
     s->config.owner = mlog__sink_copy(c->owner);
-    snprintf(s->name, sizeof s->name, "%s", c->name == NULL ? type[c->type] : c->name);
+    snprintf(s->name, sizeof s->name, "%s", mlog__sink_name(c));
     s->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s->next, false, false);
     pthread_mutex_init(&s->lock, NULL);
-    if (s->next == NULL) return mlog__sink_discard(s), mlog__life_why("sink \"%s\": no memory", s->name);
+    if (s->next == NULL) return mlog__sink_discard(s), mlog__life_why("sink \"%s\": no memory", mlog__sink_name(c));
     s->done = s->next + MLOG__RINGS;
-    if (mlog__sink_open_target(s) != 0) return mlog__sink_discard(s), -1;
+    if (mlog__sink_filter(c, &s->filter) != 0 || mlog__sink_open_target(s) != 0) return mlog__sink_discard(s), -1;
     bool terminal = s->fd >= 0 && isatty(s->fd) == 1;
     if (s->config.format == 0) s->config.format = terminal ? MLOG_PRETTY : MLOG_JSON;
     s->color = s->config.format == MLOG_PRETTY && mlog__sink_wants_color(s->fd, c->color);
@@ -7002,7 +7668,7 @@ static void mlog__sink_give_up(mlog_sink *s, uint32_t rings) {
  *   FLUSH-2  flusher: store-release of done       waiter: load-acquire                what was logged before is with the sinks
  *
  * owns: lanes, passes, merging, sleep, positions of sinks, the release of rings
- * may call: platform clock record dict rule context ring thread text format sink
+ * may call: platform clock record dict rule context ring thread text format filter sink
  */
 
 typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks; } mlog__source;
@@ -7188,6 +7854,21 @@ static bool mlog__flush_text(mlog_sink *s, mlog__item *it, mlog__buffer *b) {
     return mlog__format_json(b, s->desk, it);
 }
 
+/* Decodes a record as far as the sink wants it. 1: all of it, with its message; 0: its filter does not take it; -1: not sound. */
+static int mlog__flush_decode(mlog_sink *s, mlog__item *it, const unsigned char *record) {
+    it->decoded = it->rendered = false;
+    if (s->filter != NULL && !mlog__filter_item(s->filter, it, s->desk, record)) return 0;
+    if (!it->decoded && !mlog__format_decode(it, s->desk, record)) return -1;
+    if (!it->rendered) mlog__format_message(it, s->desk);
+    return 1;
+}
+
+/* What was not written takes no part in the order. */
+static void mlog__flush_undo(mlog_sink *s, uint64_t last_ticks, uint64_t late) {
+    s->last_ticks = last_ticks;
+    __atomic_store_n(&s->late, late, __ATOMIC_RELAXED);
+}
+
 /* A sink for errors is not told of lost debug records. */
 static bool mlog__flush_loss_counts(const mlog_sink *s, const uint64_t *words, uint64_t n) {
     for (uint64_t i = 0; i < n; i++)
@@ -7214,11 +7895,16 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
         s->in_filtered++;
         return true;
     }
+    uint64_t last_ticks = s->last_ticks, late = s->late;
     mlog__flush_begin(s, &it, from, header, now);
     mlog__flush_owner(&it, from->ring);
-    bool sound = mlog__format_decode(&it, s->desk, record);
-    if (MLOG__LIKELY(sound)) mlog__format_message(&it, s->desk);
-    sound = sound && mlog__flush_text(s, &it, &s->out);
+    int found = mlog__flush_decode(s, &it, record);
+    if (found == 0) {
+        mlog__flush_undo(s, last_ticks, late);
+        s->in_filtered++;
+        return true;
+    }
+    bool sound = found > 0 && mlog__flush_text(s, &it, &s->out);
     mlog__flush_end(s, &it);
     if (MLOG__UNLIKELY(it.level >= s->hold_level)) s->urgent = true;
     if (MLOG__LIKELY(sound)) s->in_written++;
@@ -7292,8 +7978,8 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
 /* -- lane 1: callbacks -- */
 
 /* A record is copied out of its ring, so that a slow callback holds nothing: what the ring knows of it, then its bytes. gap: it is
- * a report of our own. */
-typedef struct { uint64_t ring, pos, ticks, now; uint32_t tid, gap; char thread[32]; } mlog__stashed;
+ * a report of our own. over: passed over and counted as such, also when the batch is offered again. */
+typedef struct { uint64_t ring, pos, ticks, now; uint32_t tid; uint16_t gap, over; char thread[32]; } mlog__stashed;
 
 static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header,
                               uint64_t now) {
@@ -7335,8 +8021,8 @@ static void mlog__flush_stash_gap(mlog_sink *s, uint64_t now) {
     if (n > 2) (void)mlog__flush_stash(s, &from, (const unsigned char *)words, words[0], now);
 }
 
-/* Decodes one stashed record. False: its bytes are not sound. */
-static bool mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
+/* Decodes one stashed record, as mlog__flush_decode does. */
+static int mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     uint64_t header;
     mlog__stashed head;
     memcpy(&head, at, sizeof head);
@@ -7347,26 +8033,37 @@ static bool mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     it->tid = head.tid;
     memcpy(it->thread, head.thread, sizeof it->thread);
     it->thread_len = (uint32_t)strlen(it->thread);
-    if (mlog__record_site(header) != MLOG__S_LOSS) {
-        bool sound = mlog__format_decode(it, s->desk, record);
-        if (sound) mlog__format_message(it, s->desk);
-        return sound;
-    }
+    if (mlog__record_site(header) != MLOG__S_LOSS) return mlog__flush_decode(s, it, record);
     it->lost = (const uint64_t *)(const void *)(record + 16);
     mlog__format_loss(it, (uint32_t)(mlog__record_bytes(header) / 8 - 2));
     if (head.gap) it->msg = mlog__flush_skipped, it->msg_len = sizeof mlog__flush_skipped - 1;
-    return true;
+    return 1;
 }
 
-/* Decodes one stashed record and calls the user. <0: stop. */
-static int mlog__flush_call(mlog_sink *s, const char *at) {
+/* A stashed record that the user does not get, because of the filter or because it is not sound. */
+static void mlog__flush_pass_over(mlog_sink *s, char *at, bool sound) {
+    mlog__stashed head;
+    memcpy(&head, at, sizeof head);
+    head.over = 1;
+    memcpy(at, &head, sizeof head);
+    pthread_mutex_lock(&s->lock);
+    s->in_written--;
+    if (sound) s->in_filtered++;
+    else s->in_lost++, s->errors++;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Decodes one stashed record and calls the user, if the sink wants it. <0: stop. */
+static int mlog__flush_call(mlog_sink *s, char *at) {
     mlog__item it;
     uint64_t last_ticks = s->last_ticks, late = s->late;
     int64_t last_time = s->last_time;
-    if (!mlog__flush_unstash(s, &it, at)) {
-        pthread_mutex_lock(&s->lock);
-        s->in_written--, s->in_lost++, s->errors++;
-        pthread_mutex_unlock(&s->lock);
+    mlog__stashed head;
+    memcpy(&head, at, sizeof head);
+    int found = head.over ? 0 : mlog__flush_unstash(s, &it, at);
+    if (found <= 0) {
+        mlog__flush_undo(s, last_ticks, late);
+        if (!head.over) mlog__flush_pass_over(s, at, found == 0);
         return 0;
     }
     mlog__buffer *v = &s->desk->values;
@@ -7399,9 +8096,8 @@ static int mlog__flush_call(mlog_sink *s, const char *at) {
         said = s->config.write(s->config.user, &r);
     }
     if (said >= 0) return mlog__flush_end(s, &it), said;
-    s->last_ticks = last_ticks; /* it will be offered again */
+    mlog__flush_undo(s, last_ticks, late); /* it will be offered again */
     s->last_time = last_time;
-    __atomic_store_n(&s->late, late, __ATOMIC_RELAXED);
     return said;
 }
 
@@ -7508,17 +8204,35 @@ static mlog_sink *mlog__flush_keeper(void) {
     return console;
 }
 
+/* By level, what the sink would have had of the records between two positions; returns how many it would not. Lane 0 asks. */
+static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r, uint64_t from, uint64_t to, uint64_t by_level[26]) {
+    mlog__source at = {r, 0, from, to, 0};
+    uint64_t unwanted = 0;
+    while (mlog__flush_peek(&at)) {
+        const unsigned char *p = r->data + (at.pos & (r->bytes - 1));
+        mlog__item it;
+        memcpy(&it.header, p, 8);
+        at.pos += mlog__record_bytes(it.header);
+        if (mlog__record_site(it.header) == MLOG__S_LOSS) continue;
+        int level = mlog__format_level(p, it.header);
+        it.decoded = it.rendered = false;
+        mlog__flush_owner(&it, r);
+        bool wanted = level >= s->config.level &&
+                      (s->filter == NULL || mlog__filter_item(s->filter, &it, &mlog__flush_all.desk[0], p));
+        if (wanted) by_level[MLOG__MIN((unsigned)level, 25u)]++;
+        else unwanted++;
+    }
+    return unwanted;
+}
+
 /* A sink that does not hold and lags by more than a quarter of the ring is moved on; what it missed is counted and reported. */
 static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64_t tail, uint64_t head) {
     if (s->lane1) pthread_mutex_lock(&s->lock);
     uint64_t at = s->next[i];
     if (at < tail && head - at > r->bytes / 4) {
         uint64_t count[26] = {0};
-        (void)mlog__flush_count(r, at, tail, count);
-        for (int k = 0; k < 26; k++) {
-            if (k < s->config.level) s->filtered += count[k];
-            else s->gap[k] += count[k], s->lost += count[k], s->gaps += count[k];
-        }
+        s->filtered += mlog__flush_count_wanted(s, r, at, tail, count);
+        for (int k = 0; k < 26; k++) s->gap[k] += count[k], s->lost += count[k], s->gaps += count[k];
         at = s->next[i] = tail;
         if (s->out.len == 0) s->done[i] = tail;
     }
@@ -8149,14 +8863,15 @@ static void mlog__life_hook(void) {
 /* Everything that mlog_init decides, resolved in one place: zero means default. */
 static void mlog__life_resolve(const mlog_config *c) {
     mlog_config *r = &mlog__life.config;
-    char *old[4 + 8 * 3] = {(char *)(uintptr_t)r->name, (char *)(uintptr_t)r->levels, (char *)(uintptr_t)r->env,
+    char *old[4 + 8 * 4] = {(char *)(uintptr_t)r->name, (char *)(uintptr_t)r->levels, (char *)(uintptr_t)r->env,
                             (char *)(uintptr_t)r->redact};
     mlog_config fresh = *c;
     for (int i = 0; i < 8; i++) { /* for a start after mlog_shutdown */
         mlog_sink_config *s = &fresh.sinks[i], *before = &r->sinks[i];
-        old[4 + 3 * i] = (char *)(uintptr_t)before->name, s->name = mlog__sink_copy(s->name);
-        old[5 + 3 * i] = (char *)(uintptr_t)before->path, s->path = mlog__sink_copy(s->path);
-        old[6 + 3 * i] = (char *)(uintptr_t)before->owner, s->owner = mlog__sink_copy(s->owner);
+        old[4 + 4 * i] = (char *)(uintptr_t)before->name, s->name = mlog__sink_copy(s->name);
+        old[5 + 4 * i] = (char *)(uintptr_t)before->path, s->path = mlog__sink_copy(s->path);
+        old[6 + 4 * i] = (char *)(uintptr_t)before->owner, s->owner = mlog__sink_copy(s->owner);
+        old[7 + 4 * i] = (char *)(uintptr_t)before->where, s->where = mlog__sink_copy(s->where);
     }
     fresh.name = mlog__sink_copy(c->name);
     fresh.levels = mlog__sink_copy(c->levels);
@@ -8215,6 +8930,8 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     if (mlog__dict_open() == NULL || !mlog__thread_pages_open()) return mlog__life_why("mlog_init: no memory");
     for (uint32_t i = n; i < 8; i++)
         if (c->sinks[i].type != 0) return mlog__life_why("mlog_init: sinks[%u]: expected the sinks without a gap", i);
+    for (uint32_t i = 0; i < n; i++) /* before the first is opened: a refusal leaves no empty file */
+        if (mlog__sink_check(&c->sinks[i]) != 0) return -1;
     for (; made < MLOG__MAX(n, 1u); made++)
         if (mlog__sink_open(&opened[made], n == 0 ? &console : &c->sinks[made]) != 0) break;
     if (made < n || (n == 0 && made == 0 && mlog__life_said[0] == 0)) {
