@@ -94,6 +94,7 @@ typedef enum { MLOG_THREAD = 1, MLOG_POLL, MLOG_DIRECT } mlog_flusher;   /* own 
 typedef struct mlog_logger mlog_logger;   /* a source name, with bound fields */
 typedef struct mlog_context mlog_context; /* fields that follow a task over threads; a counted reference */
 typedef struct mlog_sink mlog_sink;
+typedef struct mlog_capture mlog_capture; /* records held for a test */
 typedef struct mlog_filter mlog_filter;   /* level>=warn and qty>100 */
 typedef struct mlog_writer mlog_writer;   /* what mlog_object's function writes into */
 
@@ -209,6 +210,16 @@ METALOG_API mlog_filter *mlog_filter_new(const char *text, size_t len);
 METALOG_API bool mlog1_filter_match(const mlog_filter *filter, const mlog_record *record, size_t size);
 static inline bool mlog_filter_match(const mlog_filter *filter, const mlog_record *record) { return mlog1_filter_match(filter, record, sizeof *record); }
 METALOG_API void mlog_filter_free(mlog_filter *filter);
+
+/* For tests of programs that log. From _begin on, the records of all threads are kept here, and the other sinks get none (they count
+ * them as filtered); `levels` are the rules for the time of the capture, NULL: as they are. One at a time: NULL, with mlog_why(), when
+ * another is under way or the rules are bad. _count waits until every call that returned before it is here, and counts the records
+ * that match the filter ("msg='rejected' and qty=300"; NULL: all); (size_t)-1 when the filter is bad. _text: a line for each record
+ * in the format PLAIN, without time and place, so that it can be compared; valid until the next call with this capture. _end gives everything free and hands the log back to the other sinks. Memory grows with what is logged. */
+METALOG_API mlog_capture *mlog_capture_begin(const char *levels);
+METALOG_API size_t mlog_capture_count(mlog_capture *capture, const char *filter);
+METALOG_API const char *mlog_capture_text(mlog_capture *capture);
+METALOG_API void mlog_capture_end(mlog_capture *capture);
 
 /* [s] "info"; never NULL. mlog_level_parse takes names in any case, also warning, err, critical, panic, emerg, and numbers 1 to 24;
  * -1 if it is none. */
@@ -7356,6 +7367,7 @@ struct mlog_sink {
     int backoff_ms;
     uint64_t gap[26], gaps;      /* skipped since the last report */
     int hold_level, hold_ms, hold_records; /* what ends the holding back of a batch; hold_ms 0: none is held back */
+    mlog_capture *capture;       /* its records go there instead of a file */
     int64_t held_since;          /* CLOCK_MONOTONIC of the batch's first record, 0: empty */
     bool urgent, armed;          /* it holds a record of hold_level; it is on its way */
     pthread_mutex_t lock;        /* lane 1 reads rings under it, lane 0 skips under it */
@@ -7657,6 +7669,102 @@ static void mlog__sink_give_up(mlog_sink *s, uint32_t rings) {
     mlog__sink_commit(s, rings);
 }
 
+/* ==== capture ====
+ * Records that a test of the program looks at. The flusher adds copies, each in an allocation of its own; the test counts them by a
+ * filter or reads them as text. A mutex is enough: no logging call comes here.
+ * owns: captured records
+ * may call: record filter
+ */
+
+typedef struct mlog__captured { struct mlog__captured *next; mlog_record record; mlog_field field[]; } mlog__captured;
+
+struct mlog_capture {
+    pthread_mutex_t lock;
+    mlog__captured *first, **last;
+    char *text;
+    mlog_sink *sink;
+    mlog__rule_set rules;        /* those before it */
+    bool ruled;
+    int level[MLOG__SINKS];      /* of the other sinks, which are turned off meanwhile; -1: not this one */
+};
+
+static const char *mlog__capture_copy(char **to, const char *from, size_t n) {
+    char *p = *to;
+    if (n > 0) memcpy(p, from, n);
+    p[n] = 0;
+    *to += n + 1;
+    return p;
+}
+
+/* A copy of the record and all that it points to, in one block. False: no memory. */
+static bool mlog__capture_add(mlog_capture *c, const mlog_record *r) {
+    size_t source = strlen(r->source), thread = strlen(r->thread), file = strlen(r->at.file), func = strlen(r->at.func);
+    size_t bytes = sizeof(mlog__captured) + r->nfields * sizeof(mlog_field) + source + thread + file + func + r->msg_len + r->text_len + 6;
+    for (size_t i = 0; i < r->nfields; i++) {
+        bytes += strlen(r->fields[i].key) + 1;
+        if (mlog__record_has_bytes(r->fields[i].value.kind)) bytes += r->fields[i].value.size + (size_t)1;
+    }
+    mlog__captured *to = malloc(bytes);
+    if (to == NULL) return false;
+    char *p = (char *)(to->field + r->nfields);
+    *to = (mlog__captured){.next = NULL, .record = *r};
+    to->record.fields = to->field;
+    to->record.text = mlog__capture_copy(&p, r->text, r->text_len);
+    to->record.source = mlog__capture_copy(&p, r->source, source);
+    to->record.thread = mlog__capture_copy(&p, r->thread, thread);
+    to->record.at.file = mlog__capture_copy(&p, r->at.file, file);
+    to->record.at.func = mlog__capture_copy(&p, r->at.func, func);
+    to->record.msg = mlog__capture_copy(&p, r->msg, r->msg_len);
+    for (size_t i = 0; i < r->nfields; i++) {
+        mlog_value v = r->fields[i].value;
+        if (mlog__record_has_bytes(v.kind)) v.as.p = mlog__capture_copy(&p, v.as.p, v.size);
+        to->field[i].key = mlog__capture_copy(&p, r->fields[i].key, strlen(r->fields[i].key));
+        to->field[i].value = v;
+    }
+    pthread_mutex_lock(&c->lock);
+    *c->last = to;
+    c->last = &to->next;
+    pthread_mutex_unlock(&c->lock);
+    return true;
+}
+
+static size_t mlog__capture_count(mlog_capture *c, const mlog_filter *filter) {
+    size_t n = 0;
+    pthread_mutex_lock(&c->lock);
+    for (const mlog__captured *r = c->first; r != NULL; r = r->next)
+        n += filter == NULL || mlog_filter_match(filter, &r->record);
+    pthread_mutex_unlock(&c->lock);
+    return n;
+}
+
+/* The text of all, a line each; it lives until the next call. NULL: no memory. */
+static const char *mlog__capture_text(mlog_capture *c) {
+    size_t bytes = 1;
+    pthread_mutex_lock(&c->lock);
+    for (const mlog__captured *r = c->first; r != NULL; r = r->next) bytes += r->record.text_len + 1;
+    free(c->text);
+    char *p = c->text = malloc(bytes);
+    for (const mlog__captured *r = c->first; r != NULL && c->text != NULL; r = r->next) {
+        memcpy(p, r->record.text, r->record.text_len);
+        p += r->record.text_len;
+        *p++ = '\n';
+    }
+    if (p != NULL) *p = 0;
+    pthread_mutex_unlock(&c->lock);
+    return c->text;
+}
+
+static void mlog__capture_free(mlog_capture *c) {
+    for (mlog__captured *r = c->first; r != NULL;) {
+        mlog__captured *next = r->next;
+        free(r);
+        r = next;
+    }
+    pthread_mutex_destroy(&c->lock);
+    free(c->text);
+    free(c);
+}
+
 /* ==== flush ====
  * The flusher: a pass takes a moment W, lets every call that may be older finish, reads all heads, and hands each sink what lies
  * between its position and there, merged by time. Lane 0 (the flusher's thread) serves files and consoles, lane 1 the callbacks.
@@ -7668,7 +7776,7 @@ static void mlog__sink_give_up(mlog_sink *s, uint32_t rings) {
  *   FLUSH-2  flusher: store-release of done       waiter: load-acquire                what was logged before is with the sinks
  *
  * owns: lanes, passes, merging, sleep, positions of sinks, the release of rings
- * may call: platform clock record dict rule context ring thread text format filter sink
+ * may call: platform clock record dict rule context ring thread text format filter sink capture
  */
 
 typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks; } mlog__source;
@@ -7869,6 +7977,46 @@ static void mlog__flush_undo(mlog_sink *s, uint64_t last_ticks, uint64_t late) {
     __atomic_store_n(&s->late, late, __ATOMIC_RELAXED);
 }
 
+typedef struct { mlog_record record; mlog_field field[MLOG__FIELDS]; char number[24]; } mlog__open_record;
+
+/* A decoded record as users see it, with its text in the sink's format. It lives until the desk decodes the next. False: no memory. */
+static bool mlog__flush_open(mlog_sink *s, mlog__item *it, mlog__open_record *o) {
+    mlog__buffer *v = &s->desk->values;
+    mlog__out list[MLOG__FIELDS];
+    v->len = 0;
+    if (!mlog__format_room(v, 3 * mlog__format_bound(it) + 1024)) return false;
+    uint32_t n = mlog__format_list(it, s->desk, list);
+    for (uint32_t i = 0; i < n; i++) o->field[i].key = list[i].key, o->field[i].value = mlog__format_to_value(&list[i].val, v);
+    char *p = v->p + v->len;
+    p = mlog__format_put(p, it->file == NULL ? "" : it->file, it->file_len);
+    *p++ = 0;
+    char *source = p;
+    p = mlog__format_put(p, it->source, it->source_len);
+    *p++ = 0;
+    char *msg = p;
+    p = mlog__format_put(p, it->msg, it->msg_len);
+    *p++ = 0;
+    *mlog__text_u64(o->number, it->tid) = 0;
+    o->record = (mlog_record){.time = it->time, .id = {mlog__dict_session->id, it->id}, .level = it->level, .tid = it->tid,
+                              .source = source, .thread = it->thread_len ? it->thread : o->number, .msg = msg,
+                              .msg_len = it->msg_len, .at = {v->p + v->len, it->func == NULL ? "" : it->func, (int)it->line},
+                              .fields = o->field, .nfields = n};
+    mlog__buffer *text = &s->desk->text;
+    text->len = 0;
+    if (!mlog__flush_text(s, it, text)) return false;
+    o->record.text = text->p;
+    o->record.text_len = text->len - 1; /* without the newline */
+    text->p[o->record.text_len] = 0;
+    return true;
+}
+
+/* One record to where the sink's records of lane 0 go: into its batch, or to the test that captures. */
+static bool mlog__flush_put(mlog_sink *s, mlog__item *it) {
+    if (MLOG__LIKELY(s->capture == NULL)) return mlog__flush_text(s, it, &s->out);
+    mlog__open_record open;
+    return mlog__flush_open(s, it, &open) && mlog__capture_add(s->capture, &open.record);
+}
+
 /* A sink for errors is not told of lost debug records. */
 static bool mlog__flush_loss_counts(const mlog_sink *s, const uint64_t *words, uint64_t n) {
     for (uint64_t i = 0; i < n; i++)
@@ -7887,7 +8035,7 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
         it.lost = (const uint64_t *)(const void *)(record + 16);
         if (!mlog__flush_loss_counts(s, it.lost, n)) return true;
         mlog__format_loss(&it, (uint32_t)n);
-        (void)mlog__flush_text(s, &it, &s->out);
+        (void)mlog__flush_put(s, &it);
         mlog__flush_end(s, &it);
         return true;
     }
@@ -7904,7 +8052,7 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
         s->in_filtered++;
         return true;
     }
-    bool sound = found > 0 && mlog__flush_text(s, &it, &s->out);
+    bool sound = found > 0 && mlog__flush_put(s, &it);
     mlog__flush_end(s, &it);
     if (MLOG__UNLIKELY(it.level >= s->hold_level)) s->urgent = true;
     if (MLOG__LIKELY(sound)) s->in_written++;
@@ -7929,7 +8077,7 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
     mlog__format_loss(&it, n);
     it.msg = msg;
     it.msg_len = (uint32_t)strlen(msg);
-    (void)mlog__flush_text(s, &it, &s->out);
+    (void)mlog__flush_put(s, &it);
 }
 
 /* Batches of one sink until it has all of the snapshot (true), or cannot go on. wanted: nothing is held back. */
@@ -8066,35 +8214,8 @@ static int mlog__flush_call(mlog_sink *s, char *at) {
         if (!head.over) mlog__flush_pass_over(s, at, found == 0);
         return 0;
     }
-    mlog__buffer *v = &s->desk->values;
-    mlog_field field[MLOG__FIELDS];
-    mlog__out list[MLOG__FIELDS];
-    v->len = 0;
-    if (!mlog__format_room(v, 3 * mlog__format_bound(&it) + 1024)) return -1;
-    uint32_t n = mlog__format_list(&it, s->desk, list);
-    for (uint32_t i = 0; i < n; i++) field[i].key = list[i].key, field[i].value = mlog__format_to_value(&list[i].val, v);
-    char *p = v->p + v->len, number[24];
-    p = mlog__format_put(p, it.file == NULL ? "" : it.file, it.file_len);
-    *p++ = 0;
-    char *source = p;
-    p = mlog__format_put(p, it.source, it.source_len);
-    *p++ = 0;
-    char *msg = p;
-    p = mlog__format_put(p, it.msg, it.msg_len);
-    *p++ = 0;
-    *mlog__text_u64(number, it.tid) = 0;
-    mlog_record r = {.time = it.time, .id = {mlog__dict_session->id, it.id}, .level = it.level, .tid = it.tid, .source = source,
-                     .thread = it.thread_len ? it.thread : number, .msg = msg, .msg_len = it.msg_len,
-                     .at = {v->p + v->len, it.func == NULL ? "" : it.func, (int)it.line}, .fields = field, .nfields = n};
-    int said = -1;
-    mlog__buffer *text = &s->desk->text;
-    text->len = 0;
-    if (mlog__flush_text(s, &it, text)) {
-        r.text = text->p;
-        r.text_len = text->len - 1; /* without the newline */
-        text->p[r.text_len] = 0;
-        said = s->config.write(s->config.user, &r);
-    }
+    mlog__open_record open;
+    int said = mlog__flush_open(s, &it, &open) ? s->config.write(s->config.user, &open.record) : -1;
     if (said >= 0) return mlog__flush_end(s, &it), said;
     mlog__flush_undo(s, last_ticks, late); /* it will be offered again */
     s->last_time = last_time;
@@ -8580,7 +8701,7 @@ static bool mlog__flush_wait(int ms) {
 /* ==== life ====
  * Configuration, start, flush on demand, the end, and what a forked child does first.
  * owns: the resolved configuration, start and stop, fork, exit, mlog_why, loggers
- * may call: platform clock record dict rule context ring thread text format sink flush
+ * may call: platform clock record dict rule context ring thread text format sink flush filter capture
  */
 
 enum { MLOG__L_NOT, MLOG__L_RUNNING };
@@ -9316,6 +9437,20 @@ static void mlog__life_drain_sink(mlog_sink *s) {
     mlog__platform_unmap(head, (rings + 1) * sizeof *head);
 }
 
+/* The lanes rest: sinks and positions may change. Not from a lane's own thread. */
+static void mlog__life_stop_lanes(void) {
+    pthread_mutex_lock(&mlog__flush_all.lane1);
+    mlog__life_lock();
+    pthread_mutex_lock(&mlog__flush_all.role);
+}
+
+static void mlog__life_go_on(void) {
+    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__life_floor();
+    mlog__life_unlock();
+    pthread_mutex_unlock(&mlog__flush_all.lane1);
+}
+
 void mlog_sink_remove(mlog_sink *s) {
     int saved = errno;
     mlog__closing closing = {0};
@@ -9323,15 +9458,98 @@ void mlog_sink_remove(mlog_sink *s) {
     if (s == NULL || !__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || mlog__life_on_lane()) return;
     mlog__life_drain_sink(s);
     __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED);
-    pthread_mutex_lock(&mlog__flush_all.lane1);
-    mlog__life_lock();
-    pthread_mutex_lock(&mlog__flush_all.role);
+    mlog__life_stop_lanes();
     if (s->used) mlog__life_take_out(s, &closing);
-    pthread_mutex_unlock(&mlog__flush_all.role);
-    mlog__life_floor();
-    mlog__life_unlock();
-    pthread_mutex_unlock(&mlog__flush_all.lane1);
+    mlog__life_go_on();
     mlog__life_close(&closing);
+    errno = saved;
+}
+
+/* -- capture -- */
+
+static mlog_capture *mlog__life_captures; /* the one that is under way */
+
+/* Puts the capture in the place of the other sinks; called with the lanes at rest. */
+static bool mlog__life_capture(mlog_capture *c) {
+    const mlog_sink_config config = {.name = "capture", .type = MLOG_NULL, .format = MLOG_PRETTY, .utc = MLOG_YES};
+    mlog_sink opened;
+    if (mlog__life_captures != NULL)
+        return mlog__life_why("mlog_capture_begin: another is under way; expected mlog_capture_end before"), false;
+    if (mlog__sink_open(&opened, &config) != 0) return false;
+    opened.capture = c;
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        c->level[i] = s->used ? s->config.level : -1;
+        if (s->used) s->config.level = MLOG_OFF + 1;
+    }
+    c->sink = mlog__life_install(&opened, false);
+    if (c->sink != NULL) return mlog__life_captures = c, true;
+    for (int i = 0; i < MLOG__SINKS; i++)
+        if (c->level[i] >= 0) mlog__flush_all.sink[i].config.level = c->level[i];
+    mlog__sink_discard(&opened);
+    return mlog__life_why("mlog_capture_begin: expected at most %d sinks", MLOG__SINKS), false;
+}
+
+mlog_capture *mlog_capture_begin(const char *levels) {
+    int saved = errno;
+    mlog__rule_set set;
+    mlog__life_said[0] = 0;
+    if (levels != NULL && mlog__rule_parse(&set, levels, "mlog_capture_begin") != 0) return errno = saved, (mlog_capture *)NULL;
+    mlog_capture *c = mlog__life_start() ? calloc(1, sizeof *c) : NULL;
+    if (c == NULL) return mlog__life_why("mlog_capture_begin: no memory"), errno = saved, (mlog_capture *)NULL;
+    pthread_mutex_init(&c->lock, NULL);
+    c->last = &c->first;
+    (void)mlog_flush(-1); /* what was logged before is theirs */
+    mlog__life_stop_lanes();
+    bool begun = mlog__life_capture(c);
+    if (begun && levels != NULL) {
+        c->ruled = true;
+        c->rules = mlog__rule_now.set[mlog__rule_now.version & 1];
+        mlog__rule_set_now(&set);
+    }
+    mlog__life_go_on();
+    if (!begun) mlog__capture_free(c), c = NULL;
+    errno = saved;
+    return c;
+}
+
+size_t mlog_capture_count(mlog_capture *c, const char *filter) {
+    int saved = errno;
+    size_t n = SIZE_MAX;
+    if (c == NULL) return (void)mlog__life_why("mlog_capture_count: NULL; expected a capture"), n;
+    mlog_filter *f = filter == NULL ? NULL : mlog__filter_compile(filter, strlen(filter), "mlog_capture_count");
+    if (filter == NULL || f != NULL) {
+        (void)mlog_flush(-1);
+        n = mlog__capture_count(c, f);
+    }
+    free(f);
+    errno = saved;
+    return n;
+}
+
+const char *mlog_capture_text(mlog_capture *c) {
+    int saved = errno;
+    (void)mlog_flush(-1);
+    const char *text = c == NULL ? NULL : mlog__capture_text(c);
+    errno = saved;
+    return text == NULL ? "" : text;
+}
+
+void mlog_capture_end(mlog_capture *c) {
+    int saved = errno;
+    mlog__closing closing = {0};
+    if (c == NULL || c != mlog__life_captures) return;
+    (void)mlog_flush(-1); /* what was logged up to here is the capture's */
+    mlog__life_stop_lanes();
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (c->level[i] >= 0 && s->used && s->config.level == MLOG_OFF + 1) s->config.level = c->level[i];
+    }
+    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, &closing);
+    if (c->ruled) mlog__rule_set_now(&c->rules);
+    mlog__life_captures = NULL;
+    mlog__life_go_on();
+    mlog__capture_free(c);
     errno = saved;
 }
 

@@ -32,7 +32,7 @@ says() { # name, jq condition, how many records meet it
     check "$1: $2: $n, expected $3" [ "$n" = "$3" ]
 }
 
-for name in hello fields threads event_loop custom_sink wrapper; do build $name; done
+for name in hello fields threads event_loop custom_sink wrapper unit_test; do build $name; done
 
 run hello 2
 says hello '.msg == "hello, world" and .answer == 42' 1
@@ -58,6 +58,12 @@ says event_loop '(.msg | startswith("loop")) and .task == null' 2
 
 check "custom_sink: runs" sh -c "timeout 20 $out/custom_sink >$out/custom_sink.out 2>&1"
 check "custom_sink: its rows" grep -qx '3 rows, total 12.75, refused 2 times' $out/custom_sink.out
+
+check "unit_test: runs, and logs nothing" sh -c "timeout 20 $out/unit_test >$out/unit_test.out 2>$out/unit_test.err && ! test -s $out/unit_test.err"
+check "unit_test: says so" grep -qx 'all as expected' $out/unit_test.out
+sed 's/quantity <= 0/quantity < -9/' examples/unit_test.c >$out/unit_test_wrong.c # the control: a fault in what is tested
+check "unit_test: control" "$GCC" -I. $out/unit_test_wrong.c -o $out/unit_test_wrong -pthread
+check "unit_test: finds a fault" sh -c "timeout 20 $out/unit_test_wrong | grep -q 'expected 1 of .level>=error'"
 
 run wrapper 5
 says wrapper '.msg == "cannot open /nowhere: No such file or directory"' 1

@@ -1,0 +1,122 @@
+/* Capture: what a program's own tests see of its log, and what the other sinks see meanwhile. */
+#define METALOG_IMPLEMENTATION
+#include "../metalog.h"
+#include "output.h"
+
+#include <pthread.h>
+
+static void test_counts(void) {
+    mlog_capture *c = mlog_capture_begin(NULL);
+    CHECK(c != NULL);
+    CHECK_EQ(mlog_capture_count(c, NULL), 0);
+    mlog_info("order rejected", "qty", 300, "symbol", "ACME", "price", 12.5);
+    mlog_warnf("%d left", 3);
+    {
+        mlog_with("request", 7);
+        mlog_error("failed", "error", mlog_errno(ENOENT), "ok", mlog_bool(false), "none", (char *)NULL);
+    }
+    mlog_debug("below the rules");
+    CHECK_EQ(mlog_capture_count(c, NULL), 3);
+    CHECK_EQ(mlog_capture_count(c, "msg='order rejected' and qty=300"), 1);
+    CHECK_EQ(mlog_capture_count(c, "qty>300"), 0);
+    CHECK_EQ(mlog_capture_count(c, "symbol=ACME and price=12.5"), 1);
+    CHECK_EQ(mlog_capture_count(c, "level>=warn"), 2);
+    CHECK_EQ(mlog_capture_count(c, "msg='3 left'"), 1);
+    CHECK_EQ(mlog_capture_count(c, "request=7 and ok=false and has none and not has qty"), 1);
+    CHECK_EQ(mlog_capture_count(c, "source=test_capture"), 3);
+    CHECK_EQ(mlog_capture_count(c, "level>="), (size_t)-1);
+    CHECK(strstr(mlog_why(), "mlog_capture_count") != NULL && strstr(mlog_why(), "expected") != NULL);
+    const char *text = mlog_capture_text(c);
+    CHECK_EQ(lines(text, NULL), 3);
+    CHECK_EQ(lines(text, "order rejected"), 1);
+    CHECK_EQ(lines(text, "symbol=ACME"), 1);
+    CHECK_EQ(lines(text, "request=7"), 1);
+    mlog_info("one more");
+    CHECK_EQ(lines(mlog_capture_text(c), "one more"), 1);
+    mlog_capture_end(c);
+}
+
+static void test_others(void) { /* the other sinks get what comes before and after, nothing else, and their sums are right */
+    mlog_stats all[2];
+    mlog_sink_stats one[2];
+    out_look();
+    mlog_stats_read(&all[0]);
+    CHECK(mlog_sink_stats_read("json", &one[0]) == 0);
+    mlog_info("before");
+    mlog_capture *c = mlog_capture_begin(NULL);
+    for (int i = 0; i < 100; i++) mlog_info("inside", "i", i);
+    CHECK_EQ(mlog_capture_count(c, "msg=inside and i<50"), 50);
+    CHECK_EQ(mlog_capture_count(c, NULL), 100);
+    mlog_info("inside", "i", 100);
+    mlog_capture_end(c);
+    mlog_info("after");
+    out_look();
+    CHECK_EQ(lines(out_json, NULL), 2);
+    CHECK_EQ(lines(out_json, "\"before\""), 1);
+    CHECK_EQ(lines(out_json, "\"after\""), 1);
+    mlog_stats_read(&all[1]);
+    CHECK(mlog_sink_stats_read("json", &one[1]) == 0);
+    CHECK_EQ(all[1].accepted - all[0].accepted, 103);
+    CHECK_EQ(one[1].written - one[0].written, 2);
+    CHECK_EQ(one[1].filtered - one[0].filtered, 101);
+    CHECK_EQ(one[1].pending + one[1].lost, 0);
+    CHECK(mlog_sink_stats_read("capture", &one[0]) == -1);
+}
+
+static void test_levels(void) {
+    mlog_capture *c = mlog_capture_begin("warn,noisy=trace");
+    mlog_logger *noisy = mlog_named("noisy");
+    mlog_info("not now");
+    mlog_warn("now");
+    mlog_to(noisy, MLOG_TRACE, "all of it");
+    CHECK_EQ(mlog_capture_count(c, NULL), 2);
+    CHECK_EQ(mlog_capture_count(c, "source=noisy and level=trace"), 1);
+    mlog_capture_end(c);
+    CHECK(mlog_enabled(MLOG_INFO) && !mlog_enabled(MLOG_DEBUG)); /* as before */
+    CHECK(mlog_capture_begin("nonsense rules = =") == NULL);
+    CHECK(strstr(mlog_why(), "mlog_capture_begin") != NULL);
+    c = mlog_capture_begin(NULL);
+    CHECK(mlog_capture_begin(NULL) == NULL); /* one at a time */
+    CHECK(strstr(mlog_why(), "under way") != NULL);
+    mlog_capture_end(c);
+    mlog_capture_end(NULL);
+    CHECK_EQ(mlog_capture_count(NULL, NULL), (size_t)-1);
+    CHECK(strcmp(mlog_capture_text(NULL), "") == 0);
+    c = mlog_capture_begin("off");
+    mlog_fatal("nothing");
+    CHECK_EQ(mlog_capture_count(c, NULL), 0);
+    mlog_capture_end(c);
+}
+
+enum { THREADS = 4, EACH = 5000 };
+static void *many(void *number) {
+    for (int i = 0; i < EACH; i++) mlog_info("many", "thread_number", (int)(intptr_t)number, "i", i);
+    return NULL;
+}
+
+static void test_threads(void) { /* nothing is lost, however fast it comes: the capture holds the rings */
+    pthread_t t[THREADS];
+    mlog_capture *c = mlog_capture_begin(NULL);
+    for (intptr_t i = 0; i < THREADS; i++) (void)pthread_create(&t[i], NULL, many, (void *)i);
+    for (int i = 0; i < 20; i++) (void)mlog_capture_count(c, "i=3"); /* while it grows */
+    for (int i = 0; i < THREADS; i++) (void)pthread_join(t[i], NULL);
+    CHECK_EQ(mlog_capture_count(c, "msg=many"), THREADS * EACH);
+    CHECK_EQ(mlog_capture_count(c, "thread_number=2 and i>=2500"), EACH / 2);
+    mlog_capture_end(c);
+    for (int i = 0; i < 200; i++) { /* one after another, with a thread that logs all the time */
+        c = mlog_capture_begin(NULL);
+        mlog_info("mine", "i", i);
+        CHECK_EQ(mlog_capture_count(c, "msg=mine"), 1);
+        mlog_capture_end(c);
+    }
+}
+
+int main(void) {
+    CHECK(out_begin((mlog_config){.levels = "info"}) == 0);
+    test_counts();
+    test_others();
+    test_levels();
+    test_threads();
+    STRICT(out_json_path);
+    return done();
+}
