@@ -3814,9 +3814,11 @@ static mlog__session *mlog__dict_open(void) {
     if (s == NULL) return NULL;
     memcpy(s->magic, "metalog", 8);
     s->version = 1;
+    /* a reader on another machine sees 0x04030201 and refuses, instead of reading nonsense */
     s->byte_order = 0x01020304;
     s->word_size = (uint32_t)sizeof(void *);
     mlog__platform_random(&s->id, sizeof s->id);
+    /* numbers below are not entries */
     s->dict_end = MLOG__FIRST_SITE * 8;
     mlog__session *first = NULL;
     if (__atomic_compare_exchange_n(&mlog__dict_session, &first, s, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -3935,7 +3937,9 @@ static struct {
     mlog__rule_set set[2];
     uint32_t version;       /* set[version & 1] is in force */
     int floor;              /* the lowest level that any sink takes */
+    /* head of the list of program and shared objects; pushed without a lock, walked under the configuration's */
     mlog__module *modules;
+    /* likewise; loggers live for ever, so that the macros may keep their pointers */
     mlog_logger *loggers;
     char redact[256];       /* lower case, separated and ended by NUL; "" ends */
 } mlog__rule_now = {.set = {{.root = MLOG_INFO}, {.root = MLOG_INFO}},
@@ -3945,6 +3949,7 @@ struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
     /* its name in the dictionary; 0: an unnamed child of mlog_bind */
     uint32_t entry;
+    /* bound: the context with the fields of mlog_bind, or NULL; set before the logger is handed out */
     mlog_logger *next;
     mlog_context *bound;
     char source[64];
@@ -3975,6 +3980,7 @@ static int mlog__rule_level(const char *p, size_t n) {
 #define MLOG__AS_LEVEL(value, text) if (mlog__rule_same(p, n, text)) return value;
     MLOG__LEVELS(MLOG__AS_LEVEL)
     MLOG__ALIASES(MLOG__AS_LEVEL)
+    /* a number only if nothing else is left of the word */
     for (; i < n && i < 3 && p[i] >= '0' && p[i] <= '9'; i++) number = number * 10 + (p[i] - '0');
     return n > 0 && i == n && number >= 1 && number <= 24 ? number : -1;
 }
@@ -4154,6 +4160,7 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
     mlog__site *none = NULL;
     if (__atomic_compare_exchange_n(&site->next, &none, &mlog__rule_last, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         mlog__site *first = __atomic_load_n(&module->sites, __ATOMIC_RELAXED);
+        /* the place was taken by &mlog__rule_last; now it gets its neighbour, before anybody can see it */
         do __atomic_store_n(&site->next, first == NULL ? &mlog__rule_last : first, __ATOMIC_RELAXED);
         while (!__atomic_compare_exchange_n(&module->sites, &first, site, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RULE-2 */
         /* the first site of a program or a shared object brings its module along; gone first: once linked, it may be unloaded */
@@ -4299,6 +4306,7 @@ static mlog_value mlog__context_value(const mlog_field *f) {
  * NULL: no memory at all. Not legal in a handler (calloc). */
 static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *fields, size_t count) {
     uint64_t bytes = 0, taken = 0;
+    /* a text of a context is repeated in each of its records: 16 KiB of it are enough */
     uint64_t limit = MLOG__OBJECT_BYTES;
     for (size_t i = 0; i < MLOG__MIN(count, (size_t)MLOG__FIELDS); i++) {
         mlog_value v = mlog__context_value(&fields[i]);
@@ -4406,10 +4414,13 @@ static void mlog__context_release(void) {
 /* FREE: no owner, empty, for the next thread. RETIRED: its owner has ended, the flusher reads it to the end. */
 enum { MLOG__R_FREE, MLOG__R_LIVE, MLOG__R_RETIRED };
 
+/* The ring as the banner draws it. Lines of 64 bytes by who writes them, so that owner and flusher do not take a line from each
+ * other in each call. dropped and untold stand on the owner's side, but are touched only when something is lost. */
 typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, number; /* number: 2 * slot, + 1 for the side ring */
     uint64_t session, bytes;                         /* bytes: a power of two */
+    /* tid: of the present owner; written before LIVE, so read only while its records are in the ring */
     uint32_t tid, state;
     uint64_t name[4];                                /* of the thread, NUL-terminated; changed only by its owner */
     uint64_t head __attribute__((aligned(64)));      /* the owner's line */
@@ -4428,6 +4439,7 @@ typedef struct { mlog_value v; long double ld; } mlog__staged_arg;
 
 /* A call that cannot go straight into the ring: its arguments wait here until mlog1_end. */
 typedef struct {
+    /* NULL: the call began in the ring and lost its room, only to be counted */
     const mlog__site *site;
     mlog_logger *logger;
     /* as mlog1_begin got them; the classes say which of slot[] and arg[] holds an argument */
@@ -4442,18 +4454,23 @@ typedef struct {
  * owner alone, but for `clock` and `policy`, which a change of the configuration sets (relaxed), and read by it and by a pass
  * (`state`). */
 typedef struct mlog__thread {
+    /* state: MLOG__T_*. clock: MLOG__TICKS_*, how this thread stamps its records */
     uint32_t state, clock;
     uint64_t limit;              /* position that a record may reach without looking further: min(tail + bytes, next wrap) */
     uint64_t next;               /* end of the record in progress */
     uint64_t *head;              /* &ring->head, or &aside while a call is staged */
     unsigned char *data;
+    /* context: the number that records carry, a copy of what mlog__context_now says; kept by who enters and leaves contexts */
     uint64_t mask, context;
+    /* start of the record in progress, whose header grows with each payload */
     uint64_t *record;
     uint64_t wide;               /* room that the fast copy of a text needs; out of reach where a tool watches every load */
     const uint32_t *attention;   /* non-zero there: mlog1_end has more to do */
     mlog__ring *ring;
     struct mlog__thread *outer, *inner; /* of the same slot: interrupted by a handler, for a handler */
+    /* takes the commit of a staged call, so that mlog1_end needs no branch */
     uint64_t aside;
+    /* depth: 0 the thread, 1 and 2 handlers. policy: MLOG_WAIT, MLOG_BLOCK or MLOG_DROP */
     uint32_t staged, slot, depth, policy;
     bool broken;                 /* a deadline expired: drop at once until a quarter of the ring is free */
     mlog__stage stage;
@@ -4464,7 +4481,9 @@ typedef struct mlog__thread {
 static mlog__ring *mlog__ring_list[MLOG__RINGS];
 static struct {
     uint32_t count;              /* rings [0, count) may exist */
+    /* bytes of all rings without their heads; of the next thread's ring; the bound on all; the most there ever was */
     uint64_t total, bytes_each, total_limit, peak;
+    /* threads that have a state: below two, a pass need not wait for anybody's call in progress */
     uint32_t live;
     uint32_t asleep;             /* callers look at it after a record: 1 deep sleep or not started, 2 each call finishes itself */
     uint32_t always;             /* constant 1 */
@@ -4515,6 +4534,7 @@ static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask) + 1;
     if (head + bytes <= wrap) return true;
     if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes) return false; /* RING-2 */
+    /* its time is never read: padding is passed over before anybody looks at times */
     uint64_t pad = mlog__record_header(MLOG__S_PAD, (wrap - head) / 8, 0);
     memcpy(t->data + (head & t->mask), &pad, 8);
     __atomic_store_n(&r->head, wrap, __ATOMIC_RELEASE); /* RING-1 */
@@ -4560,6 +4580,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED); /* its clock is not read yet: nobody waits for this call */
     bool room = false;
     while (!(room = mlog__ring_room(t, bytes))) {
+        /* asked after each look at the ring: room that came in the last moment still counts */
         int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
         if (t->policy == MLOG_WAIT && left <= 0) break;
         /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
@@ -4576,6 +4597,7 @@ static void mlog__ring_set_name(mlog__ring *r, const char *name) {
     char text[sizeof r->name] = "";
     uint64_t words[4];
     size_t n = strlen(name);
+    /* 31 bytes and the NUL; a longer name ends with a whole character */
     memcpy(text, name, n < sizeof text ? n : mlog__text_utf8_cut(name, sizeof text - 1));
     memcpy(words, text, sizeof words);
     for (int i = 0; i < 4; i++) __atomic_store_n(&r->name[i], words[i], __ATOMIC_RELAXED);
@@ -4655,9 +4677,11 @@ typedef struct { mlog__thread level[3]; } mlog__page; /* main, side, last */
 
 static struct {
     unsigned char *pages;        /* MLOG__SLOTS pages, wiped in a child */
+    /* MLOG__S_*; taken by a thread, given back by the flusher, or by the thread itself when it had no ring */
     uint8_t state[MLOG__SLOTS];
     pthread_key_t key;           /* tells that a thread ends */
     uint32_t key_made;
+    /* by level, as in a ring; the flusher reports these at its next pass */
     uint64_t dropped[26], dropped_untold[26]; /* calls that had no ring to count in */
     uint32_t main_gone;          /* the first thread has ended by pthread_exit */
 } mlog__thread_all;
@@ -4685,6 +4709,7 @@ static mlog__page *mlog__thread_page(uint32_t slot) {
 /* The slot of a thread struct by its address, also of a wiped one: a child's memory keeps no number. 0: it lies in no page. */
 static uint32_t mlog__thread_slot(const mlog__thread *t) {
     const unsigned char *p = (const unsigned char *)t, *base = mlog__thread_all.pages;
+    /* mlog__thread_none, the junk and the shared rings' states lie elsewhere */
     if (base == NULL || p < base || p >= base + (size_t)MLOG__SLOTS * MLOG__PAGE_BYTES) return 0;
     return (uint32_t)((size_t)(p - base) / MLOG__PAGE_BYTES);
 }
@@ -4715,7 +4740,9 @@ static bool mlog__thread_pages_open(void) {
  * ring, else any. 0: none. So threads that come and go use the same few rings again, and a pool of rings never outgrows the
  * total. */
 static uint32_t mlog__thread_take_slot(uint64_t bytes) {
+    /* a guess: mlog__thread_ring decides */
     bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= mlog__ring_all.total_limit;
+    /* 4 * 4095 bytes to look at in the worst case, once in the life of a thread */
     for (int round = 0; round < 4; round++)
         for (uint32_t i = 1; i < MLOG__SLOTS; i++) {
             uint8_t unused = MLOG__S_UNUSED;
@@ -4735,6 +4762,7 @@ static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch
     mlog__ring *r = __atomic_load_n(&mlog__ring_list[number], __ATOMIC_ACQUIRE);
     if (r != NULL) return r;
     uint64_t total = __atomic_add_fetch(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED);
+    /* no room for a whole one: a small one, before it has to share */
     if (total > mlog__ring_all.total_limit && bytes > MLOG__SMALL_RING) {
         __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED);
         return mlog__thread_ring(number, MLOG__SMALL_RING, touch);
@@ -4781,6 +4809,7 @@ static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth)
  * only. */
 static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     if (mlog__thread_making || !mlog__thread_pages_open() || mlog__dict_open() == NULL) return NULL;
+    /* a handler from here on finds neither the old state nor a new one */
     mlog__thread_making = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint32_t slot = mlog__thread_slot(mlog__thread_self); /* a child's main thread keeps its slot */
@@ -4826,6 +4855,7 @@ static void mlog__thread_exit(void *round) {
 #else
     const uintptr_t last = PTHREAD_DESTRUCTOR_ITERATIONS;
 #endif
+    /* set again, the key gets another round: our destructor runs before and after those of others */
     if (n < last) {
         pthread_setspecific(mlog__thread_all.key, (void *)(n + 1));
         return;
@@ -4843,6 +4873,7 @@ static void mlog__thread_exit(void *round) {
     mlog__platform_unmap(mlog__thread_objects, MLOG__OBJECTS * MLOG__OBJECT_BYTES);
     mlog__thread_objects = NULL;
     uint32_t slot = mlog__thread_slot(t);
+    /* never logged, or a child that has not logged since its fork: nothing of this process to give back */
     if (slot == 0 || t->state == MLOG__T_NONE) return;
     mlog__page *page = mlog__thread_page(slot);
     mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
@@ -4916,6 +4947,7 @@ static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, u
         uint64_t payload = mlog__record_payload(&d->slot[i], limit);
         bytes += payload + ((d->slot[i].kind & 0x10000) != 0 ? 8 : 0);
     }
+    /* a word with the three counts comes first */
     if ((d->header & MLOG__F_FIELDS) == 0) return bytes;
     bytes += 8 + chain;
     for (uint32_t i = 0; i < d->fields; i++) bytes += mlog__record_field_bytes(d->field[i].key, &d->field[i].value, limit);
@@ -4987,6 +5019,7 @@ static void mlog__thread_tell_loss(mlog__thread *t) {
  * the ring: all payloads are cut to the same limit, halved until it fits; numbers and keys stay. A quarter, so that there is
  * always room for padding and another record, and no single call can hold up a ring. */
 static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
+    /* 8 MiB: what 20 bits of length can say */
     uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, limit = most, chain = 0;
     uint32_t ignored = 0;
     chain = mlog__thread_chain_bytes(d->inside, &ignored) + mlog__thread_chain_bytes(d->inside_bound, &ignored);
@@ -5024,6 +5057,7 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number) {
     if (r != NULL && t->ring != r) mlog__ring_attach(t, r);
     t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
     t->policy = number == 0 ? MLOG_DROP : mlog__ring_all.full;
+    /* another thread's record may stand right before it in this ring */
     d->header |= MLOG__F_TID;
     bool written = r != NULL && mlog__thread_write(t, d);
     if (!written && r != NULL) mlog__ring_drop(r, d->level);
@@ -5052,6 +5086,7 @@ static void mlog__thread_put_context(mlog__draft *d, mlog_logger *logger, int le
     number = mlog__context_number(bound);
     if (number == MLOG__HEAVY) d->inside_bound = bound, d->header |= MLOG__F_FIELDS;
     else if (number != 0) d->bound = number, d->header |= MLOG__F_BOUND;
+    /* a site with a constant level on the root: its dictionary entry says both */
     if (!to) return;
     d->header |= MLOG__F_TO;
     d->to = (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32;
@@ -5093,6 +5128,7 @@ static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t class
         }
     }
     if (!f.uses_errno) return care;
+    /* behind the arguments, where mlog__printf_conv looks for it */
     e->kind[e->count] = MLOG_K_INT;
     e->text_rule[e->count++] = -5;
     e->flags |= MLOG__D_ERRNO;
@@ -5126,8 +5162,10 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
                 if (mlog__rule_is_secret(key, strlen(key))) e.kind[i] = MLOG_K_TEXT, e.text_rule[i] = -6, care = true;
             }
         uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, site->keys);
+        /* full: the next call tries again, and carries its definition meanwhile */
         if (number == 0) return 0;
         full = mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
+        /* who comes first decides; the other takes its number, since both mean the same site */
         uint64_t none = 0;
         if (!__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
             full = none; /* THREAD-4: entry before number */
@@ -5160,6 +5198,7 @@ static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e
     int rule = e == NULL ? -1 : e->text_rule[i];
     if (rule == -5) return mlog__val_i(s->error);
     if (rule == -6) return mlog_str("[redacted]", 10);
+    /* the bit tells the layout that kind and word go together */
     if (class == MLOG__C_VALUE) {
         mlog_value v = mlog__record_clean(&s->arg[i].v);
         v.kind |= 0x10000;
@@ -5199,6 +5238,7 @@ static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlo
     for (uint32_t i = 0; i < site->count; i++) {
         field[i].key = print ? "" : mlog__thread_key(site->keys, i);
         field[i].value = value[i];
+        /* a field has its kind in its head anyway */
         field[i].value.kind &= 0xFFFF;
         if (!print && mlog__rule_is_secret(field[i].key, strlen(field[i].key))) field[i].value = mlog_str("[redacted]", 10);
     }
@@ -5276,6 +5316,7 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
     t->stage.classes = classes;
     t->stage.logger = logger;
     t->stage.level = level;
+    /* before anything here can change it */
     t->stage.error = errno;
     t->stage.drop = 0;
     t->limit = 0;
@@ -5313,12 +5354,14 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
     if (MLOG__UNLIKELY(context != 0)) word += MLOG__F_CONTEXT + (UINT64_C(1) << 32);
     if (to) word += MLOG__F_TO + (UINT64_C(1) << 32);
     if (to && bound != 0) word += MLOG__F_BOUND + (UINT64_C(1) << 32);
+    /* without payloads: texts ask for their room when they come */
     uint64_t next = head + mlog__record_bytes(word);
     uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED);
     if (MLOG__UNLIKELY(next > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
         __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);
         return NULL;
     }
+    /* 8-aligned: head is a sum of multiples of 8, data lies at 1024 */
     uint64_t *p = (uint64_t *)(void *)(t->data + (head & t->mask));
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw 1024(%0)" : : "r"(p)); /* the lines ahead come over from the flusher's core in time */
@@ -5342,6 +5385,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     int saved = errno;
     mlog__thread *t = mlog__thread_enter();
     if (t == NULL) return errno = saved, mlog__thread_to_junk(level);
+    /* the gate said UNSEEN */
     if (mlog__record_site(word) == 0) word = mlog__thread_register(site, classes);
     uint64_t bound = logger == NULL ? 0 : mlog__context_number(logger->bound), *p = NULL;
     bool room = true;
@@ -5359,6 +5403,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     if (p != NULL) return p;
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED);
     mlog__thread_stage(t, site, word, classes, logger, level);
+    /* arguments are still taken: the macro stores them, wherever */
     t->stage.drop = !room;
     return t->stage.slot;
 }
@@ -5378,6 +5423,7 @@ uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes) {
 uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level) {
     mlog__thread *t = mlog__thread_self;
     if (MLOG__LIKELY(t->state == MLOG__T_READY && !t->staged && (int64_t)word >= 0)) {
+        /* no bound context: its word is left out */
         uint64_t to = (uint32_t)level, bound = 0;
         if (logger != NULL) to |= (uint64_t)logger->entry << 32, bound = mlog__context_number(logger->bound);
         uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, true, to, bound, false);
@@ -5436,6 +5482,7 @@ static uint64_t mlog__thread_allowance(const mlog__thread *t) {
  * format that is not known yet may say otherwise. */
 MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *slots, unsigned i, const char *text,
                                                    bool known_length) {
+    /* zero bytes for now: a staged text is measured when its rule is known */
     mlog_value v = mlog_str(text, text == NULL || (t->staged && !known_length) ? 0 : strlen(text));
     if (t->staged) {
         t->stage.arg[i].v = v;
@@ -5460,6 +5507,7 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
     static const unsigned char keep[64] __attribute__((aligned(64))) = {
         255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
         255, 255, 255, 255, 255, 255, 255, 255, 0};
+    /* within one page of 4 KiB, the smallest there is: what begins in mapped memory ends in it */
     if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && t->next + t->wide <= t->limit)) {
         __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text),
                 b = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
@@ -5467,8 +5515,10 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
         uint32_t nul = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, zero)) | (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b, zero))
                                                                                   << 16;
         if (MLOG__LIKELY(nul != 0)) {
+            /* 31 at most: the stores of 32 bytes hold it and its NUL */
             uint64_t n = (uint32_t)__builtin_ctz(nul), room = mlog__record_padded(n);
             unsigned char *p = t->data + (t->next & t->mask);
+            /* n times 255, then zeros */
             const unsigned char *m = keep + 32 - n;
             _mm_storeu_si128((__m128i *)(void *)p, _mm_and_si128(a, _mm_loadu_si128((const __m128i *)(const void *)m)));
             _mm_storeu_si128((__m128i *)(void *)(p + 16),
@@ -5528,6 +5578,7 @@ uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
 MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
     int saved = errno;
     if (t == &mlog__thread_junk) {
+        /* a handler that came on top of the junk leaves it to the call below */
         if (--mlog__thread_junk_depth == 0) mlog__thread_self = mlog__thread_before_junk;
         return;
     }
@@ -5616,6 +5667,7 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 
 /* Run-time calls have no gate: they look the rules up each time. */
 static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
+    /* 0: the root, or an unnamed child of it */
     int low = logger == NULL ? 0 : __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED);
     if (low != 0) return level >= low;
     char source[64];
@@ -5663,6 +5715,7 @@ void mlog_emit(const mlog_event *event) {
         field[d.fields].key = event->fields[i].key;
         field[d.fields++].value = mlog__context_value(&event->fields[i]);
     }
+    /* 0 means now, as everywhere: the moment of 1970 itself cannot be given */
     if (event->time != 0) d.time = (uint64_t)event->time, d.header |= MLOG__F_TIME;
     mlog__thread_send(&d, event->logger, event->level);
     errno = saved;
@@ -5710,6 +5763,7 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
         errno = saved;
         return;
     }
+    /* printf would crash */
     if (format == NULL) format = "(null format)";
     mlog_value slot[5];
     mlog_field field[MLOG__PRINTF_ARGS + 1];
@@ -5729,6 +5783,7 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
         field[d.fields].value = mlog__thread_vararg(&list, &f.want[d.fields], field, &wide, &ld[d.fields]);
     }
     va_end(list.list);
+    /* errno as it was when the call came in */
     if (f.uses_errno) field[d.fields].key = "", field[d.fields++].value = mlog__val_i(saved);
     mlog__thread_send(&d, logger, level);
     errno = saved;
