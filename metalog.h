@@ -1399,7 +1399,8 @@ static inline char *mlog__text_small(char *p, uint32_t v) {
     return p + 1;
 }
 
-/* Writes one to eight digits without leading zeros; v < 10^8. */
+/* Writes one to eight digits without leading zeros; v < 10^8. The first group of four decides the length; the second is always
+ * whole. */
 static inline char *mlog__text_medium(char *p, uint32_t v) {
     if (v < 10000) {
         return mlog__text_small(p, v);
@@ -1427,7 +1428,7 @@ static char *mlog__text_u64(char *p, uint64_t v) {
     return mlog__text_eight(p, low);
 }
 
-/* Writes v in decimal with a minus sign when negative, at most 20 bytes, and returns the end. */
+/* Writes v in decimal with a minus sign when negative, at most 20 bytes (a sign and 19 digits), and returns the end. */
 static char *mlog__text_i64(char *p, int64_t v) {
     uint64_t magnitude = (uint64_t)v;
     if (v < 0) {
@@ -1437,7 +1438,8 @@ static char *mlog__text_i64(char *p, int64_t v) {
     return mlog__text_u64(p, magnitude);
 }
 
-/* Writes v in lower-case hexadecimal, at most 16 bytes, and returns the end. */
+/* Writes v in lower-case hexadecimal without 0x and leading zeros, at most 16 bytes, and returns the end. For pointers and
+ * mlog_hex. */
 static char *mlog__text_hex(char *p, uint64_t v) {
     /* from the number of significant bits; | 1, because zero has one digit and no highest bit */
     unsigned digits = 16;
@@ -1680,7 +1682,8 @@ static inline char *mlog__text_millionths(char *p, uint64_t millionths) {
     return mlog__text_strip(p, NULL);
 }
 
-/* Whether v is an integer below 2^53 (its own digits are then the shortest). */
+/* Whether v is an integer below 2^53 (its own digits are then the shortest). Counts and sizes that a program keeps in doubles
+ * need no more than a conversion. v is not negative here. */
 static inline bool mlog__text_integral(double v) {
     /* the comparison comes first: a conversion of a larger double to int64 is undefined; NaN fails it */
     return v < 9007199254740992.0 && (double)(int64_t)v == v;
@@ -1882,7 +1885,8 @@ static size_t mlog__text_utf8_cut(const char *s, size_t n) {
     return n;
 }
 
-/* Which characters a string may not contain as they are. */
+/* Which characters a string may not contain as they are. Each style knows one reader: a JSON parser, a person at a terminal, or
+ * who splits key=value at spaces. */
 typedef enum {
     mlog__text_style_json,    /* controls, line separators, quote, backslash */
     mlog__text_style_console, /* controls, line separators, bidi controls, backslash */
@@ -2118,12 +2122,14 @@ static inline char *mlog__text_escape(char *p, const char *s, size_t n, mlog__te
     }
 }
 
-/* Writes s[0..n) as the inside of a JSON string; ill-formed UTF-8 becomes U+FFFD. Room: 6 * n + 32. */
+/* Writes s[0..n) as the inside of a JSON string; ill-formed UTF-8 becomes U+FFFD. Room: 6 * n + 32: the escapes, and what the
+ * wide stores touch behind the end. */
 static char *mlog__text_json(char *p, const char *s, size_t n) {
     return mlog__text_escape(p, s, n, mlog__text_style_json);
 }
 
-/* Writes s[0..n) so that a terminal shows it on one line and obeys none of it. Room: 6 * n + 32. */
+/* Writes s[0..n) so that a terminal shows it on one line and obeys none of it: no colours, no titles, no cursor movements from
+ * data. Room: 6 * n + 32. */
 static char *mlog__text_console(char *p, const char *s, size_t n) {
     return mlog__text_escape(p, s, n, mlog__text_style_console);
 }
@@ -2163,6 +2169,7 @@ static char *mlog__text_quoted(char *p, const char *s, size_t n) {
 
 /* What the clock functions remember; all zero at the start, one per thread. */
 typedef struct {
+    /* a moment fits when (unsigned) t - start < span */
     uint64_t second_start, second_span;   /* nanoseconds for which text holds; span 0: none */
     uint64_t quarter_start, quarter_span; /* nanoseconds for which local_second holds */
     uint32_t local_second;                /* local second of the day at quarter_start */
@@ -2213,7 +2220,7 @@ static inline char *mlog__text_time(char *p, uint32_t second) {
     return p;
 }
 
-/* Fills the cache for the second that unix_ns lies in. */
+/* Fills the cache for the second that unix_ns lies in: once in a second of log. */
 static void mlog__text_utc_fill(int64_t unix_ns, mlog__text_clock *cache) {
     cache->second_start = mlog__text_floor(unix_ns, 1000000000, &cache->second_span);
     int64_t second = unix_ns / 1000000000 - (unix_ns % 1000000000 < 0);
@@ -2254,7 +2261,7 @@ static void mlog__text_local_fill(int64_t unix_ns, mlog__text_clock *cache) {
     cache->local_second = (of_day + 86400 - into) % 86400;
 }
 
-/* Writes the local time of day as 10:06:41.123 and returns the end. */
+/* Writes the local time of day as 10:06:41.123 and returns the end: 12 bytes. No date: lines on a console are young. */
 static char *mlog__text_local(char *p, int64_t unix_ns, mlog__text_clock *cache) {
     if ((uint64_t)unix_ns - cache->quarter_start >= cache->quarter_span) {
         mlog__text_local_fill(unix_ns, cache);
@@ -2297,7 +2304,8 @@ typedef struct {
     const char *at, *end;
 } mlog__text_reader;
 
-/* Steps over c if it comes next. */
+/* Steps over c if it comes next. The readers below all work like this one: true and behind it, or false, and the place means
+ * nothing. */
 static inline bool mlog__text_take(mlog__text_reader *r, char c) {
     bool found = r->at != r->end && *r->at == c;
     r->at += found;
@@ -2315,7 +2323,7 @@ static void mlog__text_skip_blank(mlog__text_reader *r) {
     }
 }
 
-/* Steps over one or more decimal digits. */
+/* Steps over one or more decimal digits; isdigit() would be the locale's. */
 static bool mlog__text_take_digits(mlog__text_reader *r) {
     const char *start = r->at;
     while (r->at != r->end && *r->at >= '0' && *r->at <= '9') {
@@ -2410,6 +2418,7 @@ static bool mlog__text_take_string(mlog__text_reader *r) {
         if (c == '"') {
             return true;
         }
+        /* controls must be escaped in JSON, DEL need not be */
         if (c < 0x20 || (c == '\\' && !mlog__text_take_escape(r))) {
             return false;
         }
@@ -2429,7 +2438,7 @@ static bool mlog__text_take_scalar(mlog__text_reader *r) {
     }
 }
 
-/* Steps over "key": and the white space around. */
+/* Steps over "key": and the white space around. Keys may repeat: RFC 8259 only advises against it. */
 static bool mlog__text_take_key(mlog__text_reader *r) {
     mlog__text_skip_blank(r);
     if (!mlog__text_take_string(r)) {
@@ -2694,6 +2703,7 @@ enum { MLOG__FLAG_LEFT = 1, MLOG__FLAG_PLUS = 2, MLOG__FLAG_SPACE = 4, MLOG__FLA
 /* a width or precision that argument k gives at run time (a negative precision there means none); -1 is "not given" */
 #define MLOG__PREC_ARG(k) (-2 - (k))
 
+/* One conversion of the table, by offsets into the format: the table holds no pointers and can be copied. */
 typedef struct {
     uint32_t off, len;   /* where the conversion stands in the format */
     int32_t width, prec; /* >= 0 literal, -1 none, MLOG__PREC_ARG(k) */
@@ -2703,6 +2713,7 @@ typedef struct {
     char conv; /* normalized: i is d, C is c and S is s with mod L */
 } mlog__conv;
 
+/* What va_arg must fetch for one argument, and how much of a text may be read. */
 typedef struct {
     uint8_t cls, mod; /* mod only with MLOG__WANT_INT */
     int32_t prec;     /* only with TEXT and WTEXT: as in mlog__conv */
@@ -2721,6 +2732,7 @@ typedef struct {
 
 /* SCAN */
 
+/* The state of a scan; one on the stack, gone with it. */
 typedef struct {
     const char *fmt, *why; /* why: what is wrong with the conversion at hand */
     size_t len, pos;
@@ -2734,7 +2746,8 @@ static void mlog__printf_fail(mlog__printf_cur *s, const char *why) {
     if (!s->why) s->why = why;
 }
 
-/* Returns the byte at the cursor, 0 at the end of the format (a NUL there is never part of a conversion). */
+/* Returns the byte at the cursor, 0 at the end of the format (a NUL there is never part of a conversion): so no reader below
+ * has to look at the end. */
 static char mlog__printf_peek(const mlog__printf_cur *s) { return s->pos < s->len ? s->fmt[s->pos] : '\0'; }
 
 static int mlog__printf_isdigit(char c) { return c >= '0' && c <= '9'; }
@@ -2934,7 +2947,7 @@ static int mlog__printf_class(char ch, uint8_t mod, int *fits) {
     }
 }
 
-/* Makes one letter do for conversions that print alike, so that rendering has fewer cases. */
+/* Makes one letter do for conversions that print alike, so that rendering has fewer cases, and marks the plain ones. */
 static void mlog__printf_normalize(mlog__conv *c) {
     if (c->conv == 'C' || c->conv == 'S') {
         c->conv = c->conv == 'C' ? 'c' : 's';
@@ -2963,6 +2976,7 @@ static void mlog__printf_bind(mlog__printf_cur *s, mlog__conv *c, int at) {
         mlog__printf_fail(s, "length does not fit the conversion");
         cls = MLOG__WANT_NONE;
     }
+    /* %n writes through an argument: the classic hole of printf, and of no use in a log */
     if (c->conv == 'n') mlog__printf_fail(s, "%n is refused");
     i = mlog__printf_claim(s, at, cls, c->mod, cls == MLOG__WANT_TEXT || cls == MLOG__WANT_WTEXT ? c->prec : -1);
     c->arg = (int8_t)i;
@@ -3017,6 +3031,7 @@ static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out) {
 
     memset(out, 0, sizeof *out);
     for (i = 0; i < MLOG__PRINTF_ARGS; i++) out->want[i].prec = -1;
+    /* what lies behind is neither scanned nor printed */
     if (len >= UINT32_MAX) {
         /* offsets are 32 bits */
         s.len = UINT32_MAX - 1;
@@ -3044,7 +3059,8 @@ static char *mlog__printf_put(char *p, char *end, const char *s, size_t n) {
     return p + n;
 }
 
-/* Appends n times c, as far as there is room: a width of 2^30 costs no more than the room. */
+/* Appends n times c, as far as there is room: a width of 2^30 costs no more than the room. Widths come from arguments, so from
+ * data. */
 static char *mlog__printf_fill(char *p, char *end, char c, uint64_t n) {
     size_t k = n < (uint64_t)(end - p) ? (size_t)n : (size_t)(end - p);
 
@@ -3052,7 +3068,8 @@ static char *mlog__printf_fill(char *p, char *end, char c, uint64_t n) {
     return p + k;
 }
 
-/* Writes v in decimal so that it ends before e; returns where it begins (20 bytes at most). */
+/* Writes v in decimal so that it ends before e; returns where it begins (20 bytes at most). Backwards: what comes before the
+ * digits (sign, zeros, padding) depends on their number. */
 static char *mlog__printf_dec(char *e, uint64_t v) {
     /* a copy of text's table: a function that writes backwards cannot use its writers, and tables are private to sections */
     static const char pairs[] =
@@ -3409,7 +3426,8 @@ static void mlog__printf_suit(mlog__conv *c, const mlog__val *a) {
     c->prec = -1;
 }
 
-/* Appends argument a under conversion c, of which width and precision are plain numbers. */
+/* Appends argument a under conversion c, of which width and precision are plain numbers. c is the caller's copy: suit and null
+ * change it. */
 static char *mlog__printf_value(char *p, char *end, mlog__conv *c, const mlog__val *a) {
     char ch;
 
@@ -3451,7 +3469,8 @@ static int mlog__printf_star(const mlog__val *args, int nargs, int32_t k, int no
     return (int)(int64_t)mlog__printf_narrow(mlog__printf_raw(a), MLOG__MOD_NONE, 1);
 }
 
-/* Replaces a width and precision that come from arguments by their values; a negative width is the flag `-`. */
+/* Replaces a width and precision that come from arguments by their values; a negative width is the flag `-`, a negative
+ * precision is none (C11 7.21.6.1, paragraph 5). */
 static void mlog__printf_resolve(mlog__conv *c, const mlog__val *args, int nargs) {
     /* in this order: the index is coded in the very field that gets the value */
     if (c->prec < -1) c->prec = mlog__printf_star(args, nargs, MLOG__PREC_ARG(c->prec), -1);
@@ -3501,6 +3520,7 @@ static char *mlog__printf_conv(char *p, char *end, const mlog__printf *f, const 
     char *q;
 
     if (c->conv == '%') return mlog__printf_put(p, end, "%", 1);
+    /* -1 cannot come here: %% was handled, and other entries have an argument */
     if (i >= nargs || (c->conv == 'm' && args[i].kind != MLOG_K_INT)) return mlog__printf_put(p, end, "(missing)", 9);
     if (c->plain && (q = mlog__printf_plain(p, end, c, &args[i])) != NULL) return q;
     r = *c;
@@ -4681,7 +4701,7 @@ static struct {
     uint8_t state[MLOG__SLOTS];
     pthread_key_t key;           /* tells that a thread ends */
     uint32_t key_made;
-    /* by level, as in a ring; the flusher reports these at its next pass */
+    /* by level, as in a ring; what is untold goes out when somebody flushes, and at the end */
     uint64_t dropped[26], dropped_untold[26]; /* calls that had no ring to count in */
     uint32_t main_gone;          /* the first thread has ended by pthread_exit */
 } mlog__thread_all;
@@ -4714,7 +4734,8 @@ static uint32_t mlog__thread_slot(const mlog__thread *t) {
     return (uint32_t)((size_t)(p - base) / MLOG__PAGE_BYTES);
 }
 
-/* Counts a lost call in its ring, or for the process when there is no ring to count in. */
+/* Counts a lost call in its ring, or for the process when there is no ring to count in. Every call that returns is counted
+ * once: as a record in a ring, or here, or in mlog__ring_drop. */
 static void mlog__thread_note_drop(mlog__thread *t, int level) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
     if (t != NULL && t->ring != NULL) mlog__ring_drop(t->ring, i);
@@ -4890,7 +4911,8 @@ static void mlog__thread_exit(void *round) {
     if (!rings) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
 
-/* A thread whose destructors log after its ring was handed over has a slot for one call only: nobody would take it back later. */
+/* A thread whose destructors log after its ring was handed over has a slot for one call only: nobody would take it back later.
+ * Its records went to the overflow ring. */
 static void mlog__thread_give_back(mlog__thread *t) {
     uint32_t slot = t->slot;
     mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
@@ -4954,7 +4976,8 @@ static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, u
     return bytes;
 }
 
-/* Lays the record out at p. It was measured by mlog__thread_draft_bytes with the same limit. */
+/* Lays the record out at p. It was measured by mlog__thread_draft_bytes with the same limit. Plain stores: p lies behind head,
+ * where nobody reads until it is released. */
 static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint64_t bytes, uint64_t limit, uint64_t ticks) {
     /* two that are always there and up to five optional ones, in the order of their flags */
     uint64_t words[8] = {d->header | (bytes / 8) << 32, ticks}, n = 2;
@@ -5465,7 +5488,8 @@ static uint64_t *mlog__thread_extend(mlog__thread *t, uint64_t *slots, uint64_t 
     return mlog__thread_grow(t, slots, bytes);
 }
 
-/* The header in the ring follows: a reader after a crash must find the length that belongs to the head. */
+/* The header in the ring follows: a reader after a crash must find the length that belongs to the head. Both are the owner's:
+ * no order between them is needed before the release. */
 static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
     t->next += bytes;
     t->record[0] += bytes << 29; /* bytes / 8 << 32 */
@@ -5532,13 +5556,15 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
     return mlog__thread_text_slow(t, slots, i, text, true);
 }
 
-/* printf: while the format is not known (staged), the text may be unterminated and is not measured. */
+/* printf: while the format is not known (staged), the text may be unterminated and is not measured. Once it is known, a site
+ * whose texts all end with a NUL takes the quick way. */
 uint64_t *mlog1_textf(uint64_t *slots, unsigned i, const char *text) {
     mlog__thread *t = mlog__thread_self;
     return MLOG__UNLIKELY(t->staged) ? mlog__thread_text_slow(t, slots, i, text, false) : mlog1_text(slots, i, text);
 }
 
-/* A maker's value: its kind travels with it, since one call may give different kinds at different times. */
+/* A maker's value: its kind travels with it, since one call may give different kinds at different times. Cleaned first, so that
+ * the length and the bytes are those of the kind that is written. */
 uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
     mlog__thread *t = mlog__thread_self;
     if (t->staged) {
@@ -5557,7 +5583,8 @@ uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
     return at;
 }
 
-/* All its bytes: printf shall print what the caller had, not a double. */
+/* All its bytes: printf shall print what the caller had, not a double. x87's 10 of 16 bytes carry the value; the others may be
+ * anything, and libc ignores them. */
 uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
     mlog__thread *t = mlog__thread_self;
     if (t->staged) {
@@ -5687,7 +5714,8 @@ static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level) {
     mlog__thread_leave(t);
 }
 
-/* Where and what of a record without a site: message, file, function, source, line. */
+/* Where and what of a record without a site: message, file, function, source, line. source: memory of the caller, for the slot
+ * to point to. */
 static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const mlog_where *at, const char *msg, size_t msg_len) {
     const char *file = at->file == NULL ? "" : at->file, *func = at->func == NULL ? "" : at->func;
     slot[0] = mlog_str(msg, msg_len);
