@@ -1475,7 +1475,8 @@ static inline char *mlog__text_small(char *p, uint32_t v) {
     return p + 1;
 }
 
-/* Writes one to eight digits without leading zeros; v < 10^8. */
+/* Writes one to eight digits without leading zeros; v < 10^8. The first group of four decides the length; the second is always
+ * whole. */
 static inline char *mlog__text_medium(char *p, uint32_t v) {
     if (v < 10000) {
         return mlog__text_small(p, v);
@@ -1503,7 +1504,7 @@ static char *mlog__text_u64(char *p, uint64_t v) {
     return mlog__text_eight(p, low);
 }
 
-/* Writes v in decimal with a minus sign when negative, at most 20 bytes, and returns the end. */
+/* Writes v in decimal with a minus sign when negative, at most 20 bytes (a sign and 19 digits), and returns the end. */
 static char *mlog__text_i64(char *p, int64_t v) {
     uint64_t magnitude = (uint64_t)v;
     if (v < 0) {
@@ -1513,7 +1514,8 @@ static char *mlog__text_i64(char *p, int64_t v) {
     return mlog__text_u64(p, magnitude);
 }
 
-/* Writes v in lower-case hexadecimal, at most 16 bytes, and returns the end. */
+/* Writes v in lower-case hexadecimal without 0x and leading zeros, at most 16 bytes, and returns the end. For pointers and
+ * mlog_hex. */
 static char *mlog__text_hex(char *p, uint64_t v) {
     /* from the number of significant bits; | 1, because zero has one digit and no highest bit */
     unsigned digits = 16;
@@ -1756,7 +1758,8 @@ static inline char *mlog__text_millionths(char *p, uint64_t millionths) {
     return mlog__text_strip(p, NULL);
 }
 
-/* Whether v is an integer below 2^53 (its own digits are then the shortest). */
+/* Whether v is an integer below 2^53 (its own digits are then the shortest). Counts and sizes that a program keeps in doubles
+ * need no more than a conversion. v is not negative here. */
 static inline bool mlog__text_integral(double v) {
     /* the comparison comes first: a conversion of a larger double to int64 is undefined; NaN fails it */
     return v < 9007199254740992.0 && (double)(int64_t)v == v;
@@ -1958,7 +1961,8 @@ static size_t mlog__text_utf8_cut(const char *s, size_t n) {
     return n;
 }
 
-/* Which characters a string may not contain as they are. */
+/* Which characters a string may not contain as they are. Each style knows one reader: a JSON parser, a person at a terminal, or
+ * who splits key=value at spaces. */
 typedef enum {
     mlog__text_style_json,    /* controls, line separators, quote, backslash */
     mlog__text_style_console, /* controls, line separators, bidi controls, backslash */
@@ -2194,12 +2198,14 @@ static inline char *mlog__text_escape(char *p, const char *s, size_t n, mlog__te
     }
 }
 
-/* Writes s[0..n) as the inside of a JSON string; ill-formed UTF-8 becomes U+FFFD. Room: 6 * n + 32. */
+/* Writes s[0..n) as the inside of a JSON string; ill-formed UTF-8 becomes U+FFFD. Room: 6 * n + 32: the escapes, and what the
+ * wide stores touch behind the end. */
 static char *mlog__text_json(char *p, const char *s, size_t n) {
     return mlog__text_escape(p, s, n, mlog__text_style_json);
 }
 
-/* Writes s[0..n) so that a terminal shows it on one line and obeys none of it. Room: 6 * n + 32. */
+/* Writes s[0..n) so that a terminal shows it on one line and obeys none of it: no colours, no titles, no cursor movements from
+ * data. Room: 6 * n + 32. */
 static char *mlog__text_console(char *p, const char *s, size_t n) {
     return mlog__text_escape(p, s, n, mlog__text_style_console);
 }
@@ -2239,6 +2245,7 @@ static char *mlog__text_quoted(char *p, const char *s, size_t n) {
 
 /* What the clock functions remember; all zero at the start, one per thread. */
 typedef struct {
+    /* a moment fits when (unsigned) t - start < span */
     uint64_t second_start, second_span;   /* nanoseconds for which text holds; span 0: none */
     uint64_t quarter_start, quarter_span; /* nanoseconds for which local_second holds */
     uint32_t local_second;                /* local second of the day at quarter_start */
@@ -2289,7 +2296,7 @@ static inline char *mlog__text_time(char *p, uint32_t second) {
     return p;
 }
 
-/* Fills the cache for the second that unix_ns lies in. */
+/* Fills the cache for the second that unix_ns lies in: once in a second of log. */
 static void mlog__text_utc_fill(int64_t unix_ns, mlog__text_clock *cache) {
     cache->second_start = mlog__text_floor(unix_ns, 1000000000, &cache->second_span);
     int64_t second = unix_ns / 1000000000 - (unix_ns % 1000000000 < 0);
@@ -2330,7 +2337,7 @@ static void mlog__text_local_fill(int64_t unix_ns, mlog__text_clock *cache) {
     cache->local_second = (of_day + 86400 - into) % 86400;
 }
 
-/* Writes the local time of day as 10:06:41.123 and returns the end. */
+/* Writes the local time of day as 10:06:41.123 and returns the end: 12 bytes. No date: lines on a console are young. */
 static char *mlog__text_local(char *p, int64_t unix_ns, mlog__text_clock *cache) {
     if ((uint64_t)unix_ns - cache->quarter_start >= cache->quarter_span) {
         mlog__text_local_fill(unix_ns, cache);
@@ -2373,7 +2380,8 @@ typedef struct {
     const char *at, *end;
 } mlog__text_reader;
 
-/* Steps over c if it comes next. */
+/* Steps over c if it comes next. The readers below all work like this one: true and behind it, or false, and the place means
+ * nothing. */
 static inline bool mlog__text_take(mlog__text_reader *r, char c) {
     bool found = r->at != r->end && *r->at == c;
     r->at += found;
@@ -2391,7 +2399,7 @@ static void mlog__text_skip_blank(mlog__text_reader *r) {
     }
 }
 
-/* Steps over one or more decimal digits. */
+/* Steps over one or more decimal digits; isdigit() would be the locale's. */
 static bool mlog__text_take_digits(mlog__text_reader *r) {
     const char *start = r->at;
     while (r->at != r->end && *r->at >= '0' && *r->at <= '9') {
@@ -2486,6 +2494,7 @@ static bool mlog__text_take_string(mlog__text_reader *r) {
         if (c == '"') {
             return true;
         }
+        /* controls must be escaped in JSON, DEL need not be */
         if (c < 0x20 || (c == '\\' && !mlog__text_take_escape(r))) {
             return false;
         }
@@ -2505,7 +2514,7 @@ static bool mlog__text_take_scalar(mlog__text_reader *r) {
     }
 }
 
-/* Steps over "key": and the white space around. */
+/* Steps over "key": and the white space around. Keys may repeat: RFC 8259 only advises against it. */
 static bool mlog__text_take_key(mlog__text_reader *r) {
     mlog__text_skip_blank(r);
     if (!mlog__text_take_string(r)) {
@@ -2770,6 +2779,7 @@ enum { MLOG__FLAG_LEFT = 1, MLOG__FLAG_PLUS = 2, MLOG__FLAG_SPACE = 4, MLOG__FLA
 /* a width or precision that argument k gives at run time (a negative precision there means none); -1 is "not given" */
 #define MLOG__PREC_ARG(k) (-2 - (k))
 
+/* One conversion of the table, by offsets into the format: the table holds no pointers and can be copied. */
 typedef struct {
     uint32_t off, len;   /* where the conversion stands in the format */
     int32_t width, prec; /* >= 0 literal, -1 none, MLOG__PREC_ARG(k) */
@@ -2779,6 +2789,7 @@ typedef struct {
     char conv; /* normalized: i is d, C is c and S is s with mod L */
 } mlog__conv;
 
+/* What va_arg must fetch for one argument, and how much of a text may be read. */
 typedef struct {
     uint8_t cls, mod; /* mod only with MLOG__WANT_INT */
     int32_t prec;     /* only with TEXT and WTEXT: as in mlog__conv */
@@ -2797,6 +2808,7 @@ typedef struct {
 
 /* SCAN */
 
+/* The state of a scan; one on the stack, gone with it. */
 typedef struct {
     const char *fmt, *why; /* why: what is wrong with the conversion at hand */
     size_t len, pos;
@@ -2810,7 +2822,8 @@ static void mlog__printf_fail(mlog__printf_cur *s, const char *why) {
     if (!s->why) s->why = why;
 }
 
-/* Returns the byte at the cursor, 0 at the end of the format (a NUL there is never part of a conversion). */
+/* Returns the byte at the cursor, 0 at the end of the format (a NUL there is never part of a conversion): so no reader below
+ * has to look at the end. */
 static char mlog__printf_peek(const mlog__printf_cur *s) { return s->pos < s->len ? s->fmt[s->pos] : '\0'; }
 
 static int mlog__printf_isdigit(char c) { return c >= '0' && c <= '9'; }
@@ -3010,7 +3023,7 @@ static int mlog__printf_class(char ch, uint8_t mod, int *fits) {
     }
 }
 
-/* Makes one letter do for conversions that print alike, so that rendering has fewer cases. */
+/* Makes one letter do for conversions that print alike, so that rendering has fewer cases, and marks the plain ones. */
 static void mlog__printf_normalize(mlog__conv *c) {
     if (c->conv == 'C' || c->conv == 'S') {
         c->conv = c->conv == 'C' ? 'c' : 's';
@@ -3039,6 +3052,7 @@ static void mlog__printf_bind(mlog__printf_cur *s, mlog__conv *c, int at) {
         mlog__printf_fail(s, "length does not fit the conversion");
         cls = MLOG__WANT_NONE;
     }
+    /* %n writes through an argument: the classic hole of printf, and of no use in a log */
     if (c->conv == 'n') mlog__printf_fail(s, "%n is refused");
     i = mlog__printf_claim(s, at, cls, c->mod, cls == MLOG__WANT_TEXT || cls == MLOG__WANT_WTEXT ? c->prec : -1);
     c->arg = (int8_t)i;
@@ -3093,6 +3107,7 @@ static int mlog__printf_scan(const char *fmt, size_t len, mlog__printf *out) {
 
     memset(out, 0, sizeof *out);
     for (i = 0; i < MLOG__PRINTF_ARGS; i++) out->want[i].prec = -1;
+    /* what lies behind is neither scanned nor printed */
     if (len >= UINT32_MAX) {
         /* offsets are 32 bits */
         s.len = UINT32_MAX - 1;
@@ -3120,7 +3135,8 @@ static char *mlog__printf_put(char *p, char *end, const char *s, size_t n) {
     return p + n;
 }
 
-/* Appends n times c, as far as there is room: a width of 2^30 costs no more than the room. */
+/* Appends n times c, as far as there is room: a width of 2^30 costs no more than the room. Widths come from arguments, so from
+ * data. */
 static char *mlog__printf_fill(char *p, char *end, char c, uint64_t n) {
     size_t k = n < (uint64_t)(end - p) ? (size_t)n : (size_t)(end - p);
 
@@ -3128,7 +3144,8 @@ static char *mlog__printf_fill(char *p, char *end, char c, uint64_t n) {
     return p + k;
 }
 
-/* Writes v in decimal so that it ends before e; returns where it begins (20 bytes at most). */
+/* Writes v in decimal so that it ends before e; returns where it begins (20 bytes at most). Backwards: what comes before the
+ * digits (sign, zeros, padding) depends on their number. */
 static char *mlog__printf_dec(char *e, uint64_t v) {
     /* a copy of text's table: a function that writes backwards cannot use its writers, and tables are private to sections */
     static const char pairs[] =
@@ -3485,7 +3502,8 @@ static void mlog__printf_suit(mlog__conv *c, const mlog__val *a) {
     c->prec = -1;
 }
 
-/* Appends argument a under conversion c, of which width and precision are plain numbers. */
+/* Appends argument a under conversion c, of which width and precision are plain numbers. c is the caller's copy: suit and null
+ * change it. */
 static char *mlog__printf_value(char *p, char *end, mlog__conv *c, const mlog__val *a) {
     char ch;
 
@@ -3527,7 +3545,8 @@ static int mlog__printf_star(const mlog__val *args, int nargs, int32_t k, int no
     return (int)(int64_t)mlog__printf_narrow(mlog__printf_raw(a), MLOG__MOD_NONE, 1);
 }
 
-/* Replaces a width and precision that come from arguments by their values; a negative width is the flag `-`. */
+/* Replaces a width and precision that come from arguments by their values; a negative width is the flag `-`, a negative
+ * precision is none (C11 7.21.6.1, paragraph 5). */
 static void mlog__printf_resolve(mlog__conv *c, const mlog__val *args, int nargs) {
     /* in this order: the index is coded in the very field that gets the value */
     if (c->prec < -1) c->prec = mlog__printf_star(args, nargs, MLOG__PREC_ARG(c->prec), -1);
@@ -3577,6 +3596,7 @@ static char *mlog__printf_conv(char *p, char *end, const mlog__printf *f, const 
     char *q;
 
     if (c->conv == '%') return mlog__printf_put(p, end, "%", 1);
+    /* -1 cannot come here: %% was handled, and other entries have an argument */
     if (i >= nargs || (c->conv == 'm' && args[i].kind != MLOG_K_INT)) return mlog__printf_put(p, end, "(missing)", 9);
     if (c->plain && (q = mlog__printf_plain(p, end, c, &args[i])) != NULL) return q;
     r = *c;
@@ -3890,9 +3910,11 @@ static mlog__session *mlog__dict_open(void) {
     if (s == NULL) return NULL;
     memcpy(s->magic, "metalog", 8);
     s->version = 1;
+    /* a reader on another machine sees 0x04030201 and refuses, instead of reading nonsense */
     s->byte_order = 0x01020304;
     s->word_size = (uint32_t)sizeof(void *);
     mlog__platform_random(&s->id, sizeof s->id);
+    /* numbers below are not entries */
     s->dict_end = MLOG__FIRST_SITE * 8;
     mlog__session *first = NULL;
     if (__atomic_compare_exchange_n(&mlog__dict_session, &first, s, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -4011,7 +4033,9 @@ static struct {
     mlog__rule_set set[2];
     uint32_t version;       /* set[version & 1] is in force */
     int floor;              /* the lowest level that any sink takes */
+    /* head of the list of program and shared objects; pushed without a lock, walked under the configuration's */
     mlog__module *modules;
+    /* likewise; loggers live for ever, so that the macros may keep their pointers */
     mlog_logger *loggers;
     char redact[256];       /* lower case, separated and ended by NUL; "" ends */
 } mlog__rule_now = {.set = {{.root = MLOG_INFO}, {.root = MLOG_INFO}},
@@ -4021,6 +4045,7 @@ struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
     /* its name in the dictionary; 0: an unnamed child of mlog_bind */
     uint32_t entry;
+    /* bound: the context with the fields of mlog_bind, or NULL; set before the logger is handed out */
     mlog_logger *next;
     mlog_context *bound;
     char source[64];
@@ -4051,6 +4076,7 @@ static int mlog__rule_level(const char *p, size_t n) {
 #define MLOG__AS_LEVEL(value, text) if (mlog__rule_same(p, n, text)) return value;
     MLOG__LEVELS(MLOG__AS_LEVEL)
     MLOG__ALIASES(MLOG__AS_LEVEL)
+    /* a number only if nothing else is left of the word */
     for (; i < n && i < 3 && p[i] >= '0' && p[i] <= '9'; i++) number = number * 10 + (p[i] - '0');
     return n > 0 && i == n && number >= 1 && number <= 24 ? number : -1;
 }
@@ -4230,6 +4256,7 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
     mlog__site *none = NULL;
     if (__atomic_compare_exchange_n(&site->next, &none, &mlog__rule_last, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         mlog__site *first = __atomic_load_n(&module->sites, __ATOMIC_RELAXED);
+        /* the place was taken by &mlog__rule_last; now it gets its neighbour, before anybody can see it */
         do __atomic_store_n(&site->next, first == NULL ? &mlog__rule_last : first, __ATOMIC_RELAXED);
         while (!__atomic_compare_exchange_n(&module->sites, &first, site, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RULE-2 */
         /* the first site of a program or a shared object brings its module along; gone first: once linked, it may be unloaded */
@@ -4375,6 +4402,7 @@ static mlog_value mlog__context_value(const mlog_field *f) {
  * NULL: no memory at all. Not legal in a handler (calloc). */
 static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *fields, size_t count) {
     uint64_t bytes = 0, taken = 0;
+    /* a text of a context is repeated in each of its records: 16 KiB of it are enough */
     uint64_t limit = MLOG__OBJECT_BYTES;
     for (size_t i = 0; i < MLOG__MIN(count, (size_t)MLOG__FIELDS); i++) {
         mlog_value v = mlog__context_value(&fields[i]);
@@ -4482,10 +4510,13 @@ static void mlog__context_release(void) {
 /* FREE: no owner, empty, for the next thread. RETIRED: its owner has ended, the flusher reads it to the end. */
 enum { MLOG__R_FREE, MLOG__R_LIVE, MLOG__R_RETIRED };
 
+/* The ring as the banner draws it. Lines of 64 bytes by who writes them, so that owner and flusher do not take a line from each
+ * other in each call. dropped and untold stand on the owner's side, but are touched only when something is lost. */
 typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, number; /* number: 2 * slot, + 1 for the side ring */
     uint64_t session, bytes;                         /* bytes: a power of two */
+    /* tid: of the present owner; written before LIVE, so read only while its records are in the ring */
     uint32_t tid, state;
     uint64_t name[4];                                /* of the thread, NUL-terminated; changed only by its owner */
     uint64_t head __attribute__((aligned(64)));      /* the owner's line */
@@ -4504,6 +4535,7 @@ typedef struct { mlog_value v; long double ld; } mlog__staged_arg;
 
 /* A call that cannot go straight into the ring: its arguments wait here until mlog1_end. */
 typedef struct {
+    /* NULL: the call began in the ring and lost its room, only to be counted */
     const mlog__site *site;
     mlog_logger *logger;
     /* as mlog1_begin got them; the classes say which of slot[] and arg[] holds an argument */
@@ -4518,18 +4550,23 @@ typedef struct {
  * owner alone, but for `clock` and `policy`, which a change of the configuration sets (relaxed), and read by it and by a pass
  * (`state`). */
 typedef struct mlog__thread {
+    /* state: MLOG__T_*. clock: MLOG__TICKS_*, how this thread stamps its records */
     uint32_t state, clock;
     uint64_t limit;              /* position that a record may reach without looking further: min(tail + bytes, next wrap) */
     uint64_t next;               /* end of the record in progress */
     uint64_t *head;              /* &ring->head, or &aside while a call is staged */
     unsigned char *data;
+    /* context: the number that records carry, a copy of what mlog__context_now says; kept by who enters and leaves contexts */
     uint64_t mask, context;
+    /* start of the record in progress, whose header grows with each payload */
     uint64_t *record;
     uint64_t wide;               /* room that the fast copy of a text needs; out of reach where a tool watches every load */
     const uint32_t *attention;   /* non-zero there: mlog1_end has more to do */
     mlog__ring *ring;
     struct mlog__thread *outer, *inner; /* of the same slot: interrupted by a handler, for a handler */
+    /* takes the commit of a staged call, so that mlog1_end needs no branch */
     uint64_t aside;
+    /* depth: 0 the thread, 1 and 2 handlers. policy: MLOG_WAIT, MLOG_BLOCK or MLOG_DROP */
     uint32_t staged, slot, depth, policy;
     bool broken;                 /* a deadline expired: drop at once until a quarter of the ring is free */
     mlog__stage stage;
@@ -4540,7 +4577,9 @@ typedef struct mlog__thread {
 static mlog__ring *mlog__ring_list[MLOG__RINGS];
 static struct {
     uint32_t count;              /* rings [0, count) may exist */
+    /* bytes of all rings without their heads; of the next thread's ring; the bound on all; the most there ever was */
     uint64_t total, bytes_each, total_limit, peak;
+    /* threads that have a state: below two, a pass need not wait for anybody's call in progress */
     uint32_t live;
     uint32_t asleep;             /* callers look at it after a record: 1 deep sleep or not started, 2 each call finishes itself */
     uint32_t always;             /* constant 1 */
@@ -4591,6 +4630,7 @@ static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask) + 1;
     if (head + bytes <= wrap) return true;
     if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes) return false; /* RING-2 */
+    /* its time is never read: padding is passed over before anybody looks at times */
     uint64_t pad = mlog__record_header(MLOG__S_PAD, (wrap - head) / 8, 0);
     memcpy(t->data + (head & t->mask), &pad, 8);
     __atomic_store_n(&r->head, wrap, __ATOMIC_RELEASE); /* RING-1 */
@@ -4636,6 +4676,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED); /* its clock is not read yet: nobody waits for this call */
     bool room = false;
     while (!(room = mlog__ring_room(t, bytes))) {
+        /* asked after each look at the ring: room that came in the last moment still counts */
         int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
         if (t->policy == MLOG_WAIT && left <= 0) break;
         /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
@@ -4652,6 +4693,7 @@ static void mlog__ring_set_name(mlog__ring *r, const char *name) {
     char text[sizeof r->name] = "";
     uint64_t words[4];
     size_t n = strlen(name);
+    /* 31 bytes and the NUL; a longer name ends with a whole character */
     memcpy(text, name, n < sizeof text ? n : mlog__text_utf8_cut(name, sizeof text - 1));
     memcpy(words, text, sizeof words);
     for (int i = 0; i < 4; i++) __atomic_store_n(&r->name[i], words[i], __ATOMIC_RELAXED);
@@ -4731,9 +4773,11 @@ typedef struct { mlog__thread level[3]; } mlog__page; /* main, side, last */
 
 static struct {
     unsigned char *pages;        /* MLOG__SLOTS pages, wiped in a child */
+    /* MLOG__S_*; taken by a thread, given back by the flusher, or by the thread itself when it had no ring */
     uint8_t state[MLOG__SLOTS];
     pthread_key_t key;           /* tells that a thread ends */
     uint32_t key_made;
+    /* by level, as in a ring; what is untold goes out when somebody flushes, and at the end */
     uint64_t dropped[26], dropped_untold[26]; /* calls that had no ring to count in */
     uint32_t main_gone;          /* the first thread has ended by pthread_exit */
 } mlog__thread_all;
@@ -4764,11 +4808,13 @@ static mlog__page *mlog__thread_page_of(mlog__thread *t) { return (mlog__page *)
 /* Slot of a thread struct, also of a wiped one. 0: it has none. */
 static uint32_t mlog__thread_slot(const mlog__thread *t) {
     const unsigned char *p = (const unsigned char *)t, *base = mlog__thread_all.pages;
+    /* mlog__thread_none, the junk and the shared rings' states lie elsewhere */
     if (base == NULL || p < base || p >= base + (size_t)MLOG__SLOTS * MLOG__PAGE_BYTES) return 0;
     return (uint32_t)((size_t)(p - base) / MLOG__PAGE_BYTES);
 }
 
-/* Counts a lost call in its ring, or for the process when there is no ring to count in. */
+/* Counts a lost call in its ring, or for the process when there is no ring to count in. Every call that returns is counted
+ * once: as a record in a ring, or here, or in mlog__ring_drop. */
 static void mlog__thread_note_drop(mlog__thread *t, int level) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
     if (t != NULL && t->ring != NULL) mlog__ring_drop(t->ring, i);
@@ -4794,7 +4840,9 @@ static bool mlog__thread_pages_open(void) {
  * ring, else any. 0: none. So threads that come and go use the same few rings again, and a pool of rings never outgrows the
  * total. */
 static uint32_t mlog__thread_take_slot(uint64_t bytes) {
+    /* a guess: mlog__thread_ring decides */
     bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= mlog__ring_all.total_limit;
+    /* 4 * 4095 bytes to look at in the worst case, once in the life of a thread */
     for (int round = 0; round < 4; round++)
         for (uint32_t i = 1; i < MLOG__SLOTS; i++) {
             uint8_t unused = MLOG__S_UNUSED;
@@ -4814,6 +4862,7 @@ static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch
     mlog__ring *r = __atomic_load_n(&mlog__ring_list[number], __ATOMIC_ACQUIRE);
     if (r != NULL) return r;
     uint64_t total = __atomic_add_fetch(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED);
+    /* no room for a whole one: a small one, before it has to share */
     if (total > mlog__ring_all.total_limit && bytes > MLOG__SMALL_RING) {
         __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED);
         return mlog__thread_ring(number, MLOG__SMALL_RING, touch);
@@ -4878,6 +4927,7 @@ static mlog__page *mlog__thread_page_alone(void) {
  * compare-and-swap. NULL: interrupted in the middle of this very function, or no memory. */
 static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     if (mlog__thread_making || !mlog__thread_pages_open() || mlog__dict_open() == NULL) return NULL;
+    /* a handler from here on finds neither the old state nor a new one */
     mlog__thread_making = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint32_t slot = mlog__thread_slot(mlog__thread_self); /* a child's main thread keeps its slot */
@@ -4923,6 +4973,7 @@ static void mlog__thread_exit(void *round) {
 #else
     const uintptr_t last = PTHREAD_DESTRUCTOR_ITERATIONS;
 #endif
+    /* set again, the key gets another round: our destructor runs before and after those of others */
     if (n < last) {
         pthread_setspecific(mlog__thread_all.key, (void *)(n + 1));
         return;
@@ -4939,6 +4990,7 @@ static void mlog__thread_exit(void *round) {
     mlog__context_now = NULL;
     mlog__platform_unmap(mlog__thread_objects, MLOG__OBJECTS * MLOG__OBJECT_BYTES);
     mlog__thread_objects = NULL;
+    /* never logged, or a child that has not logged since its fork: nothing of this process to give back */
     if (t->state == MLOG__T_NONE) return;
     uint32_t slot = mlog__thread_retire(t);
     bool rings = slot == 0;
@@ -4952,7 +5004,8 @@ static void mlog__thread_exit(void *round) {
     if (!rings) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
 
-/* A thread whose destructors log after its ring was handed over has a slot for one call only: nobody would take it back later. */
+/* A thread whose destructors log after its ring was handed over has a slot for one call only: nobody would take it back later.
+ * Its records went to the overflow ring. */
 static void mlog__thread_give_back(mlog__thread *t) {
     uint32_t slot = mlog__thread_retire(t);
     if (slot != 0) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
@@ -5006,13 +5059,15 @@ static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, u
         uint64_t payload = mlog__record_payload(&d->slot[i], limit);
         bytes += payload + ((d->slot[i].kind & 0x10000) != 0 ? 8 : 0);
     }
+    /* a word with the three counts comes first */
     if ((d->header & MLOG__F_FIELDS) == 0) return bytes;
     bytes += 8 + chain;
     for (uint32_t i = 0; i < d->fields; i++) bytes += mlog__record_field_bytes(d->field[i].key, &d->field[i].value, limit);
     return bytes;
 }
 
-/* Lays the record out at p. It was measured by mlog__thread_draft_bytes with the same limit. */
+/* Lays the record out at p. It was measured by mlog__thread_draft_bytes with the same limit. Plain stores: p lies behind head,
+ * where nobody reads until it is released. */
 static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint64_t bytes, uint64_t limit, uint64_t ticks) {
     /* two that are always there and up to five optional ones, in the order of their flags */
     uint64_t words[8] = {d->header | (bytes / 8) << 32, ticks}, n = 2;
@@ -5077,6 +5132,7 @@ static void mlog__thread_tell_loss(mlog__thread *t) {
  * the ring: all payloads are cut to the same limit, halved until it fits; numbers and keys stay. A quarter, so that there is
  * always room for padding and another record, and no single call can hold up a ring. */
 static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
+    /* 8 MiB: what 20 bits of length can say */
     uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, limit = most, chain = 0;
     uint32_t ignored = 0;
     chain = mlog__thread_chain_bytes(d->inside, &ignored) + mlog__thread_chain_bytes(d->inside_bound, &ignored);
@@ -5141,6 +5197,7 @@ static void mlog__thread_put_context(mlog__draft *d, mlog_logger *logger, int le
     number = mlog__context_number(bound);
     if (number == MLOG__HEAVY) d->inside_bound = bound, d->header |= MLOG__F_FIELDS;
     else if (number != 0) d->bound = number, d->header |= MLOG__F_BOUND;
+    /* a site with a constant level on the root: its dictionary entry says both */
     if (!to) return;
     d->header |= MLOG__F_TO;
     d->to = (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32;
@@ -5182,6 +5239,7 @@ static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t class
         }
     }
     if (!f.uses_errno) return care;
+    /* behind the arguments, where mlog__printf_conv looks for it */
     e->kind[e->count] = MLOG_K_INT;
     e->text_rule[e->count++] = -5;
     e->flags |= MLOG__D_ERRNO;
@@ -5215,8 +5273,10 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
                 if (mlog__rule_is_secret(key, strlen(key))) e.kind[i] = MLOG_K_TEXT, e.text_rule[i] = -6, care = true;
             }
         uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, site->keys);
+        /* full: the next call tries again, and carries its definition meanwhile */
         if (number == 0) return 0;
         full = mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
+        /* who comes first decides; the other takes its number, since both mean the same site */
         uint64_t none = 0;
         if (!__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
             full = none; /* THREAD-4: entry before number */
@@ -5249,6 +5309,7 @@ static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e
     int rule = e == NULL ? -1 : e->text_rule[i];
     if (rule == -5) return mlog__val_i(s->error);
     if (rule == -6) return mlog_str("[redacted]", 10);
+    /* the bit tells the layout that kind and word go together */
     if (class == MLOG__C_VALUE) {
         mlog_value v = mlog__record_clean(&s->arg[i].v);
         v.kind |= 0x10000;
@@ -5288,6 +5349,7 @@ static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlo
     for (uint32_t i = 0; i < site->count; i++) {
         field[i].key = print ? "" : mlog__thread_key(site->keys, i);
         field[i].value = value[i];
+        /* a field has its kind in its head anyway */
         field[i].value.kind &= 0xFFFF;
         if (!print && mlog__rule_is_secret(field[i].key, strlen(field[i].key))) field[i].value = mlog_str("[redacted]", 10);
     }
@@ -5365,6 +5427,7 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
     t->stage.classes = classes;
     t->stage.logger = logger;
     t->stage.level = level;
+    /* before anything here can change it */
     t->stage.error = errno;
     t->stage.drop = 0;
     t->limit = 0;
@@ -5402,12 +5465,14 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
     if (MLOG__UNLIKELY(context != 0)) word += MLOG__F_CONTEXT + (UINT64_C(1) << 32);
     if (to) word += MLOG__F_TO + (UINT64_C(1) << 32);
     if (to && bound != 0) word += MLOG__F_BOUND + (UINT64_C(1) << 32);
+    /* without payloads: texts ask for their room when they come */
     uint64_t next = head + mlog__record_bytes(word);
     uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED);
     if (MLOG__UNLIKELY(next > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
         __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);
         return NULL;
     }
+    /* 8-aligned: head is a sum of multiples of 8, data lies at 1024 */
     uint64_t *p = (uint64_t *)(void *)(t->data + (head & t->mask));
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw 1024(%0)" : : "r"(p)); /* the lines ahead come over from the flusher's core in time */
@@ -5431,6 +5496,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     int saved = errno;
     mlog__thread *t = mlog__thread_enter();
     if (t == NULL) return errno = saved, mlog__thread_to_junk(level);
+    /* the gate said UNSEEN */
     if (mlog__record_site(word) == 0) word = mlog__thread_register(site, classes);
     uint64_t bound = logger == NULL ? 0 : mlog__context_number(logger->bound), *p = NULL;
     bool room = true;
@@ -5448,6 +5514,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     if (p != NULL) return p;
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED);
     mlog__thread_stage(t, site, word, classes, logger, level);
+    /* arguments are still taken: the macro stores them, wherever */
     t->stage.drop = !room;
     return t->stage.slot;
 }
@@ -5467,6 +5534,7 @@ uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes) {
 uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level) {
     mlog__thread *t = mlog__thread_self;
     if (MLOG__LIKELY(t->state == MLOG__T_READY && !t->staged && (int64_t)word >= 0)) {
+        /* no bound context: its word is left out */
         uint64_t to = (uint32_t)level, bound = 0;
         if (logger != NULL) to |= (uint64_t)logger->entry << 32, bound = mlog__context_number(logger->bound);
         uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, true, to, bound, false);
@@ -5508,7 +5576,8 @@ static uint64_t *mlog__thread_extend(mlog__thread *t, uint64_t *slots, uint64_t 
     return mlog__thread_grow(t, slots, bytes);
 }
 
-/* The header in the ring follows: a reader after a crash must find the length that belongs to the head. */
+/* The header in the ring follows: a reader after a crash must find the length that belongs to the head. Both are the owner's:
+ * no order between them is needed before the release. */
 static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
     t->next += bytes;
     t->record[0] += bytes << 29; /* bytes / 8 << 32 */
@@ -5525,6 +5594,7 @@ static uint64_t mlog__thread_allowance(const mlog__thread *t) {
  * format that is not known yet may say otherwise. */
 MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *slots, unsigned i, const char *text,
                                                    bool known_length) {
+    /* zero bytes for now: a staged text is measured when its rule is known */
     mlog_value v = mlog_str(text, text == NULL || (t->staged && !known_length) ? 0 : strlen(text));
     if (t->staged) {
         t->stage.arg[i].v = v;
@@ -5549,6 +5619,7 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
     static const unsigned char keep[64] __attribute__((aligned(64))) = {
         255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
         255, 255, 255, 255, 255, 255, 255, 255, 0};
+    /* within one page of 4 KiB, the smallest there is: what begins in mapped memory ends in it */
     if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && t->next + t->wide <= t->limit)) {
         __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text),
                 b = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
@@ -5556,8 +5627,10 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
         uint32_t nul = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, zero)) | (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b, zero))
                                                                                   << 16;
         if (MLOG__LIKELY(nul != 0)) {
+            /* 31 at most: the stores of 32 bytes hold it and its NUL */
             uint64_t n = (uint32_t)__builtin_ctz(nul), room = mlog__record_padded(n);
             unsigned char *p = t->data + (t->next & t->mask);
+            /* n times 255, then zeros */
             const unsigned char *m = keep + 32 - n;
             _mm_storeu_si128((__m128i *)(void *)p, _mm_and_si128(a, _mm_loadu_si128((const __m128i *)(const void *)m)));
             _mm_storeu_si128((__m128i *)(void *)(p + 16),
@@ -5571,13 +5644,15 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
     return mlog__thread_text_slow(t, slots, i, text, true);
 }
 
-/* printf: while the format is not known (staged), the text may be unterminated and is not measured. */
+/* printf: while the format is not known (staged), the text may be unterminated and is not measured. Once it is known, a site
+ * whose texts all end with a NUL takes the quick way. */
 uint64_t *mlog1_textf(uint64_t *slots, unsigned i, const char *text) {
     mlog__thread *t = mlog__thread_self;
     return MLOG__UNLIKELY(t->staged) ? mlog__thread_text_slow(t, slots, i, text, false) : mlog1_text(slots, i, text);
 }
 
-/* A maker's value: its kind travels with it, since one call may give different kinds at different times. */
+/* A maker's value: its kind travels with it, since one call may give different kinds at different times. Cleaned first, so that
+ * the length and the bytes are those of the kind that is written. */
 uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
     mlog__thread *t = mlog__thread_self;
     if (t->staged) {
@@ -5596,7 +5671,8 @@ uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
     return at;
 }
 
-/* All its bytes: printf shall print what the caller had, not a double. */
+/* All its bytes: printf shall print what the caller had, not a double. x87's 10 of 16 bytes carry the value; the others may be
+ * anything, and libc ignores them. */
 uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
     mlog__thread *t = mlog__thread_self;
     if (t->staged) {
@@ -5617,6 +5693,7 @@ uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
 MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
     int saved = errno;
     if (t == &mlog__thread_junk) {
+        /* a handler that came on top of the junk leaves it to the call below */
         if (--mlog__thread_junk_depth == 0) mlog__thread_self = mlog__thread_before_junk;
         return;
     }
@@ -5705,6 +5782,7 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 
 /* Run-time calls have no gate: they look the rules up each time. */
 static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
+    /* 0: the root, or an unnamed child of it */
     int low = logger == NULL ? 0 : __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED);
     if (low != 0) return level >= low;
     char source[64];
@@ -5724,7 +5802,8 @@ static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level) {
     mlog__thread_leave(t);
 }
 
-/* Where and what of a record without a site: message, file, function, source, line. */
+/* Where and what of a record without a site: message, file, function, source, line. source: memory of the caller, for the slot
+ * to point to. */
 static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const mlog_where *at, const char *msg, size_t msg_len) {
     const char *file = at->file == NULL ? "" : at->file, *func = at->func == NULL ? "" : at->func;
     slot[0] = mlog_str(msg, msg_len);
@@ -5752,6 +5831,7 @@ void mlog_emit(const mlog_event *event) {
         field[d.fields].key = event->fields[i].key;
         field[d.fields++].value = mlog__context_value(&event->fields[i]);
     }
+    /* 0 means now, as everywhere: the moment of 1970 itself cannot be given */
     if (event->time != 0) d.time = (uint64_t)event->time, d.header |= MLOG__F_TIME;
     mlog__thread_send(&d, event->logger, event->level);
     errno = saved;
@@ -5799,6 +5879,7 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
         errno = saved;
         return;
     }
+    /* printf would crash */
     if (format == NULL) format = "(null format)";
     mlog_value slot[5];
     mlog_field field[MLOG__PRINTF_ARGS + 1];
@@ -5818,6 +5899,7 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
         field[d.fields].value = mlog__thread_vararg(&list, &f.want[d.fields], field, &wide, &ld[d.fields]);
     }
     va_end(list.list);
+    /* errno as it was when the call came in */
     if (f.uses_errno) field[d.fields].key = "", field[d.fields++].value = mlog__val_i(saved);
     mlog__thread_send(&d, logger, level);
     errno = saved;
