@@ -7448,6 +7448,8 @@ struct mlog_sink {
     uint64_t last_ticks;
     int backoff_ms;
     uint64_t gap[26], gaps;      /* skipped since the last report */
+    uint64_t drop[26];           /* of lane 1: dropped by threads that did not come back to tell; untold: there are any */
+    bool untold;
     int hold_level, hold_ms, hold_records; /* what ends the holding back of a batch; hold_ms 0: none is held back */
     mlog_capture *capture;       /* its records go there instead of a file */
     int64_t held_since;          /* CLOCK_MONOTONIC of the batch's first record, 0: empty */
@@ -8207,9 +8209,11 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
 
 /* -- lane 1: callbacks -- */
 
-/* A record is copied out of its ring, so that a slow callback holds nothing: what the ring knows of it, then its bytes. gap: it is
- * a report of our own. over: passed over and counted as such, also when the batch is offered again. */
-typedef struct { uint64_t ring, pos, ticks, now; uint32_t tid; uint16_t gap, over; char thread[32]; } mlog__stashed;
+/* A record is copied out of its ring, so that a slow callback holds nothing: what the ring knows of it, then its bytes. why: it is
+ * a report of our own, 0: none. over: passed over and counted as such, also when the batch is offered again. */
+typedef struct { uint64_t ring, pos, ticks, now; uint32_t tid; uint16_t why, over; char thread[32]; } mlog__stashed;
+
+enum { MLOG__W_SKIPPED = 1, MLOG__W_DROPPED };
 
 static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header,
                               uint64_t now) {
@@ -8226,7 +8230,8 @@ static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsi
         head.tid = from->ring->tid;
         mlog__ring_get_name(from->ring, head.thread);
     } else {
-        head.gap = 1;
+        head.why = (uint16_t)from->number;
+        head.ring = 0;
         head.tid = mlog__platform_tid();
     }
     memcpy(s->out.p + s->out.len, &head, sizeof head);
@@ -8239,15 +8244,14 @@ static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsi
 }
 
 /* What this sink was too slow for goes into its stream, as a report that looks like those in the rings. */
-static void mlog__flush_stash_gap(mlog_sink *s, uint64_t now) {
+static void mlog__flush_stash_report(mlog_sink *s, uint64_t now, uint64_t counts[26], uint32_t why) {
     uint64_t words[2 + 26] = {0, now == UINT64_MAX ? s->last_ticks : now}, n = 2;
     for (uint64_t i = 0; i < 26; i++) {
-        if (s->gap[i] != 0) words[n++] = i | s->gap[i] << 8;
-        s->gap[i] = 0;
+        if (counts[i] != 0 && (int)i >= s->config.level) words[n++] = i | counts[i] << 8;
+        counts[i] = 0;
     }
-    s->gaps = 0;
     words[0] = mlog__record_header(MLOG__S_LOSS, n, 0);
-    const mlog__source from = {NULL, 0, 0, 0, words[1]};
+    const mlog__source from = {NULL, why, 0, 0, words[1]};
     if (n > 2) (void)mlog__flush_stash(s, &from, (const unsigned char *)words, words[0], now);
 }
 
@@ -8266,7 +8270,7 @@ static int mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     if (mlog__record_site(header) != MLOG__S_LOSS) return mlog__flush_decode(s, it, record);
     it->lost = (const uint64_t *)(const void *)(record + 16);
     mlog__format_loss(it, (uint32_t)(mlog__record_bytes(header) / 8 - 2));
-    if (head.gap) it->msg = mlog__flush_skipped, it->msg_len = sizeof mlog__flush_skipped - 1;
+    if (head.why == MLOG__W_SKIPPED) it->msg = mlog__flush_skipped, it->msg_len = sizeof mlog__flush_skipped - 1;
     return 1;
 }
 
@@ -8325,7 +8329,8 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
     if (s->retry_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->retry_at) return false;
     if (s->sent == s->out.len && !s->armed) {
         pthread_mutex_lock(&s->lock);
-        if (s->gaps != 0) mlog__flush_stash_gap(s, now);
+        if (s->gaps != 0) mlog__flush_stash_report(s, now, s->gap, MLOG__W_SKIPPED), s->gaps = 0;
+        if (s->untold) mlog__flush_stash_report(s, now, s->drop, MLOG__W_DROPPED), s->untold = false;
         uint32_t n = mlog__flush_collect(mlog__flush_all.merge[1], s->next, head, rings);
         bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash);
         if (all && s->out.len == 0)
@@ -8524,7 +8529,16 @@ static void mlog__flush_tell_losses(uint32_t rings) {
         mlog_sink *s = &mlog__flush_all.sink[k];
         uint64_t mine[26];
         memcpy(mine, counts, sizeof mine);
-        if (s->used && !s->lane1 && s->out.len == 0) mlog__flush_tell(s, mine, "records dropped: queue full");
+        if (!s->used) continue;
+        if (!s->lane1) {
+            if (s->out.len == 0) mlog__flush_tell(s, mine, "records dropped: queue full");
+            continue;
+        }
+        pthread_mutex_lock(&s->lock);
+        for (int i = 0; i < 26; i++) s->drop[i] += mine[i];
+        s->untold = true;
+        pthread_mutex_unlock(&s->lock);
+        mlog__flush_kick1();
     }
 }
 
@@ -9172,6 +9186,8 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     s->last_time = s->retry_at = 0;
     s->backoff_ms = 0;
     memset(s->gap, 0, sizeof s->gap);
+    memset(s->drop, 0, sizeof s->drop);
+    s->untold = false;
     pthread_mutex_init(&s->lock, NULL);
 }
 

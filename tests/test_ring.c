@@ -406,6 +406,43 @@ static void test_drop(void) {
     free(text);
 }
 
+/* A callback sink is told, too, of what a thread lost that ended before it could tell. */
+static struct { uint64_t records, skipped, told; } heard;
+static int hear(void *user, const mlog_record *r) {
+    (void)user;
+    uint64_t *of = strstr(r->msg, "records dropped") ? &heard.told : strstr(r->msg, "records skipped") ? &heard.skipped : NULL;
+    if (of == NULL) {
+        heard.records++;
+        return 0;
+    }
+    for (size_t i = 0; i < r->nfields; i++)
+        if (strcmp(r->fields[i].key, "dropped") == 0) *of += r->fields[i].value.as.u;
+    return 0;
+}
+
+static void *full_and_gone(void *result) {
+    stall();
+    full_run(result);
+    go_on();
+    return NULL; /* it logs nothing more: its report is left to the flusher */
+}
+
+static void test_drop_heard(void) {
+    took r = {0, 0};
+    mlog_stats before, after;
+    mlog_config c = {.levels = "info", .env = "-", .ring_bytes = 4096, .full = MLOG_DROP, .sinks = {{.type = MLOG_CALLBACK, .write = hear}}};
+    memset(&heard, 0, sizeof heard);
+    CHECK(mlog_init(&c) == 0);
+    mlog_stats_read(&before);
+    in_thread(full_and_gone, &r);
+    CHECK(mlog_flush(5000) == 0);
+    CHECK(mlog_shutdown(5000) == 0);
+    mlog_stats_read(&after);
+    CHECK(heard.told > 0);
+    CHECK_EQ(heard.records + heard.skipped + heard.told, STALLED); /* skipped: a callback holds no ring */
+    CHECK_EQ(after.dropped - before.dropped, heard.told);
+}
+
 static void test_block(void) {
     took r = {0, 0};
     pthread_t run;
@@ -597,6 +634,7 @@ int main(void) {
     test_long(65536);
     test_wait();
     test_drop();
+    test_drop_heard();
     test_block();
     test_breaker();
     test_grow();
