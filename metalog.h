@@ -16,7 +16,7 @@
  * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
  *
  * Contents: manual · switches · types · functions · macros | seams · platform · clock · record · dictionary · rules · context ·
- * ring · thread · text · printf · format · sink · flush · life.
+ * ring · thread · text · printf · format · pattern · sink · flush · life.
  */
 
 /* SWITCHES, per unit, before the include
@@ -95,12 +95,39 @@ typedef struct { mlog_where at; mlog_logger *logger; int level; int64_t time; co
 typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const char *source, *thread, *msg; size_t msg_len;
                  mlog_where at; const mlog_field *fields; size_t nfields; const char *text; size_t text_len; } mlog_record;
 
+/* Formats. Whatever is logged, a record is one line of UTF-8: controls are escaped (\n, \x1b, in JSON and LOGFMT \u001b), bad bytes
+ * become U+FFFD, and a key that is taken already is renamed to key_2. PRETTY, PLAIN and PATTERN escape bidi controls, too, and
+ * LOGFMT does on a console.
+ *   MLOG_PRETTY   10:06:41.123 INFO   message  key=value  (source file.c:12)
+ *   MLOG_PLAIN    prog: info: message key=value          no time: the standard error of command-line tools; colour on a terminal
+ *   MLOG_JSON     {"ts":"…","level":"info","msg":"message","source":"…","at":"file.c:12","thread":…,"key":"value"}
+ *   MLOG_LOGFMT   ts=… level=info msg="message" source=… at=file.c:12 thread=… key=value      as go-logfmt writes and reads it
+ *   MLOG_PATTERN  as `pattern` says: zlog's conversions, and Python's %(name)s
+ *
+ *     %m  message                     %d %D  time as 2026-11-20 10:06:41           %p     process, %H host name
+ *     %c  source                      %d(F)  time by strftime(3) in the C locale,  %T %k  thread number, %t in hex
+ *     %V  LEVEL, %v level                    %3N %6N %9N in it: a fraction, %f: 6  %N     thread name, else its number
+ *     %f  file, also %F (records      %g %G %g(F)  the same, always in UTC         %E(X)  environment, read once, now
+ *         keep the base name only)    %ms %us %ns  3, 6, 9 digits of the second    %M(key)  a field's value, also %(key)s
+ *     %L  line, %U function           %%  percent sign                             %P     all fields, each as " key=value"
+ *     %n  newline, %r carriage return, at the end only                             %R     the fields that the layout does not name
+ *
+ *     %(asctime)s 2026-11-20 10:06:41,123   %(created)f seconds since 1970   %(msecs)03d   %(message)s   %(name)s source
+ *     %(levelname)s with WARNING, CRITICAL   %(levelno)s 10 to 50   %(filename)s %(pathname)s   %(module)s   %(lineno)d
+ *     %(funcName)s   %(thread)d   %(threadName)s   %(process)d   %(processName)s program; and the names of a JSON line:
+ *     %(ts)s %(level)s %(msg)s %(source)s %(at)s. Any other name is the key of a field: %(user)s
+ *
+ *   Width and precision: %-6V, %5.20c, %(name)-8s: at least 6 characters, to the left; at most 20; up to 1024; 0 pads with zeros.
+ *   %(created).3f and %(msecs).1f count digits. Times are UTC or local as `utc` says. A field that a record does not have is empty.
+ *   In literal text: \t \e \\. A newline is added to each record. A layout is compiled by mlog_init or mlog_sink_add, and refused
+ *   with its column: at most 1024 bytes, 192 parts, 16 times. */
+
 /* Zero means default, which stands beside each field. A value whose feature is not part of this version is refused. */
 typedef struct {
     const char *name;                         /* default: its type, e.g. "console" */
     mlog_sink_type type; mlog_format format;  /* JSON for files and pipes, PRETTY on a terminal */
     int level;                                /* whatever .levels lets through */
-    const char *where, *pattern;              /* filter; layout of MLOG_PATTERN */
+    const char *where, *pattern;              /* filter; layout of MLOG_PATTERN: the table above */
     const char *path;                         /* of a file */
     const char *owner; unsigned mode;         /* "agentd:adm"; 0640; set at open */
     mlog_choice color, utc, durable;          /* terminal only; yes in files, local time on a console; no */
@@ -2008,9 +2035,12 @@ static inline char *mlog__text_bare(char *p, const char *s, size_t n) {
         if (i == n) {
             return p;
         }
+        if ((unsigned char)s[i] < 0x80) {
+            return NULL;
+        }
         uint32_t cp;
         size_t length = mlog__text_decode(s + i, n - i, &cp);
-        if (cp < 0x80 || cp == UINT32_MAX || mlog__text_hidden(cp, mlog__text_style_bare)) {
+        if (cp == UINT32_MAX || mlog__text_hidden(cp, mlog__text_style_bare)) {
             return NULL;
         }
         memcpy(p, s + i, length);
@@ -5254,8 +5284,9 @@ static bool mlog__format_room(mlog__buffer *b, size_t more) {
 typedef struct { const char *key; uint32_t len; mlog__val val; } mlog__out; /* a field as it goes out */
 enum { MLOG__NAMES_BYTES = MLOG__FIELDS * (255 + 24) }; /* of names that had to be made, at worst */
 
-/* LOGFMT's static parts of a call site: pieces ` key=` one after another, then the head. plain: keys stand as they are. */
-typedef struct { uint32_t piece_at[17], head_at, head_len; bool plain; char text[]; } mlog__flat;
+/* LOGFMT's static parts of a call site: pieces ` key=` one after another, then the head. plain: keys stand as they are. The head of a
+ * printf site has a gap for the message, at `gap`. */
+typedef struct { uint32_t piece_at[17], head_at, gap, end; bool plain; char text[]; } mlog__flat;
 
 /* What is known of a call site, decoded from its dictionary entry. */
 typedef struct {
@@ -6116,32 +6147,46 @@ static bool mlog__format_brief(mlog__buffer *b, mlog__desk *desk, mlog__item *it
  * is quoted, null alone is no value. Quoted, too, what older readers trip over: the empty text, a backslash, an apostrophe. Arrays
  * and objects are JSON text in quotes. In keys `_` stands for each such character; keys that are equal then are renamed as in JSON. */
 
-/* Texts are short here: a call of memchr takes longer. */
-static inline bool mlog__format_flat_apostrophe(const char *s, size_t n) {
-    size_t i = 0;
-    for (uint64_t x; n - i >= 8; i += 8) {
-        memcpy(&x, s + i, 8);
-        x ^= UINT64_MAX / 255 * '\'';
-        if (((x - UINT64_MAX / 255) & ~x & UINT64_MAX / 255 * 0x80) != 0) return true;
-    }
-    while (i < n && s[i] != '\'') i++;
-    return i < n;
+static inline bool mlog__format_apostrophe8(uint64_t x) {
+    x ^= UINT64_MAX / 255 * '\'';
+    return ((x - UINT64_MAX / 255) & ~x & UINT64_MAX / 255 * 0x80) != 0;
 }
 
-/* Bare, or in quotes. console: bidi controls are escaped. */
-static char *mlog__format_flat_text(char *p, const char *s, size_t n, bool console) {
-    char *end = n == 0 || (*s == 'n' && n == 4 && memcmp(s, "null", 4) == 0) ? NULL : mlog__text_bare(p, s, n);
-    if (MLOG__LIKELY(end != NULL && !mlog__format_flat_apostrophe(s, n))) return end;
+/* Texts are short here: a call of memchr takes longer. The last words overlap. */
+static inline bool mlog__format_apostrophe(const char *s, size_t n) {
+    uint64_t x;
+    if (n < 8) {
+        uint32_t low = 0, high = 0;
+        if (n >= 4) memcpy(&low, s, 4), memcpy(&high, s + n - 4, 4);
+        for (; n < 4 && n > 0; n--) low = low << 8 | (unsigned char)s[n - 1];
+        return mlog__format_apostrophe8((uint64_t)high << 32 | low);
+    }
+    for (size_t i = 0; i < n - 8; i += 8) {
+        memcpy(&x, s + i, 8);
+        if (mlog__format_apostrophe8(x)) return true;
+    }
+    memcpy(&x, s + n - 8, 8);
+    return mlog__format_apostrophe8(x);
+}
+
+/* console: bidi controls are escaped. */
+static char *mlog__format_flat_quoted(char *p, const char *s, size_t n, bool console) {
     *p = '"';
-    end = mlog__text_json(p + 1, s, n);
+    char *end = mlog__text_json(p + 1, s, n);
     if (console) end = mlog__format_tame(p + 1, end);
     *end = '"';
     return end + 1;
 }
 
+/* Bare, or in quotes. */
+static inline char *mlog__format_flat_text(char *p, const char *s, size_t n, bool console) {
+    char *end = n == 0 || (*s == 'n' && n == 4 && memcmp(s, "null", 4) == 0) ? NULL : mlog__text_bare(p, s, n);
+    if (MLOG__LIKELY(end != NULL && !mlog__format_apostrophe(s, n))) return end;
+    return mlog__format_flat_quoted(p, s, n, console);
+}
+
 /* scratch: room for the value as JSON. */
 static char *mlog__format_flat_value(char *p, const mlog__val *v, char *scratch, bool console) {
-    const char c[16] = {(char)v->as.u};
     char *end;
     switch (v->kind) {
     case MLOG_K_INT: return mlog__text_i64(p, v->as.i);
@@ -6151,7 +6196,10 @@ static char *mlog__format_flat_value(char *p, const mlog__val *v, char *scratch,
         return console ? mlog__format_tame(p, end) : end;
     case MLOG_K_FLOAT:
     case MLOG_K_DOUBLE: return mlog__format_double(p, v, false);
-    case MLOG_K_CHAR: return mlog__format_flat_text(p, c, 1, console);
+    case MLOG_K_CHAR: {
+        const char c[16] = {(char)v->as.u};
+        return mlog__format_flat_text(p, c, 1, console);
+    }
     case MLOG_K_HEX:
     case MLOG_K_TIME: return mlog__format_plain(p, v);
     case MLOG_K_POINTER: return v->as.u == 0 ? MLOG__PUT_TEXT(p, "null") : mlog__format_plain(p, v);
@@ -6161,18 +6209,14 @@ static char *mlog__format_flat_value(char *p, const mlog__val *v, char *scratch,
     case MLOG_K_ARRAY:
     case MLOG_K_OBJECT:
     case MLOG_K_JSON:
-        *p = '"';
-        end = mlog__text_json(p + 1, scratch, (size_t)(mlog__format_json_value(scratch, v) - scratch));
-        if (console) end = mlog__format_tame(p + 1, end);
-        *end = '"';
-        return end + 1;
+        return mlog__format_flat_quoted(p, scratch, (size_t)(mlog__format_json_value(scratch, v) - scratch), console);
     default: return mlog__format_json_value(p, v); /* numbers, or a string with nothing to escape */
     }
 }
 
 /* Can the key stand before an = as it is? It is copied to p. */
 static bool mlog__format_flat_key(char *p, const char *key, size_t n) {
-    return n != 0 && mlog__text_bare(p, key, n) != NULL && !mlog__format_flat_apostrophe(key, n);
+    return n != 0 && mlog__text_bare(p, key, n) != NULL && !mlog__format_apostrophe(key, n);
 }
 
 /* The key with `_` for each character that cannot stand there; returns the end. */
@@ -6206,12 +6250,15 @@ static uint32_t mlog__format_flat_list(mlog__item *it, mlog__desk *desk, mlog__o
     return n;
 }
 
-/* ` level=info msg="…" source=… at=… thread=` */
-static char *mlog__format_flat_head(char *p, const mlog__item *it, char *scratch, bool console) {
-    const char *name = mlog_level_name(it->level);
-    p = MLOG__PUT_TEXT(p, " level=");
-    p = mlog__format_put(p, name, strlen(name));
-    p = mlog__format_flat_text(MLOG__PUT_TEXT(p, " msg="), it->msg, it->msg_len, console);
+/* ` level=info msg=` */
+static char *mlog__format_flat_level(char *p, int level) {
+    const char *name = mlog_level_name(level);
+    p = mlog__format_put(MLOG__PUT_TEXT(p, " level="), name, strlen(name));
+    return MLOG__PUT_TEXT(p, " msg=");
+}
+
+/* ` source=… at=… thread=` */
+static char *mlog__format_flat_tail(char *p, const mlog__item *it, char *scratch, bool console) {
     p = mlog__format_flat_text(MLOG__PUT_TEXT(p, " source="), it->source, it->source_len, console);
     char *at = mlog__format_put(scratch, it->file, it->file_len);
     *at++ = ':';
@@ -6220,13 +6267,13 @@ static char *mlog__format_flat_head(char *p, const mlog__item *it, char *scratch
     return MLOG__PUT_TEXT(p, " thread=");
 }
 
-/* The static parts of a site with pairs, made once; two lanes may do it at once, one of them wins. NULL: no memory. */
+/* The static parts of a site, made once; two lanes may do it at once, one of them wins. NULL: no memory. */
 static const mlog__flat *mlog__format_flatten(const mlog__info *info) {
     mlog__flat **place = (mlog__flat **)(uintptr_t)&info->flat, *flat = __atomic_load_n(place, __ATOMIC_ACQUIRE); /* FORMAT-2 */
     if (MLOG__LIKELY(flat != NULL)) return flat;
     const mlog__entry *e = info->e;
-    const mlog__item site = {.level = e->level, .msg = mlog__dict_msg(e), .msg_len = e->msg_len, .source = info->source,
-                             .source_len = e->source_len, .file = mlog__dict_file(e), .file_len = e->file_len, .line = e->line};
+    const mlog__item site = {.source = info->source, .source_len = e->source_len, .file = mlog__dict_file(e),
+                             .file_len = e->file_len, .line = e->line};
     size_t texts = (size_t)e->msg_len + e->source_len + e->file_len, keys = info->head == NULL ? 0 : (size_t)(info->head - info->pieces);
     mlog__flat *fresh = calloc(1, sizeof *fresh + keys + 7 * texts + 512);
     if (fresh == NULL) return NULL;
@@ -6239,9 +6286,12 @@ static const mlog__flat *mlog__format_flatten(const mlog__info *info) {
         *p++ = '=';
         fresh->piece_at[i + 1] = (uint32_t)(p - fresh->text);
     }
-    char *end = mlog__format_flat_head(p, &site, p + 6 * texts + 256, false);
+    char *scratch = p + 6 * texts + 256;
     fresh->head_at = (uint32_t)(p - fresh->text);
-    fresh->head_len = (uint32_t)(end - p);
+    p = mlog__format_flat_level(p, e->level);
+    fresh->gap = (uint32_t)(p - fresh->text);
+    if (info->print == NULL) p = mlog__format_flat_quoted(p, mlog__dict_msg(e), e->msg_len, false);
+    fresh->end = (uint32_t)(mlog__format_flat_tail(p, &site, scratch, false) - fresh->text);
     if (__atomic_compare_exchange_n(place, &flat, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return fresh; /* FORMAT-2 */
     free(fresh);
     return flat;
@@ -6267,41 +6317,56 @@ static bool mlog__format_flat_context(const mlog__known *known, char *p, char *s
     return k->flat_state == 1;
 }
 
+/* ` level=…` up to `thread=`, as far as it can from what is kept of the site. */
+static char *mlog__format_flat_head(char *p, const mlog__item *it, const mlog__flat *flat, char *scratch, bool console) {
+    bool own = flat != NULL && (it->header & MLOG__F_TO) == 0 && it->source == it->info->source;
+    if (MLOG__LIKELY(own && it->info->print == NULL))
+        return mlog__format_put(p, flat->text + flat->head_at, flat->end - flat->head_at);
+    p = mlog__format_flat_level(p, it->level);
+    p = mlog__format_flat_quoted(p, it->msg, it->msg_len, console);
+    if (own) return mlog__format_put(p, flat->text + flat->gap, flat->end - flat->gap);
+    return mlog__format_flat_tail(p, it, scratch, console);
+}
+
+/* Every field, under a safe key; b->p may move. */
+static __attribute__((noinline)) bool mlog__format_flat_fields(mlog__buffer *b, size_t at, mlog__desk *desk, mlog__item *it, bool console) {
+    size_t bound = mlog__format_bound(it);
+    if (!mlog__format_room(b, at - b->len + 3 * bound + MLOG__FLAT_NAMES)) return false;
+    char *p = b->p + at, *scratch = p + 2 * bound;
+    mlog__out list[MLOG__FIELDS];
+    uint32_t n = mlog__format_flat_list(it, desk, list, scratch + bound);
+    for (uint32_t i = 0; i < n; i++) {
+        *p++ = ' ';
+        p = mlog__format_put(p, list[i].key, list[i].len);
+        *p++ = '=';
+        p = mlog__format_flat_value(p, &list[i].val, scratch, console);
+    }
+    *p++ = '\n';
+    b->len = (size_t)(p - b->p);
+    return true;
+}
+
 /* One line. As in JSON the plain site is the fast way, and everything else goes through the list of fields. */
 static bool mlog__format_logfmt(mlog__buffer *b, mlog__desk *desk, mlog__item *it, bool console) {
     size_t bound = mlog__format_bound(it);
     if (!mlog__format_room(b, 3 * bound)) return false;
     const mlog__info *info = it->info;
     const mlog__known *context = it->context;
-    const mlog__flat *flat = info == NULL || info->print != NULL || console ? NULL : mlog__format_flatten(info);
+    const mlog__flat *flat = info == NULL || console ? NULL : mlog__format_flatten(info);
     char *p = b->p + b->len, *scratch = p + 2 * bound;
     bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL &&
                 (context == NULL || ((info->mask & context->mask) == 0 && mlog__format_flat_context(context, p, scratch)));
-    mlog__out list[MLOG__FIELDS];
-    uint32_t n = 0;
-    if (!easy && (info == NULL || info->print == NULL || it->fields != 0 || it->bound != NULL || context != NULL)) {
-        if (!mlog__format_room(b, 3 * bound + MLOG__FLAT_NAMES)) return false;
-        p = b->p + b->len;
-        scratch = p + 2 * bound;
-        n = mlog__format_flat_list(it, desk, list, scratch + bound);
-    }
     p = mlog__text_utc(MLOG__PUT_TEXT(p, "ts="), it->time, &desk->utc);
-    if (MLOG__LIKELY(flat != NULL && (it->header & MLOG__F_TO) == 0 && it->source == info->source))
-        p = mlog__format_put(p, flat->text + flat->head_at, flat->head_len);
-    else p = mlog__format_flat_head(p, it, scratch, console);
+    p = mlog__format_flat_head(p, it, flat, scratch, console);
     if (it->thread_len == 0) p = mlog__text_u64(p, it->tid);
     else p = mlog__format_flat_text(p, it->thread, it->thread_len, console);
     if (MLOG__UNLIKELY(it->late)) p = mlog__text_utc(MLOG__PUT_TEXT(p, " ts_call="), it->call_time, &desk->utc);
-    if (easy && context != NULL) p = mlog__format_put(p, context->flat, context->flat_len);
-    for (uint32_t i = 0; easy && i < it->count; i++) {
+    if (!easy) return mlog__format_flat_fields(b, (size_t)(p - b->p), desk, it, console);
+    if (context != NULL) p = mlog__format_put(p, context->flat, context->flat_len);
+    for (uint32_t i = 0; i < it->count && info->print == NULL; i++) {
         p = mlog__format_put(p, flat->text + flat->piece_at[i], flat->piece_at[i + 1] - flat->piece_at[i]);
-        p = mlog__format_flat_value(p, &it->val[i], scratch, false);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        *p++ = ' ';
-        p = mlog__format_put(p, list[i].key, list[i].len);
-        *p++ = '=';
-        p = mlog__format_flat_value(p, &list[i].val, scratch, console);
+        const mlog__val *v = &it->val[i];
+        p = v->kind == MLOG_K_INT ? mlog__text_i64(p, v->as.i) : mlog__format_flat_value(p, v, scratch, false);
     }
     *p++ = '\n';
     b->len = (size_t)(p - b->p);
