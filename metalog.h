@@ -6831,14 +6831,16 @@ static char *mlog__pattern_put_digits(char *p, uint64_t nine, uint32_t digits) {
     return p + digits;
 }
 
+static int64_t mlog__pattern_rest(int64_t ns) { return ns % 1000000000 + (ns % 1000000000 < 0 ? 1000000000 : 0); }
+
 /* Seconds since 1970, or milliseconds of the second, with so many digits behind a point. */
 static char *mlog__pattern_put_seconds(char *p, int64_t ns, bool milli, uint32_t digits) {
-    int64_t second = ns / 1000000000 - (ns % 1000000000 < 0);
-    uint64_t rest = (uint64_t)(ns - second * 1000000000);
-    p = milli ? mlog__text_u64(p, rest / 1000000) : mlog__text_i64(p, second);
+    uint64_t v = (uint64_t)ns, rest = (uint64_t)mlog__pattern_rest(ns);
+    if (ns < 0 && !milli) *p++ = '-', v = 0 - v;
+    p = mlog__text_u64(p, milli ? rest / 1000000 : v / 1000000000);
     if (digits == 0) return p;
     *p++ = '.';
-    return mlog__pattern_put_digits(p, milli ? rest % 1000000 * 1000 : rest, digits);
+    return mlog__pattern_put_digits(p, milli ? rest % 1000000 * 1000 : v % 1000000000, digits);
 }
 
 static char *mlog__pattern_put_level(char *p, int level, uint32_t op) {
@@ -6878,10 +6880,7 @@ static char *mlog__pattern_put(char *to, mlog__pattern *p, const mlog__pattern_o
     switch (op->op) {
     case MLOG__P_LITERAL: return mlog__format_put(to, p->pool + op->at, op->len);
     case MLOG__P_TIME: return mlog__pattern_put_time(to, p, &p->time[op->at], it->time, utc);
-    case MLOG__P_DIGITS: {
-        int64_t rest = it->time % 1000000000;
-        return mlog__pattern_put_digits(to, (uint64_t)(rest < 0 ? rest + 1000000000 : rest), op->arg);
-    }
+    case MLOG__P_DIGITS: return mlog__pattern_put_digits(to, (uint64_t)mlog__pattern_rest(it->time), op->arg);
     case MLOG__P_CREATED: return mlog__pattern_put_seconds(to, it->time, false, op->arg);
     case MLOG__P_MSECS: return mlog__pattern_put_seconds(to, it->time, true, op->arg);
     case MLOG__P_TS: return mlog__text_utc(to, it->time, &desk->utc);
