@@ -1800,28 +1800,33 @@ typedef enum {
     mlog__text_style_json,    /* controls, line separators, quote, backslash */
     mlog__text_style_console, /* controls, line separators, bidi controls, backslash */
     mlog__text_style_quoted,  /* as console, and the quote */
-    mlog__text_style_bare     /* as quoted, and space and '=' */
+    mlog__text_style_bare,    /* as quoted, and space and '=' */
+    mlog__text_style_flat     /* as bare, and the apostrophe */
 } mlog__text_style;
 
 /* Whether c cannot be copied without a closer look. */
 static inline bool mlog__text_stops(char c, mlog__text_style style) {
     unsigned char u = (unsigned char)c;
-    return u < (style == mlog__text_style_bare ? 0x21 : 0x20) || u >= 0x7f || u == '\\' ||
-           (u == '"' && style != mlog__text_style_console) || (u == '=' && style == mlog__text_style_bare);
+    return u < (style >= mlog__text_style_bare ? 0x21 : 0x20) || u >= 0x7f || u == '\\' ||
+           (u == '"' && style != mlog__text_style_console) || (u == '=' && style >= mlog__text_style_bare) ||
+           (u == '\'' && style == mlog__text_style_flat);
 }
 
 #ifdef __SSE2__
 /* One bit for each of 16 bytes at which copying has to stop. */
 static inline unsigned mlog__text_stops16(__m128i x, mlog__text_style style) {
     /* The signed comparison also catches all bytes from 0x80. */
-    __m128i m = _mm_cmplt_epi8(x, _mm_set1_epi8(style == mlog__text_style_bare ? 0x21 : 0x20));
+    __m128i m = _mm_cmplt_epi8(x, _mm_set1_epi8(style >= mlog__text_style_bare ? 0x21 : 0x20));
     m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
     m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f)));
     if (style != mlog__text_style_console) {
         m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8('"')));
     }
-    if (style == mlog__text_style_bare) {
+    if (style >= mlog__text_style_bare) {
         m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8('=')));
+    }
+    if (style == mlog__text_style_flat) {
+        m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8('\'')));
     }
     return (unsigned)_mm_movemask_epi8(m);
 }
@@ -1874,12 +1879,15 @@ static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text
 static inline uint64_t mlog__text_stops8(uint64_t x, mlog__text_style style) {
     const uint64_t ones = UINT64_MAX / 255;
     uint64_t m =
-        x | (x + ones) | (x - ones * (style == mlog__text_style_bare ? 0x21 : 0x20)) | ((x ^ ones * '\\') - ones);
+        x | (x + ones) | (x - ones * (style >= mlog__text_style_bare ? 0x21 : 0x20)) | ((x ^ ones * '\\') - ones);
     if (style != mlog__text_style_console) {
         m |= (x ^ ones * '"') - ones;
     }
-    if (style == mlog__text_style_bare) {
+    if (style >= mlog__text_style_bare) {
         m |= (x ^ ones * '=') - ones;
+    }
+    if (style == mlog__text_style_flat) {
+        m |= (x ^ ones * '\'') - ones;
     }
     return m & ones * 0x80;
 }
@@ -2027,9 +2035,9 @@ static char *mlog__text_console(char *p, const char *s, size_t n) {
 }
 
 /* Copies s[0..n) if it needs neither quotes nor escapes, else returns NULL. */
-static inline char *mlog__text_bare(char *p, const char *s, size_t n) {
+static inline char *mlog__text_bare(char *p, const char *s, size_t n, mlog__text_style style) {
     for (size_t i = 0;;) {
-        size_t run = mlog__text_run(p, s + i, n - i, mlog__text_style_bare);
+        size_t run = mlog__text_run(p, s + i, n - i, style);
         p += run;
         i += run;
         if (i == n) {
@@ -2040,7 +2048,7 @@ static inline char *mlog__text_bare(char *p, const char *s, size_t n) {
         }
         uint32_t cp;
         size_t length = mlog__text_decode(s + i, n - i, &cp);
-        if (cp == UINT32_MAX || mlog__text_hidden(cp, mlog__text_style_bare)) {
+        if (cp == UINT32_MAX || mlog__text_hidden(cp, style)) {
             return NULL;
         }
         memcpy(p, s + i, length);
@@ -2051,7 +2059,7 @@ static inline char *mlog__text_bare(char *p, const char *s, size_t n) {
 
 /* Writes s[0..n) as the value of key=value: bare if harmless, else quoted. Room: 6 * n + 32. */
 static char *mlog__text_quoted(char *p, const char *s, size_t n) {
-    char *end = n ? mlog__text_bare(p, s, n) : NULL;
+    char *end = n ? mlog__text_bare(p, s, n, mlog__text_style_bare) : NULL;
     if (end) {
         return end;
     }
@@ -6147,28 +6155,6 @@ static bool mlog__format_brief(mlog__buffer *b, mlog__desk *desk, mlog__item *it
  * is quoted, null alone is no value. Quoted, too, what older readers trip over: the empty text, a backslash, an apostrophe. Arrays
  * and objects are JSON text in quotes. In keys `_` stands for each such character; keys that are equal then are renamed as in JSON. */
 
-static inline bool mlog__format_apostrophe8(uint64_t x) {
-    x ^= UINT64_MAX / 255 * '\'';
-    return ((x - UINT64_MAX / 255) & ~x & UINT64_MAX / 255 * 0x80) != 0;
-}
-
-/* Texts are short here: a call of memchr takes longer. The last words overlap. */
-static inline bool mlog__format_apostrophe(const char *s, size_t n) {
-    uint64_t x;
-    if (n < 8) {
-        uint32_t low = 0, high = 0;
-        if (n >= 4) memcpy(&low, s, 4), memcpy(&high, s + n - 4, 4);
-        for (; n < 4 && n > 0; n--) low = low << 8 | (unsigned char)s[n - 1];
-        return mlog__format_apostrophe8((uint64_t)high << 32 | low);
-    }
-    for (size_t i = 0; i < n - 8; i += 8) {
-        memcpy(&x, s + i, 8);
-        if (mlog__format_apostrophe8(x)) return true;
-    }
-    memcpy(&x, s + n - 8, 8);
-    return mlog__format_apostrophe8(x);
-}
-
 /* console: bidi controls are escaped. */
 static char *mlog__format_flat_quoted(char *p, const char *s, size_t n, bool console) {
     *p = '"';
@@ -6180,9 +6166,8 @@ static char *mlog__format_flat_quoted(char *p, const char *s, size_t n, bool con
 
 /* Bare, or in quotes. */
 static inline char *mlog__format_flat_text(char *p, const char *s, size_t n, bool console) {
-    char *end = n == 0 || (*s == 'n' && n == 4 && memcmp(s, "null", 4) == 0) ? NULL : mlog__text_bare(p, s, n);
-    if (MLOG__LIKELY(end != NULL && !mlog__format_apostrophe(s, n))) return end;
-    return mlog__format_flat_quoted(p, s, n, console);
+    char *end = n == 0 || (*s == 'n' && n == 4 && memcmp(s, "null", 4) == 0) ? NULL : mlog__text_bare(p, s, n, mlog__text_style_flat);
+    return MLOG__LIKELY(end != NULL) ? end : mlog__format_flat_quoted(p, s, n, console);
 }
 
 /* scratch: room for the value as JSON. */
@@ -6216,7 +6201,7 @@ static char *mlog__format_flat_value(char *p, const mlog__val *v, char *scratch,
 
 /* Can the key stand before an = as it is? It is copied to p. */
 static bool mlog__format_flat_key(char *p, const char *key, size_t n) {
-    return n != 0 && mlog__text_bare(p, key, n) != NULL && !mlog__format_apostrophe(key, n);
+    return n != 0 && mlog__text_bare(p, key, n, mlog__text_style_flat) != NULL;
 }
 
 /* The key with `_` for each character that cannot stand there; returns the end. */
@@ -6225,8 +6210,8 @@ static char *mlog__format_flat_clean(char *p, const char *key, size_t n) {
     for (size_t i = 0, len; i < n; i += len) {
         uint32_t cp;
         len = mlog__text_decode(key + i, n - i, &cp);
-        bool ok = cp < 0x80 ? cp > ' ' && cp < 0x7f && strchr("=\"\\'", (int)cp) == NULL
-                            : cp != UINT32_MAX && !mlog__text_hidden(cp, mlog__text_style_bare);
+        bool ok = cp < 0x80 ? !mlog__text_stops(key[i], mlog__text_style_flat)
+                            : cp != UINT32_MAX && !mlog__text_hidden(cp, mlog__text_style_flat);
         if (ok) p = mlog__format_put(p, key + i, len);
         else *p++ = '_';
     }
@@ -6267,10 +6252,9 @@ static char *mlog__format_flat_tail(char *p, const mlog__item *it, char *scratch
     return MLOG__PUT_TEXT(p, " thread=");
 }
 
-/* The static parts of a site, made once; two lanes may do it at once, one of them wins. NULL: no memory. */
-static const mlog__flat *mlog__format_flatten(const mlog__info *info) {
-    mlog__flat **place = (mlog__flat **)(uintptr_t)&info->flat, *flat = __atomic_load_n(place, __ATOMIC_ACQUIRE); /* FORMAT-2 */
-    if (MLOG__LIKELY(flat != NULL)) return flat;
+/* Makes the static parts of a site, once; two lanes may do it at the same time, one of them wins. NULL: no memory. */
+MLOG__COLD static const mlog__flat *mlog__format_flatten(const mlog__info *info) {
+    mlog__flat **place = (mlog__flat **)(uintptr_t)&info->flat, *flat = NULL;
     const mlog__entry *e = info->e;
     const mlog__item site = {.source = info->source, .source_len = e->source_len, .file = mlog__dict_file(e),
                              .file_len = e->file_len, .line = e->line};
@@ -6298,9 +6282,8 @@ static const mlog__flat *mlog__format_flatten(const mlog__info *info) {
 }
 
 /* ` key=value …` of a context, rendered once, at p, which has the room. False: its keys need care, or there is no memory. */
-static bool mlog__format_flat_context(const mlog__known *known, char *p, char *scratch) {
+MLOG__COLD static bool mlog__format_flat_context(const mlog__known *known, char *p, char *scratch) {
     mlog__known *k = (mlog__known *)(uintptr_t)known; /* the desk's own, and a desk has one user */
-    if (MLOG__LIKELY(k->flat_state != 0)) return k->flat_state == 1;
     char *start = p;
     bool plain = true;
     for (uint32_t i = 0; i < k->count && plain; i++) {
@@ -6318,7 +6301,7 @@ static bool mlog__format_flat_context(const mlog__known *known, char *p, char *s
 }
 
 /* ` level=…` up to `thread=`, as far as it can from what is kept of the site. */
-static char *mlog__format_flat_head(char *p, const mlog__item *it, const mlog__flat *flat, char *scratch, bool console) {
+static inline char *mlog__format_flat_head(char *p, const mlog__item *it, const mlog__flat *flat, char *scratch, bool console) {
     bool own = flat != NULL && (it->header & MLOG__F_TO) == 0 && it->source == it->info->source;
     if (MLOG__LIKELY(own && it->info->print == NULL))
         return mlog__format_put(p, flat->text + flat->head_at, flat->end - flat->head_at);
@@ -6352,10 +6335,12 @@ static bool mlog__format_logfmt(mlog__buffer *b, mlog__desk *desk, mlog__item *i
     if (!mlog__format_room(b, 3 * bound)) return false;
     const mlog__info *info = it->info;
     const mlog__known *context = it->context;
-    const mlog__flat *flat = info == NULL || console ? NULL : mlog__format_flatten(info);
+    const mlog__flat *flat = info == NULL || console ? NULL : __atomic_load_n(&info->flat, __ATOMIC_ACQUIRE); /* FORMAT-2 */
+    if (MLOG__UNLIKELY(flat == NULL && info != NULL && !console)) flat = mlog__format_flatten(info);
     char *p = b->p + b->len, *scratch = p + 2 * bound;
     bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL &&
-                (context == NULL || ((info->mask & context->mask) == 0 && mlog__format_flat_context(context, p, scratch)));
+                (context == NULL || ((info->mask & context->mask) == 0 &&
+                                     (context->flat_state == 0 ? mlog__format_flat_context(context, p, scratch) : context->flat_state == 1)));
     p = mlog__text_utc(MLOG__PUT_TEXT(p, "ts="), it->time, &desk->utc);
     p = mlog__format_flat_head(p, it, flat, scratch, console);
     if (it->thread_len == 0) p = mlog__text_u64(p, it->tid);
