@@ -95,9 +95,9 @@ typedef struct { mlog_where at; mlog_logger *logger; int level; int64_t time; co
 typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const char *source, *thread, *msg; size_t msg_len;
                  mlog_where at; const mlog_field *fields; size_t nfields; const char *text; size_t text_len; } mlog_record;
 
-/* Formats. Whatever is logged, a record is one line of UTF-8: controls are escaped (\n, \x1b, in JSON and LOGFMT \u001b), bad bytes
- * become U+FFFD, and a key that is taken already is renamed to key_2. PRETTY, PLAIN and PATTERN escape bidi controls, too, and
- * LOGFMT does on a console.
+/* Formats. Whatever is logged, a record is one line of UTF-8: controls are escaped (\n, \x1b, in JSON and LOGFMT \u001b), bad
+ * bytes become U+FFFD, and a key that is taken already is renamed to key_2. PRETTY, PLAIN and PATTERN escape bidi controls, too,
+ * and LOGFMT does on a console.
  *   MLOG_PRETTY   10:06:41.123 INFO   message  key=value  (source file.c:12)
  *   MLOG_PLAIN    prog: info: message key=value          no time: the standard error of command-line tools; colour on a terminal
  *   MLOG_JSON     {"ts":"…","level":"info","msg":"message","source":"…","at":"file.c:12","thread":…,"key":"value"}
@@ -110,7 +110,7 @@ typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const ch
  *     %f  file, also %F (records      %g %G %g(F)  the same, always in UTC         %E(X)  environment, read once, now
  *         keep the base name only)    %ms %us %ns  3, 6, 9 digits of the second    %M(key)  a field's value, also %(key)s
  *     %L  line, %U function           %%  percent sign                             %P     all fields, each as " key=value"
- *     %n  newline, %r carriage return, at the end only                             %R     the fields that the layout does not name
+ *     %n  newline, %r carriage return, at the end only                             %R     fields that the layout does not name
  *
  *     %(asctime)s 2026-11-20 10:06:41,123   %(created)f seconds since 1970   %(msecs)03d   %(message)s   %(name)s source
  *     %(levelname)s with WARNING, CRITICAL   %(levelno)s 10 to 50   %(filename)s %(pathname)s   %(module)s   %(lineno)d
@@ -118,8 +118,8 @@ typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const ch
  *     %(ts)s %(level)s %(msg)s %(source)s %(at)s. Any other name is the key of a field: %(user)s
  *
  *   Width and precision: %-6V, %5.20c, %(name)-8s: at least 6 characters, to the left; at most 20; up to 1024; 0 pads with zeros.
- *   %(created).3f and %(msecs).1f count digits. Times are UTC or local as `utc` says. A field that a record does not have is empty.
- *   In literal text: \t \e \\. A newline is added to each record. A layout is compiled by mlog_init or mlog_sink_add, and refused
+ *   %(created).3f and %(msecs).1f count digits. Times are UTC or local as `utc` says. A field that a record has not is empty. In
+ *   literal text: \t \e \\. A newline is added to each record. A layout is compiled by mlog_init or mlog_sink_add, and refused
  *   with its column: at most 1024 bytes, 192 parts, 16 times. */
 
 /* Zero means default, which stands beside each field. A value whose feature is not part of this version is refused. */
@@ -5292,8 +5292,8 @@ static bool mlog__format_room(mlog__buffer *b, size_t more) {
 typedef struct { const char *key; uint32_t len; mlog__val val; } mlog__out; /* a field as it goes out */
 enum { MLOG__NAMES_BYTES = MLOG__FIELDS * (255 + 24) }; /* of names that had to be made, at worst */
 
-/* LOGFMT's static parts of a call site: pieces ` key=` one after another, then the head. plain: keys stand as they are. The head of a
- * printf site has a gap for the message, at `gap`. */
+/* LOGFMT's static parts of a call site: pieces ` key=` one after another, then the head. plain: keys stand as they are. The head
+ * of a printf site has a gap for the message, at `gap`. */
 typedef struct { uint32_t piece_at[17], head_at, gap, end; bool plain; char text[]; } mlog__flat;
 
 /* What is known of a call site, decoded from its dictionary entry. */
@@ -6150,10 +6150,11 @@ static bool mlog__format_brief(mlog__buffer *b, mlog__desk *desk, mlog__item *it
 }
 
 /* -- LOGFMT: ts=… level=info msg="…" source=… at=… thread=… key=value … --
- * What go-logfmt (https://github.com/go-logfmt/logfmt: encode.go, decode.go), and with it Loki and Heroku's readers, take: one blank
- * between pairs; a value is bare, or in quotes with JSON's escapes when it holds a blank, a control character, = or ". The text null
- * is quoted, null alone is no value. Quoted, too, what older readers trip over: the empty text, a backslash, an apostrophe. Arrays
- * and objects are JSON text in quotes. In keys `_` stands for each such character; keys that are equal then are renamed as in JSON. */
+ * What go-logfmt (https://github.com/go-logfmt/logfmt: encode.go, decode.go), and with it Loki's and Heroku's readers, take: one
+ * blank between pairs; a value is bare, or in quotes with JSON's escapes when it holds a blank, a control character, = or ". The
+ * text null is quoted, null alone is no value. Quoted, too, what some readers trip over: the empty text, a backslash, an
+ * apostrophe. Arrays and objects are JSON text in quotes. In keys `_` stands for each such character; keys that are equal then
+ * are renamed as in JSON. */
 
 /* console: bidi controls are escaped. */
 static char *mlog__format_flat_quoted(char *p, const char *s, size_t n, bool console) {
@@ -6166,7 +6167,8 @@ static char *mlog__format_flat_quoted(char *p, const char *s, size_t n, bool con
 
 /* Bare, or in quotes. */
 static inline char *mlog__format_flat_text(char *p, const char *s, size_t n, bool console) {
-    char *end = n == 0 || (*s == 'n' && n == 4 && memcmp(s, "null", 4) == 0) ? NULL : mlog__text_bare(p, s, n, mlog__text_style_flat);
+    bool special = n == 0 || (*s == 'n' && n == 4 && memcmp(s, "null", 4) == 0);
+    char *end = special ? NULL : mlog__text_bare(p, s, n, mlog__text_style_flat);
     return MLOG__LIKELY(end != NULL) ? end : mlog__format_flat_quoted(p, s, n, console);
 }
 
@@ -6258,7 +6260,8 @@ MLOG__COLD static const mlog__flat *mlog__format_flatten(const mlog__info *info)
     const mlog__entry *e = info->e;
     const mlog__item site = {.source = info->source, .source_len = e->source_len, .file = mlog__dict_file(e),
                              .file_len = e->file_len, .line = e->line};
-    size_t texts = (size_t)e->msg_len + e->source_len + e->file_len, keys = info->head == NULL ? 0 : (size_t)(info->head - info->pieces);
+    size_t texts = (size_t)e->msg_len + e->source_len + e->file_len;
+    size_t keys = info->head == NULL ? 0 : (size_t)(info->head - info->pieces);
     mlog__flat *fresh = calloc(1, sizeof *fresh + keys + 7 * texts + 512);
     if (fresh == NULL) return NULL;
     char *p = fresh->text;
@@ -6312,7 +6315,8 @@ static inline char *mlog__format_flat_head(char *p, const mlog__item *it, const 
 }
 
 /* Every field, under a safe key; b->p may move. */
-static __attribute__((noinline)) bool mlog__format_flat_fields(mlog__buffer *b, size_t at, mlog__desk *desk, mlog__item *it, bool console) {
+static __attribute__((noinline)) bool mlog__format_flat_fields(mlog__buffer *b, size_t at, mlog__desk *desk, mlog__item *it,
+                                                               bool console) {
     size_t bound = mlog__format_bound(it);
     if (!mlog__format_room(b, at - b->len + 3 * bound + MLOG__FLAT_NAMES)) return false;
     char *p = b->p + at, *scratch = p + 2 * bound;
@@ -6338,9 +6342,10 @@ static bool mlog__format_logfmt(mlog__buffer *b, mlog__desk *desk, mlog__item *i
     const mlog__flat *flat = info == NULL || console ? NULL : __atomic_load_n(&info->flat, __ATOMIC_ACQUIRE); /* FORMAT-2 */
     if (MLOG__UNLIKELY(flat == NULL && info != NULL && !console)) flat = mlog__format_flatten(info);
     char *p = b->p + b->len, *scratch = p + 2 * bound;
-    bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL &&
-                (context == NULL || ((info->mask & context->mask) == 0 &&
-                                     (context->flat_state == 0 ? mlog__format_flat_context(context, p, scratch) : context->flat_state == 1)));
+    bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL;
+    if (easy && context != NULL)
+        easy = (info->mask & context->mask) == 0 &&
+               (context->flat_state == 1 || (context->flat_state == 0 && mlog__format_flat_context(context, p, scratch)));
     p = mlog__text_utc(MLOG__PUT_TEXT(p, "ts="), it->time, &desk->utc);
     p = mlog__format_flat_head(p, it, flat, scratch, console);
     if (it->thread_len == 0) p = mlog__text_u64(p, it->tid);
@@ -6424,13 +6429,13 @@ static mlog_value mlog__format_to_value(const mlog__val *v, mlog__buffer *b) {
 }
 
 /* ==== pattern ====
- * MLOG_PATTERN: a layout is compiled once into a row of small instructions, and formatting only walks that row. The manual's table
- * (above mlog_sink_config) says what the conversions mean; they are zlog's (https://github.com/HardySimpson/zlog, spec.c), with the
- * attributes of Python's logging (https://docs.python.org/3/library/logging.html#logrecord-attributes) as %(name)s.
+ * MLOG_PATTERN: a layout is compiled once into a row of small instructions, and formatting only walks that row. The manual's
+ * table (above mlog_sink_config) says what the conversions mean; they are zlog's (https://github.com/HardySimpson/zlog, spec.c),
+ * with the attributes of Python's logging (https://docs.python.org/3/library/logging.html#logrecord-attributes) as %(name)s.
  *
  * A conversion with width or precision becomes MARK, its instructions, FIT: what stands behind the mark is cut and padded.
  * owns: layouts, their compiler, texts of times that they ask for
- * may call: platform text printf record dict format
+ * may call: dict text format
  */
 
 enum {
@@ -6575,7 +6580,7 @@ static int mlog__pattern_time_piece(mlog__pattern_reader *r, const char *s, size
     format[n + 1] = 0;
     if (p->times == MLOG__PATTERN_TIMES) return mlog__pattern_why(r, at, "too many times; expected at most 16");
     if (strftime_l(text, sizeof text, format, &longest, mlog__pattern_locale) == 0)
-        return mlog__pattern_why(r, at, "expected a time of at most 80 bytes");
+        return mlog__pattern_why(r, at, "expected what strftime prints in at most 80 bytes");
     p->time[p->times].at = (uint16_t)mlog__pattern_keep(r, format + 1, n + 1);
     p->time[p->times].utc = utc;
     mlog__pattern_emit(r, MLOG__P_TIME, 0, p->times++, 0);
@@ -6601,7 +6606,8 @@ static int mlog__pattern_time_format(mlog__pattern_reader *r, const char *s, siz
             mlog__pattern_emit(r, MLOG__P_DIGITS, digits, 0, 0);
             piece = i + len;
         } else if (c == 0 || strchr(letters, c) == NULL) {
-            return mlog__pattern_why(r, at + i, "expected a conversion of strftime (but %n %t %s), or %3N %6N %9N %f for a fraction");
+            return mlog__pattern_why(r, at + i,
+                                     "expected a conversion of strftime (but %n %t %s), or %3N %6N %9N %f for a fraction");
         }
     }
     return mlog__pattern_time_piece(r, s + piece, n - piece, utc, at + piece);
@@ -6684,8 +6690,9 @@ static int mlog__pattern_letter(mlog__pattern_reader *r, size_t start, char c) {
         if (mlog__pattern_argument(r, &s, &n, "expected the key of a field in ( )") != 0) return -1;
         return mlog__pattern_key(r, s, n);
     default:
-        return mlog__pattern_why(r, start, "no such conversion; expected one of %d %D %g %G %ms %us %ns %m %c %V %v %p %t %T %k %N "
-                                           "%f %F %L %U %H %E( %M( %P %R %n %r %%, or %(name)s");
+        return mlog__pattern_why(r, start,
+                                 "no such conversion; expected one of %d %D %g %G %ms %us %ns %m %c %V %v %p %t %T %k %N "
+                                 "%f %F %L %U %H %E( %M( %P %R %n %r %%, or %(name)s");
     }
 }
 
@@ -6743,9 +6750,10 @@ static int mlog__pattern_name(mlog__pattern_reader *r) {
         if (strlen(mlog__pattern_names[i].name) == n && memcmp(s, mlog__pattern_names[i].name, n) == 0)
             op = mlog__pattern_names[i].op;
     if (letter != 'd' && (op == MLOG__P_CREATED || (op == MLOG__P_MSECS && letter == 'f'))) {
+        bool milli = op == MLOG__P_MSECS;
         digits = f.cut ? f.precision : 6;
-        if (digits > (op == MLOG__P_CREATED ? 9u : 6u))
-            return mlog__pattern_why(r, f.cut_at, op == MLOG__P_CREATED ? "expected at most 9 digits" : "expected at most 6 digits");
+        if (digits > (milli ? 6u : 9u))
+            return mlog__pattern_why(r, f.cut_at, milli ? "expected at most 6 digits" : "expected at most 9 digits");
         f.cut = false;
         f.precision = 0;
     }
@@ -6898,7 +6906,8 @@ static bool mlog__pattern_is(const mlog__pattern *p, const mlog__pattern_op *op,
 }
 
 /* A field by its key: text without quotes, the rest as PRETTY shows it; nothing when the record has none. */
-static char *mlog__pattern_put_field(char *to, const mlog__pattern *p, const mlog__pattern_op *op, const mlog__out *list, uint32_t n) {
+static char *mlog__pattern_put_field(char *to, const mlog__pattern *p, const mlog__pattern_op *op, const mlog__out *list,
+                                     uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
         const mlog__val *v = &list[i].val;
         const char c[16] = {(char)v->as.u};
@@ -7135,8 +7144,8 @@ static int mlog__sink_check(const mlog_sink_config *c) {
     if ((unsigned)c->format > MLOG_BINARY)
         return mlog__life_why("sink format %d: expected MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT or _PATTERN", (int)c->format);
     if (c->format == MLOG_BINARY)
-        return mlog__life_why("sink format MLOG_BINARY: not part of this version; expected MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT or "
-                              "_PATTERN");
+        return mlog__life_why("sink format MLOG_BINARY: not part of this version; expected MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT "
+                              "or _PATTERN");
     if (c->format == MLOG_PATTERN && c->pattern == NULL)
         return mlog__life_why("sink pattern: missing; expected the layout, since the format is MLOG_PATTERN");
     if (c->format != MLOG_PATTERN && c->pattern != NULL)

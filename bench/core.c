@@ -132,7 +132,8 @@ static void formats(void) {
     double took[FORMATS][RUNS], json[FORMATS][RUNS], pretty[FORMATS][RUNS];
     for (int run = 0; run < RUNS; run++)
         for (int i = 0; i < FORMATS; i++) {
-            mlog_config config = {.full = MLOG_BLOCK, .sinks = {{.type = MLOG_NULL, .format = list[i].format, .pattern = list[i].pattern}}};
+            mlog_config config = {.full = MLOG_BLOCK, .sinks = {{.type = MLOG_NULL, .format = list[i].format}}};
+            config.sinks[0].pattern = list[i].pattern;
             clockid_t clock;
             if (mlog_init(&config) != 0 || pthread_getcpuclockid(mlog__flush_all.thread0, &clock) != 0) return;
             int64_t start = mlog__platform_clock(clock);
@@ -145,7 +146,8 @@ static void formats(void) {
         for (int i = 0; i < FORMATS; i++) pretty[i][run] = took[i][run] / took[2][run];
     printf("formats, CPU time of the flusher\n  %-32s %8s %8s %8s\n", "", "ns/line", "x JSON", "x PRETTY");
     for (int i = 0; i < FORMATS; i++)
-        printf("  %-32s %8.1f %8.3f %8.3f\n", list[i].name, middle(took[i], RUNS), middle(json[i], RUNS), middle(pretty[i], RUNS));
+        printf("  %-32s %8.1f %8.3f %8.3f\n", list[i].name, middle(took[i], RUNS), middle(json[i], RUNS),
+               middle(pretty[i], RUNS));
 }
 
 int main(int argc, char **argv) {

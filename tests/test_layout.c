@@ -1,5 +1,5 @@
-/* Section pattern, and PLAIN and LOGFMT of section format: every conversion, errors with their column, hostile text and layouts, local
- * time, callbacks, reports of losses, children. LOGFMT is read back by tests/check_logfmt.py and compared with JSON. */
+/* Section pattern, and PLAIN and LOGFMT of section format: every conversion, errors with their column, hostile text and layouts,
+ * local time, callbacks, reports of losses, children. LOGFMT is read back by tests/check_logfmt.py and compared with JSON. */
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
 #include "check.h"
@@ -22,7 +22,13 @@ static int begin(mlog_format format, const char *pattern, const char *path, mlog
     c.env = "-";
     if (c.now == NULL) c.now = test_clock;
     if (c.levels == NULL) c.levels = "trace";
-    c.sinks[0] = (mlog_sink_config){.name = "out", .type = MLOG_FILE, .path = path, .format = format, .pattern = pattern, .color = c.sinks[0].color, .utc = c.sinks[0].utc};
+    c.sinks[0] = (mlog_sink_config){.name = "out",
+                                    .type = MLOG_FILE,
+                                    .path = path,
+                                    .format = format,
+                                    .pattern = pattern,
+                                    .color = c.sinks[0].color,
+                                    .utc = c.sinks[0].utc};
     return mlog_init(&c);
 }
 
@@ -40,12 +46,12 @@ static void same(const char *got, const char *want, const char *what, int line) 
 }
 
 /* One record by the layout in a file of its own. */
-#define LINE(pattern, call, want)                                                                              \
-    do {                                                                                                       \
-        const char *path_ = fresh("one");                                                                      \
+#define LINE(pattern, call, want)                                                                               \
+    do {                                                                                                        \
+        const char *path_ = fresh("one");                                                                       \
         if (!CHECK(begin(MLOG_PATTERN, pattern, path_, (mlog_config){0}) == 0)) printf("    %s\n", mlog_why()); \
-        call;                                                                                                  \
-        same(take(path_), want "\n", pattern, __LINE__);                                                       \
+        call;                                                                                                   \
+        same(take(path_), want "\n", pattern, __LINE__);                                                        \
     } while (0)
 
 static void one_function(void) { mlog_warn("msg", "k", 1); }
@@ -61,7 +67,8 @@ static void times(void) {
     LINE("%d(%H:%M:%S.%3N %z)|%d(%a %A %b %B %j %y)", one_function(), "23:59:58.012 +0000|Thu Thursday Feb February 060 24");
     LINE("%d()", one_function(), "2024-02-29 23:59:58");
     LINE("%g(%Y)%d(x)", one_function(), "2024x");
-    LINE("%25d|%-25d|%.10d|%12.10d", one_function(), "      2024-02-29 23:59:58|2024-02-29 23:59:58      |2024-02-29|  2024-02-29");
+    LINE("%25d|%-25d|%.10d|%12.10d", one_function(),
+         "      2024-02-29 23:59:58|2024-02-29 23:59:58      |2024-02-29|  2024-02-29");
     LINE("%26d(%T.%3N)", one_function(), "              23:59:58.012");
     LINE("%(asctime)s", one_function(), "2024-02-29 23:59:58,012");
     LINE("%(asctime)25s|%(asctime).4s", one_function(), "  2024-02-29 23:59:58,012|2024");
@@ -90,7 +97,10 @@ static void local_times(void) {
     CHECK(mlog_flush(10000) == 0);
     now_ns += 1000000;
     mlog_info("b");
-    same(take(path), "2024-03-10 01:59:59 -0500|06:59:59|2024-03-10 01:59:59,999\n2024-03-10 03:00:00 -0400|07:00:00|2024-03-10 03:00:00,000\n", "the hour that is not there", __LINE__);
+    same(take(path),
+         "2024-03-10 01:59:59 -0500|06:59:59|2024-03-10 01:59:59,999\n2024-03-10 03:00:00 -0400|07:00:00|2024-03-10 "
+         "03:00:00,000\n",
+         "the hour that is not there", __LINE__);
     mlog_emit(&(mlog_event){.at = MLOG_HERE, .level = MLOG_INFO, .time = 1, .msg = "given"});
     CHECK(strstr(take(path), "\n1969-12-31 19:00:00 -0500|00:00:00|1969-12-31 19:00:00,000\n") != NULL);
     (void)setenv("TZ", "UTC", 1);
@@ -112,15 +122,18 @@ static void conversions(void) {
     LINE("a\\tb\tc\\\\d \\e[1m\xc3\xa9", one_function(), "a\tb\tc\\d \033[1m\xc3\xa9");
     LINE("no conversion", one_function(), "no conversion");
     LINE("[%(levelname)s] %(name)s: %(message)s", one_function(), "[WARNING] test_layout: msg");
-    LINE("%(filename)s %(pathname)s %(module)s %(funcName)s", one_function(), "test_layout.c test_layout.c test_layout one_function");
+    LINE("%(filename)s %(pathname)s %(module)s %(funcName)s", one_function(),
+         "test_layout.c test_layout.c test_layout one_function");
     LINE("%(level)s %(msg)s %(source)s", one_function(), "warn msg test_layout");
     LINE("%(threadName)s|%N", (mlog_thread(&(mlog_thread_config){.name = "main"}), one_function()), "main|main");
     (void)setenv("LAYOUT_TEST", "a\nb\033", 1);
     LINE("%E(LAYOUT_TEST)%E(LAYOUT_NONE)|%5E(LAYOUT_NONE)|%.1E(LAYOUT_TEST)", one_function(), "a\\nb\\x1b|     |a");
     (void)gethostname(host, sizeof host - 1);
-    (void)snprintf(want, sizeof want, "%s %d %u %u %x %u %d %d\n", host, (int)getpid(), (unsigned)gettid(), (unsigned)gettid(), (unsigned)gettid(), (unsigned)gettid(), (int)getpid(), __LINE__ + 2);
+    unsigned tid = (unsigned)gettid();
+    int pid = (int)getpid(), line = __LINE__ + 2;
     CHECK(begin(MLOG_PATTERN, "%H %p %T %k %t %(thread)d %(process)d %L", path, (mlog_config){0}) == 0);
     mlog_info("ids");
+    (void)snprintf(want, sizeof want, "%s %d %u %u %x %u %d %d\n", host, pid, tid, tid, tid, tid, pid, line);
     same(take(path), want, "numbers", __LINE__);
     (void)setenv("LAYOUT_TEST", "new", 1); /* read when compiled */
     path = fresh("env");
@@ -133,11 +146,14 @@ static void conversions(void) {
 static void levels(void) {
     const char *path = fresh("levels");
     CHECK(begin(MLOG_PATTERN, "%V %v %(levelname)s %(levelno)d", path, (mlog_config){0}) == 0);
-    mlog_trace("m"), mlog_debug("m"), mlog_info("m"), mlog_notice("m"), mlog_warn("m"), mlog_error("m"), mlog_crit("m"), mlog_alert("m"), mlog_fatal("m");
+    mlog_trace("m"), mlog_debug("m"), mlog_info("m"), mlog_notice("m"), mlog_warn("m"), mlog_error("m"), mlog_crit("m"),
+        mlog_alert("m"), mlog_fatal("m");
     mlog(MLOG_INFO + 3, "m");
     same(take(path),
-         "TRACE trace TRACE 5\nDEBUG debug DEBUG 10\nINFO info INFO 20\nNOTICE notice NOTICE 25\nWARN warn WARNING 30\nERROR error ERROR 40\n"
-         "CRIT crit CRITICAL 50\nALERT alert ALERT 50\nFATAL fatal FATAL 50\nNOTICE notice NOTICE 25\n", "levels", __LINE__);
+         "TRACE trace TRACE 5\nDEBUG debug DEBUG 10\nINFO info INFO 20\nNOTICE notice NOTICE 25\nWARN warn WARNING 30\nERROR "
+         "error ERROR 40\n"
+         "CRIT crit CRITICAL 50\nALERT alert ALERT 50\nFATAL fatal FATAL 50\nNOTICE notice NOTICE 25\n",
+         "levels", __LINE__);
 }
 
 static void put_pair(mlog_writer *w, const void *p) {
@@ -151,18 +167,16 @@ static void fits(void) {
     LINE("%(levelname)-9s|%(levelname)9s|%(levelname).4s|%(levelno)05d", one_function(), "WARNING  |  WARNING|WARN|00030");
     LINE("%5.20c|%20.5c|", one_function(), "test_layout|               test_|");
     LINE("%6m|%-6m|%.2m|%5.2m|", mlog_info("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"), /* characters, not bytes */
-         "   \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80|\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80   |\xc3\xa4\xe2\x82\xac|   \xc3\xa4\xe2\x82\xac|");
+         "   \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80|\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80   |\xc3\xa4\xe2\x82\xac|   "
+         "\xc3\xa4\xe2\x82\xac|");
     LINE("%.1m|%.2m|%.3m|%.4m|%.5m|%.6m|", mlog_info("a\nb\033"), "a|a|a\\n|a\\nb|a\\nb|a\\nb|"); /* no escape in half */
     LINE("%.6m|%.7m|%.8m|", mlog_info("x\xe2\x80\xaey"), "x|x\\u202e|x\\u202ey|");
-    LINE("%1024m|", mlog_info("m"), /* as wide as can be */
-         "                                                                                                                                "
-         "                                                                                                                                "
-         "                                                                                                                                "
-         "                                                                                                                                "
-         "                                                                                                                                "
-         "                                                                                                                                "
-         "                                                                                                                                "
-         "                                                                                                                               m|");
+    char widest[1024 + 3];
+    (void)snprintf(widest, sizeof widest, "%1024s|\n", "m");
+    const char *path = fresh("widest");
+    CHECK(begin(MLOG_PATTERN, "%1024m|", path, (mlog_config){0}) == 0);
+    mlog_info("m");
+    same(take(path), widest, "as wide as can be", __LINE__);
 }
 
 static void in_contexts(void) {
@@ -182,7 +196,9 @@ static void relabelled(void) {
     mlog_info("m");
 }
 
-static void emitted(const char *func) { mlog_emit(&(mlog_event){.at = {"/a/b/c.d.py", func, 7}, .level = MLOG_INFO, .msg = "e"}); }
+static void emitted(const char *func) {
+    mlog_emit(&(mlog_event){.at = {"/a/b/c.d.py", func, 7}, .level = MLOG_INFO, .msg = "e"});
+}
 
 static void fields(void) {
     const int three[] = {1, 2, 3};
@@ -192,8 +208,10 @@ static void fields(void) {
     LINE("%(b)s:%m%R", mlog_info("m", "a", 1, "b", "x y", "c", "z"), "x y:m a=1 c=z");
     LINE("%M(a)%M(b)%R|%P", mlog_info("m", "a", 1, "b", 2), "12| a=1 b=2");
     LINE("%4M(a)|%-4M(a)|%.2M(b)", mlog_info("m", "a", 1, "b", "xyz"), "   1|1   |xy");
-    LINE("%M(t)|%M(n)|%M(c)|%M(e)|%M(x)|%M(o)|%M(l)|%M(d)|%M(s)|%M(z)", mlog_info("m", "t", "a b\n", "n", (char *)NULL, "c", mlog_char('"'), "e", mlog_errno(2), "x", mlog_hex(255), "o",
-         mlog_object(put_pair, &three), "l", mlog_array(three, 3), "d", mlog_dur(1500000), "s", mlog_secret("abc"), "z", (bool)true),
+    LINE("%M(t)|%M(n)|%M(c)|%M(e)|%M(x)|%M(o)|%M(l)|%M(d)|%M(s)|%M(z)",
+         mlog_info("m", "t", "a b\n", "n", (char *)NULL, "c", mlog_char('"'), "e", mlog_errno(2), "x", mlog_hex(255), "o",
+                   mlog_object(put_pair, &three), "l", mlog_array(three, 3), "d", mlog_dur(1500000), "s", mlog_secret("abc"), "z",
+                   (bool)true),
          "a b\\n|null|\"|No such file or directory (2)|0xff|{\"x\":1,\"s\":\"q\\\"\"}|[1,2,3]|1.5ms|[secret, 3 bytes]|true");
     LINE("%M(my key)|%(my key)s|%M(\xc3\xa4)", mlog_info("m", "my key", 1, "\xc3\xa4", 2), "1|1|2");
     LINE("%(message)s %M(message) %M(name)%R", mlog_info("m", "message", "mine", "name", "yours"), "m mine yours");
@@ -207,7 +225,9 @@ static void fields(void) {
 }
 
 static void errors(void) {
-    static const struct { const char *pattern, *column, *why; } table[] = {
+    static const struct {
+        const char *pattern, *column, *why;
+    } table[] = {
         {"", "", "empty"},
         {"%", "column 1,", "expected a conversion"},
         {"abc %", "column 5,", "expected a conversion"},
@@ -261,7 +281,8 @@ static void errors(void) {
     CHECK(begin(MLOG_PATTERN, "%m", path, (mlog_config){0}) == 0);
     mlog_info("before");
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        bool ok = begin(MLOG_PATTERN, table[i].pattern, fresh("never"), (mlog_config){0}) == -1 && strstr(mlog_why(), table[i].column) && strstr(mlog_why(), table[i].why);
+        bool ok = begin(MLOG_PATTERN, table[i].pattern, fresh("never"), (mlog_config){0}) == -1 &&
+                  strstr(mlog_why(), table[i].column) && strstr(mlog_why(), table[i].why);
         if (!CHECK(ok)) printf("    %s: %s\n", table[i].pattern, mlog_why());
         CHECK(access(temp_path("never"), F_OK) != 0);
         CHECK(mlog_sink_add(&(mlog_sink_config){.type = MLOG_NULL, .format = MLOG_PATTERN, .pattern = table[i].pattern}) == NULL);
@@ -291,8 +312,10 @@ static void errors(void) {
 
 /* Random layouts: refused or not, never a crash; a line is a line. */
 static void random_layouts(void) {
-    static const char *const part[] = {"%", "(", ")", "-", "0", "9", ".", "m", "d", "V", "P", "R", "s", "f", "%d(", "%F", "%3N", "%M(k)", "%(k)s", "%E(HOME)", "\\", "t", "%H", "\xc3\xa9", "%%", " ", "[",
-                                       "%n", "%r", "%-20.3", "\xff", "%(asctime)", "u", "ns", "%10", "%(created).", "%T", "N", "\n", "%U"};
+    static const char *const part[] = {
+        "%",   "(",      ")",    "-",          "0",     "9",        ".",   "m",           "d",  "V",        "P",  "R", "s", "f",
+        "%d(", "%F",     "%3N",  "%M(k)",      "%(k)s", "%E(HOME)", "\\",  "t",           "%H", "\xc3\xa9", "%%", " ", "[", "%n",
+        "%r",  "%-20.3", "\xff", "%(asctime)", "u",     "ns",       "%10", "%(created).", "%T", "N",        "\n", "%U"};
     enum { PARTS = sizeof part / sizeof *part, ROUNDS = 20000 };
     uint32_t seed = 1;
     int taken = 0, logged = 0;
@@ -323,7 +346,9 @@ static void random_layouts(void) {
 /* -- the same records in every format -- */
 
 static void hostile(void) {
-    static const unsigned char all[] = {0x20, '"', '=', '\'', '\\', '\n', '\r', '\t', 0x1b, 0x7f, 0xc2, 0x85, 0xe2, 0x80, 0xa8, 0xe2, 0x80, 0xae, 0xd8, 0x9c, 0xff, 0xed, 0xa0, 0x80, 'a', 'k', 'v', '%', 0xc3, 0xa4, 1, '{'};
+    static const unsigned char all[] = {0x20, '"',  '=',  '\'', '\\', '\n', '\r', '\t', 0x1b, 0x7f, 0xc2,
+                                        0x85, 0xe2, 0x80, 0xa8, 0xe2, 0x80, 0xae, 0xd8, 0x9c, 0xff, 0xed,
+                                        0xa0, 0x80, 'a',  'k',  'v',  '%',  0xc3, 0xa4, 1,    '{'};
     uint32_t seed = 7;
     for (int i = 0; i < 400; i++) {
         char bytes[5][48];
@@ -331,15 +356,28 @@ static void hostile(void) {
         for (int k = 0; k < 5; k++) {
             seed = seed * 1664525 + 1013904223;
             n[k] = (seed >> 8) % 40;
-            for (size_t j = 0; j < n[k]; j++) seed = seed * 1664525 + 1013904223, bytes[k][j] = (char)all[(seed >> 8) % sizeof all];
+            for (size_t j = 0; j < n[k]; j++)
+                seed = seed * 1664525 + 1013904223, bytes[k][j] = (char)all[(seed >> 8) % sizeof all];
             bytes[k][n[k]] = 0;
         }
-        mlog_field f[] = {{bytes[0], mlog_str(bytes[1], n[1])}, {bytes[2], mlog_str(bytes[3], n[3])}, {"a b", mlog_val(1)}, {"a=b", mlog_val(2)}, {"a_b", mlog_val(3)}, {"", mlog_val(4)}, {"_", mlog_val(5)}};
-        mlog_emit(&(mlog_event){.at = {i % 2 ? "my file's \"name\".c" : "f.c", bytes[0], 7}, .level = MLOG_INFO, .msg = bytes[4], .msg_len = n[4], .fields = f, .nfields = 7});
+        mlog_field f[] = {{bytes[0], mlog_str(bytes[1], n[1])},
+                          {bytes[2], mlog_str(bytes[3], n[3])},
+                          {"a b", mlog_val(1)},
+                          {"a=b", mlog_val(2)},
+                          {"a_b", mlog_val(3)},
+                          {"", mlog_val(4)},
+                          {"_", mlog_val(5)}};
+        mlog_emit(&(mlog_event){.at = {i % 2 ? "my file's \"name\".c" : "f.c", bytes[0], 7},
+                                .level = MLOG_INFO,
+                                .msg = bytes[4],
+                                .msg_len = n[4],
+                                .fields = f,
+                                .nfields = 7});
         mlog_infof("%s", (const char *)bytes[4]);
         mlog_with("it's", bytes[1], "t", bytes[3]);
         const char *two[] = {bytes[1], bytes[2]};
-        mlog_info("in a context", "v", (const char *)bytes[1], "j", mlog_array(two, 2), "c", mlog_char(bytes[3][0]), "b", mlog_bytes(bytes[0], n[0]));
+        mlog_info("in a context", "v", (const char *)bytes[1], "j", mlog_array(two, 2), "c", mlog_char(bytes[3][0]), "b",
+                  mlog_bytes(bytes[0], n[0]));
     }
 }
 
@@ -348,10 +386,13 @@ static void values(void) {
     mlog_logger *net = mlog_named("net.http");
     for (int round = 0; round < 2; round++) { /* a site's first record takes another way than the next */
         mlog_info("m");
-        mlog_info("two words", "i", -1, "u", UINT64_MAX, "d", 0.1, "f", 0.1f, "e", 1e300, "nan", (double)NAN, "inf", -(double)INFINITY, "t", (bool)true, "b", mlog_bool(false));
-        mlog_info("null", "n", (char *)NULL, "p", (void *)NULL, "null", "null", "empty", "", "q", "a\"b", "eq", "a=b", "ap", "it's", "bs", "a\\b", "word", "word");
-        mlog_info("makers", "x", mlog_hex(255), "by", mlog_bytes("\x01\xfe", 2), "nb", mlog_bytes("", 0), "er", mlog_errno(2), "ti", mlog_time(1), "du", mlog_dur(1500), "js", mlog_json("{ \"k\": [1, \"a\\n\"] }", 18), "s", mlog_secret("abc"), "o",
-                  mlog_object(put_pair, &three), "l", mlog_array(three, 3), "c", mlog_char('='));
+        mlog_info("two words", "i", -1, "u", UINT64_MAX, "d", 0.1, "f", 0.1f, "e", 1e300, "nan", (double)NAN, "inf",
+                  -(double)INFINITY, "t", (bool)true, "b", mlog_bool(false));
+        mlog_info("null", "n", (char *)NULL, "p", (void *)NULL, "null", "null", "empty", "", "q", "a\"b", "eq", "a=b", "ap",
+                  "it's", "bs", "a\\b", "word", "word");
+        mlog_info("makers", "x", mlog_hex(255), "by", mlog_bytes("\x01\xfe", 2), "nb", mlog_bytes("", 0), "er", mlog_errno(2),
+                  "ti", mlog_time(1), "du", mlog_dur(1500), "js", mlog_json("{ \"k\": [1, \"a\\n\"] }", 18), "s",
+                  mlog_secret("abc"), "o", mlog_object(put_pair, &three), "l", mlog_array(three, 3), "c", mlog_char('='));
         mlog_info("clashes", "a", 1, "a", 2, "msg", 3, "ts", 4, "a b", 5, "a=b", 6, "a_b", 7, "at", 8);
         mlog_to(net, MLOG_WARN, "logger", "port", 80);
         mlog_logger *bound = mlog_bind(net, "peer", "10.0.0.1", "port", 1);
@@ -371,9 +412,17 @@ static void values(void) {
 static void all_formats(void) {
     const char *json = fresh("all.json"), *flat = fresh("all.logfmt"), *plain = fresh("all.plain"), *layout = fresh("all.layout");
     char command[1600];
-    mlog_config c = {.env = "-", .levels = "trace", .now = test_clock, .sinks = {
-        {.name = "json", .type = MLOG_FILE, .path = json}, {.name = "flat", .type = MLOG_FILE, .path = flat, .format = MLOG_LOGFMT},
-        {.name = "plain", .type = MLOG_FILE, .path = plain, .format = MLOG_PLAIN}, {.name = "layout", .type = MLOG_FILE, .path = layout, .format = MLOG_PATTERN, .pattern = "%d %-6V %c %f:%L %U %N %m%P|%R"}}};
+    mlog_config c = {.env = "-",
+                     .levels = "trace",
+                     .now = test_clock,
+                     .sinks = {{.name = "json", .type = MLOG_FILE, .path = json},
+                               {.name = "flat", .type = MLOG_FILE, .path = flat, .format = MLOG_LOGFMT},
+                               {.name = "plain", .type = MLOG_FILE, .path = plain, .format = MLOG_PLAIN},
+                               {.name = "layout",
+                                .type = MLOG_FILE,
+                                .path = layout,
+                                .format = MLOG_PATTERN,
+                                .pattern = "%d %-6V %c %f:%L %U %N %m%P|%R"}}};
     if (!CHECK(mlog_init(&c) == 0)) return;
     values();
     CHECK(mlog_flush(10000) == 0);
@@ -392,10 +441,14 @@ static void all_formats(void) {
     CHECK(system(command) == 0);
     (void)snprintf(command, sizeof command, "python3 tests/check_logfmt.py --same '%s' '%s'", json, flat);
     CHECK(system(command) == 0);
-    (void)snprintf(command, sizeof command, "cat '%s' '%s' | python3 -c \"import sys,re; t=sys.stdin.buffer.read().decode('utf-8','strict'); "
-                   "sys.exit(re.search('[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u061c\\u202a-\\u202e]', t) is not None)\"", plain, layout);
+    (void)snprintf(
+        command, sizeof command,
+        "cat '%s' '%s' | python3 -c \"import sys,re; t=sys.stdin.buffer.read().decode('utf-8','strict'); "
+        "sys.exit(re.search('[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u061c\\u202a-\\u202e]', t) is not None)\"",
+        plain, layout);
     CHECK(system(command) == 0);
-    (void)snprintf(command, sizeof command, "sed 's/ level=/ level==/' '%s' | python3 tests/check_logfmt.py >/dev/null", flat); /* it can fail */
+    (void)snprintf(command, sizeof command, "sed 's/ level=/ level==/' '%s' | python3 tests/check_logfmt.py >/dev/null",
+                   flat); /* it can fail */
     CHECK(system(command) != 0);
     mlog_thread(&(mlog_thread_config){.name = "main"});
 }
@@ -408,8 +461,11 @@ static void logfmt_lines(void) {
     CHECK(strstr(text, " thread=main\n") != NULL);
     mlog_info("m", "a b", 1, "a_b", 2, "", 3, "\xff", 4, "k\n", 5);
     CHECK(strstr(take(path), " thread=main a_b=1 a_b_2=2 _=3 __2=4 k_=5\n") != NULL);
-    mlog_info("m", "n", (char *)NULL, "s", "null", "e", "", "t", (bool)true, "q", "\"", "a", "it's", "b", "\x1b", "l", mlog_str("[1, 2]", 6), "j", mlog_json("[1, \"x\"]", 8));
-    CHECK(strstr(take(path), " n=null s=\"null\" e=\"\" t=true q=\"\\\"\" a=\"it's\" b=\"\\u001b\" l=\"[1, 2]\" j=\"[1,\\\"x\\\"]\"\n") != NULL);
+    mlog_info("m", "n", (char *)NULL, "s", "null", "e", "", "t", (bool)true, "q", "\"", "a", "it's", "b", "\x1b", "l",
+              mlog_str("[1, 2]", 6), "j", mlog_json("[1, \"x\"]", 8));
+    CHECK(strstr(take(path),
+                 " n=null s=\"null\" e=\"\" t=true q=\"\\\"\" a=\"it's\" b=\"\\u001b\" l=\"[1, 2]\" j=\"[1,\\\"x\\\"]\"\n") !=
+          NULL);
     static char big[400000];
     memset(big, 'x', sizeof big - 1);
     mlog_info("m", "big", (const char *)big);
@@ -421,7 +477,9 @@ static void plain_lines(void) {
     CHECK(begin(MLOG_PLAIN, NULL, path, (mlog_config){.name = "my\ntool"}) == 0);
     mlog_error("cannot open", "path", "a b", "error", mlog_errno(2));
     mlog_warnf("%d files\nleft\n", 3);
-    same(take(path), "my\\ntool: error: cannot open path=\"a b\" error=\"No such file or directory (2)\"\nmy\\ntool: warn: 3 files\\nleft\n", "PLAIN", __LINE__);
+    same(take(path),
+         "my\\ntool: error: cannot open path=\"a b\" error=\"No such file or directory (2)\"\nmy\\ntool: warn: 3 files\\nleft\n",
+         "PLAIN", __LINE__);
     path = fresh("argv");
     CHECK(begin(MLOG_PLAIN, NULL, path, (mlog_config){.sinks[0].color = MLOG_YES}) == 0);
     mlog_error("m", "k", 1);
@@ -461,14 +519,20 @@ static void callbacks(void) {
     mlog_sink *s[4];
     CHECK(begin(MLOG_JSON, NULL, fresh("callbacks"), (mlog_config){.name = "tool"}) == 0);
     for (int i = 0; i < 4; i++)
-        s[i] = mlog_sink_add(&(mlog_sink_config){.type = MLOG_CALLBACK, .format = format[i], .write = on_record, .user = called[i], .utc = MLOG_YES, .pattern = format[i] == MLOG_PATTERN ? "%d|%m%P" : NULL});
+        s[i] = mlog_sink_add(&(mlog_sink_config){.type = MLOG_CALLBACK,
+                                                 .format = format[i],
+                                                 .write = on_record,
+                                                 .user = called[i],
+                                                 .utc = MLOG_YES,
+                                                 .pattern = format[i] == MLOG_PATTERN ? "%d|%m%P" : NULL});
     mlog_with("c", "x y");
     mlog_warn("msg", "k", 1);
     CHECK(mlog_flush(10000) == 0);
     for (int i = 0; i < 4; i++)
         if (CHECK(s[i] != NULL)) mlog_sink_remove(s[i]);
     same(called[0], "tool: warn: msg c=\"x y\" k=1", "PLAIN", __LINE__);
-    CHECK(strstr(called[1], " msg=\"msg\" source=test_layout at=test_layout.c:") != NULL && strstr(called[1], " c=\"x y\" k=1") != NULL);
+    CHECK(strstr(called[1], " msg=\"msg\" source=test_layout at=test_layout.c:") != NULL &&
+          strstr(called[1], " c=\"x y\" k=1") != NULL);
     same(called[2], "2024-02-29 23:59:58|msg c=\"x y\" k=1", "PATTERN", __LINE__);
     CHECK(called[3][0] == '{');
 }
@@ -488,8 +552,15 @@ static void *burst(void *unused) {
 /* Reports of losses are records like others. */
 static void losses(void) {
     const char *flat = fresh("loss.logfmt"), *plain = fresh("loss.plain"), *layout = fresh("loss.layout");
-    mlog_config c = {.env = "-", .name = "tool", .ring_bytes = 4096, .full = MLOG_DROP, .sinks = {{.name = "f", .type = MLOG_FILE, .path = flat, .format = MLOG_LOGFMT},
-        {.name = "p", .type = MLOG_FILE, .path = plain, .format = MLOG_PLAIN}, {.name = "l", .type = MLOG_FILE, .path = layout, .format = MLOG_PATTERN, .pattern = "%V %c %m %M(dropped)%P %U"}}};
+    mlog_config c = {
+        .env = "-",
+        .name = "tool",
+        .ring_bytes = 4096,
+        .full = MLOG_DROP,
+        .sinks = {
+            {.name = "f", .type = MLOG_FILE, .path = flat, .format = MLOG_LOGFMT},
+            {.name = "p", .type = MLOG_FILE, .path = plain, .format = MLOG_PLAIN},
+            {.name = "l", .type = MLOG_FILE, .path = layout, .format = MLOG_PATTERN, .pattern = "%V %c %m %M(dropped)%P %U"}}};
     CHECK(mlog_init(&c) == 0);
     pthread_t thread; /* a ring of 4 KiB of its own */
     CHECK(pthread_create(&thread, NULL, burst, NULL) == 0 && pthread_join(thread, NULL) == 0);
@@ -526,7 +597,8 @@ static void children(void) {
     int status = 0;
     CHECK(waitpid(child, &status, 0) == child && status == 0);
     mlog_info("again");
-    (void)snprintf(want, sizeof want, "%d 23:59:58 parent\n%d 23:59:58 child\n%d 23:59:58 again\n", (int)getpid(), (int)child, (int)getpid());
+    (void)snprintf(want, sizeof want, "%d 23:59:58 parent\n%d 23:59:58 child\n%d 23:59:58 again\n", (int)getpid(), (int)child,
+                   (int)getpid());
     same(take(path), want, "fork", __LINE__);
     CHECK(mlog_shutdown(10000) == 0); /* and a start with what was remembered */
     mlog_info("restart");
