@@ -16,7 +16,7 @@
  * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
  *
  * Contents: manual · switches · types · functions · macros | seams · platform · clock · record · dictionary · rules · context ·
- * ring · thread · text · printf · format · filter · sink · flush · life.
+ * ring · thread · text · printf · format · filter · pattern · sink · capture · flush · life.
  */
 
 /* FILTERS: which records a sink gets (`where`), or a program picks (mlog_filter_new)
@@ -116,12 +116,39 @@ typedef struct { mlog_where at; mlog_logger *logger; int level; int64_t time; co
 typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const char *source, *thread, *msg; size_t msg_len;
                  mlog_where at; const mlog_field *fields; size_t nfields; const char *text; size_t text_len; } mlog_record;
 
+/* Formats. Whatever is logged, a record is one line of UTF-8: controls are escaped (\n, \x1b, in JSON and LOGFMT \u001b), bad
+ * bytes become U+FFFD, and a key that is taken already is renamed to key_2. PRETTY, PLAIN and PATTERN escape bidi controls, too,
+ * and LOGFMT does on a console.
+ *   MLOG_PRETTY   10:06:41.123 INFO   message  key=value  (source file.c:12)
+ *   MLOG_PLAIN    prog: info: message key=value          no time: the standard error of command-line tools; colour on a terminal
+ *   MLOG_JSON     {"ts":"…","level":"info","msg":"message","source":"…","at":"file.c:12","thread":…,"key":"value"}
+ *   MLOG_LOGFMT   ts=… level=info msg="message" source=… at=file.c:12 thread=… key=value      as go-logfmt writes and reads it
+ *   MLOG_PATTERN  as `pattern` says: zlog's conversions, and Python's %(name)s
+ *
+ *     %m  message                     %d %D  time as 2026-11-20 10:06:41           %p     process, %H host name
+ *     %c  source                      %d(F)  time by strftime(3) in the C locale,  %T %k  thread number, %t in hex
+ *     %V  LEVEL, %v level                    %3N %6N %9N in it: a fraction, %f: 6  %N     thread name, else its number
+ *     %f  file, also %F (records      %g %G %g(F)  the same, always in UTC         %E(X)  environment, read once, now
+ *         keep the base name only)    %ms %us %ns  3, 6, 9 digits of the second    %M(key)  a field's value, also %(key)s
+ *     %L  line, %U function           %%  percent sign                             %P     all fields, each as " key=value"
+ *     %n  newline, %r carriage return, at the end only                             %R     fields that the layout does not name
+ *
+ *     %(asctime)s 2026-11-20 10:06:41,123   %(created)f seconds since 1970   %(msecs)03d   %(message)s   %(name)s source
+ *     %(levelname)s with WARNING, CRITICAL   %(levelno)s 10 to 50   %(filename)s %(pathname)s   %(module)s   %(lineno)d
+ *     %(funcName)s   %(thread)d   %(threadName)s   %(process)d   %(processName)s program; and the names of a JSON line:
+ *     %(ts)s %(level)s %(msg)s %(source)s %(at)s. Any other name is the key of a field: %(user)s
+ *
+ *   Width and precision: %-6V, %5.20c, %(name)-8s: at least 6 characters, to the left; at most 20; up to 1024; 0 pads with zeros.
+ *   %(created).3f and %(msecs).1f count digits. Times are UTC or local as `utc` says. A field that a record has not is empty. In
+ *   literal text: \t \e \\. A newline is added to each record. A layout is compiled by mlog_init or mlog_sink_add, and refused
+ *   with its column: at most 1024 bytes, 192 parts, 16 times. */
+
 /* Zero means default, which stands beside each field. A value whose feature is not part of this version is refused. */
 typedef struct {
     const char *name;                         /* default: its type, e.g. "console" */
     mlog_sink_type type; mlog_format format;  /* JSON for files and pipes, PRETTY on a terminal */
     int level;                                /* whatever .levels lets through */
-    const char *where, *pattern;              /* filter, everything; layout of MLOG_PATTERN */
+    const char *where, *pattern;              /* filter, everything; layout of MLOG_PATTERN: the table above */
     const char *path;                         /* of a file */
     const char *owner; unsigned mode;         /* "agentd:adm"; 0640; set at open */
     mlog_choice color, utc, durable;          /* terminal only; yes in files, local time on a console; no */
@@ -1967,29 +1994,34 @@ typedef enum {
     mlog__text_style_json,    /* controls, line separators, quote, backslash */
     mlog__text_style_console, /* controls, line separators, bidi controls, backslash */
     mlog__text_style_quoted,  /* as console, and the quote */
-    mlog__text_style_bare     /* as quoted, and space and '=' */
+    mlog__text_style_bare,    /* as quoted, and space and '=' */
+    mlog__text_style_flat     /* as bare, and the apostrophe */
 } mlog__text_style;
 
 /* Whether c cannot be copied without a closer look: all that the style forbids, and everything from 0x80, which has to be
  * decoded. */
 static inline bool mlog__text_stops(char c, mlog__text_style style) {
     unsigned char u = (unsigned char)c;
-    return u < (style == mlog__text_style_bare ? 0x21 : 0x20) || u >= 0x7f || u == '\\' ||
-           (u == '"' && style != mlog__text_style_console) || (u == '=' && style == mlog__text_style_bare);
+    return u < (style >= mlog__text_style_bare ? 0x21 : 0x20) || u >= 0x7f || u == '\\' ||
+           (u == '"' && style != mlog__text_style_console) || (u == '=' && style >= mlog__text_style_bare) ||
+           (u == '\'' && style == mlog__text_style_flat);
 }
 
 #ifdef __SSE2__
 /* One bit for each of 16 bytes at which copying has to stop. Five comparisons instead of 80; SSE2 is in every x86-64. */
 static inline unsigned mlog__text_stops16(__m128i x, mlog__text_style style) {
     /* The signed comparison also catches all bytes from 0x80. */
-    __m128i m = _mm_cmplt_epi8(x, _mm_set1_epi8(style == mlog__text_style_bare ? 0x21 : 0x20));
+    __m128i m = _mm_cmplt_epi8(x, _mm_set1_epi8(style >= mlog__text_style_bare ? 0x21 : 0x20));
     m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
     m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f)));
     if (style != mlog__text_style_console) {
         m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8('"')));
     }
-    if (style == mlog__text_style_bare) {
+    if (style >= mlog__text_style_bare) {
         m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8('=')));
+    }
+    if (style == mlog__text_style_flat) {
+        m = _mm_or_si128(m, _mm_cmpeq_epi8(x, _mm_set1_epi8('\'')));
     }
     return (unsigned)_mm_movemask_epi8(m);
 }
@@ -2048,12 +2080,15 @@ static inline size_t mlog__text_run(char *p, const char *s, size_t n, mlog__text
 static inline uint64_t mlog__text_stops8(uint64_t x, mlog__text_style style) {
     const uint64_t ones = UINT64_MAX / 255;
     uint64_t m =
-        x | (x + ones) | (x - ones * (style == mlog__text_style_bare ? 0x21 : 0x20)) | ((x ^ ones * '\\') - ones);
+        x | (x + ones) | (x - ones * (style >= mlog__text_style_bare ? 0x21 : 0x20)) | ((x ^ ones * '\\') - ones);
     if (style != mlog__text_style_console) {
         m |= (x ^ ones * '"') - ones;
     }
-    if (style == mlog__text_style_bare) {
+    if (style >= mlog__text_style_bare) {
         m |= (x ^ ones * '=') - ones;
+    }
+    if (style == mlog__text_style_flat) {
+        m |= (x ^ ones * '\'') - ones;
     }
     return m & ones * 0x80;
 }
@@ -2211,17 +2246,20 @@ static char *mlog__text_console(char *p, const char *s, size_t n) {
 }
 
 /* Copies s[0..n) if it needs neither quotes nor escapes, else returns NULL. What it has written by then is written over. */
-static inline char *mlog__text_bare(char *p, const char *s, size_t n) {
+static inline char *mlog__text_bare(char *p, const char *s, size_t n, mlog__text_style style) {
     for (size_t i = 0;;) {
-        size_t run = mlog__text_run(p, s + i, n - i, mlog__text_style_bare);
+        size_t run = mlog__text_run(p, s + i, n - i, style);
         p += run;
         i += run;
         if (i == n) {
             return p;
         }
+        if ((unsigned char)s[i] < 0x80) {
+            return NULL;
+        }
         uint32_t cp;
         size_t length = mlog__text_decode(s + i, n - i, &cp);
-        if (cp < 0x80 || cp == UINT32_MAX || mlog__text_hidden(cp, mlog__text_style_bare)) {
+        if (cp == UINT32_MAX || mlog__text_hidden(cp, style)) {
             return NULL;
         }
         memcpy(p, s + i, length);
@@ -2233,7 +2271,7 @@ static inline char *mlog__text_bare(char *p, const char *s, size_t n) {
 /* Writes s[0..n) as the value of key=value: bare if harmless, else quoted. Room: 6 * n + 32. The empty text needs quotes to be
  * seen. */
 static char *mlog__text_quoted(char *p, const char *s, size_t n) {
-    char *end = n ? mlog__text_bare(p, s, n) : NULL;
+    char *end = n ? mlog__text_bare(p, s, n, mlog__text_style_bare) : NULL;
     if (end) {
         return end;
     }
@@ -5908,7 +5946,7 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
 
 /* ==== format ====
  * From the bytes of a record to text. What is static of a site is escaped once and kept; a record then costs its numbers and texts.
- * owns: decoding, names of fields, JSON, PRETTY
+ * owns: decoding, names of fields, JSON, PRETTY, PLAIN, LOGFMT
  * may call: platform clock record dict rule context ring text printf
  */
 
@@ -5929,6 +5967,10 @@ static bool mlog__format_room(mlog__buffer *b, size_t more) {
 typedef struct { const char *key; uint32_t len; mlog__val val; } mlog__out; /* a field as it goes out */
 enum { MLOG__NAMES_BYTES = MLOG__FIELDS * (255 + 24) }; /* of names that had to be made, at worst */
 
+/* LOGFMT's static parts of a call site: pieces ` key=` one after another, then the head. plain: keys stand as they are. The head
+ * of a printf site has a gap for the message, at `gap`. */
+typedef struct { uint32_t piece_at[17], head_at, gap, end; bool plain; char text[]; } mlog__flat;
+
 /* What is known of a call site, decoded from its dictionary entry. */
 typedef struct {
     const mlog__entry *e;
@@ -5939,6 +5981,7 @@ typedef struct {
     const char *source;
     char *pieces;          /* ,"key": escaped, one after another */
     char *head;            /* ","level":"info","msg":"…","source":"…","at":"…","thread": */
+    mlog__flat *flat;      /* the same for LOGFMT, made on first use */
 } mlog__info;
 
 /* What is known of a context with its ancestors. */
@@ -5948,6 +5991,8 @@ typedef struct {
     mlog__out *field;
     const char *source;
     char *json, *bytes;
+    char *flat;            /* ` key=value …` for LOGFMT, made on first use */
+    uint32_t flat_len, flat_state; /* 0: not yet, 1: there, 2: keys need care */
 } mlog__known;
 
 /* One per lane: what formatting needs to remember. */
@@ -6287,6 +6332,7 @@ static const mlog__info *mlog__format_info(uint32_t number) {
 static void mlog__format_forget(mlog__known *k) {
     if (k == NULL) return;
     free(k->bytes);
+    free(k->flat);
     free(k);
 }
 
@@ -6760,6 +6806,261 @@ static bool mlog__format_pretty(mlog__buffer *b, mlog__desk *desk, mlog__item *i
     p = mlog__text_u64(p, it->line);
     *p++ = ')';
     p = mlog__format_put(p, reset, reset_len);
+    *p++ = '\n';
+    b->len = (size_t)(p - b->p);
+    return true;
+}
+
+/* -- PLAIN: for the standard error of command-line tools -- */
+
+static char mlog__format_program[6 * 200 + 32]; /* the program's name, escaped; set when the configuration is */
+static uint32_t mlog__format_program_len;
+
+/* NULL: as it was called, argv[0] without its directory. */
+static void mlog__format_name_program(const char *name) {
+    if (name == NULL) name = program_invocation_short_name;
+    size_t n = strlen(name);
+    if (n > 200) n = mlog__text_utf8_cut(name, 200);
+    mlog__format_program_len = (uint32_t)(mlog__text_console(mlog__format_program, name, n) - mlog__format_program);
+}
+
+/* ` key=value` as PRETTY shows it. */
+static char *mlog__format_pair(char *p, const mlog__out *f) {
+    *p++ = ' ';
+    p = mlog__text_console(p, f->key, f->len);
+    *p++ = '=';
+    return mlog__format_pretty_value(p, &f->val);
+}
+
+/* prog: error: message key=value … */
+static bool mlog__format_brief(mlog__buffer *b, mlog__desk *desk, mlog__item *it, bool color) {
+    if (!mlog__format_room(b, 2 * mlog__format_bound(it))) return false;
+    mlog__out list[MLOG__FIELDS];
+    uint32_t n = mlog__format_list(it, desk, list);
+    const char *name = mlog_level_name(it->level);
+    char *p = mlog__format_put(b->p + b->len, mlog__format_program, mlog__format_program_len);
+    if (mlog__format_program_len != 0) p = MLOG__PUT_TEXT(p, ": ");
+    if (color) p = mlog__format_put(p, mlog__format_color(it->level), 5);
+    p = mlog__format_put(p, name, strlen(name));
+    *p++ = ':';
+    if (color) p = MLOG__PUT_TEXT(p, "\033[0m");
+    *p++ = ' ';
+    p = mlog__text_console(p, it->msg, it->msg_len);
+    for (uint32_t i = 0; i < n; i++) p = mlog__format_pair(p, &list[i]);
+    *p++ = '\n';
+    b->len = (size_t)(p - b->p);
+    return true;
+}
+
+/* -- LOGFMT: ts=… level=info msg="…" source=… at=… thread=… key=value … --
+ * What go-logfmt (https://github.com/go-logfmt/logfmt: encode.go, decode.go), and with it Loki's and Heroku's readers, take: one
+ * blank between pairs; a value is bare, or in quotes with JSON's escapes when it holds a blank, a control character, = or ". The
+ * text null is quoted, null alone is no value. Quoted, too, what some readers trip over: the empty text, a backslash, an
+ * apostrophe. Arrays and objects are JSON text in quotes. In keys `_` stands for each such character; keys that are equal then
+ * are renamed as in JSON. */
+
+/* console: bidi controls are escaped. */
+static char *mlog__format_flat_quoted(char *p, const char *s, size_t n, bool console) {
+    *p = '"';
+    char *end = mlog__text_json(p + 1, s, n);
+    if (console) end = mlog__format_tame(p + 1, end);
+    *end = '"';
+    return end + 1;
+}
+
+/* Bare, or in quotes. */
+static inline char *mlog__format_flat_text(char *p, const char *s, size_t n, bool console) {
+    bool special = n == 0 || (*s == 'n' && n == 4 && memcmp(s, "null", 4) == 0);
+    char *end = special ? NULL : mlog__text_bare(p, s, n, mlog__text_style_flat);
+    return MLOG__LIKELY(end != NULL) ? end : mlog__format_flat_quoted(p, s, n, console);
+}
+
+/* scratch: room for the value as JSON. */
+static char *mlog__format_flat_value(char *p, const mlog__val *v, char *scratch, bool console) {
+    char *end;
+    switch (v->kind) {
+    case MLOG_K_INT: return mlog__text_i64(p, v->as.i);
+    case MLOG_K_TEXT:
+        if (MLOG__LIKELY(v->full <= v->len)) return mlog__format_flat_text(p, v->as.p, v->len, console);
+        end = mlog__format_json_text(p, v); /* null, or cut: quoted, with the marker inside */
+        return console ? mlog__format_tame(p, end) : end;
+    case MLOG_K_FLOAT:
+    case MLOG_K_DOUBLE: return mlog__format_double(p, v, false);
+    case MLOG_K_CHAR: {
+        const char c[16] = {(char)v->as.u};
+        return mlog__format_flat_text(p, c, 1, console);
+    }
+    case MLOG_K_HEX:
+    case MLOG_K_TIME: return mlog__format_plain(p, v);
+    case MLOG_K_POINTER: return v->as.u == 0 ? MLOG__PUT_TEXT(p, "null") : mlog__format_plain(p, v);
+    case MLOG_K_BYTES:
+        if (v->len != 0 && v->full <= v->len) return mlog__format_plain(p, v);
+        return mlog__format_json_value(p, v);
+    case MLOG_K_ARRAY:
+    case MLOG_K_OBJECT:
+    case MLOG_K_JSON:
+        return mlog__format_flat_quoted(p, scratch, (size_t)(mlog__format_json_value(scratch, v) - scratch), console);
+    default: return mlog__format_json_value(p, v); /* numbers, or a string with nothing to escape */
+    }
+}
+
+/* Can the key stand before an = as it is? It is copied to p. */
+static bool mlog__format_flat_key(char *p, const char *key, size_t n) {
+    return n != 0 && mlog__text_bare(p, key, n, mlog__text_style_flat) != NULL;
+}
+
+/* The key with `_` for each character that cannot stand there; returns the end. */
+static char *mlog__format_flat_clean(char *p, const char *key, size_t n) {
+    if (n == 0) *p++ = '_';
+    for (size_t i = 0, len; i < n; i += len) {
+        uint32_t cp;
+        len = mlog__text_decode(key + i, n - i, &cp);
+        bool ok = cp < 0x80 ? !mlog__text_stops(key[i], mlog__text_style_flat)
+                            : cp != UINT32_MAX && !mlog__text_hidden(cp, mlog__text_style_flat);
+        if (ok) p = mlog__format_put(p, key + i, len);
+        else *p++ = '_';
+    }
+    return p;
+}
+
+enum { MLOG__FLAT_NAMES = 3 * MLOG__NAMES_BYTES }; /* room for cleaned keys and for those renamed after that */
+
+/* All fields, under keys that can stand before an =. New ones are made at `made`. */
+static uint32_t mlog__format_flat_list(mlog__item *it, mlog__desk *desk, mlog__out *list, char *made) {
+    mlog__out raw[MLOG__FIELDS];
+    uint32_t all = mlog__format_list(it, desk, raw), plain = 0, n = 0;
+    const char *end = made + MLOG__FLAT_NAMES;
+    while (plain < all && mlog__format_flat_key(made, raw[plain].key, raw[plain].len)) plain++;
+    if (plain == all) return memcpy(list, raw, all * sizeof *list), all;
+    for (uint32_t i = 0; i < all; i++) {
+        const char *key = made;
+        made = mlog__format_flat_clean(made, raw[i].key, raw[i].len);
+        mlog__format_add(list, &n, key, (uint32_t)(made - key), &raw[i].val, &made, end);
+    }
+    return n;
+}
+
+/* ` level=info msg=` */
+static char *mlog__format_flat_level(char *p, int level) {
+    const char *name = mlog_level_name(level);
+    p = mlog__format_put(MLOG__PUT_TEXT(p, " level="), name, strlen(name));
+    return MLOG__PUT_TEXT(p, " msg=");
+}
+
+/* ` source=… at=… thread=` */
+static char *mlog__format_flat_tail(char *p, const mlog__item *it, char *scratch, bool console) {
+    p = mlog__format_flat_text(MLOG__PUT_TEXT(p, " source="), it->source, it->source_len, console);
+    char *at = mlog__format_put(scratch, it->file, it->file_len);
+    *at++ = ':';
+    at = mlog__text_u64(at, it->line);
+    p = mlog__format_flat_text(MLOG__PUT_TEXT(p, " at="), scratch, (size_t)(at - scratch), console);
+    return MLOG__PUT_TEXT(p, " thread=");
+}
+
+/* Makes the static parts of a site, once; two lanes may do it at the same time, one of them wins. NULL: no memory. */
+MLOG__COLD static const mlog__flat *mlog__format_flatten(const mlog__info *info) {
+    mlog__flat **place = (mlog__flat **)(uintptr_t)&info->flat, *flat = NULL;
+    const mlog__entry *e = info->e;
+    const mlog__item site = {.source = info->source, .source_len = e->source_len, .file = mlog__dict_file(e),
+                             .file_len = e->file_len, .line = e->line};
+    size_t texts = (size_t)e->msg_len + e->source_len + e->file_len;
+    size_t keys = info->head == NULL ? 0 : (size_t)(info->head - info->pieces);
+    mlog__flat *fresh = calloc(1, sizeof *fresh + keys + 7 * texts + 512);
+    if (fresh == NULL) return NULL;
+    char *p = fresh->text;
+    fresh->plain = true;
+    for (uint32_t i = 0; i < e->count && i < 16 && info->key[i] != NULL; i++) {
+        *p++ = ' ';
+        fresh->plain = fresh->plain && mlog__format_flat_key(p, info->key[i], info->key_len[i]);
+        p = mlog__format_put(p, info->key[i], info->key_len[i]);
+        *p++ = '=';
+        fresh->piece_at[i + 1] = (uint32_t)(p - fresh->text);
+    }
+    char *scratch = p + 6 * texts + 256;
+    fresh->head_at = (uint32_t)(p - fresh->text);
+    p = mlog__format_flat_level(p, e->level);
+    fresh->gap = (uint32_t)(p - fresh->text);
+    if (info->print == NULL) p = mlog__format_flat_quoted(p, mlog__dict_msg(e), e->msg_len, false);
+    fresh->end = (uint32_t)(mlog__format_flat_tail(p, &site, scratch, false) - fresh->text);
+    if (__atomic_compare_exchange_n(place, &flat, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return fresh; /* FORMAT-2 */
+    free(fresh);
+    return flat;
+}
+
+/* ` key=value …` of a context, rendered once, at p, which has the room. False: its keys need care, or there is no memory. */
+MLOG__COLD static bool mlog__format_flat_context(const mlog__known *known, char *p, char *scratch) {
+    mlog__known *k = (mlog__known *)(uintptr_t)known; /* the desk's own, and a desk has one user */
+    char *start = p;
+    bool plain = true;
+    for (uint32_t i = 0; i < k->count && plain; i++) {
+        *p++ = ' ';
+        plain = mlog__format_flat_key(p, k->field[i].key, k->field[i].len);
+        p += k->field[i].len;
+        *p++ = '=';
+        if (plain) p = mlog__format_flat_value(p, &k->field[i].val, scratch, false);
+    }
+    k->flat_len = (uint32_t)(p - start);
+    if (plain) k->flat = malloc(k->flat_len + 1);
+    if (k->flat != NULL) memcpy(k->flat, start, k->flat_len);
+    k->flat_state = k->flat != NULL ? 1 : 2;
+    return k->flat_state == 1;
+}
+
+/* ` level=…` up to `thread=`, as far as it can from what is kept of the site. */
+static inline char *mlog__format_flat_head(char *p, const mlog__item *it, const mlog__flat *flat, char *scratch, bool console) {
+    bool own = flat != NULL && (it->header & MLOG__F_TO) == 0 && it->source == it->info->source;
+    if (MLOG__LIKELY(own && it->info->print == NULL))
+        return mlog__format_put(p, flat->text + flat->head_at, flat->end - flat->head_at);
+    p = mlog__format_flat_level(p, it->level);
+    p = mlog__format_flat_quoted(p, it->msg, it->msg_len, console);
+    if (own) return mlog__format_put(p, flat->text + flat->gap, flat->end - flat->gap);
+    return mlog__format_flat_tail(p, it, scratch, console);
+}
+
+/* Every field, under a safe key; b->p may move. */
+static __attribute__((noinline)) bool mlog__format_flat_fields(mlog__buffer *b, size_t at, mlog__desk *desk, mlog__item *it,
+                                                               bool console) {
+    size_t bound = mlog__format_bound(it);
+    if (!mlog__format_room(b, at - b->len + 3 * bound + MLOG__FLAT_NAMES)) return false;
+    char *p = b->p + at, *scratch = p + 2 * bound;
+    mlog__out list[MLOG__FIELDS];
+    uint32_t n = mlog__format_flat_list(it, desk, list, scratch + bound);
+    for (uint32_t i = 0; i < n; i++) {
+        *p++ = ' ';
+        p = mlog__format_put(p, list[i].key, list[i].len);
+        *p++ = '=';
+        p = mlog__format_flat_value(p, &list[i].val, scratch, console);
+    }
+    *p++ = '\n';
+    b->len = (size_t)(p - b->p);
+    return true;
+}
+
+/* One line. As in JSON the plain site is the fast way, and everything else goes through the list of fields. */
+static bool mlog__format_logfmt(mlog__buffer *b, mlog__desk *desk, mlog__item *it, bool console) {
+    size_t bound = mlog__format_bound(it);
+    if (!mlog__format_room(b, 3 * bound)) return false;
+    const mlog__info *info = it->info;
+    const mlog__known *context = it->context;
+    const mlog__flat *flat = info == NULL || console ? NULL : __atomic_load_n(&info->flat, __ATOMIC_ACQUIRE); /* FORMAT-2 */
+    if (MLOG__UNLIKELY(flat == NULL && info != NULL && !console)) flat = mlog__format_flatten(info);
+    char *p = b->p + b->len, *scratch = p + 2 * bound;
+    bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL;
+    if (easy && context != NULL)
+        easy = (info->mask & context->mask) == 0 &&
+               (context->flat_state == 1 || (context->flat_state == 0 && mlog__format_flat_context(context, p, scratch)));
+    p = mlog__text_utc(MLOG__PUT_TEXT(p, "ts="), it->time, &desk->utc);
+    p = mlog__format_flat_head(p, it, flat, scratch, console);
+    if (it->thread_len == 0) p = mlog__text_u64(p, it->tid);
+    else p = mlog__format_flat_text(p, it->thread, it->thread_len, console);
+    if (MLOG__UNLIKELY(it->late)) p = mlog__text_utc(MLOG__PUT_TEXT(p, " ts_call="), it->call_time, &desk->utc);
+    if (!easy) return mlog__format_flat_fields(b, (size_t)(p - b->p), desk, it, console);
+    if (context != NULL) p = mlog__format_put(p, context->flat, context->flat_len);
+    for (uint32_t i = 0; i < it->count && info->print == NULL; i++) {
+        p = mlog__format_put(p, flat->text + flat->piece_at[i], flat->piece_at[i + 1] - flat->piece_at[i]);
+        const mlog__val *v = &it->val[i];
+        p = v->kind == MLOG_K_INT ? mlog__text_i64(p, v->as.i) : mlog__format_flat_value(p, v, scratch, false);
+    }
     *p++ = '\n';
     b->len = (size_t)(p - b->p);
     return true;
@@ -7423,11 +7724,558 @@ void mlog_filter_free(mlog_filter *filter) {
     errno = saved;
 }
 
+/* ==== pattern ====
+ * MLOG_PATTERN: a layout is compiled once into a row of small instructions, and formatting only walks that row. The manual's
+ * table (above mlog_sink_config) says what the conversions mean; they are zlog's (https://github.com/HardySimpson/zlog, spec.c),
+ * with the attributes of Python's logging (https://docs.python.org/3/library/logging.html#logrecord-attributes) as %(name)s.
+ *
+ * A conversion with width or precision becomes MARK, its instructions, FIT: what stands behind the mark is cut and padded.
+ * owns: layouts, their compiler, texts of times that they ask for
+ * may call: dict text format
+ */
+
+enum {
+    MLOG__PATTERN_BYTES = 1024,  /* of a layout */
+    MLOG__PATTERN_POOL = 4096,   /* of its literals, also those of the environment */
+    MLOG__PATTERN_OPS = 192,
+    MLOG__PATTERN_TIMES = 16,    /* texts of strftime */
+    MLOG__PATTERN_WIDTH = 1024   /* characters */
+};
+
+enum { /* instructions */
+    MLOG__P_LITERAL, /* at, len: text in the pool */
+    MLOG__P_MARK,
+    MLOG__P_FIT,     /* at: width, len: precision, 0: none; arg: MLOG__P_LEFT, MLOG__P_ZERO */
+    MLOG__P_FIELD,   /* at, len: its key in the pool */
+    MLOG__P_PAIRS, MLOG__P_REST,
+    MLOG__P_TIME,    /* at: number of the format, arg: 1 always UTC, 0 as the sink */
+    MLOG__P_DIGITS,  /* arg: so many digits of the second */
+    MLOG__P_CREATED, MLOG__P_MSECS, /* arg: digits behind the point, 0: no point */
+    MLOG__P_TS, MLOG__P_MESSAGE, MLOG__P_SOURCE, MLOG__P_LEVEL, MLOG__P_LEVEL_UPPER, MLOG__P_LEVEL_PYTHON, MLOG__P_LEVEL_NUMBER,
+    MLOG__P_FILE, MLOG__P_MODULE, MLOG__P_LINE, MLOG__P_AT, MLOG__P_FUNCTION, MLOG__P_THREAD, MLOG__P_TID, MLOG__P_TID_HEX,
+    MLOG__P_PID, MLOG__P_PROGRAM
+};
+enum { MLOG__P_LEFT = 1, MLOG__P_ZERO = 2 };
+
+typedef struct { uint8_t op, arg; uint16_t at, len; } mlog__pattern_op;
+
+/* A strftime format, and its text for one second. */
+typedef struct { uint16_t at; bool utc; uint32_t len; uint64_t start, span; char text[6 * 96 + 32]; } mlog__pattern_time;
+
+typedef struct mlog__pattern {
+    uint32_t ops, times, pool_len, names;
+    bool fields;                 /* it needs the list of fields */
+    uint64_t process;            /* whose pid this is: a child has another id */
+    uint32_t pid;
+    mlog__pattern_op op[MLOG__PATTERN_OPS];
+    uint8_t name[MLOG__PATTERN_OPS]; /* instructions that name a field */
+    mlog__pattern_time time[MLOG__PATTERN_TIMES];
+    char pool[MLOG__PATTERN_POOL];
+} mlog__pattern;
+
+static locale_t mlog__pattern_locale; /* the C locale, made with the first layout, kept */
+
+/* -- the compiler -- */
+
+typedef struct { const char *text; size_t n, at; mlog__pattern *p; bool full; } mlog__pattern_reader;
+typedef struct { uint32_t width, precision, flags; bool cut; size_t cut_at; } mlog__pattern_fit; /* cut: has a precision */
+
+/* Column in characters, what stands there, and what is wrong with it. Returns -1. */
+static int mlog__pattern_why(const mlog__pattern_reader *r, size_t at, const char *what) {
+    unsigned column = 1;
+    for (size_t i = 0; i < at && i < r->n; i++) column += (r->text[i] & 0xC0) != 0x80;
+    if (at >= r->n) return mlog__life_why("sink pattern, column %u, at its end: %s", column, what);
+    size_t n = mlog__text_utf8_cut(r->text + at, MLOG__MIN(r->n - at, (size_t)12));
+    return mlog__life_why("sink pattern, column %u, \"%.*s\": %s", column, (int)n, r->text + at, what);
+}
+
+/* Notes an instruction; a layout with too many is refused at the end. */
+static void mlog__pattern_emit(mlog__pattern_reader *r, uint32_t op, uint32_t arg, size_t at, size_t len) {
+    mlog__pattern *p = r->p;
+    if (p->ops == MLOG__PATTERN_OPS) { r->full = true; return; }
+    p->op[p->ops++] = (mlog__pattern_op){(uint8_t)op, (uint8_t)arg, (uint16_t)at, (uint16_t)len};
+}
+
+/* Copies text into the pool; its place there. */
+static size_t mlog__pattern_keep(mlog__pattern_reader *r, const char *s, size_t n) {
+    mlog__pattern *p = r->p;
+    size_t at = p->pool_len;
+    if (n > MLOG__PATTERN_POOL - at) return r->full = true, (size_t)0;
+    memcpy(p->pool + at, s, n);
+    p->pool_len += (uint32_t)n;
+    return at;
+}
+
+/* Literal text; joins the literal before it. */
+static void mlog__pattern_literal(mlog__pattern_reader *r, const char *s, size_t n) {
+    mlog__pattern *p = r->p;
+    mlog__pattern_op *last = p->ops == 0 ? NULL : &p->op[p->ops - 1];
+    size_t at = mlog__pattern_keep(r, s, n);
+    if (r->full || n == 0) return;
+    if (last != NULL && last->op == MLOG__P_LITERAL && (size_t)last->at + last->len == at) last->len = (uint16_t)(last->len + n);
+    else mlog__pattern_emit(r, MLOG__P_LITERAL, 0, at, n);
+}
+
+/* What others may have written (environment, host name): cut to 255 bytes and escaped. */
+static void mlog__pattern_foreign(mlog__pattern_reader *r, const char *s) {
+    char clean[6 * 255 + 32];
+    size_t n = strlen(s);
+    if (n > 255) n = mlog__text_utf8_cut(s, 255);
+    mlog__pattern_literal(r, clean, (size_t)(mlog__text_console(clean, s, n) - clean));
+}
+
+static bool mlog__pattern_ends(const mlog__pattern_reader *r, const char *rest) {
+    return r->n - r->at == strlen(rest) && memcmp(r->text + r->at, rest, r->n - r->at) == 0;
+}
+
+/* A newline or carriage return, of which `r->at` is the end: nothing may follow but the newline. */
+static int mlog__pattern_line_end(mlog__pattern_reader *r, size_t start, char c) {
+    bool over = mlog__pattern_ends(r, "") ||
+                (c == '\r' && (mlog__pattern_ends(r, "\n") || mlog__pattern_ends(r, "\\n") || mlog__pattern_ends(r, "%n")));
+    if (!over) return mlog__pattern_why(r, start, "one record is one line; expected the end of the line at the end only");
+    if (c == '\r') mlog__pattern_literal(r, "\r", 1);
+    r->at = r->n; /* the newline comes with every record */
+    return 0;
+}
+
+/* One character that stands for itself, in a literal or in a format of strftime. 0 when it may not. */
+static size_t mlog__pattern_plain(const char *s, size_t n) {
+    uint32_t cp;
+    size_t len = mlog__text_decode(s, n, &cp);
+    if (cp < 0x80) return cp >= 0x20 ? cp != 0x7f : cp == '\t' || cp == 0x1b;
+    return cp == UINT32_MAX || mlog__text_hidden(cp, mlog__text_style_json) ? 0 : len;
+}
+
+/* \t \e \\ \n \r, or a character as it is. */
+static int mlog__pattern_char(mlog__pattern_reader *r) {
+    size_t start = r->at;
+    char c = r->text[r->at];
+    if (c == '\n' || c == '\r') return r->at++, mlog__pattern_line_end(r, start, c);
+    if (c == '\\') {
+        char e = r->at + 1 < r->n ? r->text[r->at + 1] : 0;
+        r->at += 2;
+        if (e == 'n' || e == 'r') return mlog__pattern_line_end(r, start, e == 'n' ? '\n' : '\r');
+        if (e != 't' && e != 'e' && e != '\\') return mlog__pattern_why(r, start, "expected \\t, \\e, \\\\, or \\n at the end");
+        mlog__pattern_literal(r, e == 't' ? "\t" : e == 'e' ? "\033" : "\\", 1);
+        return 0;
+    }
+    size_t len = mlog__pattern_plain(r->text + start, r->n - start);
+    if (len == 0) return mlog__pattern_why(r, start, "expected UTF-8 without control characters");
+    r->at += len;
+    mlog__pattern_literal(r, r->text + start, len);
+    return 0;
+}
+
+/* One piece of a time without fractions, checked by formatting a long date with it. at: for the error. */
+static int mlog__pattern_time_piece(mlog__pattern_reader *r, const char *s, size_t n, bool utc, size_t at) {
+    static const struct tm longest = {.tm_year = 126, .tm_mon = 8, .tm_mday = 30, .tm_wday = 3, .tm_yday = 272, .tm_hour = 23};
+    mlog__pattern *p = r->p;
+    char format[MLOG__PATTERN_BYTES + 2] = "-", text[82]; /* -: 0 bytes would mean too many; 82: a zone's name may take more */
+    if (n == 0) return 0;
+    memcpy(format + 1, s, n);
+    format[n + 1] = 0;
+    if (p->times == MLOG__PATTERN_TIMES) return mlog__pattern_why(r, at, "too many times; expected at most 16");
+    if (strftime_l(text, sizeof text, format, &longest, mlog__pattern_locale) == 0)
+        return mlog__pattern_why(r, at, "expected what strftime prints in at most 80 bytes");
+    p->time[p->times].at = (uint16_t)mlog__pattern_keep(r, format + 1, n + 1);
+    p->time[p->times].utc = utc;
+    mlog__pattern_emit(r, MLOG__P_TIME, 0, p->times++, 0);
+    return 0;
+}
+
+/* A format of strftime; fractions, which strftime does not know, are instructions of their own. at: its column, for errors. */
+static int mlog__pattern_time_format(mlog__pattern_reader *r, const char *s, size_t n, bool utc, size_t at) {
+    static const char letters[] = "aAbBcCdDeFgGhHIjklmMpPrRSTuUVwWxXyYzZ%";
+    size_t piece = 0;
+    for (size_t i = 0, len; i < n; i += len) {
+        len = 2;
+        if (s[i] != '%') {
+            len = mlog__pattern_plain(s + i, n - i);
+            if (len == 0) return mlog__pattern_why(r, at + i, "expected UTF-8 without control characters");
+            continue;
+        }
+        char c = i + 1 < n ? s[i + 1] : 0;
+        uint32_t digits = c == 'N' ? 9 : c == 'f' ? 6 : 0;
+        if (c >= '1' && c <= '9' && i + 2 < n && s[i + 2] == 'N') digits = (uint32_t)(c - '0'), len = 3;
+        if (digits != 0) {
+            if (mlog__pattern_time_piece(r, s + piece, i - piece, utc, at + piece) != 0) return -1;
+            mlog__pattern_emit(r, MLOG__P_DIGITS, digits, 0, 0);
+            piece = i + len;
+        } else if (c == 0 || strchr(letters, c) == NULL) {
+            return mlog__pattern_why(r, at + i,
+                                     "expected a conversion of strftime (but %n %t %s), or %3N %6N %9N %f for a fraction");
+        }
+    }
+    return mlog__pattern_time_piece(r, s + piece, n - piece, utc, at + piece);
+}
+
+/* Text between ( and ), r->at on the (. -1: it does not end, or it is empty and may not be. */
+static int mlog__pattern_argument(mlog__pattern_reader *r, const char **s, size_t *n, const char *expected) {
+    size_t start = r->at;
+    if (start >= r->n || r->text[start] != '(') return mlog__pattern_why(r, start, expected);
+    const char *close_at = memchr(r->text + start, ')', r->n - start);
+    if (close_at == NULL) return mlog__pattern_why(r, start, "never closed; expected a )");
+    *s = r->text + start + 1;
+    *n = (size_t)(close_at - *s);
+    if (*n > 255) return mlog__pattern_why(r, start + 1, "expected at most 255 bytes");
+    r->at = start + *n + 2;
+    return 0;
+}
+
+/* A key is looked for as it was logged, without escapes. */
+static int mlog__pattern_key(mlog__pattern_reader *r, const char *s, size_t n) {
+    if (n == 0) return mlog__pattern_why(r, (size_t)(s - r->text), "expected the key of a field");
+    r->p->fields = true;
+    if (!r->full && r->p->ops < MLOG__PATTERN_OPS) r->p->name[r->p->names++] = (uint8_t)r->p->ops;
+    mlog__pattern_emit(r, MLOG__P_FIELD, 0, mlog__pattern_keep(r, s, n), n);
+    return 0;
+}
+
+/* %E(NAME): the environment is read here, once. */
+static int mlog__pattern_environment(mlog__pattern_reader *r) {
+    const char *s;
+    size_t n;
+    char name[256];
+    if (mlog__pattern_argument(r, &s, &n, "expected the name of an environment variable in ( )") != 0) return -1;
+    for (size_t i = 0; i <= n; i++) {
+        bool ok = i == n ? n != 0 : s[i] == '_' || (s[i] >= '0' && s[i] <= '9') || ((s[i] | 32) >= 'a' && (s[i] | 32) <= 'z');
+        if (!ok) return mlog__pattern_why(r, (size_t)(s - r->text) + i, "expected letters, digits and _");
+    }
+    memcpy(name, s, n);
+    name[n] = 0;
+    const char *value = secure_getenv(name);
+    if (value != NULL) mlog__pattern_foreign(r, value);
+    return 0;
+}
+
+/* %d and %g, with or without a format. */
+static int mlog__pattern_date(mlog__pattern_reader *r, bool utc) {
+    const char *s = "";
+    size_t n = 0;
+    bool given = r->at < r->n && r->text[r->at] == '(';
+    if (given && mlog__pattern_argument(r, &s, &n, "") != 0) return -1;
+    return n == 0 ? mlog__pattern_time_format(r, "%F %T", 5, utc, r->at)
+                  : mlog__pattern_time_format(r, s, n, utc, (size_t)(s - r->text));
+}
+
+/* The letter of a conversion, r->at behind it. */
+static int mlog__pattern_letter(mlog__pattern_reader *r, size_t start, char c) {
+    static const struct { char letter, op; } simple[] = {
+        {'m', MLOG__P_MESSAGE}, {'c', MLOG__P_SOURCE}, {'V', MLOG__P_LEVEL_UPPER}, {'v', MLOG__P_LEVEL}, {'p', MLOG__P_PID},
+        {'t', MLOG__P_TID_HEX}, {'T', MLOG__P_TID}, {'k', MLOG__P_TID}, {'N', MLOG__P_THREAD}, {'f', MLOG__P_FILE},
+        {'F', MLOG__P_FILE}, {'L', MLOG__P_LINE}, {'U', MLOG__P_FUNCTION}, {'P', MLOG__P_PAIRS}, {'R', MLOG__P_REST}};
+    const char *s;
+    size_t n;
+    char host[256] = "";
+    if (r->at < r->n && r->text[r->at] == 's' && (c == 'm' || c == 'u' || c == 'n'))
+        return r->at++, mlog__pattern_emit(r, MLOG__P_DIGITS, c == 'm' ? 3 : c == 'u' ? 6 : 9, 0, 0), 0;
+    for (size_t i = 0; i < sizeof simple / sizeof *simple; i++) {
+        if (simple[i].letter != c) continue;
+        r->p->fields = r->p->fields || c == 'P' || c == 'R';
+        return mlog__pattern_emit(r, (uint32_t)simple[i].op, 0, 0, 0), 0;
+    }
+    switch (c) {
+    case '%': return mlog__pattern_literal(r, "%", 1), 0;
+    case 'd': return mlog__pattern_date(r, false);
+    case 'g': return mlog__pattern_date(r, true);
+    case 'D': return mlog__pattern_time_format(r, "%F %T", 5, false, start);
+    case 'G': return mlog__pattern_time_format(r, "%F %T", 5, true, start);
+    case 'E': return mlog__pattern_environment(r);
+    case 'H': return (void)gethostname(host, sizeof host - 1), mlog__pattern_foreign(r, host), 0;
+    case 'M':
+        if (mlog__pattern_argument(r, &s, &n, "expected the key of a field in ( )") != 0) return -1;
+        return mlog__pattern_key(r, s, n);
+    default:
+        return mlog__pattern_why(r, start,
+                                 "no such conversion; expected one of %d %D %g %G %ms %us %ns %m %c %V %v %p %t %T %k %N "
+                                 "%f %F %L %U %H %E( %M( %P %R %n %r %%, or %(name)s");
+    }
+}
+
+/* Digits of a width or precision. */
+static int mlog__pattern_number(mlog__pattern_reader *r, uint32_t *v) {
+    size_t start = r->at;
+    for (*v = 0; r->at < r->n && r->text[r->at] >= '0' && r->text[r->at] <= '9'; r->at++)
+        if (*v <= MLOG__PATTERN_WIDTH) *v = *v * 10 + (uint32_t)(r->text[r->at] - '0');
+    return *v <= MLOG__PATTERN_WIDTH ? 0 : mlog__pattern_why(r, start, "expected at most 1024 characters");
+}
+
+/* -12.20: at least 12 characters, to the left, at most 20. */
+static int mlog__pattern_read_fit(mlog__pattern_reader *r, mlog__pattern_fit *f) {
+    *f = (mlog__pattern_fit){0};
+    for (; r->at < r->n && (r->text[r->at] == '-' || r->text[r->at] == '0'); r->at++)
+        f->flags |= r->text[r->at] == '-' ? MLOG__P_LEFT : MLOG__P_ZERO;
+    if (mlog__pattern_number(r, &f->width) != 0) return -1;
+    if (r->at == r->n || r->text[r->at] != '.') return 0;
+    f->cut = true;
+    f->cut_at = ++r->at;
+    return mlog__pattern_number(r, &f->precision);
+}
+
+/* Opens what is to be cut and padded; a precision of 0 would leave nothing. */
+static int mlog__pattern_open(mlog__pattern_reader *r, const mlog__pattern_fit *f) {
+    if (f->cut && f->precision == 0) return mlog__pattern_why(r, f->cut_at, "expected a precision of 1 to 1024 characters");
+    if (f->width != 0 || f->cut) mlog__pattern_emit(r, MLOG__P_MARK, 0, 0, 0);
+    return 0;
+}
+
+static int mlog__pattern_close(mlog__pattern_reader *r, const mlog__pattern_fit *f) {
+    if (f->width != 0 || f->cut) mlog__pattern_emit(r, MLOG__P_FIT, f->flags, f->width, f->precision);
+    return 0;
+}
+
+/* Names of our own lines and of Python's LogRecord; every other name is the key of a field. */
+static const struct { char name[12]; uint8_t op; } mlog__pattern_names[] = {
+    {"ts", MLOG__P_TS}, {"level", MLOG__P_LEVEL}, {"msg", MLOG__P_MESSAGE}, {"source", MLOG__P_SOURCE}, {"at", MLOG__P_AT},
+    {"asctime", MLOG__P_TIME}, {"created", MLOG__P_CREATED}, {"msecs", MLOG__P_MSECS}, {"levelname", MLOG__P_LEVEL_PYTHON},
+    {"levelno", MLOG__P_LEVEL_NUMBER}, {"name", MLOG__P_SOURCE}, {"message", MLOG__P_MESSAGE}, {"filename", MLOG__P_FILE},
+    {"pathname", MLOG__P_FILE}, {"module", MLOG__P_MODULE}, {"lineno", MLOG__P_LINE}, {"funcName", MLOG__P_FUNCTION},
+    {"thread", MLOG__P_TID}, {"threadName", MLOG__P_THREAD}, {"process", MLOG__P_PID}, {"processName", MLOG__P_PROGRAM}};
+
+/* %(name)s, %(name)-8s, %(lineno)04d, %(created).3f; r->at on the (. For created and msecs with f the precision counts digits. */
+static int mlog__pattern_name(mlog__pattern_reader *r) {
+    const char *s;
+    size_t n;
+    mlog__pattern_fit f;
+    uint32_t op = MLOG__P_FIELD, digits = 0;
+    if (mlog__pattern_argument(r, &s, &n, "") != 0 || mlog__pattern_read_fit(r, &f) != 0) return -1;
+    char letter = r->at < r->n ? r->text[r->at] : 0;
+    if (letter != 's' && letter != 'd' && letter != 'f') return mlog__pattern_why(r, r->at, "expected s, d or f behind %(name)");
+    r->at++;
+    for (size_t i = 0; i < sizeof mlog__pattern_names / sizeof *mlog__pattern_names; i++)
+        if (strlen(mlog__pattern_names[i].name) == n && memcmp(s, mlog__pattern_names[i].name, n) == 0)
+            op = mlog__pattern_names[i].op;
+    if (letter != 'd' && (op == MLOG__P_CREATED || (op == MLOG__P_MSECS && letter == 'f'))) {
+        bool milli = op == MLOG__P_MSECS;
+        digits = f.cut ? f.precision : 6;
+        if (digits > (milli ? 6u : 9u))
+            return mlog__pattern_why(r, f.cut_at, milli ? "expected at most 6 digits" : "expected at most 9 digits");
+        f.cut = false;
+        f.precision = 0;
+    }
+    if (mlog__pattern_open(r, &f) != 0) return -1;
+    if (op == MLOG__P_FIELD && mlog__pattern_key(r, s, n) != 0) return -1;
+    if (op == MLOG__P_TIME && mlog__pattern_time_format(r, "%F %T,%3N", 9, false, r->at) != 0) return -1;
+    if (op != MLOG__P_FIELD && op != MLOG__P_TIME) mlog__pattern_emit(r, op, digits, 0, 0);
+    return mlog__pattern_close(r, &f);
+}
+
+/* A conversion, r->at on its %. */
+static int mlog__pattern_conversion(mlog__pattern_reader *r) {
+    size_t start = r->at++;
+    mlog__pattern_fit f;
+    if (r->at < r->n && r->text[r->at] == '(') return mlog__pattern_name(r);
+    if (mlog__pattern_read_fit(r, &f) != 0) return -1;
+    if (r->at == r->n) return mlog__pattern_why(r, start, "expected a conversion behind the %");
+    char c = r->text[r->at++];
+    if (c == 'r' || (c == 'n' && (r->at == r->n || r->text[r->at] != 's')))
+        return mlog__pattern_line_end(r, start, c == 'n' ? '\n' : '\r');
+    if (mlog__pattern_open(r, &f) != 0 || mlog__pattern_letter(r, start, c) != 0) return -1;
+    return mlog__pattern_close(r, &f);
+}
+
+/* Compiles a layout. NULL: mlog_why() says where and why not. One block, for free(). */
+static mlog__pattern *mlog__pattern_compile(const char *text) {
+    mlog__pattern_reader r = {.text = text, .n = strnlen(text, MLOG__PATTERN_BYTES + 1)};
+    if (r.n == 0) return mlog__life_why("sink pattern: empty; expected a layout, such as \"%%d %%V %%c %%m%%P\""), NULL;
+    if (r.n > MLOG__PATTERN_BYTES) return mlog__life_why("sink pattern: too long; expected at most 1024 bytes"), NULL;
+    if (mlog__pattern_locale == (locale_t)0) mlog__pattern_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    r.p = calloc(1, sizeof *r.p);
+    if (r.p == NULL || mlog__pattern_locale == (locale_t)0) return free(r.p), mlog__life_why("sink pattern: no memory"), NULL;
+    while (r.at < r.n && !r.full)
+        if ((text[r.at] == '%' ? mlog__pattern_conversion(&r) : mlog__pattern_char(&r)) != 0) return free(r.p), NULL;
+    if (r.full) {
+        (void)mlog__pattern_why(&r, r.at, "too much; expected at most 192 parts, and 4096 bytes of literal text");
+        return free(r.p), NULL;
+    }
+    return r.p;
+}
+
+/* In a child: what is remembered may have been in the middle of a change when its parent forked. */
+static void mlog__pattern_forget(mlog__pattern *p) {
+    for (uint32_t i = 0; p != NULL && i < p->times; i++) p->time[i].span = 0;
+    if (p != NULL) p->process = 0;
+}
+
+/* -- one record -- */
+
+/* The text of a time, made anew when its second is over. */
+static char *mlog__pattern_put_time(char *to, mlog__pattern *p, mlog__pattern_time *t, int64_t ns, bool utc) {
+    if (MLOG__UNLIKELY((uint64_t)ns - t->start >= t->span)) {
+        char raw[96];
+        struct tm tm;
+        t->start = mlog__text_floor(ns, 1000000000, &t->span);
+        time_t second = (time_t)(ns / 1000000000 - (ns % 1000000000 < 0));
+        if ((utc || t->utc ? gmtime_r(&second, &tm) : localtime_r(&second, &tm)) == NULL) memset(&tm, 0, sizeof tm);
+        size_t n = strftime_l(raw, sizeof raw, p->pool + t->at, &tm, mlog__pattern_locale);
+        char *end = mlog__text_console(t->text, raw, n);
+        t->len = (uint32_t)(end - t->text);
+    }
+    return mlog__format_put(to, t->text, t->len);
+}
+
+/* The first `digits` of the nine of a fraction of a second, without rounding, as clocks count. */
+static char *mlog__pattern_put_digits(char *p, uint64_t nine, uint32_t digits) {
+    for (uint32_t i = 0; i < 9; i++, nine /= 10) p[8 - i] = (char)('0' + nine % 10);
+    return p + digits;
+}
+
+static int64_t mlog__pattern_rest(int64_t ns) { return ns % 1000000000 + (ns % 1000000000 < 0 ? 1000000000 : 0); }
+
+/* Seconds since 1970, or milliseconds of the second, with so many digits behind a point. */
+static char *mlog__pattern_put_seconds(char *p, int64_t ns, bool milli, uint32_t digits) {
+    uint64_t v = (uint64_t)ns, rest = (uint64_t)mlog__pattern_rest(ns);
+    if (ns < 0 && !milli) *p++ = '-', v = 0 - v;
+    p = mlog__text_u64(p, milli ? rest / 1000000 : v / 1000000000);
+    if (digits == 0) return p;
+    *p++ = '.';
+    return mlog__pattern_put_digits(p, milli ? rest % 1000000 * 1000 : v % 1000000000, digits);
+}
+
+static char *mlog__pattern_put_level(char *p, int level, uint32_t op) {
+    const char *name = mlog_level_name(level);
+    size_t n = strlen(name);
+    if (op == MLOG__P_LEVEL) return mlog__format_put(p, name, n);
+    if (op == MLOG__P_LEVEL_PYTHON && *name == 'w') return MLOG__PUT_TEXT(p, "WARNING");
+    if (op == MLOG__P_LEVEL_PYTHON && *name == 'c') return MLOG__PUT_TEXT(p, "CRITICAL");
+    for (size_t i = 0; i < n; i++) p[i] = (char)(name[i] - 32);
+    return p + n;
+}
+
+/* Python's numbers; it has none above 50. */
+static int mlog__pattern_level_number(int level) {
+    return level >= MLOG_CRIT ? 50 : level >= MLOG_ERROR ? 40 : level >= MLOG_WARN ? 30 : level >= MLOG_NOTICE ? 25
+         : level >= MLOG_INFO ? 20 : level >= MLOG_DEBUG ? 10 : 5;
+}
+
+static char *mlog__pattern_put_pid(char *to, mlog__pattern *p) {
+    if (MLOG__UNLIKELY(p->process != mlog__dict_session->id)) {
+        p->pid = (uint32_t)getpid();
+        p->process = mlog__dict_session->id;
+    }
+    return mlog__text_u64(to, p->pid);
+}
+
+/* The file's name without what stands behind its last point. */
+static char *mlog__pattern_put_module(char *p, const mlog__item *it) {
+    size_t n = it->file_len;
+    while (n > 1 && it->file[n - 1] != '.') n--;
+    return mlog__text_console(p, it->file, n > 1 ? n - 1 : it->file_len);
+}
+
+/* What needs no list of fields. */
+static char *mlog__pattern_put(char *to, mlog__pattern *p, const mlog__pattern_op *op, mlog__desk *desk, const mlog__item *it,
+                               bool utc) {
+    switch (op->op) {
+    case MLOG__P_LITERAL: return mlog__format_put(to, p->pool + op->at, op->len);
+    case MLOG__P_TIME: return mlog__pattern_put_time(to, p, &p->time[op->at], it->time, utc);
+    case MLOG__P_DIGITS: return mlog__pattern_put_digits(to, (uint64_t)mlog__pattern_rest(it->time), op->arg);
+    case MLOG__P_CREATED: return mlog__pattern_put_seconds(to, it->time, false, op->arg);
+    case MLOG__P_MSECS: return mlog__pattern_put_seconds(to, it->time, true, op->arg);
+    case MLOG__P_TS: return mlog__text_utc(to, it->time, &desk->utc);
+    case MLOG__P_MESSAGE: return mlog__text_console(to, it->msg, it->msg_len);
+    case MLOG__P_SOURCE: return mlog__text_console(to, it->source, it->source_len);
+    case MLOG__P_LEVEL:
+    case MLOG__P_LEVEL_UPPER:
+    case MLOG__P_LEVEL_PYTHON: return mlog__pattern_put_level(to, it->level, op->op);
+    case MLOG__P_LEVEL_NUMBER: return mlog__text_u64(to, (uint64_t)mlog__pattern_level_number(it->level));
+    case MLOG__P_FILE: return mlog__text_console(to, it->file, it->file_len);
+    case MLOG__P_MODULE: return mlog__pattern_put_module(to, it);
+    case MLOG__P_LINE: return mlog__text_u64(to, it->line);
+    case MLOG__P_AT:
+        to = mlog__text_console(to, it->file, it->file_len);
+        *to++ = ':';
+        return mlog__text_u64(to, it->line);
+    case MLOG__P_FUNCTION: return it->func == NULL ? to : mlog__text_console(to, it->func, strlen(it->func));
+    case MLOG__P_THREAD:
+        if (it->thread_len != 0) return mlog__text_console(to, it->thread, it->thread_len);
+        return mlog__text_u64(to, it->tid);
+    case MLOG__P_TID: return mlog__text_u64(to, it->tid);
+    case MLOG__P_TID_HEX: return mlog__text_hex(to, it->tid);
+    case MLOG__P_PID: return mlog__pattern_put_pid(to, p);
+    default: return mlog__format_put(to, mlog__format_program, mlog__format_program_len);
+    }
+}
+
+static bool mlog__pattern_is(const mlog__pattern *p, const mlog__pattern_op *op, const mlog__out *f) {
+    return f->len == op->len && memcmp(f->key, p->pool + op->at, f->len) == 0;
+}
+
+/* A field by its key: text without quotes, the rest as PRETTY shows it; nothing when the record has none. */
+static char *mlog__pattern_put_field(char *to, const mlog__pattern *p, const mlog__pattern_op *op, const mlog__out *list,
+                                     uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        const mlog__val *v = &list[i].val;
+        const char c[16] = {(char)v->as.u};
+        if (!mlog__pattern_is(p, op, &list[i])) continue;
+        if (v->kind == MLOG_K_CHAR) return mlog__text_console(to, c, 1);
+        if (v->kind == MLOG_K_ERRNO) return mlog__format_plain(to, v);
+        if (v->kind != MLOG_K_TEXT || v->full == MLOG__NULL_TEXT) return mlog__format_pretty_value(to, v);
+        return mlog__format_cut(mlog__text_console(to, v->as.p, v->len), v);
+    }
+    return to;
+}
+
+/* ` key=value` of every field, or of those that no conversion names. */
+static char *mlog__pattern_put_pairs(char *to, const mlog__pattern *p, const mlog__out *list, uint32_t n, bool rest) {
+    for (uint32_t i = 0; i < n; i++) {
+        bool named = false;
+        for (uint32_t k = 0; rest && k < p->names && !named; k++) named = mlog__pattern_is(p, &p->op[p->name[k]], &list[i]);
+        if (!named) to = mlog__format_pair(to, &list[i]);
+    }
+    return to;
+}
+
+/* Cuts and pads what stands behind the mark; characters are counted, and an escape is not cut in half. There is room. */
+static char *mlog__pattern_put_fit(char *mark, char *end, const mlog__pattern_op *op) {
+    uint32_t count = 0;
+    char *at = mark;
+    while (at < end && (op->len == 0 || count < op->len)) {
+        size_t n = *at != '\\' || end - at < 2 ? 1 : at[1] == 'u' ? 6 : at[1] == 'x' ? 4 : 2, escape = n;
+        if (op->len != 0 && escape > 1 && count + escape > op->len) break;
+        for (; n > 0 && at < end; n--)
+            for (at++; at < end && (*at & 0xC0) == 0x80;) at++;
+        count += (uint32_t)escape;
+    }
+    end = at;
+    if (count >= op->at) return end;
+    size_t missing = op->at - count;
+    if (op->arg & MLOG__P_LEFT) return memset(end, ' ', missing), end + missing;
+    memmove(mark + missing, mark, (size_t)(end - mark));
+    memset(mark, op->arg & MLOG__P_ZERO ? '0' : ' ', missing);
+    return end + missing;
+}
+
+/* One line of a layout. False: no memory. */
+static bool mlog__pattern_line(mlog__pattern *p, mlog__buffer *b, mlog__desk *desk, mlog__item *it, bool utc) {
+    size_t start = b->len, mark = start;
+    size_t room = 2 * mlog__format_bound(it) + 6 * (it->func == NULL ? 0 : strlen(it->func)) + MLOG__PATTERN_POOL;
+    mlog__out list[MLOG__FIELDS];
+    uint32_t n = p->fields ? mlog__format_list(it, desk, list) : 0;
+    for (uint32_t i = 0; i < p->ops; i++) {
+        const mlog__pattern_op *op = &p->op[i];
+        if (!mlog__format_room(b, room)) return b->len = start, false;
+        char *at = b->p + b->len;
+        switch (op->op) {
+        case MLOG__P_MARK: mark = b->len; break;
+        case MLOG__P_FIT: at = mlog__pattern_put_fit(b->p + mark, at, op); break;
+        case MLOG__P_FIELD: at = mlog__pattern_put_field(at, p, op, list, n); break;
+        case MLOG__P_PAIRS:
+        case MLOG__P_REST: at = mlog__pattern_put_pairs(at, p, list, n, op->op == MLOG__P_REST); break;
+        default: at = mlog__pattern_put(at, p, op, desk, it, utc);
+        }
+        b->len = (size_t)(at - b->p);
+    }
+    if (!mlog__format_room(b, 1)) return b->len = start, false;
+    b->p[b->len++] = '\n';
+    return true;
+}
+
 /* ==== sink ====
  * Where text goes. A sink keeps its own positions in every ring: `next` is how far it has read, `done` how far it has written.
  * It is opened by one thread, used by its lane, and closed when no lane runs.
  * owns: descriptors, opening and checking of files, writes and their errors
- * may call: platform text format filter record ring
+ * may call: platform text format filter pattern record ring
  */
 
 struct mlog_sink {
@@ -7438,7 +8286,7 @@ struct mlog_sink {
     int fd;
     dev_t dev;
     ino_t ino;
-    bool of_init, regular, holds, lane1, dead, color, utc, socket, may_block, reopen, closing;
+    bool of_init, regular, holds, lane1, dead, color, utc, console, socket, may_block, reopen, closing;
     uint64_t *next, *done;       /* by ring number */
     uint64_t written, filtered, lost, bytes, errors, late;
     uint64_t in_written, in_filtered, in_lost; /* of the batch that is not written yet */
@@ -7456,6 +8304,7 @@ struct mlog_sink {
     bool urgent, armed;          /* it holds a record of hold_level; it is on its way */
     pthread_mutex_t lock;        /* lane 1 reads rings under it, lane 0 skips under it */
     mlog__desk *desk;
+    mlog__pattern *pattern;      /* of MLOG_PATTERN, compiled */
 };
 
 /* The caller's strings may go after mlog_init. */
@@ -7474,6 +8323,7 @@ static void mlog__sink_discard(mlog_sink *s) {
     free((void *)(uintptr_t)s->config.path);
     free((void *)(uintptr_t)s->config.owner);
     free(s->filter);
+    free(s->pattern);
     free(s->out.p);
     mlog__platform_unmap(s->next, 2 * MLOG__RINGS * sizeof *s->next);
     pthread_mutex_destroy(&s->lock);
@@ -7604,19 +8454,21 @@ static int mlog__sink_filter(const mlog_sink_config *c, mlog_filter **filter) {
 
 /* Values whose feature this version does not have are refused, never ignored. Opens nothing. */
 static int mlog__sink_check(const mlog_sink_config *c) {
-    static const char *const format[] = {"", "", "PLAIN", "", "LOGFMT", "PATTERN", "BINARY"};
     if (c->type < MLOG_CONSOLE || c->type > MLOG_NULL)
         return mlog__life_why("sink type %d: expected MLOG_CONSOLE, _FILE, _CALLBACK or _NULL", (int)c->type);
     if (c->type == MLOG_SYSLOG || c->type == MLOG_JOURNAL || c->type == MLOG_SOCKET)
         return mlog__life_why("sink type %d: not part of this version; expected MLOG_CONSOLE, _FILE, _CALLBACK or _NULL",
                               (int)c->type);
     if ((unsigned)c->format > MLOG_BINARY)
-        return mlog__life_why("sink format %d: expected MLOG_PRETTY or MLOG_JSON", (int)c->format);
-    if (*format[c->format] != 0)
-        return mlog__life_why("sink format MLOG_%s: not part of this version; expected MLOG_PRETTY or MLOG_JSON",
-                              format[c->format]);
-    const char *field = c->pattern != NULL       ? "pattern"
-                        : c->durable == MLOG_YES ? "durable"
+        return mlog__life_why("sink format %d: expected MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT or _PATTERN", (int)c->format);
+    if (c->format == MLOG_BINARY)
+        return mlog__life_why("sink format MLOG_BINARY: not part of this version; expected MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT "
+                              "or _PATTERN");
+    if (c->format == MLOG_PATTERN && c->pattern == NULL)
+        return mlog__life_why("sink pattern: missing; expected the layout, since the format is MLOG_PATTERN");
+    if (c->format != MLOG_PATTERN && c->pattern != NULL)
+        return mlog__life_why("sink pattern: given, but the sink's format is another; expected MLOG_PATTERN");
+    const char *field = c->durable == MLOG_YES   ? "durable"
                         : c->rotate_bytes != 0   ? "rotate_bytes"
                         : c->rotate_hours != 0   ? "rotate_hours"
                         : c->rotate_keep != 0    ? "rotate_keep"
@@ -7656,13 +8508,16 @@ static int mlog__sink_open_target(mlog_sink *s) {
 
 /* Fills an unused sink from its configuration and opens it. 0, or -1 with nothing left open. */
 static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
-    if (mlog__sink_check(c) != 0) return -1;
+    mlog__pattern *pattern = NULL;
+    if (mlog__sink_check(c) != 0 || (c->pattern != NULL && (pattern = mlog__pattern_compile(c->pattern)) == NULL)) return -1;
     memset(s, 0, sizeof *s);
+    s->pattern = pattern;
     s->fd = -1;
     s->config = *c;
     s->config.name = s->config.where = NULL;
     s->config.path = mlog__sink_copy(c->path);
     s->config.owner = mlog__sink_copy(c->owner);
+    s->config.pattern = NULL;
     snprintf(s->name, sizeof s->name, "%s", mlog__sink_name(c));
     s->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s->next, false, false);
     pthread_mutex_init(&s->lock, NULL);
@@ -7671,7 +8526,8 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     if (mlog__sink_filter(c, &s->filter) != 0 || mlog__sink_open_target(s) != 0) return mlog__sink_discard(s), -1;
     bool terminal = s->fd >= 0 && isatty(s->fd) == 1;
     if (s->config.format == 0) s->config.format = terminal ? MLOG_PRETTY : MLOG_JSON;
-    s->color = s->config.format == MLOG_PRETTY && mlog__sink_wants_color(s->fd, c->color);
+    s->color = (s->config.format == MLOG_PRETTY || s->config.format == MLOG_PLAIN) && mlog__sink_wants_color(s->fd, c->color);
+    s->console = terminal || c->type == MLOG_CONSOLE;
     s->utc = c->utc == MLOG_YES || (c->utc == MLOG_AUTO && !terminal);
     s->lane1 = c->type == MLOG_CALLBACK;
     s->holds = s->regular || c->type == MLOG_NULL;
@@ -7860,7 +8716,7 @@ static void mlog__capture_free(mlog_capture *c) {
  *   FLUSH-2  flusher: store-release of done       waiter: load-acquire                what was logged before is with the sinks
  *
  * owns: lanes, passes, merging, sleep, positions of sinks, the release of rings
- * may call: platform clock record dict rule context ring thread text format filter sink capture
+ * may call: platform clock record dict rule context ring thread text format filter pattern sink capture
  */
 
 typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks; } mlog__source;
@@ -8042,8 +8898,13 @@ static void mlog__flush_end(mlog_sink *s, mlog__item *it) {
 
 /* One record in the sink's format. */
 static bool mlog__flush_text(mlog_sink *s, mlog__item *it, mlog__buffer *b) {
-    if (s->config.format == MLOG_PRETTY) return mlog__format_pretty(b, s->desk, it, s->color, s->utc);
-    return mlog__format_json(b, s->desk, it);
+    switch (s->config.format) {
+    case MLOG_PRETTY: return mlog__format_pretty(b, s->desk, it, s->color, s->utc);
+    case MLOG_PLAIN: return mlog__format_brief(b, s->desk, it, s->color);
+    case MLOG_LOGFMT: return mlog__format_logfmt(b, s->desk, it, s->console);
+    case MLOG_PATTERN: return mlog__pattern_line(s->pattern, b, s->desk, it, s->utc);
+    default: return mlog__format_json(b, s->desk, it);
+    }
 }
 
 /* Decodes a record as far as the sink wants it. 1: all of it, with its message; 0: its filter does not take it; -1: not sound. */
@@ -8797,7 +9658,7 @@ static bool mlog__flush_wait(int ms) {
 /* ==== life ====
  * Configuration, start, flush on demand, the end, and what a forked child does first.
  * owns: the resolved configuration, start and stop, fork, exit, mlog_why, loggers
- * may call: platform clock record dict rule context ring thread text format sink flush filter capture
+ * may call: platform clock record dict rule context ring thread text format filter pattern sink flush capture
  */
 
 enum { MLOG__L_NOT, MLOG__L_RUNNING };
@@ -9090,6 +9951,9 @@ static void mlog__life_resolve(const mlog_config *c) {
         old[6 + 4 * i] = (char *)(uintptr_t)before->owner, s->owner = mlog__sink_copy(s->owner);
         old[7 + 4 * i] = (char *)(uintptr_t)before->where, s->where = mlog__sink_copy(s->where);
     }
+    char *layout[8];
+    for (int i = 0; i < 8; i++)
+        layout[i] = (char *)(uintptr_t)r->sinks[i].pattern, fresh.sinks[i].pattern = mlog__sink_copy(c->sinks[i].pattern);
     fresh.name = mlog__sink_copy(c->name);
     fresh.levels = mlog__sink_copy(c->levels);
     fresh.env = mlog__sink_copy(c->env);
@@ -9104,6 +9968,8 @@ static void mlog__life_resolve(const mlog_config *c) {
     fresh.rings_total = c->rings_total == 0 ? 64u << 20 : c->rings_total;
     *r = fresh;
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) free(old[i]);
+    for (int i = 0; i < 8; i++) free(layout[i]);
+    mlog__format_name_program(r->name);
     __atomic_store_n(&mlog__life.now, r->now, __ATOMIC_RELAXED);
     mlog__ring_all.full = r->full;
     mlog__ring_all.full_ms = (uint32_t)r->full_ms;
@@ -9179,6 +10045,7 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     memset(s->next, 0, 2 * MLOG__RINGS * sizeof *s->next);
     s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
+    if (!whole) mlog__pattern_forget(s->pattern);
     if (!whole)
         memset(&s->out, 0, sizeof s->out); /* not to be used or freed: the parent may have been growing it when it forked */
     s->out.len = s->sent = 0;
@@ -9569,7 +10436,7 @@ static mlog_capture *mlog__life_captures; /* the one that is under way */
 
 /* Puts the capture in the place of the other sinks; called with the lanes at rest. */
 static bool mlog__life_capture(mlog_capture *c) {
-    const mlog_sink_config config = {.name = "capture", .type = MLOG_NULL, .format = MLOG_PRETTY, .utc = MLOG_YES};
+    const mlog_sink_config config = {.name = "capture", .type = MLOG_NULL, .format = MLOG_PLAIN, .utc = MLOG_YES};
     mlog_sink opened;
     if (mlog__life_captures != NULL)
         return mlog__life_why("mlog_capture_begin: another is under way; expected mlog_capture_end before"), false;

@@ -122,6 +122,34 @@ static void throughput(const char *path, bool is_file) {
     if (is_file) unlink(path);
 }
 
+/* What a line costs the flusher, CPU time of its thread, in each format; nothing is written. */
+static void formats(void) {
+    enum { LINES = 200000, RUNS = 9, FORMATS = 6 };
+    static const struct { const char *name; mlog_format format; const char *pattern; } list[FORMATS] = {
+        {"JSON", MLOG_JSON, NULL}, {"LOGFMT", MLOG_LOGFMT, NULL}, {"PRETTY", MLOG_PRETTY, NULL}, {"PLAIN", MLOG_PLAIN, NULL},
+        {"PATTERN, as zlog", MLOG_PATTERN, "%d.%ms %-6V (%c:%F:%L) %m%P%n"},
+        {"PATTERN, as Python", MLOG_PATTERN, "[%(asctime)s] %(levelname)s: %(name)s: %(message)s"}};
+    double took[FORMATS][RUNS], json[FORMATS][RUNS], pretty[FORMATS][RUNS];
+    for (int run = 0; run < RUNS; run++)
+        for (int i = 0; i < FORMATS; i++) {
+            mlog_config config = {.full = MLOG_BLOCK, .sinks = {{.type = MLOG_NULL, .format = list[i].format}}};
+            config.sinks[0].pattern = list[i].pattern;
+            clockid_t clock;
+            if (mlog_init(&config) != 0 || pthread_getcpuclockid(mlog__flush_all.thread0, &clock) != 0) return;
+            int64_t start = mlog__platform_clock(clock);
+            for (int k = 0; k < LINES; k++) mlog_info("order accepted", "symbol", "ACME", "qty", k, "price", 99.25);
+            mlog_flush(60000);
+            took[i][run] = (double)(mlog__platform_clock(clock) - start) / LINES;
+            json[i][run] = took[i][run] / took[0][run];
+        }
+    for (int run = 0; run < RUNS; run++)
+        for (int i = 0; i < FORMATS; i++) pretty[i][run] = took[i][run] / took[2][run];
+    printf("formats, CPU time of the flusher\n  %-32s %8s %8s %8s\n", "", "ns/line", "x JSON", "x PRETTY");
+    for (int i = 0; i < FORMATS; i++)
+        printf("  %-32s %8.1f %8.3f %8.3f\n", list[i].name, middle(took[i], RUNS), middle(json[i], RUNS),
+               middle(pretty[i], RUNS));
+}
+
 int main(int argc, char **argv) {
     const char *path = argc > 1 ? argv[1] : "build/bench.log";
     cpu_set_t first;
@@ -134,6 +162,7 @@ int main(int argc, char **argv) {
         sched_setaffinity(0, sizeof first, &first); /* behind mlog_init: the flusher stays free to use the other core */
         calls(i == 0 ? "counter" : "arrival");
     }
+    formats();
     printf("JSON, one thread, one flusher\n");
     throughput("/dev/null", false);
     throughput(path, true);

@@ -1,4 +1,4 @@
-/* The bytes that users get, written down: one program with the test clock, its JSON and its PRETTY output compared byte for byte with
+/* The bytes that users get, written down: one program with the test clock, its output in every text format compared byte for byte with
  * tests/golden/. UPDATE_GOLDEN=1 writes the files anew; look at the difference before you commit it. */
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
@@ -80,11 +80,16 @@ static void compare(const char *name, const char *path) {
 
 int main(void) {
     const char *json = temp_path("golden.json"), *plain = temp_path("golden.txt"), *color = temp_path("golden.color");
-    mlog_config config = {.env = "-", .now = test_clock, .sinks = {
+    const char *tool = temp_path("golden.tool"), *logfmt = temp_path("golden.logfmt"), *zlog = temp_path("golden.zlog"), *python = temp_path("golden.python");
+    mlog_config config = {.env = "-", .name = "golden", .now = test_clock, .sinks = {
+        {.name = "tool", .type = MLOG_FILE, .path = tool, .format = MLOG_PLAIN},
+        {.name = "logfmt", .type = MLOG_FILE, .path = logfmt, .format = MLOG_LOGFMT},
+        {.name = "zlog", .type = MLOG_FILE, .path = zlog, .format = MLOG_PATTERN, .pattern = "%d(%F %T).%ms %-6V (%12.12c:%f:%L) %M(tenant)|%m%R%n"},
+        {.name = "python", .type = MLOG_FILE, .path = python, .format = MLOG_PATTERN, .pattern = "[%(asctime)s] %(levelname)s: %(name)s: %(message)s"},
         {.name = "json", .type = MLOG_FILE, .path = json},
         {.name = "plain", .type = MLOG_FILE, .path = plain, .format = MLOG_PRETTY, .color = MLOG_NO, .utc = MLOG_YES},
         {.name = "color", .type = MLOG_FILE, .path = color, .format = MLOG_PRETTY, .color = MLOG_YES, .utc = MLOG_YES, .level = MLOG_WARN}}};
-    unlink(json), unlink(plain), unlink(color);
+    unlink(json), unlink(plain), unlink(color), unlink(tool), unlink(logfmt), unlink(zlog), unlink(python);
     if (!CHECK(mlog_init(&config) == 0)) return printf("%s\n", mlog_why()), done();
     mlog_thread(&(mlog_thread_config){.name = "main"});
     log_values();
@@ -94,5 +99,9 @@ int main(void) {
     compare("lines.json", json);
     compare("lines.txt", plain);
     compare("lines.color", color);
+    compare("lines.plain", tool);
+    compare("lines.logfmt", logfmt);
+    compare("lines.zlog", zlog);
+    compare("lines.python", python);
     return done();
 }

@@ -151,7 +151,7 @@ static void test_refused(void) {
     c = file_config(regular), c.sinks[0].rotate_bytes = 5, refused(c, "rotate_bytes", "not part of this version");
     c = file_config(regular), c.sinks[0].pattern = "%m", refused(c, "pattern", "not part of this version");
     c = file_config(regular), c.sinks[0].format = MLOG_BINARY, refused(c, "BINARY", "not part of this version");
-    c = file_config(regular), c.sinks[0].format = 77, refused(c, "format 77", "MLOG_PRETTY or MLOG_JSON");
+    c = file_config(regular), c.sinks[0].format = 77, refused(c, "format 77", "MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT or _PATTERN");
     c = file_config(regular), c.sinks[0].level = 26, refused(c, "level 26", "0 to 25");
     c = file_config(regular), c.sinks[0].mode = 010000, refused(c, "mode", "permission bits");
     c = file_config(regular), c.sinks[0].type = MLOG_SYSLOG, refused(c, "sink type", "not part of this version");
