@@ -6755,6 +6755,12 @@ static __attribute__((noinline)) bool mlog__filter_item(const mlog_filter *f, ml
     return match || v.unsound;
 }
 
+/* Does a filter take a decoded record? */
+static bool mlog__filter_record(const mlog_filter *f, const mlog_record *record) {
+    mlog__filter_seen v = {.record = record};
+    return mlog__filter_run(f, &v);
+}
+
 mlog_filter *mlog_filter_new(const char *text, size_t len) {
     int saved = errno;
     mlog_filter *f = mlog__filter_compile(text, len, "mlog_filter_new");
@@ -6765,9 +6771,8 @@ mlog_filter *mlog_filter_new(const char *text, size_t len) {
 bool mlog1_filter_match(const mlog_filter *filter, const mlog_record *record, size_t size) {
     mlog_record whole = {0};
     if (filter == NULL || record == NULL) return filter == NULL;
-    mlog__filter_seen v = {.record = record};
-    if (MLOG__UNLIKELY(size < sizeof whole)) v.record = memcpy(&whole, record, size);
-    return mlog__filter_run(filter, &v);
+    if (MLOG__UNLIKELY(size < sizeof whole)) record = memcpy(&whole, record, size);
+    return mlog__filter_record(filter, record);
 }
 
 void mlog_filter_free(mlog_filter *filter) {

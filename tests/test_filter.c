@@ -4,6 +4,11 @@
 #include "output.h"
 #include <math.h>
 #include <pthread.h>
+#include <sys/wait.h>
+
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
 
 /* -- a record made by hand, with a field of every kind -- */
 
@@ -684,6 +689,29 @@ static void test_refused_sinks(void) {
     CHECK(stats("kept").written == 1 && stats("kept").filtered == 1);
 }
 
+/* A child keeps its sinks with their filters. */
+MAYBE_UNUSED static void test_child(void) {
+    const char *path = temp_path("child.log");
+    (void)unlink(path);
+    mlog_config c = {.env = "-", .sinks = {{.name = "some", .type = MLOG_FILE, .path = path, .where = "keep=1 and symbol=EUR*"}}};
+    CHECK(mlog_init(&c) == 0);
+    const char *symbol = "EURUSD";
+    mlog_info("parent", "keep", 1, "symbol", symbol);
+    CHECK(mlog_flush(10000) == 0);
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (int i = 0; i < 10; i++) mlog_info("child", "keep", i % 2, "symbol", symbol);
+        _exit(mlog_flush(10000) == 0 && stats("some").filtered == 5 && stats("some").written == 5 ? 0 : 1);
+    }
+    int status = -1;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    CHECK_EQ(status, 0);
+    mlog_info("parent", "keep", 0, "symbol", symbol);
+    CHECK(mlog_flush(10000) == 0);
+    CHECK(file_lines(path, "\"child\"") == 5 && file_lines(path, "\"parent\"") == 1);
+}
+
 /* A callback that fails gets its batch again: what was passed over is counted once. */
 static int failures;
 static int fail_at_first(void) { return failures-- > 0 ? -1 : 0; }
@@ -875,6 +903,9 @@ int main(void) {
     test_times();
     test_two();
     test_refused_sinks();
+#if !__has_feature(thread_sanitizer) /* which refuses threads in a child */
+    test_child();
+#endif
     test_offered_again();
     test_losses();
     test_skipped();
