@@ -7703,6 +7703,12 @@ static __attribute__((noinline)) bool mlog__filter_item(const mlog_filter *f, ml
     return match || v.unsound;
 }
 
+/* Does a filter take a decoded record? */
+static bool mlog__filter_record(const mlog_filter *f, const mlog_record *record) {
+    mlog__filter_seen v = {.record = record};
+    return mlog__filter_run(f, &v);
+}
+
 mlog_filter *mlog_filter_new(const char *text, size_t len) {
     int saved = errno;
     mlog_filter *f = mlog__filter_compile(text, len, "mlog_filter_new");
@@ -7713,9 +7719,8 @@ mlog_filter *mlog_filter_new(const char *text, size_t len) {
 bool mlog1_filter_match(const mlog_filter *filter, const mlog_record *record, size_t size) {
     mlog_record whole = {0};
     if (filter == NULL || record == NULL) return filter == NULL;
-    mlog__filter_seen v = {.record = record};
-    if (MLOG__UNLIKELY(size < sizeof whole)) v.record = memcpy(&whole, record, size);
-    return mlog__filter_run(filter, &v);
+    if (MLOG__UNLIKELY(size < sizeof whole)) record = memcpy(&whole, record, size);
+    return mlog__filter_record(filter, record);
 }
 
 void mlog_filter_free(mlog_filter *filter) {
@@ -8907,19 +8912,22 @@ static bool mlog__flush_text(mlog_sink *s, mlog__item *it, mlog__buffer *b) {
     }
 }
 
-/* Decodes a record as far as the sink wants it. 1: all of it, with its message; 0: its filter does not take it; -1: not sound. */
-static int mlog__flush_decode(mlog_sink *s, mlog__item *it, const unsigned char *record) {
+/* Does the sink's filter take a record, whose thread is known? Asked before its time is: what is not written takes no part in the
+ * order. A given time is read again behind that. */
+static bool mlog__flush_wanted(mlog_sink *s, mlog__item *it, const unsigned char *record, uint64_t header) {
+    it->header = header;
     it->decoded = it->rendered = false;
-    if (s->filter != NULL && !mlog__filter_item(s->filter, it, s->desk, record)) return 0;
-    if (!it->decoded && !mlog__format_decode(it, s->desk, record)) return -1;
-    if (!it->rendered) mlog__format_message(it, s->desk);
-    return 1;
+    if (s->filter == NULL) return true;
+    bool wanted = mlog__filter_item(s->filter, it, s->desk, record);
+    if (header & MLOG__F_TIME) it->decoded = it->rendered = false;
+    return wanted;
 }
 
-/* What was not written takes no part in the order. */
-static void mlog__flush_undo(mlog_sink *s, uint64_t last_ticks, uint64_t late) {
-    s->last_ticks = last_ticks;
-    __atomic_store_n(&s->late, late, __ATOMIC_RELAXED);
+/* What the filter has left to do. False: the bytes are not sound. */
+static bool mlog__flush_decode(mlog_sink *s, mlog__item *it, const unsigned char *record) {
+    if (!it->decoded && !mlog__format_decode(it, s->desk, record)) return false;
+    if (!it->rendered) mlog__format_message(it, s->desk);
+    return true;
 }
 
 typedef struct { mlog_record record; mlog_field field[MLOG__FIELDS]; char number[24]; } mlog__open_record;
@@ -8988,16 +8996,13 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
         s->in_filtered++;
         return true;
     }
-    uint64_t last_ticks = s->last_ticks, late = s->late;
-    mlog__flush_begin(s, &it, from, header, now);
     mlog__flush_owner(&it, from->ring);
-    int found = mlog__flush_decode(s, &it, record);
-    if (found == 0) {
-        mlog__flush_undo(s, last_ticks, late);
+    if (!mlog__flush_wanted(s, &it, record, header)) {
         s->in_filtered++;
         return true;
     }
-    bool sound = found > 0 && mlog__flush_put(s, &it);
+    mlog__flush_begin(s, &it, from, header, now);
+    bool sound = mlog__flush_decode(s, &it, record) && mlog__flush_put(s, &it);
     mlog__flush_end(s, &it);
     if (MLOG__UNLIKELY(it.level >= s->hold_level)) s->urgent = true;
     if (MLOG__LIKELY(sound)) s->in_written++;
@@ -9116,7 +9121,7 @@ static void mlog__flush_stash_report(mlog_sink *s, uint64_t now, uint64_t counts
     if (n > 2) (void)mlog__flush_stash(s, &from, (const unsigned char *)words, words[0], now);
 }
 
-/* Decodes one stashed record, as mlog__flush_decode does. */
+/* Decodes one stashed record. 1: the user shall have it; 0: the filter does not take it; -1: its bytes are not sound. */
 static int mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     uint64_t header;
     mlog__stashed head;
@@ -9124,11 +9129,13 @@ static int mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     memcpy(&header, at + sizeof head, 8);
     const mlog__source from = {NULL, (uint32_t)head.ring, head.pos, 0, head.ticks};
     const unsigned char *record = (const unsigned char *)at + sizeof head;
-    mlog__flush_begin(s, it, &from, header, head.now);
+    bool loss = mlog__record_site(header) == MLOG__S_LOSS;
     it->tid = head.tid;
     memcpy(it->thread, head.thread, sizeof it->thread);
     it->thread_len = (uint32_t)strlen(it->thread);
-    if (mlog__record_site(header) != MLOG__S_LOSS) return mlog__flush_decode(s, it, record);
+    if (!loss && !mlog__flush_wanted(s, it, record, header)) return 0;
+    mlog__flush_begin(s, it, &from, header, head.now);
+    if (!loss) return mlog__flush_decode(s, it, record) ? 1 : -1;
     it->lost = (const uint64_t *)(const void *)(record + 16);
     mlog__format_loss(it, (uint32_t)(mlog__record_bytes(header) / 8 - 2));
     if (head.why == MLOG__W_SKIPPED) it->msg = mlog__flush_skipped, it->msg_len = sizeof mlog__flush_skipped - 1;
@@ -9157,15 +9164,15 @@ static int mlog__flush_call(mlog_sink *s, char *at) {
     memcpy(&head, at, sizeof head);
     int found = head.over ? 0 : mlog__flush_unstash(s, &it, at);
     if (found <= 0) {
-        mlog__flush_undo(s, last_ticks, late);
         if (!head.over) mlog__flush_pass_over(s, at, found == 0);
         return 0;
     }
     mlog__open_record open;
     int said = mlog__flush_open(s, &it, &open) ? s->config.write(s->config.user, &open.record) : -1;
     if (said >= 0) return mlog__flush_end(s, &it), said;
-    mlog__flush_undo(s, last_ticks, late); /* it will be offered again */
+    s->last_ticks = last_ticks; /* it will be offered again */
     s->last_time = last_time;
+    __atomic_store_n(&s->late, late, __ATOMIC_RELAXED);
     return said;
 }
 
