@@ -34,6 +34,16 @@
  *   METALOG_API             replaces the declaration attributes of all functions; default: visible
  *   METALOG_STB_SPRINTF     names the header file of stb_sprintf, with its quotes or angle brackets */
 
+/* MODULES
+ * Program, shared objects and plugins share one metalog: that of the program if it is linked with -rdynamic, else that of a shared object
+ * which all of them need. A plugin may be unloaded at any time; its call sites leave the lists, what it logged is copied. A shared
+ * object with the implementation stays loaded once it has started. In a plugin the implementation takes 0.5 KiB of static TLS, of
+ * which glibc keeps about 1.6 KiB for all plugins (dlopen says when it is used up; GLIBC_TUNABLES=glibc.rtld.optional_static_tls
+ * gives more) and musl none.
+ * Two metalogs in one process (the program is not linked with -rdynamic, or they are hidden, or their interfaces have different
+ * versions) share nothing: each has its threads, rings, sinks, rules and contexts. The second one to start says so in a record, and
+ * refuses a file that the other one writes. Loggers and contexts of one must not be handed to units of the other. */
+
 #ifndef METALOG_H
 #define METALOG_H
 

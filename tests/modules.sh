@@ -61,21 +61,28 @@ share() { # host, a, b: 8 records of each call and 1 at the end of each load, by
     count 2 '"msg":"plugin ends".*"plugin":"a"' $HOST_LOG
     count 4 '"msg":"host"' $HOST_LOG
 }
-for c in "$GCC -O1 -g -fsanitize=address" "$GCC -O0" "$CLANG -O2" "$GCC -O2"; do
+for c in "$GCC -g -fsanitize=address:-O0:-O0" "$CLANG:-O0:-O2" "$GCC:-O2:-O2"; do # compiler, program, second plugin
+    b=${c##*:} c=${c%:*}
+    o=${c##*:} c=${c%:*}
     # shellcheck disable=SC2086
-    cc $c -std=c11 -rdynamic -I. $src/host.c -o $out/host
-    so a.so $c -std=c11 -fvisibility=hidden -DNAME='"a"' -I. $src/plugin.c
-    so b.so $c -std=c11 -DNAME='"b"' -I. $src/plugin.c
+    {
+        cc $c $o -std=c11 -rdynamic -I. $src/host.c -o $out/host
+        so a.so $c -O0 -std=c11 -fvisibility=hidden -DNAME='"a"' -I. $src/plugin.c
+        so b.so $c $b -std=c11 -DNAME='"b"' -I. $src/plugin.c
+    }
     ASAN_OPTIONS=detect_leaks=0 share $out/host $out/a.so $out/b.so
     rm -f $HOST_LOG
     ASAN_OPTIONS=detect_leaks=0 timeout 60 $out/host churn:$out/a.so >$out/said 2>$out/errors
-    if [ $? = 0 ]; then ok; else bad "$c: churn"; head -n 20 $out/errors; fi
+    if [ $? = 0 ]; then ok; else bad "$c $o: churn"; head -n 20 $out/errors; fi
     json $HOST_LOG
     count "$(sed -n 's/^beside //p' $out/said)" '"msg":"beside"' $HOST_LOG
 done
 so b.so "$GXX" -O2 -x c++ -std=c++17 -DNAME='"b"' -I. $src/plugin.c
 run "a logs,b logs" $out/host local:$out/a.so local:$out/b.so call:1 close:1 levels:debug log call:0
 count 1 '"msg":"static object ends"' $HOST_LOG
+so c.so "$GXX" -O0 -x c++ -std=c++17 -DNAME='"c"' -I. $src/plugin.c
+run "b logs,b logs,c logs" $out/host global:$out/b.so global:$out/c.so call:1 close:1 levels:debug call:0 levels:info call:0
+count 1 '"msg":"inline site"' $HOST_LOG
 run "a logs" $out/host local:$out/a.so call:0 flush fork:0 log
 count 1 '"msg":"from the child"' $HOST_LOG
 so broken.so "$GCC" -O2 -std=c11 -DNAME='"a"' -I$out/broken $src/plugin.c
@@ -122,7 +129,7 @@ run "$refused" $out/closed log local:$out/impl.so log
 count 2 '"msg":"host"' $HOST_LOG
 run "" $out/none local:$out/impl.so close:0 # the control: alone, it gets the file
 PLUGIN_LOG=$out/plugin.log
-for c in "$GCC -O2" "$CLANG -O0"; do
+for c in "$GCC -O0" "$CLANG -O0"; do
     # shellcheck disable=SC2086
     so v2.so $c -std=c11 -DIMPL -DNAME='"v2"' -I$out/v2 $src/plugin.c
     # shellcheck disable=SC2086

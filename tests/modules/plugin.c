@@ -18,6 +18,10 @@ __attribute__((visibility("default"))) void plugin_log(int n);
 }
 struct at_end { ~at_end() { mlog_info("static object ends", "plugin", NAME); } };
 static at_end ends;
+/* the compiler gives all modules one copy of this site, in the module that was loaded first */
+__attribute__((visibility("default"))) inline void shared() { mlog_debug("inline site"); }
+#else
+static void shared(void) {}
 #endif
 
 static int puts_;
@@ -36,6 +40,7 @@ __attribute__((destructor)) static void bye(void) { mlog_info("plugin ends", "pl
 /* everything that an optional unit may call; 8 records */
 void plugin_log(int n) {
     int evaluated = 0;
+    shared();
     char text[32];
     mlog_stats stats;
     mlog_value value = mlog_val(n);
