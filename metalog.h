@@ -40,12 +40,28 @@
 
 /* SWITCHES, per unit, before the include
  *   METALOG_IMPLEMENTATION  compiles the implementation here, in one .c file of the program
+ *   METALOG_OPTIONAL        library or plugin: logs where the process has a metalog, is silent elsewhere; no link dependency (ELF weak
+ *                           symbols). Costs nothing in a call that logs; without a metalog the first call of a site sees so, each later
+ *                           one is a disabled call (0.3 ns), mlog_with and the functions are a load and a compare. The process has a
+ *                           metalog when, at the load of this unit's module, one is in the program (linked with -rdynamic; from an
+ *                           archive with -Wl,-u,mlog1_init), in a shared object that it needs, or in a plugin that was loaded before
+ *                           with RTLD_GLOBAL
  *   METALOG_SOURCE          "net.http": source of this unit's records; default the file's base name; may be redefined in mid-file
  *   METALOG_LOGGER          an expression of type mlog_logger *, e.g. (self->log): where mlog_info(…) and the rest go; costs one
  *                           load and a compare a call, and 8 bytes a record
  *   METALOG_LEVEL           calls below it vanish at compile time, e.g. MLOG_INFO
  *   METALOG_API             replaces the declaration attributes of all functions; default: visible
  *   METALOG_STB_SPRINTF     names the header file of stb_sprintf, with its quotes or angle brackets */
+
+/* MODULES
+ * Program, shared objects and plugins share one metalog: that of the program if it is linked with -rdynamic, else that of a shared object
+ * which all of them need. A plugin may be unloaded at any time; its call sites leave the lists, what it logged is copied. A shared
+ * object with the implementation stays loaded once it has started. In a plugin the implementation takes 0.5 KiB of static TLS, of
+ * which glibc keeps about 1.6 KiB for all plugins (dlopen says when it is used up; GLIBC_TUNABLES=glibc.rtld.optional_static_tls
+ * gives more) and musl none.
+ * Two metalogs in one process (the program is not linked with -rdynamic, or they are hidden, or their interfaces have different
+ * versions) share nothing: each has its threads, rings, sinks, rules and contexts. The second one to start says so in a record, and
+ * refuses a file that the other one writes. Loggers and contexts of one must not be handed to units of the other. */
 
 #ifndef METALOG_H
 #define METALOG_H
@@ -67,8 +83,64 @@
 #ifndef METALOG_LEVEL
 #define METALOG_LEVEL 0
 #endif
-#ifndef METALOG_API
+
+/* MLOG__GATED: what only code behind an open gate calls. METALOG_API: everything else; in an optional unit that is an inline function
+ * which asks first (see OPTIONAL). In a shared object the implementation's functions may be another module's: then none of them may
+ * be merged into its callers. */
+#ifdef METALOG_OPTIONAL
+#include <stdlib.h> /* exit, of mlog_die */
+#if defined(METALOG_IMPLEMENTATION) || defined(METALOG_API)
+#error "metalog.h: METALOG_OPTIONAL is for units without METALOG_IMPLEMENTATION and without METALOG_API"
+#endif
+#define METALOG_API static inline __attribute__((unused))
+#define mlog1_init mlog__near_init /* a static function must not have the symbol of the one that it calls */
+#define mlog1_thread mlog__near_thread
+#define mlog1_stats_read mlog__near_stats_read
+#define mlog1_sink_stats_read mlog__near_sink_stats_read
+#define mlog1_sink_add mlog__near_sink_add
+#define mlog1_bind mlog__near_bind
+#define mlog1_context_new mlog__near_context_new
+#define mlog1_enter mlog__near_enter
+#define mlog1_leave mlog__near_leave
+#define mlog1_put mlog__near_put
+#define mlog1_die mlog__near_die
+#define mlog1_every mlog__near_every
+#define mlog1_limit mlog__near_limit
+#define mlog1_context_held mlog__near_context_held
+#define mlog1_filter_match mlog__near_filter_match
+#define MLOG__GATED __attribute__((weak, visibility("default")))
+#else
+#if !defined(METALOG_API) && defined(METALOG_IMPLEMENTATION) && defined(__PIC__) && !defined(__PIE__)
+#define METALOG_API __attribute__((visibility("default"), noinline))
+#elif !defined(METALOG_API)
 #define METALOG_API __attribute__((visibility("default")))
+#endif
+#define MLOG__GATED METALOG_API
+/* All symbols carry the version of the binary interface: two versions in one process share nothing, and mix nothing up. */
+#pragma redefine_extname mlog_levels mlog1_levels
+#pragma redefine_extname mlog_flush mlog1_flush
+#pragma redefine_extname mlog_shutdown mlog1_shutdown
+#pragma redefine_extname mlog_reopen mlog1_reopen
+#pragma redefine_extname mlog_why mlog1_why
+#pragma redefine_extname mlog_sink_remove mlog1_sink_remove
+#pragma redefine_extname mlog_level_name mlog1_level_name
+#pragma redefine_extname mlog_level_parse mlog1_level_parse
+#pragma redefine_extname mlog_named mlog1_named
+#pragma redefine_extname mlog_unbind mlog1_unbind
+#pragma redefine_extname mlog_context_current mlog1_context_current
+#pragma redefine_extname mlog_context_ref mlog1_context_ref
+#pragma redefine_extname mlog_context_unref mlog1_context_unref
+#pragma redefine_extname mlog_context_swap mlog1_context_swap
+#pragma redefine_extname mlog_emit mlog1_emit
+#pragma redefine_extname mlog_vprintf mlog1_vprintf
+#pragma redefine_extname mlog_object mlog1_object
+#pragma redefine_extname mlog_value_json mlog1_value_json
+#pragma redefine_extname mlog_filter_new mlog1_filter_new
+#pragma redefine_extname mlog_filter_free mlog1_filter_free
+#pragma redefine_extname mlog_capture_begin mlog1_capture_begin
+#pragma redefine_extname mlog_capture_count mlog1_capture_count
+#pragma redefine_extname mlog_capture_text mlog1_capture_text
+#pragma redefine_extname mlog_capture_end mlog1_capture_end
 #endif
 
 #ifdef __cplusplus
@@ -329,17 +401,18 @@ typedef struct mlog__site {
 #define MLOG__UNSEEN 0x8000000000000000u
 enum { MLOG__PAIRS = 0, MLOG__PRINTF = 1, MLOG__PROBE = 2, MLOG__DYNAMIC = 4 }; /* style; DYNAMIC: level or logger at run time */
 
-/* One per module (program or shared object): its registered sites. The destructor takes them out before the memory goes. */
+/* One per module (program or shared object): its registered sites. The destructor takes them out before the memory goes.
+ * linked: 0 not in the list of modules, 1 in it, 2 gone. */
 typedef struct mlog__module { mlog__site *sites; struct mlog__module *next; void (*gone)(struct mlog__module *); int linked; } mlog__module;
-METALOG_API uint64_t mlog1_site(mlog__site *site, mlog__module *module);
-METALOG_API uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes);
-METALOG_API uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level);
-METALOG_API uint64_t *mlog1_text(uint64_t *slots, unsigned index, const char *text);
-METALOG_API uint64_t *mlog1_textf(uint64_t *slots, unsigned index, const char *text);
-METALOG_API uint64_t *mlog1_value(uint64_t *slots, unsigned index, mlog_value value);
-METALOG_API uint64_t *mlog1_ldouble(uint64_t *slots, unsigned index, long double value);
-METALOG_API void mlog1_end(void);
-METALOG_API void mlog1_fatal(void);
+MLOG__GATED uint64_t mlog1_site(mlog__site *site, mlog__module *module);
+MLOG__GATED uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes);
+MLOG__GATED uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level);
+MLOG__GATED uint64_t *mlog1_text(uint64_t *slots, unsigned index, const char *text);
+MLOG__GATED uint64_t *mlog1_textf(uint64_t *slots, unsigned index, const char *text);
+MLOG__GATED uint64_t *mlog1_value(uint64_t *slots, unsigned index, mlog_value value);
+MLOG__GATED uint64_t *mlog1_ldouble(uint64_t *slots, unsigned index, long double value);
+MLOG__GATED void mlog1_end(void);
+MLOG__GATED void mlog1_fatal(void);
 METALOG_API void mlog1_die(int status) __attribute__((noreturn));
 /* State of one mlog_every or mlog_limit: how often it was asked, or until when its allowance is spent; how many were held back. */
 typedef struct { uint64_t state, held; } mlog__limiter;
@@ -347,13 +420,13 @@ METALOG_API int mlog1_every(mlog__limiter *limiter, int64_t n, uint64_t *held);
 METALOG_API int mlog1_limit(mlog__limiter *limiter, int64_t per_second, uint64_t *held);
 METALOG_API mlog_context *mlog1_context_held(uint64_t held);
 /* All of these in one; ...: for each argument its class | size << 8, then itself. */
-METALOG_API void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, ...);
+MLOG__GATED void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, ...);
 
-__attribute__((weak, visibility("hidden"))) mlog__module mlog__this_module = {0, 0, 0, 0};
-__attribute__((weak, visibility("hidden"), destructor, used)) void mlog__this_module_gone(void);
-__attribute__((weak, visibility("hidden"), destructor, used)) void mlog__this_module_gone(void) {
-    void (*gone)(mlog__module *) = __atomic_load_n(&mlog__this_module.gone, __ATOMIC_ACQUIRE);
-    if (gone) gone(&mlog__this_module); /* set at the first registration: a unit that never logs needs no implementation */
+__attribute__((weak, visibility("hidden"))) mlog__module mlog1_module = {0, 0, 0, 0};
+__attribute__((weak, visibility("hidden"), destructor(101), used)) void mlog1_module_gone(void); /* 101: behind all others */
+__attribute__((weak, visibility("hidden"), destructor(101), used)) void mlog1_module_gone(void) {
+    void (*gone)(mlog__module *) = __atomic_load_n(&mlog1_module.gone, __ATOMIC_ACQUIRE);
+    if (gone) gone(&mlog1_module); /* set at the first registration: a unit that never logs needs no implementation */
 }
 
 /* Classes of arguments: how the call captures them. 4 bits each, so that 16 fit one word. */
@@ -373,10 +446,22 @@ MLOG__INLINE uint64_t *mlog__put_d(uint64_t *p, unsigned i, double v) { __builti
 MLOG__INLINE uint64_t *mlog__put_f(uint64_t *p, unsigned i, float v) { uint32_t u; __builtin_memcpy(&u, &v, 4); p[i] = u; return p; }
 MLOG__INLINE uint64_t *mlog__put_p(uint64_t *p, unsigned i, const volatile void *v) { p[i] = (uint64_t)(uintptr_t)v; return p; }
 
+#ifdef METALOG_OPTIONAL
+/* An optional unit asks once per site, and by a function: where there is no metalog, the site is off for good. */
+__attribute__((noinline, cold, unused)) static uint64_t mlog__site_optional(mlog__site *s) {
+    if (mlog1_site) return mlog1_site(s, &mlog1_module);
+    __atomic_store_n(&s->word, 0, __ATOMIC_RELAXED);
+    return 0;
+}
+#define MLOG__SITE(s) mlog__site_optional(s)
+#else
+#define MLOG__SITE(s) mlog1_site(s, &mlog1_module)
+#endif
+
 /* Word to log with, or 0: off. The plain form is one load and a predicted branch. */
 MLOG__INLINE uint64_t mlog__gate(mlog__site *s) {
     uint64_t w = __atomic_load_n(&s->word, __ATOMIC_RELAXED);
-    if (w != 0 && __builtin_expect((int64_t)w < 0, 0)) w = mlog1_site(s, &mlog__this_module);
+    if (w != 0 && __builtin_expect((int64_t)w < 0, 0)) w = MLOG__SITE(s);
     return w;
 }
 MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
@@ -385,6 +470,66 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
     if (low == 0) low = (int)__atomic_load_n(&s->threshold, __ATOMIC_RELAXED); /* the root, or a bound child of it: as the unit */
     return level >= low ? w : 0;
 }
+
+#ifdef METALOG_OPTIONAL
+/* ---- OPTIONAL: each function asks for itself, so that one which an older metalog lacks does nothing either ---- */
+#define MLOG__OPTIONAL(type, name, symbol, parameters, arguments, none)                         \
+    MLOG__GATED type mlog__far_##name parameters __asm__(#symbol);                              \
+    static inline type name parameters { return mlog__far_##name ? mlog__far_##name arguments : none; }
+#define MLOG__OPTIONAL_VOID(name, symbol, parameters, arguments, none)                          \
+    MLOG__GATED void mlog__far_##name parameters __asm__(#symbol);                              \
+    static inline void name parameters { if (mlog__far_##name) mlog__far_##name arguments; else none; }
+MLOG__OPTIONAL(int, mlog1_init, mlog1_init, (const mlog_config *config, size_t head, size_t sink), (config, head, sink), -1)
+MLOG__OPTIONAL(int, mlog_levels, mlog1_levels, (const char *rules), (rules), -1)
+MLOG__OPTIONAL(int, mlog_flush, mlog1_flush, (int ms), (ms), 0)
+MLOG__OPTIONAL(int, mlog_shutdown, mlog1_shutdown, (int ms), (ms), 0)
+MLOG__OPTIONAL_VOID(mlog_reopen, mlog1_reopen, (void), (), (void)0)
+MLOG__OPTIONAL(int, mlog1_thread, mlog1_thread, (const mlog_thread_config *config, size_t size), (config, size), -1)
+MLOG__OPTIONAL(const char *, mlog_why, mlog1_why, (void), (), "this process has no metalog; expected one in the program, see METALOG_OPTIONAL")
+MLOG__OPTIONAL_VOID(mlog1_stats_read, mlog1_stats_read, (mlog_stats *stats, size_t size), (stats, size), __builtin_memset(stats, 0, size))
+MLOG__OPTIONAL(int, mlog1_sink_stats_read, mlog1_sink_stats_read, (const char *sink, mlog_sink_stats *stats, size_t size),
+               (sink, stats, size), (__builtin_memset(stats, 0, size), -1))
+MLOG__OPTIONAL(mlog_sink *, mlog1_sink_add, mlog1_sink_add, (const mlog_sink_config *config, size_t size), (config, size), NULL)
+MLOG__OPTIONAL_VOID(mlog_sink_remove, mlog1_sink_remove, (mlog_sink *sink), (sink), (void)0)
+MLOG__OPTIONAL(const char *, mlog_level_name, mlog1_level_name, (int level), (level), "")
+MLOG__OPTIONAL(int, mlog_level_parse, mlog1_level_parse, (const char *name), (name), -1)
+MLOG__OPTIONAL(mlog_logger *, mlog_named, mlog1_named, (const char *source), (source), NULL)
+MLOG__OPTIONAL(mlog_logger *, mlog1_bind, mlog1_bind, (mlog_logger *parent, const mlog_field *fields, size_t count),
+               (parent, fields, count), NULL)
+MLOG__OPTIONAL_VOID(mlog_unbind, mlog1_unbind, (mlog_logger *bound), (bound), (void)0)
+MLOG__OPTIONAL(mlog_context *, mlog1_context_new, mlog1_context_new, (const mlog_field *fields, size_t count), (fields, count), NULL)
+MLOG__OPTIONAL(mlog_context *, mlog_context_current, mlog1_context_current, (void), (), NULL)
+MLOG__OPTIONAL(mlog_context *, mlog_context_ref, mlog1_context_ref, (mlog_context *context), (context), NULL)
+MLOG__OPTIONAL_VOID(mlog_context_unref, mlog1_context_unref, (mlog_context *context), (context), (void)0)
+MLOG__OPTIONAL(mlog_context *, mlog_context_swap, mlog1_context_swap, (mlog_context *context), (context), NULL)
+MLOG__OPTIONAL(mlog_context *, mlog1_enter, mlog1_enter, (mlog_context *owned), (owned), NULL)
+MLOG__OPTIONAL_VOID(mlog1_leave, mlog1_leave, (mlog_context **saved), (saved), (void)0)
+MLOG__OPTIONAL_VOID(mlog_emit, mlog1_emit, (const mlog_event *event), (event), (void)0)
+MLOG__OPTIONAL_VOID(mlog_vprintf, mlog1_vprintf, (mlog_where at, mlog_logger *logger, int level, const char *format, va_list args),
+                    (at, logger, level, format, args), (void)0)
+MLOG__OPTIONAL(mlog_value, mlog_object, mlog1_object, (void (*put)(mlog_writer *, const void *), const void *object), (put, object),
+               mlog__val_k(MLOG_K_NULL, 0))
+MLOG__OPTIONAL_VOID(mlog1_put, mlog1_put, (mlog_writer *writer, const char *key, mlog_value value), (writer, key, value), (void)0)
+MLOG__OPTIONAL(size_t, mlog_value_json, mlog1_value_json, (const mlog_value *value, char *text, size_t size), (value, text, size), 0)
+MLOG__OPTIONAL(int, mlog1_every, mlog1_every, (mlog__limiter *limiter, int64_t n, uint64_t *held), (limiter, n, held),
+               (*held = 0, __atomic_fetch_add(&limiter->state, 1, __ATOMIC_RELAXED) % (uint64_t)(n < 1 ? INT64_MAX : n) == 0))
+MLOG__OPTIONAL(int, mlog1_limit, mlog1_limit, (mlog__limiter *limiter, int64_t per_second, uint64_t *held), (limiter, per_second, held),
+               (*held = 0, per_second > 0))
+MLOG__OPTIONAL(mlog_context *, mlog1_context_held, mlog1_context_held, (uint64_t held), (held), NULL)
+MLOG__OPTIONAL(mlog_filter *, mlog_filter_new, mlog1_filter_new, (const char *text, size_t len), (text, len), NULL)
+MLOG__OPTIONAL(bool, mlog1_filter_match, mlog1_filter_match, (const mlog_filter *filter, const mlog_record *record, size_t size),
+               (filter, record, size), filter == NULL)
+MLOG__OPTIONAL_VOID(mlog_filter_free, mlog1_filter_free, (mlog_filter *filter), (filter), (void)0)
+MLOG__OPTIONAL(mlog_capture *, mlog_capture_begin, mlog1_capture_begin, (const char *levels), (levels), NULL)
+MLOG__OPTIONAL(size_t, mlog_capture_count, mlog1_capture_count, (mlog_capture *capture, const char *filter), (capture, filter), SIZE_MAX)
+MLOG__OPTIONAL(const char *, mlog_capture_text, mlog1_capture_text, (mlog_capture *capture), (capture), "")
+MLOG__OPTIONAL_VOID(mlog_capture_end, mlog1_capture_end, (mlog_capture *capture), (capture), (void)0)
+MLOG__GATED void mlog__far_die(int status) __asm__("mlog1_die");
+static inline void mlog1_die(int status) {
+    if (mlog__far_die) mlog__far_die(status);
+    exit(status);
+}
+#endif
 
 #ifdef __cplusplus
 }
@@ -993,13 +1138,13 @@ template <class T> static inline mlog__element<T> mlog__element_of(T *) { return
 template <size_t N> struct mlog__field_list { mlog_field f[N]; };
 #define MLOG__CONTEXT_NEW(n, ...) mlog1_context_new(mlog__field_list<n>{{__VA_ARGS__}}.f, n)
 #define MLOG__BIND(n, ...) mlog__field_list<n>{{__VA_ARGS__}}.f, n
-struct mlog__guard {
+struct __attribute__((visibility("hidden"))) mlog1_guard {
     mlog_context *saved;
-    explicit mlog__guard(mlog_context *owned) : saved(mlog1_enter(owned)) {}
-    ~mlog__guard() { mlog1_leave(&saved); }
-    mlog__guard(const mlog__guard &) = delete;
+    explicit mlog1_guard(mlog_context *owned) : saved(mlog1_enter(owned)) {}
+    ~mlog1_guard() { mlog1_leave(&saved); }
+    mlog1_guard(const mlog1_guard &) = delete;
 };
-#define MLOG__WITH_(id, owned) const mlog__guard mlog__with_##id(owned)
+#define MLOG__WITH_(id, owned) const mlog1_guard mlog__with_##id(owned)
 static inline int mlog_init(const mlog_config &config) { return mlog_init(&config); }
 
 #endif
@@ -1034,9 +1179,11 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #else
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <locale.h>
 #include <poll.h>
 #include <pthread.h>
@@ -1044,6 +1191,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -1053,10 +1201,6 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <time.h>
 #include <unistd.h>
 #include <wchar.h>
-#ifdef __linux__
-#include <linux/futex.h>
-#include <linux/membarrier.h>
-#endif
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -1133,6 +1277,9 @@ static int mlog__life_why(const char *format, ...) __attribute__((format(printf,
  * may call: nothing
  */
 
+/* The kernel's numbers, as in <linux/futex.h> and <linux/membarrier.h>, which not every C library has beside it. */
+enum { MLOG__FUTEX_WAIT = 128, MLOG__FUTEX_WAKE = 129, MLOG__MEMBARRIER = 8, MLOG__MEMBARRIER_REGISTER = 16 };
+
 /* A zeroed mapping; NULL when there is no memory. Shared ones are the rings and the session (a file may stand behind them
  * later). NORESERVE: most of a table of thousands of slots is never touched and shall not count as memory. populate: the page
  * faults are taken here, on the first call of a thread, instead of one at a time in the calls that follow. */
@@ -1170,11 +1317,11 @@ static uint32_t mlog__platform_tid(void) { return (uint32_t)syscall(SYS_gettid);
  * not missed. */
 static void mlog__platform_wait(uint32_t *word, uint32_t seen, int ms) {
     struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ms < 0 ? NULL : &t, NULL, 0);
+    (void)syscall(SYS_futex, word, MLOG__FUTEX_WAIT, seen, ms < 0 ? NULL : &t, NULL, 0);
 }
 
 /* Wakes all that wait on the word: several threads may wait for the same flush. */
-static void mlog__platform_wake(uint32_t *word) { (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
+static void mlog__platform_wake(uint32_t *word) { (void)syscall(SYS_futex, word, MLOG__FUTEX_WAKE, INT_MAX, NULL, NULL, 0); }
 
 /* A full barrier on every running thread of the process: lets callers read `asleep` without a fence of their own (FLUSH-1). The
  * sleeping side pays some microseconds, so that the side that logs pays nothing. Private and expedited: the plain command waits
@@ -1183,10 +1330,10 @@ static bool mlog__platform_membarrier(void) {
     static int registered; /* 0 not tried, 1 yes, -1 not available */
     int known = __atomic_load_n(&registered, __ATOMIC_RELAXED);
     if (known == 0) {
-        known = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 1 : -1;
+        known = syscall(SYS_membarrier, MLOG__MEMBARRIER_REGISTER, 0, 0) == 0 ? 1 : -1;
         __atomic_store_n(&registered, known, __ATOMIC_RELAXED);
     }
-    return known > 0 && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+    return known > 0 && syscall(SYS_membarrier, MLOG__MEMBARRIER, 0, 0) == 0;
 }
 
 /* Nanoseconds. In the vDSO on all usual machines: no system call, about 20 ns. */
@@ -1200,7 +1347,7 @@ static int64_t mlog__platform_clock(clockid_t id) {
 static void mlog__platform_nap(int64_t ns) { /* a futex that nobody wakes: nanosleep would be a cancellation point */
     struct timespec t = {0, (long)ns};
     uint32_t never = 0;
-    (void)syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
+    (void)syscall(SYS_futex, &never, MLOG__FUTEX_WAIT, 0, &t, NULL, 0);
 }
 
 /* Ids, not secrets: where the kernel has no entropy yet, time, pid and a counter keep them apart. Never blocks: a daemon that
@@ -1242,6 +1389,75 @@ static bool mlog__platform_on_valgrind(void) {
                      : "=d"(answer) : "a"(request), "0"(answer) : "cc", "memory");
 #endif
     return answer != 0;
+}
+
+/* Keeps the shared object that holds this code for as long as the process lives: threads and handlers run in it. By name and without
+ * an open: the file may be gone. Weak: before glibc 2.34 the two were in a library of their own. */
+#if defined(__PIC__) && !defined(__PIE__)
+static __typeof__(dladdr) mlog__platform_dladdr __attribute__((weakref("dladdr")));
+static __typeof__(dlopen) mlog__platform_dlopen __attribute__((weakref("dlopen")));
+static void mlog__platform_pin(const void *inside) {
+    Dl_info own, program;
+    if (mlog__platform_dladdr == NULL || mlog__platform_dlopen == NULL || mlog__platform_dladdr(inside, &own) == 0) return;
+    const void *headers = (const void *)(uintptr_t)getauxval(AT_PHDR); /* position-independent code in a program needs nothing */
+    if (mlog__platform_dladdr(headers, &program) != 0 && program.dli_fbase == own.dli_fbase) return;
+    (void)mlog__platform_dlopen(own.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+#else
+static void mlog__platform_pin(const void *inside) { (void)inside; }
+#endif
+
+/* What other instances of metalog in this process may know of one. Symbols do not lead from one to another (a program without
+ * -rdynamic, RTLD_LOCAL, hidden, another version), so each module with an instance has an ELF note, {"metalog", 1, offset to this}.
+ * Its layout is frozen. A lock on the file would not do: it would be seen by other processes, which may share the file. */
+typedef struct {
+    uint32_t running;
+    char version[20];
+    uint64_t file[64][2];    /* device and inode of the files that it writes; inode 0: free, UINT64_MAX: being filled in */
+} mlog__instance;
+extern mlog__instance mlog1_instance __attribute__((visibility("hidden")));
+__attribute__((used)) mlog__instance mlog1_instance = {0, MLOG_VERSION, {{0}}};
+__asm__(".pushsection .note.metalog, \"a\", %note\n.balign 4\n.long 8, 4, 1\n.asciz \"metalog\"\n"
+        ".long mlog1_instance - .\n.popsection");
+
+/* Is this file, or with inode 0 anything at all, in the hands of the instance? */
+static bool mlog__platform_claimed(const mlog__instance *by, uint64_t device, uint64_t inode) {
+    if (inode == 0) return __atomic_load_n(&by->running, __ATOMIC_ACQUIRE) != 0;
+    for (int i = 0; i < 64; i++)
+        if (__atomic_load_n(&by->file[i][1], __ATOMIC_SEQ_CST) == inode && by->file[i][0] == device) return true;
+    return false;
+}
+
+typedef struct { uint64_t device, inode; const mlog__instance *found; } mlog__quest;
+
+/* One module's notes. */
+static int mlog__platform_visit(struct dl_phdr_info *module, size_t size, void *quest) {
+    mlog__quest *q = quest;
+    (void)size;
+    for (int i = 0; i < module->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &module->dlpi_phdr[i];
+        const char *p = (const char *)(uintptr_t)(module->dlpi_addr + h->p_vaddr), *end = p + h->p_memsz;
+        size_t align = h->p_align == 8 ? 8 : 4;
+        while (h->p_type == PT_NOTE && end - p >= (ptrdiff_t)sizeof(ElfW(Nhdr))) {
+            const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)(const void *)p;
+            const char *name = p + sizeof *note, *text = p + ((sizeof *note + note->n_namesz + align - 1) & ~(align - 1));
+            int32_t offset;
+            if (note->n_type == 1 && note->n_namesz == 8 && note->n_descsz == 4 && memcmp(name, "metalog", 8) == 0) {
+                memcpy(&offset, text, 4);
+                const mlog__instance *other = (const mlog__instance *)(const void *)(text + offset);
+                if (other != &mlog1_instance && mlog__platform_claimed(other, q->device, q->inode)) return q->found = other, 1;
+            }
+            p = text + ((note->n_descsz + align - 1) & ~(align - 1));
+        }
+    }
+    return 0;
+}
+
+/* Another instance of this process that runs (inode 0) or writes to this file; or NULL. Not in a handler. */
+static const mlog__instance *mlog__platform_rival(uint64_t device, uint64_t inode) {
+    mlog__quest q = {device, inode, NULL};
+    (void)dl_iterate_phdr(mlog__platform_visit, &q);
+    return q.found;
 }
 
 /* Looks for a value on the stack from `at` up, at most 64 KiB, without ever faulting beyond the stack's end: the kernel does
@@ -4255,7 +4471,7 @@ static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
 /* After a change of rules or sinks, under the configuration lock: every site and logger gets its gate anew, so that no call
  * looks rules up. */
 static void mlog__rule_apply_all(void) {
-    for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
+    for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next)
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; /* RULE-2 */
              s = __atomic_load_n(&s->next, __ATOMIC_RELAXED))
             mlog__rule_apply(s);
@@ -4267,7 +4483,7 @@ static void mlog__rule_apply_all(void) {
 static void mlog__rule_redact(const char list[256]) {
     if (memcmp(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact) == 0) return;
     memcpy(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact);
-    for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
+    for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next)
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last;) { /* RULE-2 */
             __atomic_store_n(&s->full, 0, __ATOMIC_RELAXED);
             s = __atomic_load_n(&s->next, __ATOMIC_RELAXED);
@@ -4283,6 +4499,37 @@ static void mlog__rule_set_now(const mlog__rule_set *set) {
     mlog__rule_apply_all();
 }
 
+/* Puts a site into the list of its module, and the module into that of the process, unless it is about to be unloaded. */
+static void mlog__rule_enlist(mlog__site *site, mlog__module *module) {
+    mlog__site *none = NULL;
+    int unlinked = 0;
+    if (__atomic_load_n(&module->linked, __ATOMIC_ACQUIRE) == 2) return;
+    if (!__atomic_compare_exchange_n(&site->next, &none, &mlog__rule_last, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) return;
+    mlog__site *first = __atomic_load_n(&module->sites, __ATOMIC_RELAXED);
+    do __atomic_store_n(&site->next, first == NULL ? &mlog__rule_last : first, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&module->sites, &first, site, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RULE-2 */
+    if (!__atomic_compare_exchange_n(&module->linked, &unlinked, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) return;
+    __atomic_store_n(&module->gone, mlog__life_module_gone, __ATOMIC_RELEASE);
+    mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED);
+    do module->next = head;
+    while (!__atomic_compare_exchange_n(&mlog__rule_now.modules, &head, module, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RULE-3 */
+}
+
+/* Takes a module out, with its sites; nobody walks the lists meanwhile, but others may put modules in. A site that lies in another
+ * module (of an inline function in C++) registers anew, with whoever calls it next. */
+static void mlog__rule_discharge(mlog__module *module) {
+    mlog__module *head = module;
+    if (!__atomic_compare_exchange_n(&mlog__rule_now.modules, &head, module->next, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+        while (head != NULL && head->next != module) head = head->next; /* RULE-3: behind the head nothing changes but here */
+        if (head != NULL) head->next = module->next;
+    }
+    for (mlog__site *s = __atomic_load_n(&module->sites, __ATOMIC_ACQUIRE), *next; s != NULL && s != &mlog__rule_last; s = next) {
+        next = __atomic_load_n(&s->next, __ATOMIC_RELAXED);
+        __atomic_store_n(&s->next, NULL, __ATOMIC_RELAXED);
+        __atomic_store_n(&s->word, MLOG__UNSEEN, __ATOMIC_RELEASE);
+    }
+}
+
 /* First stage of a site: its gate by the rules, and its place in the list of its module, by which later changes reach it.
  * Returns the word to go on with, 0 when off. Legal in a handler, also on top of itself for the same site: `next` decides who
  * puts it into the list. Second stage, with the kinds of the arguments: mlog__thread_register. */
@@ -4291,22 +4538,7 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
     if (mlog__record_site(word) != 0 || word == 0) return word; /* registered: on the careful path for another reason */
     int saved = errno;
     if (!mlog__life_start()) return errno = saved, word;
-    mlog__site *none = NULL;
-    if (__atomic_compare_exchange_n(&site->next, &none, &mlog__rule_last, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        mlog__site *first = __atomic_load_n(&module->sites, __ATOMIC_RELAXED);
-        /* the place was taken by &mlog__rule_last; now it gets its neighbour, before anybody can see it */
-        do __atomic_store_n(&site->next, first == NULL ? &mlog__rule_last : first, __ATOMIC_RELAXED);
-        while (!__atomic_compare_exchange_n(&module->sites, &first, site, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RULE-2 */
-        /* the first site of a program or a shared object brings its module along; gone first: once linked, it may be unloaded */
-        int unlinked = 0;
-        if (__atomic_compare_exchange_n(&module->linked, &unlinked, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-            mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED);
-            __atomic_store_n(&module->gone, mlog__life_module_gone, __ATOMIC_RELEASE);
-            do module->next = head;
-            while (
-                !__atomic_compare_exchange_n(&mlog__rule_now.modules, &head, module, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
-        }
-    }
+    mlog__rule_enlist(site, module);
     uint32_t version;
     do { /* again when the rules changed meanwhile: the walk over the lists may have missed this site */
         version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE);
@@ -8299,7 +8531,7 @@ struct mlog_sink {
     size_t sent;                 /* bytes of it that are written */
     int64_t last_time, retry_at; /* retry_at: CLOCK_MONOTONIC, after an error */
     uint64_t last_ticks;
-    int backoff_ms;
+    int backoff_ms, claim;       /* claim: place in mlog1_instance.file + 1 */
     uint64_t gap[26], gaps;      /* skipped since the last report */
     uint64_t drop[26];           /* of lane 1: dropped by threads that did not come back to tell; untold: there are any */
     bool untold;
@@ -8321,9 +8553,35 @@ static bool mlog__sink_ours(const mlog_sink *s) {
     return s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
 }
 
+static void mlog__sink_disclaim(int claim) {
+    if (claim != 0) __atomic_store_n(&mlog1_instance.file[claim - 1][1], 0, __ATOMIC_RELEASE);
+}
+
+/* Tells other instances of metalog in this process that the file is ours. -1: it is theirs. First tell, then look: of two that open
+ * it at once, none overlooks the other. A full table claims nothing. */
+static int mlog__sink_claim(int fd, const char *path, int *claim) {
+    uint64_t(*file)[2] = mlog1_instance.file;
+    struct stat st;
+    *claim = 0;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
+    for (int i = 0; i < 64 && *claim == 0; i++) {
+        uint64_t none = 0;
+        if (!__atomic_compare_exchange_n(&file[i][1], &none, UINT64_MAX, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
+        file[i][0] = (uint64_t)st.st_dev;
+        __atomic_store_n(&file[i][1], (uint64_t)st.st_ino, __ATOMIC_SEQ_CST);
+        *claim = i + 1;
+    }
+    const mlog__instance *other = mlog__platform_rival((uint64_t)st.st_dev, (uint64_t)st.st_ino);
+    if (other == NULL) return 0;
+    mlog__sink_disclaim(*claim);
+    return mlog__life_why("log file \"%s\": another metalog (%.19s) in this process writes to it; expected a file of its own", path,
+                          other->version);
+}
+
 /* Closes and forgets; what it had read is released by its lane before. */
 static void mlog__sink_discard(mlog_sink *s) {
     if (mlog__sink_ours(s)) close(s->fd);
+    mlog__sink_disclaim(s->claim);
     free((void *)(uintptr_t)s->config.name);
     free((void *)(uintptr_t)s->config.path);
     free((void *)(uintptr_t)s->config.owner);
@@ -8506,9 +8764,14 @@ static int mlog__sink_open_target(mlog_sink *s) {
     bool standard = c->type == MLOG_FILE && (strcmp(c->path, "/dev/stdout") == 0 || strcmp(c->path, "/dev/stderr") == 0);
     if (c->type == MLOG_CONSOLE || standard) return mlog__sink_open_console(s, mlog__sink_console_fd(c));
     if (c->type != MLOG_FILE) return 0;
-    s->fd = mlog__sink_open_path(c);
-    if (s->fd >= 0) mlog__sink_know(s);
-    return s->fd < 0 ? -1 : 0;
+    int claim, fd = mlog__sink_open_path(c);
+    if (fd < 0) return -1;
+    if (mlog__sink_claim(fd, c->path, &claim) != 0) return close(fd), -1;
+    mlog__sink_disclaim(s->claim); /* of the file before a rotation */
+    s->claim = claim;
+    s->fd = fd;
+    mlog__sink_know(s);
+    return 0;
 }
 
 /* Fills an unused sink from its configuration and opens it. 0, or -1 with nothing left open. */
@@ -9926,6 +10189,12 @@ static bool mlog__life_run_lanes(void) {
     return mlog__flush_all.running0;
 }
 
+/* Before the first start, and without a lock: dlclose of a plugin waits for ours while it holds the linker's. */
+static void mlog__life_pin(void) {
+    static uint32_t pinned;
+    if (__atomic_exchange_n(&pinned, 1, __ATOMIC_RELAXED) == 0) mlog__platform_pin(&pinned);
+}
+
 static void mlog__life_exit(void);
 static void mlog__life_before_fork(void);
 static void mlog__life_after_fork(void);
@@ -10005,6 +10274,16 @@ static uint32_t mlog__life_count_sinks(const mlog_config *c) {
 static void mlog__life_say(int level, const char *text) {
     mlog_event e = {.at = {"metalog.h", __func__, __LINE__}, .level = level, .msg = text};
     mlog_emit(&e);
+}
+
+/* After the first start: two instances have threads, sinks, rules and contexts of their own, which is seldom what somebody wants. */
+static void mlog__life_look_around(void) {
+    char text[200];
+    if (__atomic_exchange_n(&mlog1_instance.running, 1, __ATOMIC_SEQ_CST) != 0) return;
+    const mlog__instance *other = mlog__platform_rival(0, 0);
+    if (other == NULL) return;
+    snprintf(text, sizeof text, "another metalog (%.19s) runs in this process: this one has its own sinks, rules and contexts", other->version);
+    mlog__life_say(MLOG_WARN, text);
 }
 
 /* Applies a configuration whole or not at all; under the configuration lock. */
@@ -10178,6 +10457,7 @@ static bool mlog__life_start(void) {
     static const mlog_config zero;
     char complaint[256] = "";
     int saved = errno;
+    mlog__life_pin();
     mlog__life_lock();
     if (mlog__life.state == MLOG__L_NOT) {
         mlog_config again = mlog__life.config;
@@ -10187,6 +10467,7 @@ static bool mlog__life_start(void) {
     }
     mlog__life_unlock();
     if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
+    if (mlog__life_running()) mlog__life_look_around();
     errno = saved;
     return mlog__dict_session != NULL && mlog__thread_all.pages != NULL;
 }
@@ -10203,6 +10484,7 @@ int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
             memcpy(&c.sinks[i], (const char *)config + head_size + i * sink_size, MLOG__MIN(sink_size, sizeof c.sinks[i]));
     }
     if (mlog__life_on_lane()) return mlog__life_why("mlog_init: called from a callback of a sink; expected another thread");
+    mlog__life_pin();
     if (mlog__life_running()) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
     mlog__closing closing = {0};
     mlog__life_hurry(true, true);
@@ -10214,6 +10496,7 @@ int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
     pthread_mutex_unlock(&mlog__flush_all.lane1);
     mlog__life_close(&closing);
     if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
+    if (result == 0) mlog__life_look_around();
     errno = saved;
     return result;
 }
@@ -10709,15 +10992,15 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
     return 0;
 }
 
-/* Before a module's memory goes: its sites leave the lists, and their gates close. */
+/* Before a module's memory goes: its sites leave the lists. Other destructors of the module may still log. A child that has not logged
+ * needs no lock: nobody walks the lists before it adopts. */
 static void mlog__life_module_gone(mlog__module *module) {
-    if (mlog__life_is_child()) return;
-    mlog__life_lock();
-    mlog__module **at = &mlog__rule_now.modules;
-    while (*at != NULL && *at != module) at = &(*at)->next;
-    if (*at != NULL) *at = module->next;
-    __atomic_store_n(&module->linked, 0, __ATOMIC_RELEASE);
-    mlog__life_unlock();
+    if (__atomic_exchange_n(&module->linked, 2, __ATOMIC_ACQ_REL) != 1) return; /* each unit of a module calls */
+    if (mlog__life_inside) return; /* exit() in a handler on top of a change of the configuration */
+    bool child = mlog__life_is_child();
+    if (!child) mlog__life_lock();
+    mlog__rule_discharge(module);
+    if (!child) mlog__life_unlock();
 }
 
 /* -- objects -- */

@@ -58,6 +58,7 @@ if [ "$what" = test ]; then
     need g++ has "${GXX:-g++}"
     need clang has "$clang"
     need binutils has nm
+    need musl-tools has musl-gcc
     need python3 python3 -c ''
 fi
 install
