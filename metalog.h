@@ -23,10 +23,10 @@
  *
  *     level>=warn and (source=net.* or task=42) and not msg='ping' and qty>100
  *
- *   Comparisons with = != < <= > >=, and `has key`, joined by and, or, not, ( ). not binds closest, then and, then or. At most 8,192
- *   bytes, 128 comparisons, 32 parentheses inside each other. Refused whole, with line, column, word and what was expected.
- *   Left: level, source, msg, thread are the record's own. Every other word is a key of its fields, by the name under which it goes
- *   out (key_2); in "…" a key may hold anything, and is a key in any case.
+ *   Comparisons with = != < <= > >=, and `has key`, joined by and, or, not, ( ). not binds closest, then and, then or. At most
+ *   8,192 bytes, 128 comparisons, 32 parentheses inside each other. Refused whole, with line, column, word and what was expected.
+ *   Left: level, source, msg, thread are the record's own. Every other word is a key of its fields, by the name under which it
+ *   goes out (key_2); in "…" a key may hold anything, and is a key in any case.
  *   Right: words (letters, digits, . _ - * : / +), and text in '…' or "…", where \ stands before \ ' " * n r t.
  *     text      = and != take * for any run of bytes (\* in quotes: the star); else, and with < and the rest, byte by byte
  *     numbers   42, -7, 0x2a, 18446744073709551615, 1.5, 1e-3: integers are compared exactly, also with doubles; a float with the
@@ -303,11 +303,13 @@ static inline mlog_sink *mlog_sink_add(const mlog_sink_config *config) { return 
 METALOG_API void mlog_sink_remove(mlog_sink *sink);
 
 /* Compiles a filter (see FILTERS above); NULL if refused. It does not change any more: any number of threads may match at once.
- * mlog_filter_match allocates nothing, takes no lock, and is [s]; fields are looked up by the names that the record gives them, the
- * first of a name counts. A NULL filter takes every record. mlog_filter_free takes NULL, too; nobody may match any more. */
+ * mlog_filter_match allocates nothing, takes no lock, and is [s]; fields are looked up by the names that the record gives them,
+ * the first of a name counts. A NULL filter takes every record. mlog_filter_free takes NULL, too; nobody may match any more. */
 METALOG_API mlog_filter *mlog_filter_new(const char *text, size_t len);
 METALOG_API bool mlog1_filter_match(const mlog_filter *filter, const mlog_record *record, size_t size);
-static inline bool mlog_filter_match(const mlog_filter *filter, const mlog_record *record) { return mlog1_filter_match(filter, record, sizeof *record); }
+static inline bool mlog_filter_match(const mlog_filter *filter, const mlog_record *record) {
+    return mlog1_filter_match(filter, record, sizeof *record);
+}
 METALOG_API void mlog_filter_free(mlog_filter *filter);
 
 /* For tests of programs that log. From _begin on, the records of all threads are kept here, and the other sinks get none (they count
@@ -7365,8 +7367,8 @@ static mlog_value mlog__format_to_value(const mlog__val *v, mlog__buffer *b) {
 
 /* ==== filter ====
  * One language for sinks, captures and mlog_filter_match; the manual describes it. A text becomes a row of comparisons, each of
- * which knows where to go on when it holds and when it does not: evaluation is a loop that only goes forward, allocates nothing and
- * takes no lock. Of a record in a ring no more is decoded than the comparisons need that are reached.
+ * which knows where to go on when it holds and when it does not: evaluation is a loop that only goes forward, allocates nothing
+ * and takes no lock. Of a record in a ring no more is decoded than the comparisons need that are reached.
  * owns: the language, compiled filters
  * may call: record rule text format
  */
@@ -7481,7 +7483,11 @@ static bool mlog__filter_copy(mlog__filter_reader *r, const char **text, uint32_
         char c = *p;
         if (quoted && c == '\\') {
             c = mlog__filter_escape(*++p);
-            if (c == 0) return r->start = p - 1, r->at = p + 1, mlog__filter_fail(r, "one of ' \" * n r t or another backslash behind it");
+            if (c == 0) {
+                r->start = p - 1;
+                r->at = p + 1;
+                return mlog__filter_fail(r, "one of ' \" * n r t or another backslash behind it");
+            }
         } else if (wild && c == '*') {
             c = 0;
             ++*stars;
@@ -7574,7 +7580,8 @@ static const char *mlog__filter_literal(mlog__filter_term *t, const char *p, siz
     if (n == 4 && memcmp(p, "null", 4) == 0) return t->type = MLOG__Q_NULL, (const char *)NULL;
     if ((n == 4 && memcmp(p, "true", 4) == 0) || (n == 5 && memcmp(p, "false", 5) == 0))
         return t->type = MLOG__Q_BOOL, t->as.u = n == 4, (const char *)NULL;
-    if (n > 2 && p[0] == '0' && p[1] == 'x' && mlog__filter_is_hex(p + 2, n - 2)) return mlog__filter_integer(t, p + 2, n - 2, 16, false);
+    if (n > 2 && p[0] == '0' && p[1] == 'x' && mlog__filter_is_hex(p + 2, n - 2))
+        return mlog__filter_integer(t, p + 2, n - 2, 16, false);
     if (whole == start) return NULL;
     if (whole == n) return mlog__filter_integer(t, p + start, n - start, 10, minus);
     if (n - i > 1 && p[i] == '.') i = mlog__filter_digits(p, n, i + 1);
@@ -7727,7 +7734,7 @@ static mlog_filter *mlog__filter_compile(const char *text, size_t len, const cha
     if (text == NULL) return mlog__life_why("%s: NULL; expected a filter such as level>=warn", what), (mlog_filter *)NULL;
     if (len > MLOG__FILTER_BYTES)
         return mlog__life_why("%s: %zu bytes; expected at most %d", what, len, MLOG__FILTER_BYTES), (mlog_filter *)NULL;
-    uint32_t terms = (uint32_t)MLOG__MIN(len / 4 + 1, (size_t)MLOG__FILTER_TERMS); /* the second a=1 takes five bytes with its `or` */
+    uint32_t terms = (uint32_t)MLOG__MIN(len / 4 + 1, (size_t)MLOG__FILTER_TERMS); /* a second a=1 takes five bytes with `or` */
     mlog_filter *f = calloc(1, sizeof *f + terms * sizeof *f->term + len + 1);
     if (f == NULL) return mlog__life_why("%s: no memory", what), (mlog_filter *)NULL;
     mlog__filter_reader r = {.text = text, .at = text, .end = text + len, .f = f, .terms = terms};
@@ -7909,23 +7916,29 @@ static const mlog__val *mlog__filter_find_public(const mlog_record *r, const mlo
     return NULL;
 }
 
-/* The loop of it all: forward from comparison to comparison, out at the end. */
+/* Does a comparison hold? One with a field that is not there never does. */
+static bool mlog__filter_holds(mlog__filter_seen *v, const mlog__filter_term *t) {
+    mlog__val room;
+    int outcome = MLOG__Q_NEVER; /* good enough for `has` */
+    if (t->what != MLOG__Q_KEY) {
+        if (t->op != MLOG__Q_HAS) outcome = mlog__filter_own(v, t);
+    } else {
+        const mlog__val *found = v->record != NULL ? mlog__filter_find_public(v->record, t, &room) : mlog__filter_find(v, t);
+        if (found == NULL) return false;
+        if (t->op != MLOG__Q_HAS) outcome = mlog__filter_value(found, t);
+    }
+    return (t->op >> (outcome + 1) & 1) != 0;
+}
+
+/* From comparison to comparison, always forward, out at the end. */
 static bool mlog__filter_run(const mlog_filter *f, mlog__filter_seen *v) {
     uint32_t i = 0;
-    while (i < f->count) {
-        const mlog__filter_term *t = &f->term[i];
-        mlog__val room;
-        const mlog__val *found = NULL;
-        if (t->what == MLOG__Q_KEY) found = v->record != NULL ? mlog__filter_find_public(v->record, t, &room) : mlog__filter_find(v, t);
-        bool there = t->what != MLOG__Q_KEY || found != NULL;
-        int outcome = !there || t->op == MLOG__Q_HAS ? MLOG__Q_NEVER : found == NULL ? mlog__filter_own(v, t) : mlog__filter_value(found, t);
-        i = t->exit[there && (t->op >> (outcome + 1) & 1) != 0];
-    }
+    while (i < f->count) i = f->term[i].exit[mlog__filter_holds(v, &f->term[i])];
     return i == f->count;
 }
 
-/* Does a filter take a record of a ring, whose header, thread and tid are set? it->decoded and it->rendered then tell what is done
- * already. Bytes that are not sound are taken: they are counted as such behind this. */
+/* Does a filter take a record of a ring, whose header, thread and tid are set? it->decoded and it->rendered then tell what is
+ * done already. Bytes that are not sound are taken: they are counted as such behind this. */
 static __attribute__((noinline)) bool mlog__filter_item(const mlog_filter *f, mlog__item *it, mlog__desk *desk,
                                                         const unsigned char *bytes) {
     mlog__out list[MLOG__FIELDS];
@@ -9544,7 +9557,8 @@ static mlog_sink *mlog__flush_keeper(void) {
 }
 
 /* By level, what the sink would have had of the records between two positions; returns how many it would not. Lane 0 asks. */
-static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r, uint64_t from, uint64_t to, uint64_t by_level[26]) {
+static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r, uint64_t from, uint64_t to,
+                                         uint64_t by_level[26]) {
     mlog__source at = {r, 0, from, to, 0};
     uint64_t unwanted = 0;
     while (mlog__flush_peek(&at)) {
