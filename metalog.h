@@ -278,7 +278,7 @@ METALOG_API void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger,
 __attribute__((weak, visibility("hidden"))) mlog__module mlog__this_module = {0, 0, 0, 0};
 __attribute__((weak, visibility("hidden"), destructor, used)) void mlog__this_module_gone(void);
 __attribute__((weak, visibility("hidden"), destructor, used)) void mlog__this_module_gone(void) {
-    void (*gone)(mlog__module *) = __atomic_load_n(&mlog__this_module.gone, __ATOMIC_ACQUIRE);
+    void (*gone)(mlog__module *) = __atomic_load_n(&mlog__this_module.gone, __ATOMIC_ACQUIRE); /* RULE-3 */
     if (gone) gone(&mlog__this_module); /* set at the first registration: a unit that never logs needs no implementation */
 }
 
@@ -301,14 +301,15 @@ MLOG__INLINE uint64_t *mlog__put_p(uint64_t *p, unsigned i, const volatile void 
 
 /* Word to log with, or 0: off. The plain form is one load and a predicted branch. */
 MLOG__INLINE uint64_t mlog__gate(mlog__site *s) {
-    uint64_t w = __atomic_load_n(&s->word, __ATOMIC_RELAXED);
+    uint64_t w = __atomic_load_n(&s->word, __ATOMIC_RELAXED); /* RULE-4 */
     if (w != 0 && __builtin_expect((int64_t)w < 0, 0)) w = mlog1_site(s, &mlog__this_module);
     return w;
 }
 MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
     uint64_t w = mlog__gate(s);
-    int low = lg ? (int)__atomic_load_n(&((struct mlog__logger_head *)(void *)lg)->threshold, __ATOMIC_RELAXED) : 0;
-    if (low == 0) low = (int)__atomic_load_n(&s->threshold, __ATOMIC_RELAXED); /* the root, or a bound child of it: as the unit */
+    int low = lg ? (int)__atomic_load_n(&((struct mlog__logger_head *)(void *)lg)->threshold, __ATOMIC_RELAXED) : 0; /* RULE-4 */
+    /* RULE-4: the root, or a bound child of it: as the unit */
+    if (low == 0) low = (int)__atomic_load_n(&s->threshold, __ATOMIC_RELAXED);
     return level >= low ? w : 0;
 }
 
@@ -1056,14 +1057,14 @@ static void mlog__platform_wait(uint32_t *word, uint32_t seen, int ms) {
 static void mlog__platform_wake(uint32_t *word) { (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
 
 /* A full barrier on every running thread of the process: lets callers read `asleep` without a fence of their own. */
-static bool mlog__platform_membarrier(void) {
+static bool mlog__platform_membarrier(void) { /* FLUSH-1 */
     static int registered; /* 0 not tried, 1 yes, -1 not available */
-    int known = __atomic_load_n(&registered, __ATOMIC_RELAXED);
+    int known = __atomic_load_n(&registered, __ATOMIC_RELAXED); /* PLATFORM-1 */
     if (known == 0) {
-        known = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 1 : -1;
-        __atomic_store_n(&registered, known, __ATOMIC_RELAXED);
+        known = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 1 : -1; /* FLUSH-1 */
+        __atomic_store_n(&registered, known, __ATOMIC_RELAXED); /* PLATFORM-1 */
     }
-    return known > 0 && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+    return known > 0 && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0; /* FLUSH-1 */
 }
 
 static int64_t mlog__platform_clock(clockid_t id) {
@@ -1084,7 +1085,7 @@ static void mlog__platform_random(void *p, size_t n) {
     static uint64_t counter;
     if (syscall(SYS_getrandom, p, n, 1 /* GRND_NONBLOCK */) == (long)n) return;
     uint64_t mix = (uint64_t)mlog__platform_clock(CLOCK_REALTIME) * 0x9E3779B97F4A7C15u ^ (uint64_t)getpid() << 32 ^
-                   __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
+                   __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED); /* PLATFORM-1 */
     for (size_t i = 0; i < n; i++) ((unsigned char *)p)[i] = (unsigned char)(mix >> (8 * (i % 8)));
 }
 
@@ -1201,8 +1202,8 @@ static bool mlog__clock_invariant(void) {
 /* Asked often, found out once: two CPUID instructions cost a microsecond in a virtual machine. */
 static bool mlog__clock_invariant_known(void) {
     static int known; /* 0 not yet, 1 yes, 2 no */
-    int k = __atomic_load_n(&known, __ATOMIC_RELAXED);
-    if (k == 0) __atomic_store_n(&known, k = mlog__clock_invariant() ? 1 : 2, __ATOMIC_RELAXED);
+    int k = __atomic_load_n(&known, __ATOMIC_RELAXED); /* PLATFORM-1 */
+    if (k == 0) __atomic_store_n(&known, k = mlog__clock_invariant() ? 1 : 2, __ATOMIC_RELAXED); /* PLATFORM-1 */
     return k == 1;
 }
 
@@ -3519,8 +3520,8 @@ static mlog__session *mlog__dict_open(void) {
     mlog__platform_random(&s->id, sizeof s->id);
     s->dict_end = MLOG__FIRST_SITE * 8;
     mlog__session *first = NULL;
-    if (__atomic_compare_exchange_n(&mlog__dict_session, &first, s, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return s; /* DICT-1 */
+    if (__atomic_compare_exchange_n(&mlog__dict_session, &first, s, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) /* DICT-1 */
+        return s;
     mlog__platform_unmap(s, sizeof *s);
     return first;
 }
@@ -3532,7 +3533,7 @@ static bool mlog__dict_adopt(void) {
     if (old == NULL) return true;
     mlog__session *s = mlog__platform_map(sizeof *s, true, false);
     if (s == NULL) return false;
-    uint64_t end = __atomic_load_n(&old->dict_end, __ATOMIC_ACQUIRE);
+    uint64_t end = __atomic_load_n(&old->dict_end, __ATOMIC_RELAXED); /* DICT-3: whole entries say so themselves, DICT-2 */
     memcpy(s, old, offsetof(mlog__session, dict_end));
     s->dict_end = end;
     s->clock = old->clock;
@@ -3573,10 +3574,10 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     if (s == NULL) return 0;
     uint64_t bytes = sizeof *head + head->msg_len + head->file_len + head->func_len + head->source_len + head->keys_len + 5;
     bytes = (bytes + 7) & ~UINT64_C(7);
-    uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED);
+    uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED); /* DICT-3 */
     do {
         if (bytes > MLOG__DICT_BYTES - at) return 0;
-    } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)); /* DICT-3 */
     mlog__entry *e = (mlog__entry *)(void *)(s->dict + at);
     *e = *head;
     e->bytes = (uint32_t)bytes;
@@ -3599,9 +3600,9 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     X(MLOG_ERROR, "error") X(MLOG_CRIT, "crit") X(MLOG_ALERT, "alert") X(MLOG_FATAL, "fatal")
 #define MLOG__ALIASES(X) X(MLOG_WARN, "warning") X(MLOG_ERROR, "err") X(MLOG_CRIT, "critical") X(MLOG_ALERT, "emerg") X(MLOG_FATAL, "panic")
 
-typedef struct { char name[64]; uint8_t len, level; bool children; } mlog__rule;
+typedef struct { char name[64]; uint8_t len, level; bool children, pad; } mlog__rule;
 enum { MLOG__RULES = 64 };
-typedef struct { uint32_t count; uint8_t root; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
+typedef struct { uint32_t count, root; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
 
 static struct {
     mlog__rule_set set[2];
@@ -3665,7 +3666,7 @@ static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n)
     size_t level_len = (size_t)(p + n - level_text), name_len = eq == NULL ? 0 : (size_t)(eq - p);
     int level = mlog__rule_same(level_text, level_len, "off") ? MLOG_OFF : mlog__rule_level(level_text, level_len);
     if (level < 0) return "a level: trace, debug, info, notice, warn, error, crit, alert, fatal, off, or 1 to 24";
-    if (eq == NULL || (name_len == 1 && *p == '*')) return set->root = (uint8_t)level, (const char *)NULL;
+    if (eq == NULL || (name_len == 1 && *p == '*')) return set->root = (uint32_t)level, (const char *)NULL;
     bool children = name_len > 2 && memcmp(eq - 2, ".*", 2) == 0;
     if (children) name_len -= 2;
     if (!mlog__rule_name_ok(p, name_len) || memchr(p, '*', name_len) != NULL)
@@ -3694,6 +3695,13 @@ static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *w
     }
 }
 
+/* Rules are read while they change: in words, so that it is no data race, and judged by the version afterwards. */
+static void mlog__rule_copy(void *to, const void *from, size_t bytes) {
+    typedef uint32_t __attribute__((may_alias)) mlog__part;
+    for (size_t i = 0; i < bytes / sizeof(mlog__part); i++)
+        __atomic_store_n((mlog__part *)to + i, __atomic_load_n((const mlog__part *)from + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED); /* RULE-5 */
+}
+
 /* The level from which a source is on: the longest rule that covers it, then the later one. */
 static int mlog__rule_threshold(const char *source, size_t n) {
     uint32_t version;
@@ -3702,15 +3710,19 @@ static int mlog__rule_threshold(const char *source, size_t n) {
         version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE); /* RULE-1 with mlog__rule_set_now */
         const mlog__rule_set *set = &mlog__rule_now.set[version & 1];
         size_t best = 0;
-        level = set->root;
-        for (uint32_t i = 0; i < set->count && i < MLOG__RULES; i++) {
-            const mlog__rule *r = &set->rule[i];
-            bool below = n > r->len && source[r->len] == '.', same = n == r->len;
-            if (memcmp(source, r->name, MLOG__MIN(n, (size_t)r->len)) != 0 || !(below || (same && !r->children))) continue;
-            if (r->len >= best) best = r->len, level = r->level;
+        uint32_t head[2]; /* count, root */
+        mlog__rule r;
+        mlog__rule_copy(head, set, sizeof head);
+        level = (int)head[1];
+        for (uint32_t i = 0; i < head[0] && i < MLOG__RULES; i++) {
+            mlog__rule_copy(&r, &set->rule[i], sizeof r);
+            bool below = n > r.len && source[r.len] == '.', same = n == r.len;
+            if (memcmp(source, r.name, MLOG__MIN(n, MLOG__MIN((size_t)r.len, sizeof r.name))) != 0) continue;
+            if (r.len >= best && (below || (same && !r.children))) best = r.len, level = r.level;
         }
-    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE));
-    return MLOG__MAX(level, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED));
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* RULE-5 with mlog__rule_set_now */
+    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE)); /* RULE-1 */
+    return MLOG__MAX(level, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED)); /* RULE-4 */
 }
 
 /* "dir/http.c" is "http.c" in records: the build's directories are not the reader's. */
@@ -3758,10 +3770,11 @@ static void mlog__rule_apply(mlog__site *s) {
     char source[64];
     size_t n = mlog__rule_source(source, s->source, s->file);
     int low = mlog__rule_threshold(source, n);
-    uint64_t full = (s->style & MLOG__PROBE) ? 1 : __atomic_load_n(&s->full, __ATOMIC_RELAXED); /* a probe is never registered */
+    /* THREAD-4: a probe is never registered */
+    uint64_t full = (s->style & MLOG__PROBE) ? 1 : __atomic_load_n(&s->full, __ATOMIC_RELAXED);
     bool on = (s->style & MLOG__DYNAMIC) != 0 || s->level >= low;
-    __atomic_store_n(&s->threshold, (int8_t)low, __ATOMIC_RELAXED);
-    __atomic_store_n(&s->word, !on ? 0 : full != 0 ? full : MLOG__UNSEEN, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->threshold, (int8_t)low, __ATOMIC_RELAXED); /* RULE-4 */
+    __atomic_store_n(&s->word, !on ? 0 : full != 0 ? full : MLOG__UNSEEN, __ATOMIC_RELAXED); /* RULE-4 */
 }
 
 /* After a change of rules or sinks: every site and logger gets its gate anew, so that no call looks rules up. */
@@ -3773,10 +3786,10 @@ static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
 static void mlog__rule_apply_all(void) {
     for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; /* RULE-2 */
-             s = __atomic_load_n(&s->next, __ATOMIC_RELAXED))
+             s = __atomic_load_n(&s->next, __ATOMIC_RELAXED)) /* RULE-2 */
             mlog__rule_apply(s);
-    for (mlog_logger *lg = __atomic_load_n(&mlog__rule_now.loggers, __ATOMIC_ACQUIRE); lg != NULL; lg = lg->next)
-        __atomic_store_n(&lg->threshold, mlog__rule_of_logger(lg), __ATOMIC_RELAXED);
+    for (mlog_logger *lg = __atomic_load_n(&mlog__rule_now.loggers, __ATOMIC_ACQUIRE); lg != NULL; lg = lg->next) /* RULE-2 */
+        __atomic_store_n(&lg->threshold, mlog__rule_of_logger(lg), __ATOMIC_RELAXED); /* RULE-4 */
 }
 
 /* Another list of keys to redact: sites that decided by the old one register again. Rules are applied after this. */
@@ -3785,15 +3798,16 @@ static void mlog__rule_redact(const char list[256]) {
     memcpy(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact);
     for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last;) { /* RULE-2 */
-            __atomic_store_n(&s->full, 0, __ATOMIC_RELAXED);
-            s = __atomic_load_n(&s->next, __ATOMIC_RELAXED);
+            __atomic_store_n(&s->full, 0, __ATOMIC_RELAXED); /* THREAD-4 */
+            s = __atomic_load_n(&s->next, __ATOMIC_RELAXED); /* RULE-2 */
         }
 }
 
 /* Puts rules in force; under the configuration lock. */
 static void mlog__rule_set_now(const mlog__rule_set *set) {
     uint32_t next = mlog__rule_now.version + 1;
-    mlog__rule_now.set[next & 1] = *set;
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* RULE-5: who reads a word of these rules sees that the version is no longer that of those */
+    mlog__rule_copy(&mlog__rule_now.set[next & 1], set, sizeof *set);
     __atomic_store_n(&mlog__rule_now.version, next, __ATOMIC_RELEASE); /* RULE-1: a reader that saw the old version reads again */
     mlog__rule_apply_all();
 }
@@ -3801,31 +3815,33 @@ static void mlog__rule_set_now(const mlog__rule_set *set) {
 /* First stage of a site: its gate by the rules, and its place in the list of its module, by which later changes reach it.
  * Returns the word to go on with, 0 when off. */
 uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
-    uint64_t word = __atomic_load_n(&site->word, __ATOMIC_RELAXED);
+    uint64_t word = __atomic_load_n(&site->word, __ATOMIC_RELAXED); /* RULE-4 */
     if (mlog__record_site(word) != 0 || word == 0) return word; /* registered: on the careful path for another reason */
     int saved = errno;
     if (!mlog__life_start()) return errno = saved, word;
     mlog__site *none = NULL;
+    /* RULE-2 */
     if (__atomic_compare_exchange_n(&site->next, &none, &mlog__rule_last, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        mlog__site *first = __atomic_load_n(&module->sites, __ATOMIC_RELAXED);
-        do __atomic_store_n(&site->next, first == NULL ? &mlog__rule_last : first, __ATOMIC_RELAXED);
+        mlog__site *first = __atomic_load_n(&module->sites, __ATOMIC_RELAXED); /* RULE-2 */
+        do __atomic_store_n(&site->next, first == NULL ? &mlog__rule_last : first, __ATOMIC_RELAXED); /* RULE-2 */
         while (!__atomic_compare_exchange_n(&module->sites, &first, site, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RULE-2 */
         int unlinked = 0;
-        if (__atomic_compare_exchange_n(&module->linked, &unlinked, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-            mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED);
-            __atomic_store_n(&module->gone, mlog__life_module_gone, __ATOMIC_RELEASE);
+        if (__atomic_compare_exchange_n(&module->linked, &unlinked, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) { /* RULE-3 */
+            mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED); /* RULE-3 */
+            __atomic_store_n(&module->gone, mlog__life_module_gone, __ATOMIC_RELEASE); /* RULE-3 */
             do module->next = head;
             while (
+                /* RULE-3 */
                 !__atomic_compare_exchange_n(&mlog__rule_now.modules, &head, module, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
         }
     }
     uint32_t version;
     do { /* again when the rules changed meanwhile: the walk over the lists may have missed this site */
-        version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE);
+        version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE); /* RULE-1 */
         mlog__rule_apply(site);
-    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE));
+    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE)); /* RULE-1 */
     errno = saved;
-    return __atomic_load_n(&site->word, __ATOMIC_RELAXED);
+    return __atomic_load_n(&site->word, __ATOMIC_RELAXED); /* RULE-4 */
 }
 
 /* ==== context ====
@@ -3861,22 +3877,26 @@ MLOG__TLS mlog_context *mlog__context_now; /* not in the thread's page: a forked
 /* From the free list, else a block never used. The tag in the head keeps a thread that was preempted between its
  * load and its exchange from taking a head that went and came back. */
 static mlog_context *mlog__context_take(void) {
-    mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE);
+    mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE); /* CONTEXT-3 */
     if (blocks == NULL) {
         mlog_context *fresh = mlog__platform_map(sizeof *fresh * MLOG__CONTEXTS, false, false);
         if (fresh == NULL) return NULL;
+        /* CONTEXT-3 */
         if (__atomic_compare_exchange_n(&mlog__context_pool.block, &blocks, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             blocks = fresh;
         else mlog__platform_unmap(fresh, sizeof *fresh * MLOG__CONTEXTS);
     }
-    uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_ACQUIRE);
+    uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_ACQUIRE); /* CONTEXT-1 */
     while ((uint32_t)head != 0) { /* CONTEXT-1: acquire pairs with the release in mlog__context_give */
+        /* CONTEXT-1 */
         uint64_t next = ((head >> 32) + 1) << 32 | __atomic_load_n(&blocks[(uint32_t)head - 1].next, __ATOMIC_RELAXED);
+        /* CONTEXT-1 */
         if (__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
             return &blocks[(uint32_t)head - 1];
     }
-    uint32_t i = __atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED);
+    uint32_t i = __atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED); /* CONTEXT-1 */
     while (i < MLOG__CONTEXTS)
+        /* CONTEXT-1 */
         if (__atomic_compare_exchange_n(&mlog__context_pool.fresh, &i, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             return &blocks[i];
     return NULL;
@@ -3885,9 +3905,9 @@ static mlog_context *mlog__context_take(void) {
 /* Back to the free list; the flusher alone does this. */
 static void mlog__context_give(uint32_t index) {
     mlog_context *c = &mlog__context_pool.block[index];
-    uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_RELAXED), next;
+    uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_RELAXED), next; /* CONTEXT-1 */
     do {
-        __atomic_store_n(&c->next, (uint32_t)head, __ATOMIC_RELAXED);
+        __atomic_store_n(&c->next, (uint32_t)head, __ATOMIC_RELAXED); /* CONTEXT-1 */
         next = ((head >> 32) + 1) << 32 | (index + 1);
     } while (!__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_RELEASE,
                                           __ATOMIC_RELAXED)); /* CONTEXT-1 */
@@ -3950,20 +3970,20 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     c->parent = mlog_context_ref(parent);
     c->session = 0;
     c->id = pooled ? ++c->generation << 20 | (uint64_t)(c - mlog__context_pool.block) : MLOG__HEAVY;
-    __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE); /* CONTEXT-2 */
     if (pooled) mlog__context_publish(c);
     return c;
 }
 
 /* Relaxed: who has a reference already keeps the context alive. */
 mlog_context *mlog_context_ref(mlog_context *c) {
-    if (c != NULL) __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
+    if (c != NULL) __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED); /* CONTEXT-2 */
     return c;
 }
 
 /* CONTEXT-2: the last release sees what all others did with it */
 void mlog_context_unref(mlog_context *c) {
-    while (c != NULL && __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+    while (c != NULL && __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) == 0) { /* CONTEXT-2 */
         mlog_context *parent = c->parent;
         if (!mlog__context_pooled(c)) {
             free(c);
@@ -3971,9 +3991,9 @@ void mlog_context_unref(mlog_context *c) {
             continue;
         }
         uint32_t index = (uint32_t)(c - mlog__context_pool.block),
-                 head = __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED);
-        do __atomic_store_n(&c->next, head, __ATOMIC_RELAXED);
-        while (!__atomic_compare_exchange_n(&mlog__context_pool.retired, &head, index + 1, true, __ATOMIC_RELEASE,
+                 head = __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED); /* CONTEXT-4 */
+        do __atomic_store_n(&c->next, head, __ATOMIC_RELAXED); /* CONTEXT-4 */
+        while (!__atomic_compare_exchange_n(&mlog__context_pool.retired, &head, index + 1, true, __ATOMIC_RELEASE, /* CONTEXT-4 */
                                             __ATOMIC_RELAXED));
         return; /* its parent is released when its slot is free again: records may still name both */
     }
@@ -3982,7 +4002,7 @@ void mlog_context_unref(mlog_context *c) {
 /* For the flusher: takes what was retired up to now; true when there is anything to wait for. */
 static bool mlog__context_collect(void) {
     if (mlog__context_pool.waiting == 0)
-        mlog__context_pool.waiting = __atomic_exchange_n(&mlog__context_pool.retired, 0, __ATOMIC_ACQUIRE);
+        mlog__context_pool.waiting = __atomic_exchange_n(&mlog__context_pool.retired, 0, __ATOMIC_ACQUIRE); /* CONTEXT-4 */
     return mlog__context_pool.waiting != 0;
 }
 
@@ -4010,6 +4030,49 @@ static void mlog__context_release(void) {
  *           a guarantee but a habit (store buffers drain in nanoseconds): what slips through is written, counted as late
  *   RING-4  owner: waiting = 1, fence, tail       flusher: tail, fence, waiting      Dekker: one of them sees the other
  * Nothing stronger is needed: owner and flusher share nothing else, and the wake-up needs no fence in the call (see flush).
+ *   RING-5  a thread's name, in words: relaxed, since a name that is half new is a name; never a data race
+ *   RING-6  counters of losses: relaxed, a sum needs no order
+ *
+ * The other pairs; first who releases, then who acquires, then what is carried over. tests/labels.sh holds each access to a label.
+ *   CLOCK-1    pair, count                         who reads after a crash             the pair before its number
+ *   PLATFORM-1 asked once: relaxed, who asks twice gets the same answer
+ *   DICT-1     session's maker                     who finds it made                   the session's head
+ *   DICT-2     entry's writer: state = 1           flusher, also in a child            the entry before its number means anything
+ *   DICT-3     the end of the area: relaxed, it hands out room and nothing else
+ *   RULE-1     a change: version                   a lookup: version, before           the rules of that version
+ *   RULE-2     sites and loggers: list head        who walks the list                  the node before its place in the list
+ *   RULE-3     a module: gone, its list head       the module's end, a walk            the module before its place in the list
+ *   RULE-4     gates: relaxed, each word stands for itself; who registers during a change looks again (RULE-1)
+ *   RULE-5     a change: fence, then words         a lookup: words, fence, version     words of a later version show the version moved
+ *   CONTEXT-1  flusher: free list                  who takes a slot                    the last reader is done with the slot
+ *   CONTEXT-2  a reference given up                the last one given up               all that was done with the context
+ *   CONTEXT-3  the block's maker                   who finds it made                   nothing but zeroes: kept for other machines
+ *   CONTEXT-4  who retires                         flusher: takes the list             the retired context and its parent
+ *   THREAD-1   slot given back                     who takes it                        the ring is empty, nobody reads its old owner
+ *   THREAD-2   the thread's end                    flusher: retired                    its last records before its end
+ *   THREAD-3   the lock of a spare ring            the next to lock it                 the spare ring
+ *   THREAD-4   registration: full, word            the next registration               the dictionary's entry before its number
+ *   THREAD-5   the pages' maker                    who finds them made                 nothing but zeroes: kept for other machines
+ *   THREAD-6   sums of bytes and threads: relaxed
+ *   THREAD-7   a ring's maker: list, count         flusher, next owner                 the ring's head before its place in the list
+ *   THREAD-8   key made                            a thread's first call               the key before the flag
+ *   THREAD-9   signal fences: the compiler alone keeps the order that a handler on the same thread relies on
+ *   FORMAT-1   the lane that learnt a site         the other lane                      what it learnt
+ *   FLUSH-3    the lane's start: running           who compares threads                the thread's id before the flag
+ *   FLUSH-4    who kicks: kick                     the lane: kick, before it works     what there is to do, before the lane sleeps on it
+ *   FLUSH-5    statistics and a test's knob: relaxed
+ *   FLUSH-6    a sink's place: used                a lane, a reader without the lock   the sink before the flag
+ *   FLUSH-7    a request to stop early: relaxed, the lock behind it orders
+ *   FLUSH-8    what a pass has counted: relaxed, changed under `role`; a stale value costs a pass
+ *   FLUSH-9    a wish to reopen                    a pass                              what the caller did (renaming the file) before
+ *   FLUSH-10   a pass: complete                    mlog_flush(0)                       the files have what it says
+ *   LIFE-1     started: state                      every first call                    the configuration
+ *   LIFE-2     clock and policy: relaxed, a call that overlaps a change stamps as before it
+ *   LIFE-3     the end: closed                     lanes, late callers                 `closer` before the flag
+ *   LIFE-4     exit began: relaxed, the ticket behind it orders (FLUSH-2)
+ *   LIFE-5     exit: deadline, asleep = 2          a late call: asleep, fence, deadline    the deadline before `asleep` is 2
+ *   LIFE-6     a child's adoption: witness         other threads of the child          everything that was reset
+ *   LIFE-7     the first thread is gone: relaxed, a hint that is asked again
  *
  * owns: layout of rings, space, padding, waiting, drops
  * may call: platform clock record text
@@ -4137,13 +4200,13 @@ static uint64_t mlog__ring_free(const mlog__ring *r) {
 
 /* One sleep until the tail moves. */
 static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
-    __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED); /* RING-4 */
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
     if (mlog__ring_free(r) < bytes) {
         mlog__flush_wake();
         mlog__platform_wait(&r->waiting, 1, ms);
     }
-    __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED); /* RING-4 */
 }
 
 /* Waits for room as the policy says. False: drop. */
@@ -4151,18 +4214,19 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
-    bool never = mlog__ring_never_wait || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED);
+    bool never = mlog__ring_never_wait || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
     if (t->policy == MLOG_DROP || t->broken || t->outer != NULL || never) return mlog__flush_wake(), false;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__ring_all.full_ms * 1000000;
     uint32_t state = t->state;
-    __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED); /* its clock is not read yet: nobody waits for this call */
+    /* RING-3: its clock is not read yet: nobody waits for this call */
+    __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED);
     bool room = false;
     while (!(room = mlog__ring_room(t, bytes))) {
         int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
         if (t->policy == MLOG_WAIT && left <= 0) break;
         mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), t->policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
-    __atomic_store_n(&t->state, state, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->state, state, __ATOMIC_RELAXED); /* RING-3 */
     t->broken = !room;
     return room;
 }
@@ -4174,12 +4238,12 @@ static void mlog__ring_set_name(mlog__ring *r, const char *name) {
     size_t n = strlen(name);
     memcpy(text, name, n < sizeof text ? n : mlog__text_utf8_cut(name, sizeof text - 1));
     memcpy(words, text, sizeof words);
-    for (int i = 0; i < 4; i++) __atomic_store_n(&r->name[i], words[i], __ATOMIC_RELAXED);
+    for (int i = 0; i < 4; i++) __atomic_store_n(&r->name[i], words[i], __ATOMIC_RELAXED); /* RING-5 */
 }
 
 static void mlog__ring_get_name(const mlog__ring *r, char name[32]) {
-    uint64_t words[4] = {__atomic_load_n(&r->name[0], __ATOMIC_RELAXED), 0, 0, 0};
-    for (int i = 1; i < 4 && words[0] != 0; i++) words[i] = __atomic_load_n(&r->name[i], __ATOMIC_RELAXED);
+    uint64_t words[4] = {__atomic_load_n(&r->name[0], __ATOMIC_RELAXED), 0, 0, 0}; /* RING-5 */
+    for (int i = 1; i < 4 && words[0] != 0; i++) words[i] = __atomic_load_n(&r->name[i], __ATOMIC_RELAXED); /* RING-5 */
     memcpy(name, words, sizeof words);
     name[31] = 0;
 }
@@ -4187,16 +4251,17 @@ static void mlog__ring_get_name(const mlog__ring *r, char name[32]) {
 /* One call lost: for the statistics, and for the report that the stream still owes. */
 static void mlog__ring_drop(mlog__ring *r, int level) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
-    __atomic_fetch_add(&r->dropped[i], 1, __ATOMIC_RELAXED); /* counters: no order; atomic for handlers and the overflow ring */
-    __atomic_fetch_add(&r->untold[i], 1, __ATOMIC_RELAXED);
+    /* RING-6: counters: no order; atomic for handlers and the overflow ring */
+    __atomic_fetch_add(&r->dropped[i], 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&r->untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
 }
 
 /* Takes the losses that nobody reported yet, as words {level:8 | count:56}; returns how many words. */
 static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
     int n = 0;
     for (uint64_t i = 0; i < 26; i++) {
-        if (__atomic_load_n(&r->untold[i], __ATOMIC_RELAXED) == 0) continue;
-        uint64_t count = __atomic_exchange_n(&r->untold[i], 0, __ATOMIC_RELAXED);
+        if (__atomic_load_n(&r->untold[i], __ATOMIC_RELAXED) == 0) continue; /* RING-6 */
+        uint64_t count = __atomic_exchange_n(&r->untold[i], 0, __ATOMIC_RELAXED); /* RING-6 */
         if (count != 0) out[n++] = i | count << 8;
     }
     return n;
@@ -4204,11 +4269,11 @@ static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
 
 /* For the flusher: everything before `tail` may be written over. */
 static void mlog__ring_release(mlog__ring *r, uint64_t tail) {
-    if (tail == __atomic_load_n(&r->tail, __ATOMIC_RELAXED)) return;
+    if (tail == __atomic_load_n(&r->tail, __ATOMIC_RELAXED)) return; /* RING-2 */
     __atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE); /* RING-2 */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);            /* RING-4 with mlog__ring_sleep */
-    if (__atomic_load_n(&r->waiting, __ATOMIC_RELAXED) != 0) {
-        __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&r->waiting, __ATOMIC_RELAXED) != 0) { /* RING-4 */
+        __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED); /* RING-4 */
         mlog__platform_wake(&r->waiting);
     }
 }
@@ -4262,18 +4327,18 @@ static void mlog__thread_note_drop(mlog__thread *t, int level) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
     if (t != NULL && t->ring != NULL) mlog__ring_drop(t->ring, i);
     else {
-        __atomic_fetch_add(&mlog__thread_all.dropped[i], 1, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&mlog__thread_all.dropped_untold[i], 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&mlog__thread_all.dropped[i], 1, __ATOMIC_RELAXED); /* RING-6 */
+        __atomic_fetch_add(&mlog__thread_all.dropped_untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
     }
 }
 
 /* All pages in one mapping: one advice to wipe it, and the kernel keeps one area instead of thousands. */
 static bool mlog__thread_pages_open(void) {
-    if (__atomic_load_n(&mlog__thread_all.pages, __ATOMIC_ACQUIRE) != NULL) return true;
+    if (__atomic_load_n(&mlog__thread_all.pages, __ATOMIC_ACQUIRE) != NULL) return true; /* THREAD-5 */
     unsigned char *p = mlog__platform_map((size_t)MLOG__SLOTS * MLOG__PAGE_BYTES, false, false), *none = NULL;
     if (p == NULL) return false;
     (void)mlog__platform_wipe_in_child(p, (size_t)MLOG__SLOTS * MLOG__PAGE_BYTES);
-    if (!__atomic_compare_exchange_n(&mlog__thread_all.pages, &none, p, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (!__atomic_compare_exchange_n(&mlog__thread_all.pages, &none, p, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) /* THREAD-5 */
         mlog__platform_unmap(p, (size_t)MLOG__SLOTS * MLOG__PAGE_BYTES);
     return true;
 }
@@ -4281,14 +4346,15 @@ static bool mlog__thread_pages_open(void) {
 /* A free slot: one whose ring has the wanted size, else one without a ring while the total allows another, else one with any ring,
  * else any. 0: none. */
 static uint32_t mlog__thread_take_slot(uint64_t bytes) {
-    bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= mlog__ring_all.total_limit;
+    bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= mlog__ring_all.total_limit; /* THREAD-6 */
     for (int round = 0; round < 4; round++)
         for (uint32_t i = 1; i < MLOG__SLOTS; i++) {
             uint8_t unused = MLOG__S_UNUSED;
-            if (__atomic_load_n(&mlog__thread_all.state[i], __ATOMIC_RELAXED) != MLOG__S_UNUSED) continue;
-            const mlog__ring *r = __atomic_load_n(&mlog__ring_list[2 * i], __ATOMIC_ACQUIRE);
+            if (__atomic_load_n(&mlog__thread_all.state[i], __ATOMIC_RELAXED) != MLOG__S_UNUSED) continue; /* THREAD-1 */
+            const mlog__ring *r = __atomic_load_n(&mlog__ring_list[2 * i], __ATOMIC_ACQUIRE); /* THREAD-7 */
             if (round == 0 ? r == NULL || r->bytes != bytes : round == 1 ? r != NULL || !more : round == 2 && r == NULL) continue;
             uint8_t *state = &mlog__thread_all.state[i];
+            /* THREAD-1 */
             if (__atomic_compare_exchange_n(state, &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return i;
         } /* THREAD-1: acquire pairs with the release of mlog__thread_recycle: the ring is empty and nobody reads its old owner */
     return 0;
@@ -4296,23 +4362,25 @@ static uint32_t mlog__thread_take_slot(uint64_t bytes) {
 
 /* Makes sure that ring `number` exists; its size by what is left of the total. */
 static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch) {
-    mlog__ring *r = __atomic_load_n(&mlog__ring_list[number], __ATOMIC_ACQUIRE);
+    mlog__ring *r = __atomic_load_n(&mlog__ring_list[number], __ATOMIC_ACQUIRE); /* THREAD-7 */
     if (r != NULL) return r;
-    uint64_t total = __atomic_add_fetch(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED);
+    uint64_t total = __atomic_add_fetch(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED); /* THREAD-6 */
     if (total > mlog__ring_all.total_limit && bytes > MLOG__SMALL_RING) {
-        __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED);
+        __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED); /* THREAD-6 */
         return mlog__thread_ring(number, MLOG__SMALL_RING, touch);
     }
     bool over = total > mlog__ring_all.total_limit && number > 1;
     r = over ? NULL : mlog__ring_create(number, bytes, touch);
-    if (r == NULL) return __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED), (mlog__ring *)NULL;
+    if (r == NULL) return __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED), (mlog__ring *)NULL; /* THREAD-6 */
     r->session = mlog__dict_session == NULL ? 0 : mlog__dict_session->id;
-    uint64_t peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED);
+    uint64_t peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED); /* THREAD-6 */
     while (peak < total &&
+           /* THREAD-6 */
            !__atomic_compare_exchange_n(&mlog__ring_all.peak, &peak, total, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
-    __atomic_store_n(&mlog__ring_list[number], r, __ATOMIC_RELEASE);
-    uint32_t count = __atomic_load_n(&mlog__ring_all.count, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__ring_list[number], r, __ATOMIC_RELEASE); /* THREAD-7 */
+    uint32_t count = __atomic_load_n(&mlog__ring_all.count, __ATOMIC_RELAXED); /* THREAD-7 */
     while (count <= number &&
+           /* THREAD-7 */
            !__atomic_compare_exchange_n(&mlog__ring_all.count, &count, number + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {}
     return r;
 }
@@ -4322,7 +4390,7 @@ static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth)
     mlog__page *page = mlog__thread_page(slot);
     t->slot = slot;
     t->depth = depth;
-    t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
+    t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED); /* LIFE-2 */
     t->context = mlog__context_number(mlog__context_now);
     t->policy = mlog__ring_all.full;
     t->outer = depth > 0 ? &page->level[depth - 1] : NULL;
@@ -4341,9 +4409,10 @@ static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth)
 static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     if (mlog__thread_making || !mlog__thread_pages_open() || mlog__dict_open() == NULL) return NULL;
     mlog__thread_making = 1;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     uint32_t slot = mlog__thread_slot(mlog__thread_self); /* a child's main thread keeps its slot */
     uint8_t unused = MLOG__S_UNUSED;
+    /* THREAD-1 */
     if (slot == 0 || !__atomic_compare_exchange_n(&mlog__thread_all.state[slot], &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE,
                                                   __ATOMIC_RELAXED))
         slot = mlog__thread_take_slot(ring_bytes);
@@ -4361,16 +4430,16 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
             if (both[i] == NULL) continue;
             both[i]->tid = mlog__platform_tid();
             mlog__ring_set_name(both[i], "");
-            __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELEASE);
+            __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELEASE); /* THREAD-2 */
         }
-        for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
+        for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
+        __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED); /* THREAD-6 */
         /* glibc and musl keep the first 32 keys inside the thread: no allocation, also in a handler */
-        bool tell = !mlog__thread_dying && __atomic_load_n(&mlog__thread_all.key_made, __ATOMIC_ACQUIRE);
+        bool tell = !mlog__thread_dying && __atomic_load_n(&mlog__thread_all.key_made, __ATOMIC_ACQUIRE); /* THREAD-8 */
         if (tell) pthread_setspecific(mlog__thread_all.key, (void *)1);
         mlog__thread_self = t;
     }
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     mlog__thread_making = 0;
     return t;
 }
@@ -4390,7 +4459,7 @@ static void mlog__thread_exit(void *round) {
     mlog__thread *t = mlog__thread_self;
     mlog__thread_dying = 1;
     if (mlog__platform_tid() == (uint32_t)getpid()) {
-        __atomic_store_n(&mlog__thread_all.main_gone, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&mlog__thread_all.main_gone, 1, __ATOMIC_RELAXED); /* LIFE-7 */
         mlog__flush_wake();
     }
     mlog_context_unref(mlog__context_now);
@@ -4401,8 +4470,8 @@ static void mlog__thread_exit(void *round) {
     if (slot == 0 || t->state == MLOG__T_NONE) return;
     mlog__page *page = mlog__thread_page(slot);
     mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
-    for (int i = 0; i < 3; i++) __atomic_store_n(&page->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED);
-    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
+    for (int i = 0; i < 3; i++) __atomic_store_n(&page->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED); /* RING-3 */
+    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED); /* THREAD-6 */
     bool rings = false;
     for (uint32_t i = 0; i < 2; i++) {
         mlog__ring *r = mlog__ring_list[2 * slot + 1 - i];
@@ -4417,8 +4486,9 @@ static void mlog__thread_exit(void *round) {
 static void mlog__thread_give_back(mlog__thread *t) {
     uint32_t slot = t->slot;
     mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
+    /* RING-3 */
     for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED);
-    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED); /* THREAD-6 */
     __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
 
@@ -4426,7 +4496,7 @@ static void mlog__thread_give_back(mlog__thread *t) {
 static void mlog__thread_recycle(uint32_t slot) {
     for (uint32_t i = 0; i < 2; i++) {
         mlog__ring *r = mlog__ring_list[2 * slot + i];
-        if (r != NULL) __atomic_store_n(&r->state, MLOG__R_FREE, __ATOMIC_RELAXED);
+        if (r != NULL) __atomic_store_n(&r->state, MLOG__R_FREE, __ATOMIC_RELAXED); /* THREAD-2 */
     }
     __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
@@ -4562,7 +4632,7 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number) {
     }
     mlog__ring *r = mlog__thread_ring(number, MLOG__SPARE_BYTES, false);
     if (r != NULL && t->ring != r) mlog__ring_attach(t, r);
-    t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
+    t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED); /* LIFE-2 */
     t->policy = number == 0 ? MLOG_DROP : mlog__ring_all.full;
     d->header |= MLOG__F_TID;
     bool written = r != NULL && mlog__thread_write(t, d);
@@ -4635,7 +4705,7 @@ static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t class
 /* Second stage of a site, at its first enabled call, when the classes of its arguments are known. The word of the gate, or 0 when the
  * dictionary is full. */
 static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
-    uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN;
+    uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN; /* THREAD-4 */
     if (full == 0) {
         char source[64];
         bool print = (site->style & MLOG__PRINTF) != 0;
@@ -4660,10 +4730,10 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
         if (number == 0) return 0;
         full = mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
         uint64_t none = 0;
-        if (!__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
-            full = none; /* THREAD-4: entry before number */
+        if (!__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) /* THREAD-4 */
+            full = none;
     }
-    __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_RELEASE,
+    __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_RELEASE, /* THREAD-4 */
                                 __ATOMIC_RELAXED); /* not when a rule turned it off meanwhile */
     return full;
 }
@@ -4769,8 +4839,8 @@ static mlog__thread *mlog__thread_enter(void) {
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(mlog__ring_all.bytes_each);
     while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
     if (t == NULL) return NULL;
-    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     mlog__thread_self = t;
     return t;
 }
@@ -4781,10 +4851,10 @@ static void mlog__thread_leave(mlog__thread *t) {
     t->limit = 0;
     t->attention = t->depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
     t->staged = 0;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
+    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
     if (t->outer != NULL) mlog__thread_self = t->outer;
-    uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
+    uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED); /* FLUSH-1 */
     if (asleep == 1) mlog__flush_wake();
     if (asleep == 2) mlog__life_finish_call();
     if (MLOG__UNLIKELY(mlog__thread_dying) && t->depth == 0 && t->ring == NULL) mlog__thread_give_back(t);
@@ -4828,15 +4898,15 @@ static uint64_t *mlog__thread_to_junk(int level) {
 MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to, uint64_t to_word, uint64_t bound,
                                          bool any_clock) {
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler from here on uses the next level */
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED), context = t->context;
     if (MLOG__UNLIKELY(context != 0)) word += MLOG__F_CONTEXT + (UINT64_C(1) << 32);
     if (to) word += MLOG__F_TO + (UINT64_C(1) << 32);
     if (to && bound != 0) word += MLOG__F_BOUND + (UINT64_C(1) << 32);
     uint64_t next = head + mlog__record_bytes(word);
-    uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED);
+    uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED); /* LIFE-2 */
     if (MLOG__UNLIKELY(next > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
-        __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);
+        __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
         return NULL;
     }
     uint64_t *p = (uint64_t *)(void *)(t->data + (head & t->mask));
@@ -4874,7 +4944,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     }
     errno = saved;
     if (p != NULL) return p;
-    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
     mlog__thread_stage(t, site, word, classes, logger, level);
     t->stage.drop = !room;
     return t->stage.slot;
@@ -5041,14 +5111,14 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
         return;
     }
     if (t->staged) {
-        __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED);
+        __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
         t->head = t->ring == NULL ? &t->aside : &t->ring->head;
         mlog__thread_finish(t);
     }
     if (t->staged || t->outer != NULL) {
         mlog__thread_leave(t);
     } else {
-        uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
+        uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED); /* FLUSH-1 */
         if (asleep == 1) mlog__flush_wake();
         if (asleep == 2) mlog__life_finish_call();
     }
@@ -5058,12 +5128,12 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
 /* The release of head is the commit. What comes behind it may be lost without harm. */
 void mlog1_end(void) {
     mlog__thread *t = mlog__thread_self;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     __atomic_store_n(t->head, t->next, __ATOMIC_RELEASE); /* RING-1: the record is whole, also for a reader after a crash */
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
-    if (MLOG__UNLIKELY(__atomic_load_n(t->attention, __ATOMIC_RELAXED) != 0))
-        mlog__thread_end_slow(t); /* FLUSH-1: no fence, see flush */
+    if (MLOG__UNLIKELY(__atomic_load_n(t->attention, __ATOMIC_RELAXED) != 0)) /* FLUSH-1: no fence, see flush */
+        mlog__thread_end_slow(t);
 }
 
 /* -- a call in one piece, as units compiled without optimization make it -- */
@@ -5116,7 +5186,7 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 
 /* Run-time calls have no gate: they look the rules up. */
 static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
-    int low = logger == NULL ? 0 : __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED);
+    int low = logger == NULL ? 0 : __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED); /* RULE-4 */
     if (low != 0) return level >= low;
     char source[64];
     return level >= mlog__rule_threshold(source, mlog__rule_source(source, "", file));
@@ -5602,8 +5672,9 @@ static const mlog__info *mlog__format_info(uint32_t number) {
     if (MLOG__LIKELY(info != NULL)) return info;
     const mlog__entry *e = mlog__dict_entry(number);
     mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e);
+    /* FORMAT-1 */
     if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return fresh; /* FORMAT-1 */
+        return fresh;
     free(fresh);
     return info;
 }
@@ -6471,29 +6542,29 @@ static void *mlog__flush_run1(void *unused);
 
 /* [s] Wakes the flusher, starts it when there is none (not in a handler: the next call does it then). */
 static void mlog__flush_wake(void) {
-    bool up = mlog__life_running() && __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE);
+    bool up = mlog__life_running() && __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE); /* FLUSH-3 */
     if (!up) {
         if (mlog__platform_in_handler() || !mlog__life_start()) return;
-        if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) {
+        if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) { /* FLUSH-3 */
             mlog__flush_here();
             return;
         }
     }
     uint32_t one = 1;
-    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&mlog__flush_all.kick0, 1, __ATOMIC_SEQ_CST);
+    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* FLUSH-1 */
+    __atomic_fetch_add(&mlog__flush_all.kick0, 1, __ATOMIC_SEQ_CST); /* FLUSH-4 */
     mlog__platform_wake(&mlog__flush_all.kick0);
 }
 
 /* Lane 1 sleeps without a timeout; lane 0 tells it that there is something new. */
 static void mlog__flush_kick1(void) {
-    __atomic_fetch_add(&mlog__flush_all.kick1, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&mlog__flush_all.kick1, 1, __ATOMIC_SEQ_CST); /* FLUSH-4 */
     mlog__platform_wake(&mlog__flush_all.kick1);
 }
 
-static uint32_t mlog__flush_rings(void) { return __atomic_load_n(&mlog__ring_all.count, __ATOMIC_ACQUIRE); }
+static uint32_t mlog__flush_rings(void) { return __atomic_load_n(&mlog__ring_all.count, __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
-static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__ring_list[i], __ATOMIC_ACQUIRE); }
+static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__ring_list[i], __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
 /* -- walking and merging -- */
 
@@ -6586,7 +6657,7 @@ static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *
     it->late = ticks < s->last_ticks;
     if (!it->late) s->last_ticks = ticks;
     it->time = it->call_time = mlog__life_utc(s->desk, ticks);
-    if (MLOG__UNLIKELY(it->late)) __atomic_store_n(&s->late, s->late + 1, __ATOMIC_RELAXED); /* statistics look at it */
+    if (MLOG__UNLIKELY(it->late)) __atomic_store_n(&s->late, s->late + 1, __ATOMIC_RELAXED); /* FLUSH-5: statistics look at it */
     if (it->time < s->last_time) it->time = s->last_time;
     it->id = (uint64_t)from->number << 48 | from->pos / 8;
 }
@@ -6814,7 +6885,7 @@ static int mlog__flush_call(mlog_sink *s, const char *at) {
     if (said >= 0) return mlog__flush_end(s, &it), said;
     s->last_ticks = last_ticks; /* it will be offered again */
     s->last_time = last_time;
-    __atomic_store_n(&s->late, late, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->late, late, __ATOMIC_RELAXED); /* FLUSH-5 */
     return said;
 }
 
@@ -6849,7 +6920,8 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
     }
     while (s->sent < s->out.len) {
         uint64_t header;
-        if (__atomic_load_n(&s->closing, __ATOMIC_RELAXED)) return false; /* somebody waits for the end of the callbacks */
+        /* FLUSH-7: somebody waits for the end of the callbacks */
+        if (__atomic_load_n(&s->closing, __ATOMIC_RELAXED)) return false;
         memcpy(&header, s->out.p + s->sent + sizeof(mlog__stashed), 8);
         if (mlog__flush_call(s, s->out.p + s->sent) < 0) return mlog__flush_failed1(s), false;
         s->sent += sizeof(mlog__stashed) + (size_t)mlog__record_bytes(header);
@@ -6866,14 +6938,14 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
 
 /* Lets calls that are in the middle of a record finish, at most 10 ms in all; a call that is stuck is waited for once. */
 static void mlog__flush_settle(void) {
-    if (__atomic_load_n(&mlog__ring_all.live, __ATOMIC_RELAXED) < 2 || mlog__thread_all.pages == NULL) return;
+    if (__atomic_load_n(&mlog__ring_all.live, __ATOMIC_RELAXED) < 2 || mlog__thread_all.pages == NULL) return; /* THREAD-6 */
     int left = 200;
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings(); slot++) {
-        if (__atomic_load_n(&mlog__thread_all.state[slot], __ATOMIC_RELAXED) == MLOG__S_UNUSED) continue;
+        if (__atomic_load_n(&mlog__thread_all.state[slot], __ATOMIC_RELAXED) == MLOG__S_UNUSED) continue; /* THREAD-1 */
         mlog__thread *t = &mlog__thread_page(slot)->level[0];
         mlog__ring *r = mlog__flush_ring(2 * slot);
         if (r == NULL) continue;
-        uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
+        uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1 */
         while (__atomic_load_n(&t->state, __ATOMIC_RELAXED) == MLOG__T_BUSY &&
                __atomic_load_n(&r->head, __ATOMIC_RELAXED) == head) { /* RING-3 */
             if (mlog__flush_all.stuck[slot] == head + 1) break;
@@ -6898,7 +6970,8 @@ static bool mlog__flush_snapshot(uint32_t rings) {
         more = true;
         mlog__flush_all.counted += mlog__flush_count(r, mlog__flush_all.counted_at[i], head, NULL);
         mlog__flush_all.counted_bytes += head - mlog__flush_all.counted_at[i];
-        __atomic_store_n(&mlog__flush_all.counted_at[i], head, __ATOMIC_RELAXED); /* mlog__flush_pending looks without the lock */
+        /* FLUSH-8: mlog__flush_pending looks without the lock */
+        __atomic_store_n(&mlog__flush_all.counted_at[i], head, __ATOMIC_RELAXED);
     }
     return more;
 }
@@ -6955,8 +7028,8 @@ static void mlog__flush_release(uint32_t rings) {
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
         mlog__ring *other = mlog__flush_ring(i + 1);
-        bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) &&
-                     (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_ACQUIRE));
+        bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) && /* RING-1 */
+                     (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_ACQUIRE)); /* RING-1 */
         if (empty) mlog__thread_recycle(i / 2);
     }
 }
@@ -6980,7 +7053,7 @@ static void mlog__flush_contexts(void) {
         mlog__flush_all.context_rings = mlog__flush_rings();
         for (uint32_t i = 0; i < mlog__flush_all.context_rings; i++) {
             mlog__ring *r = mlog__flush_ring(i);
-            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
+            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
         }
     }
     for (int k = 0; k < MLOG__SINKS; k++)
@@ -6990,7 +7063,7 @@ static void mlog__flush_contexts(void) {
 
 /* Wakes those who wait in mlog_flush. */
 static void mlog__flush_finish_ticket(uint32_t *done, uint32_t ticket) {
-    uint32_t seen = __atomic_load_n(done, __ATOMIC_RELAXED);
+    uint32_t seen = __atomic_load_n(done, __ATOMIC_RELAXED); /* FLUSH-2 */
     while ((int32_t)(ticket - seen) > 0) /* never back: both lanes may finish tickets of lane 1 */
         if (__atomic_compare_exchange_n(done, &seen, ticket, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) { /* FLUSH-2 */
             mlog__platform_wake(done);
@@ -7007,7 +7080,7 @@ static void mlog__flush_tell_losses(uint32_t rings) {
         for (int k = 0; k < n; k++) counts[words[k] & 255] += words[k] >> 8, any = 1;
     }
     for (int i = 0; i < 26; i++) {
-        uint64_t n = __atomic_exchange_n(&mlog__thread_all.dropped_untold[i], 0, __ATOMIC_RELAXED);
+        uint64_t n = __atomic_exchange_n(&mlog__thread_all.dropped_untold[i], 0, __ATOMIC_RELAXED); /* RING-6 */
         if (n != 0) counts[i] += n, any = 1;
     }
     for (int k = 0; any && k < MLOG__SINKS; k++) {
@@ -7020,12 +7093,12 @@ static void mlog__flush_tell_losses(uint32_t rings) {
 
 /* One pass of lane 0, under `role`. True when there was work. */
 static bool mlog__flush_pass(void) {
-    uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
+    uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings(); /* FLUSH-2 */
     uint64_t now = mlog__life_now();
     mlog__flush_settle();
     bool more = mlog__flush_snapshot(rings), complete = true, lane1 = false;
-    bool tell = ticket != mlog__flush_all.done0 || __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED);
-    if (__atomic_exchange_n(&mlog__flush_all.reopen, 0, __ATOMIC_ACQUIRE))
+    bool tell = ticket != mlog__flush_all.done0 || __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED); /* FLUSH-2 */
+    if (__atomic_exchange_n(&mlog__flush_all.reopen, 0, __ATOMIC_ACQUIRE)) /* FLUSH-9 */
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!s->used || s->config.type != MLOG_FILE || !s->regular) continue;
@@ -7048,9 +7121,9 @@ static bool mlog__flush_pass(void) {
     }
     mlog__flush_release(rings);
     mlog__flush_contexts();
-    if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1();
+    if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1(); /* FLUSH-4 */
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
-    __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE); /* FLUSH-10 */
     if (complete) mlog__flush_finish_ticket(&mlog__flush_all.done0, ticket);
     return more;
 }
@@ -7060,13 +7133,13 @@ static bool mlog__flush_pending(void) {
     uint32_t rings = mlog__flush_rings();
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        uint64_t counted = __atomic_load_n(&mlog__flush_all.counted_at[i], __ATOMIC_RELAXED);
+        uint64_t counted = __atomic_load_n(&mlog__flush_all.counted_at[i], __ATOMIC_RELAXED); /* FLUSH-8 */
         if (r != NULL && __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) != counted) return true; /* FLUSH-1 */
     }
-    uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED);
-    return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done ||
-           __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) ||
-           __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0;
+    uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED); /* FLUSH-2 */
+    return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done || /* FLUSH-2 */
+           __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) || /* FLUSH-9 */
+           __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0; /* CONTEXT-4 */
 }
 
 /* Is any sink in the middle of something that only time or its peer can finish? Then how long to wait at most. */
@@ -7114,12 +7187,12 @@ static void mlog__flush_end_orphan(void) {
 /* Sleeps until a caller wakes us, or `ms` are over: at once a barrier and a second look, so that no record is left behind (FLUSH-1). */
 static void mlog__flush_deep_sleep(uint32_t seen, int ms) {
     uint32_t zero = 0, one = 1;
-    if (!__atomic_compare_exchange_n(&mlog__ring_all.asleep, &zero, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(&mlog__ring_all.asleep, &zero, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) /* FLUSH-1 */
         return; /* exiting */
-    bool sure = mlog__platform_membarrier() && !__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED);
+    bool sure = mlog__platform_membarrier() && !__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED); /* LIFE-7 */
     if (!sure) ms = ms < 0 ? 100 : MLOG__MIN(ms, 100);
     if (!mlog__flush_pending()) mlog__platform_wait(&mlog__flush_all.kick0, seen, ms);
-    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* FLUSH-1 */
 }
 
 static void mlog__flush_locale(mlog__desk *desk) {
@@ -7133,6 +7206,7 @@ static void mlog__flush_locale(mlog__desk *desk) {
 static void mlog__flush_here(void) {
     sigset_t all, old, pending;
     const struct timespec at_once = {0, 0};
+    /* LIFE-3 */
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && !pthread_equal(pthread_self(), mlog__flush_all.closer))
         return;
     sigfillset(&all);
@@ -7156,7 +7230,7 @@ static void mlog__flush_here(void) {
 static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll_for, bool *burst) {
     pthread_mutex_lock(&mlog__flush_all.role);
     /* without sinks a pass would lose records */
-    bool stop = !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE);
+    bool stop = !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE); /* LIFE-3 */
     if (stop) return pthread_mutex_unlock(&mlog__flush_all.role), false;
     mlog__life_take_pair(&mlog__flush_all.desk[0], wake);
     bool more = mlog__flush_pass();
@@ -7173,27 +7247,28 @@ static void *mlog__flush_run(void *unused) {
     mlog__flush_locale(&mlog__flush_all.desk[0]);
     pthread_setname_np(pthread_self(), "metalog");
     for (;;) {
-        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1;
-        if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE)) {
+        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1; /* FLUSH-4 */
+        if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE)) { /* LIFE-3 */
             mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
             continue;
         }
         if (!mlog__life_running()) { /* after mlog_shutdown: the next call starts it all again, and its record is still there */
-            bool exiting = __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED);
-            __atomic_store_n(&mlog__ring_all.asleep, exiting ? 2 : 1, __ATOMIC_SEQ_CST);
+            bool exiting = __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED); /* LIFE-4 */
+            __atomic_store_n(&mlog__ring_all.asleep, exiting ? 2 : 1, __ATOMIC_SEQ_CST); /* FLUSH-1 */
             if (!mlog__life_running()) mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
             woke = true;
             continue;
         }
+        /* FLUSH-1 */
         if (woke) __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
         struct pollfd wait = {.fd = -1, .events = 0, .revents = 0};
         int blocked = -1;
         bool burst = false, more = mlog__flush_locked_pass(woke, &blocked, &wait, &burst);
         woke = false;
         idle = more ? 0 : idle + 1;
-        if (MLOG__UNLIKELY(__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED))) mlog__flush_end_orphan();
+        if (MLOG__UNLIKELY(__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED))) mlog__flush_end_orphan(); /* LIFE-7 */
         if (burst) continue; /* no nap */
-        bool linger = idle < __atomic_load_n(&mlog__flush_linger, __ATOMIC_RELAXED);
+        bool linger = idle < __atomic_load_n(&mlog__flush_linger, __ATOMIC_RELAXED); /* FLUSH-5 */
         if (linger && wait.fd >= 0) poll(&wait, 1, 1);
         else if (linger) mlog__platform_wait(&mlog__flush_all.kick0, seen, 1);
         else mlog__flush_deep_sleep(seen, blocked), woke = true; /* also beside a sink that is stuck: the others are woken for */
@@ -7208,8 +7283,8 @@ static void *mlog__flush_run1(void *unused) {
     mlog__flush_locale(&mlog__flush_all.desk[1]);
     pthread_setname_np(pthread_self(), "metalog-call"); /* 15 bytes at most */
     for (;;) {
-        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST);
-        uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
+        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST); /* FLUSH-4 */
+        uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings(); /* FLUSH-2 */
         bool waiting = false, behind = false;
         pthread_mutex_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
         uint64_t now = mlog__life_now();
@@ -7220,7 +7295,7 @@ static void *mlog__flush_run1(void *unused) {
         }
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
-            if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue;
+            if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue; /* FLUSH-6 */
             while (mlog__flush_callbacks(s, head, rings, now)) {}
             pthread_mutex_lock(&s->lock);
             if (s->out.len != 0) waiting = true;
@@ -7246,19 +7321,22 @@ static bool mlog__flush_wait_for(uint32_t *done, uint32_t ticket, int64_t deadli
 
 /* [s] Everything logged before is with the sinks, or the time is over. Uses no lock. */
 static bool mlog__flush_wait(int ms) {
+    /* FLUSH-10 */
     if (ms == 0 && !mlog__flush_pending() && __atomic_load_n(&mlog__flush_all.complete, __ATOMIC_ACQUIRE)) return true;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
-    uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST);
+    uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST); /* FLUSH-2 */
     mlog__flush_wake();
     if (ms == 0) return false;
-    while (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) { /* no flusher could be started: this thread does it */
-        if (__atomic_load_n(&mlog__flush_all.done0, __ATOMIC_ACQUIRE) == ticket) break;
+    /* FLUSH-3: no flusher could be started: this thread does it */
+    while (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) {
+        if (__atomic_load_n(&mlog__flush_all.done0, __ATOMIC_ACQUIRE) == ticket) break; /* FLUSH-2 */
         if (mlog__platform_clock(CLOCK_MONOTONIC) >= deadline) return false;
         mlog__platform_nap(1000000);
         mlog__flush_here();
     }
     if (!mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline)) return false;
     bool self =
+        /* FLUSH-3 */
         __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(pthread_self(), mlog__flush_all.thread1);
     return self || mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline); /* a callback cannot wait for its own lane */
 }
@@ -7307,10 +7385,11 @@ const char *mlog_why(void) { return mlog__life_said; }
 
 /* A child without adoption yet? The witness is zero there, also after a raw clone. */
 static bool mlog__life_is_child(void) {
-    const uint32_t *witness = __atomic_load_n(&mlog__life.witness, __ATOMIC_ACQUIRE);
-    return witness != NULL && __atomic_load_n(witness, __ATOMIC_ACQUIRE) == 0;
+    const uint32_t *witness = __atomic_load_n(&mlog__life.witness, __ATOMIC_ACQUIRE); /* LIFE-6 */
+    return witness != NULL && __atomic_load_n(witness, __ATOMIC_ACQUIRE) == 0; /* LIFE-6 */
 }
 
+/* LIFE-1 */
 static bool mlog__life_running(void) { return __atomic_load_n(&mlog__life.state, __ATOMIC_ACQUIRE) == MLOG__L_RUNNING; }
 
 static bool mlog__life_adopt(void);
@@ -7318,7 +7397,9 @@ static bool mlog__life_adopt(void);
 /* Is this one of the library's own threads, in a callback? */
 static bool mlog__life_on_lane(void) {
     pthread_t self = pthread_self();
+    /* FLUSH-3 */
     if (__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread0)) return true;
+    /* FLUSH-3 */
     return __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread1);
 }
 
@@ -7344,29 +7425,31 @@ static void mlog__life_unlock(void) {
 
 /* The program's clock when it gave one (tests, simulators), else the system's. */
 static uint64_t mlog__life_ticks(void) {
-    int64_t (*now)(void) = __atomic_load_n(&mlog__life.now, __ATOMIC_RELAXED);
+    int64_t (*now)(void) = __atomic_load_n(&mlog__life.now, __ATOMIC_RELAXED); /* LIFE-2 */
     return now != NULL ? (uint64_t)now() : (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC);
 }
 
 /* The moment of a pass, in the ticks of the records. */
 static uint64_t mlog__life_now(void) {
-    uint32_t mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
+    uint32_t mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED); /* LIFE-2 */
     if (mode == MLOG__TICKS_GIVEN) return UINT64_MAX;
     return mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC)
                                                                         : mlog__clock_counter();
 }
 
 static uint32_t mlog__life_pair_mode(void) {
-    uint32_t mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
+    uint32_t mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED); /* LIFE-2 */
     return mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? MLOG__TICKS_SYSTEM : MLOG__TICKS_COUNTER;
 }
 
 /* A given clock needs no pairs: its ticks are UTC. */
 static void mlog__life_take_pair(mlog__desk *desk, bool now) {
+    /* LIFE-2 */
     if (__atomic_load_n(&mlog__life.now, __ATOMIC_RELAXED) == NULL) mlog__clock_update(desk->pairs, mlog__life_pair_mode(), now);
 }
 
 static int64_t mlog__life_utc(mlog__desk *desk, uint64_t ticks) {
+    /* LIFE-2 */
     if (__atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED) == MLOG__TICKS_GIVEN) return (int64_t)ticks;
     return mlog__clock_utc(&desk->clock, desk->pairs, ticks);
 }
@@ -7450,10 +7533,11 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r == NULL) continue;
+        /* RING-1 */
         uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[k]) : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
-    __atomic_store_n(&s->used, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&s->used, true, __ATOMIC_RELEASE); /* FLUSH-6 */
     return s;
 }
 
@@ -7462,7 +7546,7 @@ static void mlog__life_floor(void) { /* levels that no sink takes need not be lo
     bool any = false;
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) any = true, floor = MLOG__MIN(floor, mlog__flush_all.sink[i].config.level);
-    __atomic_store_n(&mlog__rule_now.floor, any ? floor : 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__rule_now.floor, any ? floor : 0, __ATOMIC_RELAXED); /* RULE-4 */
     mlog__rule_apply_all();
 }
 
@@ -7476,7 +7560,7 @@ static void mlog__life_close(const mlog__closing *closing) {
 /* Takes a sink out; under `lane1`, the configuration's lock and `role`, taken in this order, so that a slow callback delays only who
  * waits for its end. */
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
-    __atomic_store_n(&s->used, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
         mlog__flush_all.handed[k] = MLOG__MAX(mlog__flush_all.handed[k], s->done[k]);
     if (s->config.close != NULL) {
@@ -7491,8 +7575,8 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
 static void mlog__life_hurry(bool yes, bool of_init) {
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
-        if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || (of_init && !s->of_init)) continue;
-        __atomic_store_n(&s->closing, yes, __ATOMIC_RELAXED);
+        if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || (of_init && !s->of_init)) continue; /* FLUSH-6 */
+        __atomic_store_n(&s->closing, yes, __ATOMIC_RELAXED); /* FLUSH-7 */
     }
 }
 
@@ -7517,11 +7601,11 @@ static bool mlog__life_run_lanes(void) {
     if (!mlog__flush_all.running0) {
         mlog__life_take_pair(&mlog__flush_all.desk[0], true);
         bool up = mlog__platform_thread(&mlog__flush_all.thread0, mlog__flush_run, NULL);
-        __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE);
+        __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE); /* FLUSH-3 */
     }
     if (callbacks && !mlog__flush_all.running1) {
         bool up = mlog__platform_thread(&mlog__flush_all.thread1, mlog__flush_run1, NULL);
-        __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELEASE);
+        __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELEASE); /* FLUSH-3 */
     }
     return mlog__flush_all.running0;
 }
@@ -7535,14 +7619,14 @@ static void mlog__life_hook(void) {
     if (mlog__life.hooks) return;
     mlog__life.hooks = 1;
     if (pthread_key_create(&mlog__thread_all.key, mlog__thread_exit) == 0)
-        __atomic_store_n(&mlog__thread_all.key_made, 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&mlog__thread_all.key_made, 1, __ATOMIC_RELEASE); /* THREAD-8 */
     atexit(mlog__life_exit);
     pthread_atfork(mlog__life_before_fork, mlog__life_after_fork, mlog__life_after_fork);
     uint32_t *page = mlog__platform_map(MLOG__PAGE, false, false);
     if (page == NULL || !mlog__platform_wipe_in_child(page, MLOG__PAGE))
         return; /* no witness: children are noticed by their wiped threads only */
     *page = 1;
-    __atomic_store_n(&mlog__life.witness, page, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__life.witness, page, __ATOMIC_RELEASE); /* LIFE-6 */
 }
 
 /* Everything that mlog_init decides, resolved in one place: zero means default. */
@@ -7571,7 +7655,7 @@ static void mlog__life_resolve(const mlog_config *c) {
     fresh.rings_total = c->rings_total == 0 ? 64u << 20 : c->rings_total;
     *r = fresh;
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) free(old[i]);
-    __atomic_store_n(&mlog__life.now, r->now, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__life.now, r->now, __ATOMIC_RELAXED); /* LIFE-2 */
     mlog__ring_all.full = r->full;
     mlog__ring_all.full_ms = (uint32_t)r->full_ms;
     mlog__ring_all.bytes_each = r->ring_bytes;
@@ -7580,12 +7664,12 @@ static void mlog__life_resolve(const mlog_config *c) {
         : mlog__clock_invariant_known() ? MLOG__TICKS_COUNTER : MLOG__TICKS_SYSTEM;
     for (int i = 0; i < MLOG__SINKS && mode != mlog__dict_session->clock_mode; i++) /* ticks of another clock do not compare */
         mlog__flush_all.sink[i].last_ticks = 0, mlog__flush_all.sink[i].last_time = 0;
-    __atomic_store_n(&mlog__dict_session->clock_mode, mode, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__dict_session->clock_mode, mode, __ATOMIC_RELAXED); /* LIFE-2 */
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings(); slot++) /* threads that logged before */
         for (int i = 0; i < 3; i++) {
             mlog__thread *t = &mlog__thread_page(slot)->level[i];
-            __atomic_store_n(&t->clock, mode, __ATOMIC_RELAXED);
-            __atomic_store_n(&t->policy, (uint32_t)r->full, __ATOMIC_RELAXED);
+            __atomic_store_n(&t->clock, mode, __ATOMIC_RELAXED); /* LIFE-2 */
+            __atomic_store_n(&t->policy, (uint32_t)r->full, __ATOMIC_RELAXED); /* LIFE-2 */
         }
 }
 
@@ -7656,8 +7740,8 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
 
 /* Starts the lanes of a library that is configured, when they do not run: in a child, or after an attempt that failed. */
 static void mlog__life_revive(void) {
-    if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return;
-    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
+    if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return; /* FLUSH-3 */
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return; /* LIFE-3 */
     if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed()) return; /* the next call outside does it */
     mlog__life_lock();
     if (mlog__life_running()) (void)mlog__life_run_lanes();
@@ -7666,15 +7750,15 @@ static void mlog__life_revive(void) {
 
 static void mlog__life_set_deadline(void) {
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
-    __atomic_store_n(&mlog__life.exit_deadline, deadline, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__life.exit_deadline, deadline, __ATOMIC_RELAXED); /* LIFE-5 */
 }
 
 /* The child's first call: nothing here may touch the parent's rings, which are not mapped, nor wait for a lock of the parent's. */
 static bool mlog__life_adopt(void) {
     uint32_t no = 0;
-    if (!__atomic_compare_exchange_n(&mlog__life.adopting, &no, mlog__platform_tid(), false, __ATOMIC_ACQ_REL,
+    if (!__atomic_compare_exchange_n(&mlog__life.adopting, &no, mlog__platform_tid(), false, __ATOMIC_ACQ_REL, /* LIFE-6 */
                                      __ATOMIC_ACQUIRE)) {
-        while (__atomic_load_n(&mlog__life.witness[0], __ATOMIC_ACQUIRE) == 0) {
+        while (__atomic_load_n(&mlog__life.witness[0], __ATOMIC_ACQUIRE) == 0) { /* LIFE-6 */
             if (no == mlog__platform_tid()) return false; /* a handler on top of this function */
             mlog__platform_nap(100000);
         }
@@ -7684,7 +7768,7 @@ static bool mlog__life_adopt(void) {
     pthread_mutex_init(&mlog__flush_all.role, NULL);
     pthread_mutex_init(&mlog__flush_all.lane1, NULL);
     mlog__life_inside = 0;
-    if (!mlog__dict_adopt()) return __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE), false;
+    if (!mlog__dict_adopt()) return __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE), false; /* LIFE-6 */
     memset(mlog__ring_list, 0, sizeof mlog__ring_list);
     mlog__ring_all.count = mlog__ring_all.live = 0;
     mlog__ring_all.asleep = mlog__flush_all.exiting ? 2 : 1;
@@ -7714,8 +7798,8 @@ static bool mlog__life_adopt(void) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (s->used) mlog__life_reset_sink(s, whole > (uint32_t)s->lane1);
     }
-    __atomic_store_n(&mlog__life.witness[0], 1, __ATOMIC_RELEASE);
-    __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__life.witness[0], 1, __ATOMIC_RELEASE); /* LIFE-6 */
+    __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE); /* LIFE-6 */
     mlog__life_revive();
     return true;
 }
@@ -7726,7 +7810,7 @@ static void mlog__life_before_fork(void) {
     int saved = errno;
     if (mlog__life_inside || mlog__life_on_lane()) return;
     if (!mlog__life_is_child() && mlog__life_running()) {
-        bool idle = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending();
+        bool idle = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending(); /* FLUSH-1 */
         if (!idle) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
     }
     mlog__life_lock(); /* so that the child does not find the configuration half changed */
@@ -7757,7 +7841,7 @@ static void mlog__life_after_fork(void) {
 static bool mlog__life_start(void) {
     if (MLOG__UNLIKELY(mlog__life_is_child()) && !mlog__life_adopt()) return false;
     if (MLOG__LIKELY(mlog__life_running())) { /* LIFE-1 */
-        if (MLOG__UNLIKELY(!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE))) mlog__life_revive();
+        if (MLOG__UNLIKELY(!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE))) mlog__life_revive(); /* FLUSH-3 */
         return true;
     }
     if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed())
@@ -7825,12 +7909,14 @@ void mlog1_fatal(void) {
 
 /* After exit's drain every call sees to its own record, within what is left of exit_ms. */
 static void mlog__life_finish_call(void) {
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* LIFE-5 */
     if (mlog__life_is_child()) return;
-    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) {
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) { /* LIFE-3 */
         mlog__flush_here();
         return;
     }
     int64_t left =
+        /* LIFE-5 */
         (__atomic_load_n(&mlog__life.exit_deadline, __ATOMIC_RELAXED) - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
     if (left > 0) (void)mlog__flush_wait((int)left);
 }
@@ -7842,22 +7928,23 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
     if (mlog__life_is_child() || mlog__dict_session == NULL) return;
     if (!mlog__life_running() && mlog__flush_pending() && mlog__life_start()) (void)mlog__flush_wait(mlog__life.config.exit_ms);
     mlog__flush_all.closer = pthread_self();
-    __atomic_store_n(&mlog__ring_all.closed, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__ring_all.closed, 1, __ATOMIC_RELEASE); /* LIFE-3 */
     for (int i = 0; i < 1000 && pthread_mutex_trylock(&mlog__flush_all.role) != 0; i++) {
         if (i == 999) return; /* it hangs in a write: the process shall not */
         mlog__platform_nap(100000);
     }
     pthread_mutex_unlock(&mlog__flush_all.role);
-    __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE); /* FLUSH-3 */
 }
 
 /* Registered with atexit. Drains, then lets every later call see to itself; joins nothing, closes nothing. */
 static void mlog__life_exit(void) {
+    /* LIFE-3 */
     if (mlog__life_is_child() || !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
     mlog__life_set_deadline();
-    __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELAXED); /* LIFE-4 */
     (void)mlog__flush_wait(mlog__life.config.exit_ms); /* also in a callback that calls exit */
-    __atomic_store_n(&mlog__ring_all.asleep, 2, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__ring_all.asleep, 2, __ATOMIC_RELEASE); /* FLUSH-1, LIFE-5 */
 }
 
 int mlog_shutdown(int ms) {
@@ -7874,9 +7961,9 @@ int mlog_shutdown(int ms) {
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i], &closing);
     mlog__life.levels_said = false; /* a later start is that of the last mlog_init */
-    __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE); /* LIFE-1 */
     /* the next call looks, and starts again */
-    __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST); /* FLUSH-1 */
     pthread_mutex_unlock(&mlog__flush_all.role);
     mlog__life_unlock();
     pthread_mutex_unlock(&mlog__flush_all.lane1);
@@ -7887,7 +7974,7 @@ int mlog_shutdown(int ms) {
 
 void mlog_reopen(void) {
     int saved = errno;
-    __atomic_store_n(&mlog__flush_all.reopen, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__flush_all.reopen, 1, __ATOMIC_RELEASE); /* FLUSH-9 */
     if (mlog__flush_all.running0 && !mlog__life_is_child()) mlog__flush_wake();
     errno = saved;
 }
@@ -7955,9 +8042,9 @@ void mlog_sink_remove(mlog_sink *s) {
     int saved = errno;
     mlog__closing closing = {0};
     if (mlog__life_is_child()) (void)mlog__life_adopt();
-    if (s == NULL || !__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || mlog__life_on_lane()) return;
+    if (s == NULL || !__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || mlog__life_on_lane()) return; /* FLUSH-6 */
     mlog__life_drain_sink(s);
-    __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED); /* FLUSH-7 */
     pthread_mutex_lock(&mlog__flush_all.lane1);
     mlog__life_lock();
     pthread_mutex_lock(&mlog__flush_all.role);
@@ -7991,23 +8078,26 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             if (ring == NULL) continue;
             r.rings++;
             r.accepted +=
+                /* RING-1 */
                 mlog__flush_count(ring, mlog__flush_all.counted_at[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
+            /* RING-6 */
             for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&ring->dropped[k], __ATOMIC_RELAXED);
         }
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!s->used) continue;
             pthread_mutex_lock(&s->lock);
-            r.late = MLOG__MAX(r.late, __atomic_load_n(&s->late, __ATOMIC_RELAXED));
+            r.late = MLOG__MAX(r.late, __atomic_load_n(&s->late, __ATOMIC_RELAXED)); /* FLUSH-5 */
             r.sink_errors += s->errors;
             pthread_mutex_unlock(&s->lock);
         }
         pthread_mutex_unlock(&mlog__flush_all.role);
         mlog__ring_never_wait = 0;
+        /* RING-6 */
         for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&mlog__thread_all.dropped[k], __ATOMIC_RELAXED);
         for (int k = 0; k < 26; k++) r.dropped += r.dropped_by_level[k];
-        r.ring_bytes = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED);
-        r.ring_peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED);
+        r.ring_bytes = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED); /* THREAD-6 */
+        r.ring_peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED); /* THREAD-6 */
     }
     memset(stats, 0, size);
     memcpy(stats, &r, MLOG__MIN(size, sizeof r));
@@ -8021,6 +8111,7 @@ static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
                            .bytes = s->bytes, .errors = s->errors};
     for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
         mlog__ring *ring = mlog__flush_ring(i);
+        /* RING-1 */
         if (ring != NULL) r->pending += mlog__flush_count(ring, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
     }
     pthread_mutex_unlock(&s->lock);
@@ -8160,7 +8251,7 @@ static void mlog__life_module_gone(mlog__module *module) {
     mlog__module **at = &mlog__rule_now.modules;
     while (*at != NULL && *at != module) at = &(*at)->next;
     if (*at != NULL) *at = module->next;
-    __atomic_store_n(&module->linked, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&module->linked, 0, __ATOMIC_RELEASE); /* RULE-3 */
     mlog__life_unlock();
 }
 
