@@ -1,7 +1,7 @@
 /* What tests/mutants.sh runs under ThreadSanitizer: every pair of metalog.h meets here, in about a second, with no other
  * synchronization between the threads than the library's own. Not a test of results: only of what is ordered before what. */
 #define METALOG_IMPLEMENTATION
-#include "../../metalog.h"
+#include "metalog.h"
 #include "../check.h"
 
 #include <pthread.h>
