@@ -278,7 +278,7 @@ METALOG_API void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger,
 __attribute__((weak, visibility("hidden"))) mlog__module mlog__this_module = {0, 0, 0, 0};
 __attribute__((weak, visibility("hidden"), destructor, used)) void mlog__this_module_gone(void);
 __attribute__((weak, visibility("hidden"), destructor, used)) void mlog__this_module_gone(void) {
-    void (*gone)(mlog__module *) = __atomic_load_n(&mlog__this_module.gone, __ATOMIC_ACQUIRE); /* RULE-3 */
+    void (*gone)(mlog__module *) = __atomic_load_n(&mlog__this_module.gone, __ATOMIC_RELAXED); /* RULE-3 */
     if (gone) gone(&mlog__this_module); /* set at the first registration: a unit that never logs needs no implementation */
 }
 
@@ -3784,7 +3784,7 @@ static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
 }
 
 static void mlog__rule_apply_all(void) {
-    for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
+    for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next) /* RULE-3 */
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; /* RULE-2 */
              s = __atomic_load_n(&s->next, __ATOMIC_RELAXED)) /* RULE-2 */
             mlog__rule_apply(s);
@@ -3796,7 +3796,7 @@ static void mlog__rule_apply_all(void) {
 static void mlog__rule_redact(const char list[256]) {
     if (memcmp(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact) == 0) return;
     memcpy(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact);
-    for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
+    for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next) /* RULE-3 */
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last;) { /* RULE-2 */
             __atomic_store_n(&s->full, 0, __ATOMIC_RELAXED); /* THREAD-4 */
             s = __atomic_load_n(&s->next, __ATOMIC_RELAXED); /* RULE-2 */
@@ -3828,7 +3828,7 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
         int unlinked = 0;
         if (__atomic_compare_exchange_n(&module->linked, &unlinked, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) { /* RULE-3 */
             mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED); /* RULE-3 */
-            __atomic_store_n(&module->gone, mlog__life_module_gone, __ATOMIC_RELEASE); /* RULE-3 */
+            __atomic_store_n(&module->gone, mlog__life_module_gone, __ATOMIC_RELAXED); /* RULE-3 */
             do module->next = head;
             while (
                 /* RULE-3 */
@@ -3970,7 +3970,7 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     c->parent = mlog_context_ref(parent);
     c->session = 0;
     c->id = pooled ? ++c->generation << 20 | (uint64_t)(c - mlog__context_pool.block) : MLOG__HEAVY;
-    __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE); /* CONTEXT-2 */
+    __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE); /* CONTEXT-2: also when the caller hands it over without an order */
     if (pooled) mlog__context_publish(c);
     return c;
 }
@@ -4041,7 +4041,7 @@ static void mlog__context_release(void) {
  *   DICT-3     the end of the area: relaxed, it hands out room and nothing else
  *   RULE-1     a change: version                   a lookup: version, before           the rules of that version
  *   RULE-2     sites and loggers: list head        who walks the list                  the node before its place in the list
- *   RULE-3     a module: gone, its list head       the module's end, a walk            the module before its place in the list
+ *   RULE-3     modules: list head                  who walks the list                  the module before its place in the list
  *   RULE-4     gates: relaxed, each word stands for itself; who registers during a change looks again (RULE-1)
  *   RULE-5     a change: fence, then words         a lookup: words, fence, version     words of a later version show the version moved
  *   CONTEXT-1  flusher: free list                  who takes a slot                    the last reader is done with the slot
@@ -4195,7 +4195,7 @@ static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
 
 /* Bytes free at this moment; the owner's view, so it can only grow until the owner writes. */
 static uint64_t mlog__ring_free(const mlog__ring *r) {
-    return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE)); /* RING-2 */
+    return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
 }
 
 /* One sleep until the tail moves. */
@@ -4216,7 +4216,8 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     if (mlog__ring_room(t, bytes)) return true;
     bool never = mlog__ring_never_wait || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
     if (t->policy == MLOG_DROP || t->broken || t->outer != NULL || never) return mlog__flush_wake(), false;
-    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__ring_all.full_ms * 1000000;
+    int64_t full_ms = __atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED); /* LIFE-2 */
+    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + full_ms * 1000000;
     uint32_t state = t->state;
     /* RING-3: its clock is not read yet: nobody waits for this call */
     __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED);
@@ -4346,7 +4347,8 @@ static bool mlog__thread_pages_open(void) {
 /* A free slot: one whose ring has the wanted size, else one without a ring while the total allows another, else one with any ring,
  * else any. 0: none. */
 static uint32_t mlog__thread_take_slot(uint64_t bytes) {
-    bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= mlog__ring_all.total_limit; /* THREAD-6 */
+    uint64_t limit = __atomic_load_n(&mlog__ring_all.total_limit, __ATOMIC_RELAXED); /* LIFE-2 */
+    bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= limit; /* THREAD-6 */
     for (int round = 0; round < 4; round++)
         for (uint32_t i = 1; i < MLOG__SLOTS; i++) {
             uint8_t unused = MLOG__S_UNUSED;
@@ -4364,12 +4366,13 @@ static uint32_t mlog__thread_take_slot(uint64_t bytes) {
 static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch) {
     mlog__ring *r = __atomic_load_n(&mlog__ring_list[number], __ATOMIC_ACQUIRE); /* THREAD-7 */
     if (r != NULL) return r;
+    uint64_t limit = __atomic_load_n(&mlog__ring_all.total_limit, __ATOMIC_RELAXED); /* LIFE-2 */
     uint64_t total = __atomic_add_fetch(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED); /* THREAD-6 */
-    if (total > mlog__ring_all.total_limit && bytes > MLOG__SMALL_RING) {
+    if (total > limit && bytes > MLOG__SMALL_RING) {
         __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED); /* THREAD-6 */
         return mlog__thread_ring(number, MLOG__SMALL_RING, touch);
     }
-    bool over = total > mlog__ring_all.total_limit && number > 1;
+    bool over = total > limit && number > 1;
     r = over ? NULL : mlog__ring_create(number, bytes, touch);
     if (r == NULL) return __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED), (mlog__ring *)NULL; /* THREAD-6 */
     r->session = mlog__dict_session == NULL ? 0 : mlog__dict_session->id;
@@ -4385,14 +4388,19 @@ static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch
     return r;
 }
 
+/* As the configuration has it now. */
+static void mlog__thread_set_clock(mlog__thread *t) {
+    __atomic_store_n(&t->clock, __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED), __ATOMIC_RELAXED); /* LIFE-2 */
+    __atomic_store_n(&t->policy, __atomic_load_n(&mlog__ring_all.full, __ATOMIC_RELAXED), __ATOMIC_RELAXED);           /* LIFE-2 */
+}
+
 /* Fills one level of a slot. Its state stays NONE until all three are ready. */
 static void mlog__thread_prepare(mlog__thread *t, uint32_t slot, uint32_t depth) {
     mlog__page *page = mlog__thread_page(slot);
     t->slot = slot;
     t->depth = depth;
-    t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED); /* LIFE-2 */
+    mlog__thread_set_clock(t);
     t->context = mlog__context_number(mlog__context_now);
-    t->policy = mlog__ring_all.full;
     t->outer = depth > 0 ? &page->level[depth - 1] : NULL;
     t->inner = depth < 2 ? &page->level[depth + 1] : NULL;
     t->attention = depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
@@ -4423,6 +4431,8 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
         mlog__ring *own = mlog__thread_dying ? NULL : mlog__thread_ring(2 * slot, ring_bytes, true);
         mlog__ring *side = own == NULL ? NULL : mlog__thread_ring(2 * slot + 1, MLOG__SIDE_BYTES, false);
         for (uint32_t i = 0; i < 3; i++) mlog__thread_prepare(&page->level[i], slot, i);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST); /* LIFE-2 with mlog__life_resolve: it sees this slot, or this thread its clock */
+        for (int i = 0; i < 3; i++) mlog__thread_set_clock(&page->level[i]);
         if (own != NULL) mlog__ring_attach(t, own);
         if (side != NULL) mlog__ring_attach(&page->level[1], side);
         mlog__ring *both[2] = {own, side};
@@ -4430,7 +4440,7 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
             if (both[i] == NULL) continue;
             both[i]->tid = mlog__platform_tid();
             mlog__ring_set_name(both[i], "");
-            __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELEASE); /* THREAD-2 */
+            __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELAXED); /* THREAD-2 */
         }
         for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
         __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED); /* THREAD-6 */
@@ -4632,8 +4642,8 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number) {
     }
     mlog__ring *r = mlog__thread_ring(number, MLOG__SPARE_BYTES, false);
     if (r != NULL && t->ring != r) mlog__ring_attach(t, r);
-    t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED); /* LIFE-2 */
-    t->policy = number == 0 ? MLOG_DROP : mlog__ring_all.full;
+    mlog__thread_set_clock(t);
+    if (number == 0) t->policy = MLOG_DROP;
     d->header |= MLOG__F_TID;
     bool written = r != NULL && mlog__thread_write(t, d);
     if (!written && r != NULL) mlog__ring_drop(r, d->level);
@@ -4836,7 +4846,7 @@ static mlog__thread *mlog__thread_enter(void) {
     if (!mlog__life_start()) return NULL;
     mlog__thread *t = mlog__thread_self;
     if (t == &mlog__thread_junk) return NULL; /* a handler on top of a call that has nowhere to write */
-    if (t->state == MLOG__T_NONE) t = mlog__thread_make(mlog__ring_all.bytes_each);
+    if (t->state == MLOG__T_NONE) t = mlog__thread_make(__atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED)); /* LIFE-2 */
     while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
     if (t == NULL) return NULL;
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
@@ -7028,8 +7038,8 @@ static void mlog__flush_release(uint32_t rings) {
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
         mlog__ring *other = mlog__flush_ring(i + 1);
-        bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) && /* RING-1 */
-                     (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_ACQUIRE)); /* RING-1 */
+        bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_RELAXED) && /* RING-1: THREAD-2 carries */
+                     (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_RELAXED)); /* RING-1 */
         if (empty) mlog__thread_recycle(i / 2);
     }
 }
@@ -7053,7 +7063,7 @@ static void mlog__flush_contexts(void) {
         mlog__flush_all.context_rings = mlog__flush_rings();
         for (uint32_t i = 0; i < mlog__flush_all.context_rings; i++) {
             mlog__ring *r = mlog__flush_ring(i);
-            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1: CONTEXT-4 carries */
         }
     }
     for (int k = 0; k < MLOG__SINKS; k++)
@@ -7656,15 +7666,16 @@ static void mlog__life_resolve(const mlog_config *c) {
     *r = fresh;
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) free(old[i]);
     __atomic_store_n(&mlog__life.now, r->now, __ATOMIC_RELAXED); /* LIFE-2 */
-    mlog__ring_all.full = r->full;
-    mlog__ring_all.full_ms = (uint32_t)r->full_ms;
-    mlog__ring_all.bytes_each = r->ring_bytes;
-    mlog__ring_all.total_limit = r->rings_total;
+    __atomic_store_n(&mlog__ring_all.full, (uint32_t)r->full, __ATOMIC_RELAXED); /* LIFE-2 */
+    __atomic_store_n(&mlog__ring_all.full_ms, (uint32_t)r->full_ms, __ATOMIC_RELAXED); /* LIFE-2 */
+    __atomic_store_n(&mlog__ring_all.bytes_each, r->ring_bytes, __ATOMIC_RELAXED); /* LIFE-2 */
+    __atomic_store_n(&mlog__ring_all.total_limit, r->rings_total, __ATOMIC_RELAXED); /* LIFE-2 */
     uint32_t mode = r->now != NULL ? MLOG__TICKS_GIVEN : r->clock == MLOG_ARRIVAL ? MLOG__TICKS_ARRIVAL
         : mlog__clock_invariant_known() ? MLOG__TICKS_COUNTER : MLOG__TICKS_SYSTEM;
     for (int i = 0; i < MLOG__SINKS && mode != mlog__dict_session->clock_mode; i++) /* ticks of another clock do not compare */
         mlog__flush_all.sink[i].last_ticks = 0, mlog__flush_all.sink[i].last_time = 0;
     __atomic_store_n(&mlog__dict_session->clock_mode, mode, __ATOMIC_RELAXED); /* LIFE-2 */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);                                   /* LIFE-2 with mlog__thread_make */
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings(); slot++) /* threads that logged before */
         for (int i = 0; i < 3; i++) {
             mlog__thread *t = &mlog__thread_page(slot)->level[i];
@@ -7811,7 +7822,7 @@ static void mlog__life_before_fork(void) {
     if (mlog__life_inside || mlog__life_on_lane()) return;
     if (!mlog__life_is_child() && mlog__life_running()) {
         bool idle = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending(); /* FLUSH-1 */
-        if (!idle) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
+        if (!idle) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED)); /* LIFE-2 */
     }
     mlog__life_lock(); /* so that the child does not find the configuration half changed */
     for (int i = 0; i < 1000 && pthread_mutex_trylock(&mlog__flush_all.role) != 0; i++) {
@@ -7903,7 +7914,7 @@ void mlog1_fatal(void) {
     int saved = errno;
     bool nested = mlog__thread_self->outer != NULL || mlog__thread_self->staged;
     if (nested || mlog__life_on_lane()) mlog__flush_wake();
-    else if (mlog__life_start()) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
+    else if (mlog__life_start()) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED)); /* LIFE-2 */
     errno = saved;
 }
 
@@ -8229,7 +8240,7 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
     if (c.ring_bytes != 0 && (c.ring_bytes < 4096 || c.ring_bytes > 32u << 20))
         return mlog__life_why("mlog_thread: ring_bytes %u: expected 4096 to 33554432", c.ring_bytes);
     if (!mlog__life_start()) return mlog__life_why("mlog_thread: no memory");
-    uint64_t bytes = c.ring_bytes == 0 ? mlog__ring_all.bytes_each : c.ring_bytes;
+    uint64_t bytes = c.ring_bytes == 0 ? __atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED) : c.ring_bytes; /* LIFE-2 */
     while (bytes & (bytes - 1)) bytes += bytes & -bytes;
     mlog__thread *t = mlog__thread_self;
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(bytes);
@@ -8248,9 +8259,11 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
 static void mlog__life_module_gone(mlog__module *module) {
     if (mlog__life_is_child()) return;
     mlog__life_lock();
-    mlog__module **at = &mlog__rule_now.modules;
-    while (*at != NULL && *at != module) at = &(*at)->next;
-    if (*at != NULL) *at = module->next;
+    mlog__module *m = module; /* at the head others may come before it meanwhile; behind it only this lock changes the list */
+    if (!__atomic_compare_exchange_n(&mlog__rule_now.modules, &m, module->next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) { /* RULE-3 */
+        while (m != NULL && m->next != module) m = m->next;
+        if (m != NULL) m->next = module->next;
+    }
     __atomic_store_n(&module->linked, 0, __ATOMIC_RELEASE); /* RULE-3 */
     mlog__life_unlock();
 }
