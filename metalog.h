@@ -7215,16 +7215,21 @@ static void mlog__flush_locale(mlog__desk *desk) {
  * making taken back before the host could see it. */
 static void mlog__flush_here(void) {
     sigset_t all, old, pending;
+    int cancel;
     const struct timespec at_once = {0, 0};
     /* LIFE-3 */
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && !pthread_equal(pthread_self(), mlog__flush_all.closer))
         return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* a pass writes: not to be cancelled there */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     sigpending(&pending);
     if (mlog__flush_all.merge[0] != NULL && pthread_mutex_trylock(&mlog__flush_all.role) == 0) {
+        locale_t theirs = uselocale((locale_t)0);
+        mlog__flush_locale(&mlog__flush_all.desk[0]);
         mlog__life_take_pair(&mlog__flush_all.desk[0], true);
         if (mlog__life_running()) mlog__flush_pass(); /* without sinks a pass would lose records */
+        uselocale(theirs);
         pthread_mutex_unlock(&mlog__flush_all.role);
     }
     if (sigismember(&pending, SIGPIPE) == 0) {
@@ -7234,6 +7239,7 @@ static void mlog__flush_here(void) {
         while (sigtimedwait(&ours, NULL, &at_once) < 0 && errno == EINTR) {}
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_setcancelstate(cancel, NULL);
 }
 
 /* blocked: as mlog__flush_blocked says, while the sinks cannot go away. */

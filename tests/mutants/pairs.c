@@ -80,8 +80,8 @@ static void see_learnt(void) { look(mlog__format_info(number)->head_len); }
 
 /* ---- sites, modules, loggers ---- */
 
-static mlog__module module[2];
-static mlog__site site[4];
+static mlog__module module[4];
+static mlog__site site[6];
 static void fill_site(int i) {
     site[i] = (mlog__site){.msg = "m", .file = "f.c", .func = "f", .source = "", .keys = "", .level = MLOG_INFO, .line = i};
     __atomic_store_n(&site[i].word, MLOG__UNSEEN, __ATOMIC_RELAXED);
@@ -98,6 +98,19 @@ static void add_module(void) {
     fill_site(2);
     (void)mlog1_site(&site[2], &module[1]);
 }
+static void add_module_again(void) {
+    fill_site(3);
+    (void)mlog1_site(&site[3], &module[2]);
+}
+static void redact_rules(void) {
+    char list[256] = "x";
+    mlog__rule_redact(list);
+}
+static void add_module_last(void) {
+    fill_site(4);
+    (void)mlog1_site(&site[4], &module[3]);
+}
+static void module_gone(void) { mlog__life_module_gone(&module[0]); } /* it is not the first of the list */
 static void apply_rules(void) { mlog__rule_apply_all(); }
 static mlog_logger *bound_logger;
 static void name_logger(void) { (void)mlog_named("pairs"); }
@@ -205,6 +218,7 @@ static void take_give_back(void) {
     uint32_t slot = mlog__thread_take_slot(4096);
     mlog__thread *t = &mlog__thread_page(slot)->level[0];
     t->slot = slot;
+    t->depth = 1;
     __atomic_store_n(&slot_taken, slot, __ATOMIC_RELAXED);
     mlog__thread_give_back(t);
 }
@@ -274,6 +288,7 @@ static void install(void) {
     mlog_sink_config c = {.name = "late", .type = MLOG_NULL};
     if (CHECK(mlog__sink_open(&opened, &c) == 0)) __atomic_store_n(&installed, mlog__life_install(&opened, false), __ATOMIC_RELAXED);
 }
+static int takes(void *user, const mlog_record *r) { return (void)user, (void)r, 0; }
 static void hurry(void) { mlog__life_hurry(false, true); }
 static char path[512];
 static void init(void) {
@@ -313,6 +328,8 @@ int main(int argc, char **argv) {
     pair(add_site, apply_rules);
     pair(add_to_list, apply_rules);
     pair(add_module, apply_rules);
+    pair(add_module_again, redact_rules);
+    pair(add_module_last, module_gone);
     pair(name_logger, apply_rules);
     pair(bind_logger, apply_rules);
 
@@ -358,6 +375,11 @@ int main(int argc, char **argv) {
         mlog__life.witness[0] = 0; /* as in a child */
         pair(adopt, see_adopted);
     }
+    mlog_sink_config callback = {.name = "callback", .type = MLOG_CALLBACK, .write = takes};
+    mlog__flush_all.running0 = 1;
+    CHECK(mlog_sink_add(&callback) != NULL);
+    mlog__flush_all.running1 = 0;
+    pair(run_lanes, on_lane);
     mlog__flush_all.running0 = 0;
     pair(last, see_closed);
     return done();
