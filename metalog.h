@@ -6668,7 +6668,10 @@ static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *
     if (!it->late) s->last_ticks = ticks;
     it->time = it->call_time = mlog__life_utc(s->desk, ticks);
     if (MLOG__UNLIKELY(it->late)) __atomic_store_n(&s->late, s->late + 1, __ATOMIC_RELAXED); /* FLUSH-5: statistics look at it */
-    if (it->time < s->last_time) it->time = s->last_time;
+    if (MLOG__UNLIKELY(it->time < s->last_time)) {
+        if (s->last_time - it->time > 1000000) it->late = true; /* UTC was set back: ts waits for it, ts_call tells the true time */
+        it->time = s->last_time;
+    }
     it->id = (uint64_t)from->number << 48 | from->pos / 8;
 }
 
