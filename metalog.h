@@ -7372,8 +7372,7 @@ static struct {
     mlog_config config;          /* as mlog_init resolved it; strings are ours */
     pthread_mutex_t lock;        /* over configuration: never taken by a logging call that is not the first */
     uint32_t state;
-    uint32_t *witness;           /* 1; a page that is zero in a child */
-    uint32_t adopting;
+    uint32_t *witness;           /* [0]: 1; [1]: the thread that adopts; a page that is zero in a child, also one born in the middle */
     int64_t (*now)(void);
     int64_t exit_deadline;
     uint32_t whole;              /* of the lanes' memory, lanes [0, whole) are at rest in the middle of a fork */
@@ -7775,8 +7774,8 @@ static void mlog__life_set_deadline(void) {
 
 /* The child's first call: nothing here may touch the parent's rings, which are not mapped, nor wait for a lock of the parent's. */
 static bool mlog__life_adopt(void) {
-    uint32_t no = 0;
-    if (!__atomic_compare_exchange_n(&mlog__life.adopting, &no, mlog__platform_tid(), false, __ATOMIC_ACQ_REL, /* LIFE-6 */
+    uint32_t no = 0, *adopting = &mlog__life.witness[1];
+    if (!__atomic_compare_exchange_n(adopting, &no, mlog__platform_tid(), false, __ATOMIC_ACQ_REL, /* LIFE-6 */
                                      __ATOMIC_ACQUIRE)) {
         while (__atomic_load_n(&mlog__life.witness[0], __ATOMIC_ACQUIRE) == 0) { /* LIFE-6 */
             if (no == mlog__platform_tid()) return false; /* a handler on top of this function */
@@ -7788,7 +7787,7 @@ static bool mlog__life_adopt(void) {
     pthread_mutex_init(&mlog__flush_all.role, NULL);
     pthread_mutex_init(&mlog__flush_all.lane1, NULL);
     mlog__life_inside = 0;
-    if (!mlog__dict_adopt()) return __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE), false; /* LIFE-6 */
+    if (!mlog__dict_adopt()) return __atomic_store_n(adopting, 0, __ATOMIC_RELEASE), false; /* LIFE-6 */
     memset(mlog__ring_list, 0, sizeof mlog__ring_list);
     mlog__ring_all.count = mlog__ring_all.live = 0;
     mlog__ring_all.asleep = mlog__flush_all.exiting ? 2 : 1;
@@ -7819,7 +7818,7 @@ static bool mlog__life_adopt(void) {
         if (s->used) mlog__life_reset_sink(s, whole > (uint32_t)s->lane1);
     }
     __atomic_store_n(&mlog__life.witness[0], 1, __ATOMIC_RELEASE); /* LIFE-6 */
-    __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE); /* LIFE-6 */
+    __atomic_store_n(adopting, 0, __ATOMIC_RELEASE); /* LIFE-6 */
     mlog__life_revive();
     return true;
 }
@@ -7829,7 +7828,8 @@ static bool mlog__life_adopt(void) {
 static void mlog__life_before_fork(void) {
     int saved = errno;
     if (mlog__life_inside || mlog__life_on_lane()) return;
-    if (!mlog__life_is_child() && mlog__life_running()) {
+    if (mlog__life_is_child()) return; /* it has not logged: nothing to hand on, and no thread is started for a child that only forks */
+    if (mlog__life_running()) {
         bool idle = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending(); /* FLUSH-1 */
         if (!idle) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED)); /* LIFE-2 */
     }

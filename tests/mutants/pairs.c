@@ -379,6 +379,7 @@ int main(int argc, char **argv) {
     mlog__flush_all.running0 = 1;
     CHECK(mlog_sink_add(&callback) != NULL);
     mlog__flush_all.running1 = 0;
+    mlog__flush_all.thread0 = pthread_self(); /* of nobody below: ids are used again */
     pair(run_lanes, on_lane);
     mlog__flush_all.running0 = 0;
     pair(last, see_closed);
