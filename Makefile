@@ -20,7 +20,7 @@ OTHERS   := compile demo fail json labels layers readme
 PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(VARIANTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test layers compile fail clean deps $(addprefix part-,$(PARTS) report)
+.PHONY: help demo bench test labels layers mutants compile fail clean deps $(addprefix part-,$(PARTS) report)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -55,6 +55,12 @@ fuzz: ## feeds random formats and arguments to the printf engine for FUZZ second
 	@mkdir -p build
 	$(CLANG) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_printf.c -o build/fuzz_printf -pthread
 	build/fuzz_printf -max_total_time=$(FUZZ) -artifact_prefix=build/
+
+mutants: ## takes memory orders and safeguards away one at a time; a test must notice each (ten minutes; not part of the tests)
+	@sh tests/mutants.sh
+
+labels: ## checks that each atomic access has a label, and each label its line in a table
+	@sh tests/labels.sh
 
 layers: ## checks which section of metalog.h calls which, and prints the lengths of its functions
 	@sh tests/layers.sh

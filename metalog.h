@@ -3699,7 +3699,8 @@ static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *w
 static void mlog__rule_copy(void *to, const void *from, size_t bytes) {
     typedef uint32_t __attribute__((may_alias)) mlog__part;
     for (size_t i = 0; i < bytes / sizeof(mlog__part); i++)
-        __atomic_store_n((mlog__part *)to + i, __atomic_load_n((const mlog__part *)from + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED); /* RULE-5 */
+        /* RULE-5 */
+        __atomic_store_n((mlog__part *)to + i, __atomic_load_n((const mlog__part *)from + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
 }
 
 /* The level from which a source is on: the longest rule that covers it, then the later one. */
@@ -3806,7 +3807,7 @@ static void mlog__rule_redact(const char list[256]) {
 /* Puts rules in force; under the configuration lock. */
 static void mlog__rule_set_now(const mlog__rule_set *set) {
     uint32_t next = mlog__rule_now.version + 1;
-    __atomic_thread_fence(__ATOMIC_RELEASE); /* RULE-5: who reads a word of these rules sees that the version is no longer that of those */
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* RULE-5: who reads a word of these rules sees that the version has moved */
     mlog__rule_copy(&mlog__rule_now.set[next & 1], set, sizeof *set);
     __atomic_store_n(&mlog__rule_now.version, next, __ATOMIC_RELEASE); /* RULE-1: a reader that saw the old version reads again */
     mlog__rule_apply_all();
@@ -4033,7 +4034,7 @@ static void mlog__context_release(void) {
  *   RING-5  a thread's name, in words: relaxed, since a name that is half new is a name; never a data race
  *   RING-6  counters of losses: relaxed, a sum needs no order
  *
- * The other pairs; first who releases, then who acquires, then what is carried over. tests/labels.sh holds each access to a label.
+ * The other pairs: who releases, who acquires, what is carried over. tests/labels.sh holds each access to a label.
  *   CLOCK-1    pair, count                         who reads after a crash             the pair before its number
  *   PLATFORM-1 asked once: relaxed, who asks twice gets the same answer
  *   DICT-1     session's maker                     who finds it made                   the session's head
@@ -4043,28 +4044,28 @@ static void mlog__context_release(void) {
  *   RULE-2     sites and loggers: list head        who walks the list                  the node before its place in the list
  *   RULE-3     modules: list head                  who walks the list                  the module before its place in the list
  *   RULE-4     gates: relaxed, each word stands for itself; who registers during a change looks again (RULE-1)
- *   RULE-5     a change: fence, then words         a lookup: words, fence, version     words of a later version show the version moved
+ *   RULE-5     a change: fence, then words         a lookup: words, fence, version     later words show that the version moved
  *   CONTEXT-1  flusher: free list                  who takes a slot                    the last reader is done with the slot
  *   CONTEXT-2  a reference given up                the last one given up               all that was done with the context
- *   CONTEXT-3  the block's maker                   who finds it made                   nothing but zeroes: kept for other machines
+ *   CONTEXT-3  the block's maker                   who finds it made                   nothing but zeroes: for other machines
  *   CONTEXT-4  who retires                         flusher: takes the list             the retired context and its parent
- *   THREAD-1   slot given back                     who takes it                        the ring is empty, nobody reads its old owner
+ *   THREAD-1   slot given back                     who takes it                        the ring is empty, its owner forgotten
  *   THREAD-2   the thread's end                    flusher: retired                    its last records before its end
  *   THREAD-3   the lock of a spare ring            the next to lock it                 the spare ring
  *   THREAD-4   registration: full, word            the next registration               the dictionary's entry before its number
- *   THREAD-5   the pages' maker                    who finds them made                 nothing but zeroes: kept for other machines
+ *   THREAD-5   the pages' maker                    who finds them made                 nothing but zeroes: for other machines
  *   THREAD-6   sums of bytes and threads: relaxed
- *   THREAD-7   a ring's maker: list, count         flusher, next owner                 the ring's head before its place in the list
+ *   THREAD-7   a ring's maker: list, count         flusher, next owner                 the ring before its place in the list
  *   THREAD-8   key made                            a thread's first call               the key before the flag
  *   THREAD-9   signal fences: the compiler alone keeps the order that a handler on the same thread relies on
  *   FORMAT-1   the lane that learnt a site         the other lane                      what it learnt
  *   FLUSH-3    the lane's start: running           who compares threads                the thread's id before the flag
- *   FLUSH-4    who kicks: kick                     the lane: kick, before it works     what there is to do, before the lane sleeps on it
+ *   FLUSH-4    who kicks: kick                     the lane: kick, before it works     what there is to do, before it sleeps
  *   FLUSH-5    statistics and a test's knob: relaxed
  *   FLUSH-6    a sink's place: used                a lane, a reader without the lock   the sink before the flag
  *   FLUSH-7    a request to stop early: relaxed, the lock behind it orders
  *   FLUSH-8    what a pass has counted: relaxed, changed under `role`; a stale value costs a pass
- *   FLUSH-9    a wish to reopen                    a pass                              what the caller did (renaming the file) before
+ *   FLUSH-9    a wish to reopen                    a pass                              what the caller did before: a renaming
  *   FLUSH-10   a pass: complete                    mlog_flush(0)                       the files have what it says
  *   LIFE-1     started: state                      every first call                    the configuration
  *   LIFE-2     clock and policy: relaxed, a call that overlaps a change stamps as before it
@@ -4390,8 +4391,10 @@ static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch
 
 /* As the configuration has it now. */
 static void mlog__thread_set_clock(mlog__thread *t) {
-    __atomic_store_n(&t->clock, __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED), __ATOMIC_RELAXED); /* LIFE-2 */
-    __atomic_store_n(&t->policy, __atomic_load_n(&mlog__ring_all.full, __ATOMIC_RELAXED), __ATOMIC_RELAXED);           /* LIFE-2 */
+    uint32_t clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED); /* LIFE-2 */
+    uint32_t full = __atomic_load_n(&mlog__ring_all.full, __ATOMIC_RELAXED);             /* LIFE-2 */
+    __atomic_store_n(&t->clock, clock, __ATOMIC_RELAXED);                                /* LIFE-2 */
+    __atomic_store_n(&t->policy, full, __ATOMIC_RELAXED);                                /* LIFE-2 */
 }
 
 /* Fills one level of a slot. Its state stays NONE until all three are ready. */
@@ -4846,7 +4849,8 @@ static mlog__thread *mlog__thread_enter(void) {
     if (!mlog__life_start()) return NULL;
     mlog__thread *t = mlog__thread_self;
     if (t == &mlog__thread_junk) return NULL; /* a handler on top of a call that has nowhere to write */
-    if (t->state == MLOG__T_NONE) t = mlog__thread_make(__atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED)); /* LIFE-2 */
+    /* LIFE-2 */
+    if (t->state == MLOG__T_NONE) t = mlog__thread_make(__atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED));
     while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
     if (t == NULL) return NULL;
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
@@ -6669,7 +6673,7 @@ static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *
     it->time = it->call_time = mlog__life_utc(s->desk, ticks);
     if (MLOG__UNLIKELY(it->late)) __atomic_store_n(&s->late, s->late + 1, __ATOMIC_RELAXED); /* FLUSH-5: statistics look at it */
     if (MLOG__UNLIKELY(it->time < s->last_time)) {
-        if (s->last_time - it->time > 1000000) it->late = true; /* UTC was set back: ts waits for it, ts_call tells the true time */
+        if (s->last_time - it->time > 1000000) it->late = true; /* UTC was set back: ts waits, ts_call is true */
         it->time = s->last_time;
     }
     it->id = (uint64_t)from->number << 48 | from->pos / 8;
@@ -7066,7 +7070,7 @@ static void mlog__flush_contexts(void) {
         mlog__flush_all.context_rings = mlog__flush_rings();
         for (uint32_t i = 0; i < mlog__flush_all.context_rings; i++) {
             mlog__ring *r = mlog__flush_ring(i);
-            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1: CONTEXT-4 carries */
+            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1 */
         }
     }
     for (int k = 0; k < MLOG__SINKS; k++)
@@ -7372,7 +7376,7 @@ static struct {
     mlog_config config;          /* as mlog_init resolved it; strings are ours */
     pthread_mutex_t lock;        /* over configuration: never taken by a logging call that is not the first */
     uint32_t state;
-    uint32_t *witness;           /* [0]: 1; [1]: the thread that adopts; a page that is zero in a child, also one born in the middle */
+    uint32_t *witness;           /* [0]: 1; [1]: the thread that adopts; a page that is zero in every child */
     int64_t (*now)(void);
     int64_t exit_deadline;
     uint32_t whole;              /* of the lanes' memory, lanes [0, whole) are at rest in the middle of a fork */
@@ -7828,7 +7832,7 @@ static bool mlog__life_adopt(void) {
 static void mlog__life_before_fork(void) {
     int saved = errno;
     if (mlog__life_inside || mlog__life_on_lane()) return;
-    if (mlog__life_is_child()) return; /* it has not logged: nothing to hand on, and no thread is started for a child that only forks */
+    if (mlog__life_is_child()) return; /* it has not logged: nothing to hand on, and forking is no reason to start a thread */
     if (mlog__life_running()) {
         bool idle = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending(); /* FLUSH-1 */
         if (!idle) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED)); /* LIFE-2 */
@@ -7923,7 +7927,8 @@ void mlog1_fatal(void) {
     int saved = errno;
     bool nested = mlog__thread_self->outer != NULL || mlog__thread_self->staged;
     if (nested || mlog__life_on_lane()) mlog__flush_wake();
-    else if (mlog__life_start()) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED)); /* LIFE-2 */
+    /* LIFE-2 */
+    else if (mlog__life_start()) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED));
     errno = saved;
 }
 
@@ -8249,7 +8254,8 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
     if (c.ring_bytes != 0 && (c.ring_bytes < 4096 || c.ring_bytes > 32u << 20))
         return mlog__life_why("mlog_thread: ring_bytes %u: expected 4096 to 33554432", c.ring_bytes);
     if (!mlog__life_start()) return mlog__life_why("mlog_thread: no memory");
-    uint64_t bytes = c.ring_bytes == 0 ? __atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED) : c.ring_bytes; /* LIFE-2 */
+    /* LIFE-2 */
+    uint64_t bytes = c.ring_bytes == 0 ? __atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED) : c.ring_bytes;
     while (bytes & (bytes - 1)) bytes += bytes & -bytes;
     mlog__thread *t = mlog__thread_self;
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(bytes);
@@ -8269,7 +8275,8 @@ static void mlog__life_module_gone(mlog__module *module) {
     if (mlog__life_is_child()) return;
     mlog__life_lock();
     mlog__module *m = module; /* at the head others may come before it meanwhile; behind it only this lock changes the list */
-    if (!__atomic_compare_exchange_n(&mlog__rule_now.modules, &m, module->next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) { /* RULE-3 */
+    /* RULE-3 */
+    if (!__atomic_compare_exchange_n(&mlog__rule_now.modules, &m, module->next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         while (m != NULL && m->next != module) m = m->next;
         if (m != NULL) m->next = module->next;
     }
