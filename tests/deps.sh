@@ -59,6 +59,7 @@ if [ "$what" = test ]; then
     need clang has "$clang"
     need binutils has nm
     need python3 python3 -c ''
+    need locales has_file /usr/share/i18n/locales/de_DE
 fi
 install
 
