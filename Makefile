@@ -16,11 +16,11 @@ export STRICT
 # A section test runs in every variant that its head comment does not exclude; see tests/part.sh.
 SECTIONS := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 VARIANTS := gcc plain clang asan tsan
-OTHERS   := compile demo examples fail json layers modules readme
+OTHERS   := compile demo examples fail json labels layers modules readme
 PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(VARIANTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test layers compile fail fuzz clean deps $(addprefix part-,$(PARTS) report)
+.PHONY: help demo bench test labels layers mutants compile fail fuzz clean deps $(addprefix part-,$(PARTS) report)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -59,6 +59,12 @@ fuzz-%: ## one of them: fuzz-printf, fuzz-filter
 	@mkdir -p build
 	$(CLANG) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_$*.c -o build/fuzz_$* -pthread
 	build/fuzz_$* -max_total_time=$(FUZZ) -artifact_prefix=build/ $(patsubst %,-dict=%,$(wildcard tests/fuzz/$*.dict))
+
+mutants: ## takes memory orders and safeguards away one at a time; a test must notice each (ten minutes; not part of the tests)
+	@sh tests/mutants.sh
+
+labels: ## checks that each atomic access has a label, and each label its line in a table
+	@sh tests/labels.sh
 
 layers: ## checks which section of metalog.h calls which, and prints the lengths of its functions
 	@sh tests/layers.sh

@@ -427,7 +427,7 @@ MLOG__GATED void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger,
 __attribute__((weak, visibility("hidden"))) mlog__module mlog1_module = {0, 0, 0, 0};
 __attribute__((weak, visibility("hidden"), destructor(101), used)) void mlog1_module_gone(void); /* 101: behind all others */
 __attribute__((weak, visibility("hidden"), destructor(101), used)) void mlog1_module_gone(void) {
-    void (*gone)(mlog__module *) = __atomic_load_n(&mlog1_module.gone, __ATOMIC_ACQUIRE);
+    void (*gone)(mlog__module *) = __atomic_load_n(&mlog1_module.gone, __ATOMIC_ACQUIRE); /* RULE-3 */
     if (gone) gone(&mlog1_module); /* set at the first registration: a unit that never logs needs no implementation */
 }
 
@@ -452,7 +452,7 @@ MLOG__INLINE uint64_t *mlog__put_p(uint64_t *p, unsigned i, const volatile void 
 /* An optional unit asks once per site, and by a function: where there is no metalog, the site is off for good. */
 __attribute__((noinline, cold, unused)) static uint64_t mlog__site_optional(mlog__site *s) {
     if (mlog1_site) return mlog1_site(s, &mlog1_module);
-    __atomic_store_n(&s->word, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->word, 0, __ATOMIC_RELAXED); /* RULE-4 */
     return 0;
 }
 #define MLOG__SITE(s) mlog__site_optional(s)
@@ -462,14 +462,15 @@ __attribute__((noinline, cold, unused)) static uint64_t mlog__site_optional(mlog
 
 /* Word to log with, or 0: off. The plain form is one load and a predicted branch. */
 MLOG__INLINE uint64_t mlog__gate(mlog__site *s) {
-    uint64_t w = __atomic_load_n(&s->word, __ATOMIC_RELAXED);
+    uint64_t w = __atomic_load_n(&s->word, __ATOMIC_RELAXED); /* RULE-4 */
     if (w != 0 && __builtin_expect((int64_t)w < 0, 0)) w = MLOG__SITE(s);
     return w;
 }
 MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
     uint64_t w = mlog__gate(s);
-    int low = lg ? (int)__atomic_load_n(&((struct mlog__logger_head *)(void *)lg)->threshold, __ATOMIC_RELAXED) : 0;
-    if (low == 0) low = (int)__atomic_load_n(&s->threshold, __ATOMIC_RELAXED); /* the root, or a bound child of it: as the unit */
+    int low = lg ? (int)__atomic_load_n(&((struct mlog__logger_head *)(void *)lg)->threshold, __ATOMIC_RELAXED) : 0; /* RULE-4 */
+    /* RULE-4: the root, or a bound child of it: as the unit */
+    if (low == 0) low = (int)__atomic_load_n(&s->threshold, __ATOMIC_RELAXED);
     return level >= low ? w : 0;
 }
 
@@ -514,6 +515,7 @@ MLOG__OPTIONAL(mlog_value, mlog_object, mlog1_object, (void (*put)(mlog_writer *
 MLOG__OPTIONAL_VOID(mlog1_put, mlog1_put, (mlog_writer *writer, const char *key, mlog_value value), (writer, key, value), (void)0)
 MLOG__OPTIONAL(size_t, mlog_value_json, mlog1_value_json, (const mlog_value *value, char *text, size_t size), (value, text, size), 0)
 MLOG__OPTIONAL(int, mlog1_every, mlog1_every, (mlog__limiter *limiter, int64_t n, uint64_t *held), (limiter, n, held),
+               /* LIFE-8 */
                (*held = 0, __atomic_fetch_add(&limiter->state, 1, __ATOMIC_RELAXED) % (uint64_t)(n < 1 ? INT64_MAX : n) == 0))
 MLOG__OPTIONAL(int, mlog1_limit, mlog1_limit, (mlog__limiter *limiter, int64_t per_second, uint64_t *held), (limiter, per_second, held),
                (*held = 0, per_second > 0))
@@ -934,8 +936,8 @@ static inline void mlog1_die(int status) {
 #define MLOG__ONCE_(id, ...)                                                                                                  \
     (__extension__({                                                                                                          \
         static unsigned char mlog__once_##id;                                                                                 \
-        if (!__atomic_load_n(&mlog__once_##id, __ATOMIC_RELAXED) &&                                                           \
-            !__atomic_exchange_n(&mlog__once_##id, 1, __ATOMIC_RELAXED)) { __VA_ARGS__; } (void)0; }))
+        /* LIFE-8 */ if (!__atomic_load_n(&mlog__once_##id, __ATOMIC_RELAXED) &&                                              \
+            /* LIFE-8 */ !__atomic_exchange_n(&mlog__once_##id, 1, __ATOMIC_RELAXED)) { __VA_ARGS__; } (void)0; }))
 #define mlog_every(n, ...) MLOG__HELD(__COUNTER__, mlog1_every, n, __VA_ARGS__)
 #define mlog_limit(per_second, ...) MLOG__HELD(__COUNTER__, mlog1_limit, per_second, __VA_ARGS__)
 #define MLOG__HELD(id, how, n, ...) MLOG__HELD_(id, how, n, __VA_ARGS__)
@@ -1328,14 +1330,14 @@ static void mlog__platform_wake(uint32_t *word) { (void)syscall(SYS_futex, word,
 /* A full barrier on every running thread of the process: lets callers read `asleep` without a fence of their own (FLUSH-1). The
  * sleeping side pays some microseconds, so that the side that logs pays nothing. Private and expedited: the plain command waits
  * for milliseconds. Two threads that register at once do no harm. */
-static bool mlog__platform_membarrier(void) {
+static bool mlog__platform_membarrier(void) { /* FLUSH-1 */
     static int registered; /* 0 not tried, 1 yes, -1 not available */
-    int known = __atomic_load_n(&registered, __ATOMIC_RELAXED);
+    int known = __atomic_load_n(&registered, __ATOMIC_RELAXED); /* PLATFORM-1 */
     if (known == 0) {
-        known = syscall(SYS_membarrier, MLOG__MEMBARRIER_REGISTER, 0, 0) == 0 ? 1 : -1;
-        __atomic_store_n(&registered, known, __ATOMIC_RELAXED);
+        known = syscall(SYS_membarrier, MLOG__MEMBARRIER_REGISTER, 0, 0) == 0 ? 1 : -1; /* FLUSH-1 */
+        __atomic_store_n(&registered, known, __ATOMIC_RELAXED); /* PLATFORM-1 */
     }
-    return known > 0 && syscall(SYS_membarrier, MLOG__MEMBARRIER, 0, 0) == 0;
+    return known > 0 && syscall(SYS_membarrier, MLOG__MEMBARRIER, 0, 0) == 0; /* FLUSH-1 */
 }
 
 /* Nanoseconds. In the vDSO on all usual machines: no system call, about 20 ns. */
@@ -1359,7 +1361,7 @@ static void mlog__platform_random(void *p, size_t n) {
     static uint64_t counter;
     if (syscall(SYS_getrandom, p, n, 1 /* GRND_NONBLOCK */) == (long)n) return;
     uint64_t mix = (uint64_t)mlog__platform_clock(CLOCK_REALTIME) * 0x9E3779B97F4A7C15u ^ (uint64_t)getpid() << 32 ^
-                   __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
+                   __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED); /* PLATFORM-1 */
     for (size_t i = 0; i < n; i++) ((unsigned char *)p)[i] = (unsigned char)(mix >> (8 * (i % 8)));
 }
 
@@ -1424,9 +1426,9 @@ __asm__(".pushsection .note.metalog, \"a\", %note\n.balign 4\n.long 8, 4, 1\n.as
 
 /* Is this file, or with inode 0 anything at all, in the hands of the instance? */
 static bool mlog__platform_claimed(const mlog__instance *by, uint64_t device, uint64_t inode) {
-    if (inode == 0) return __atomic_load_n(&by->running, __ATOMIC_ACQUIRE) != 0;
+    if (inode == 0) return __atomic_load_n(&by->running, __ATOMIC_ACQUIRE) != 0; /* SINK-1 */
     for (int i = 0; i < 64; i++)
-        if (__atomic_load_n(&by->file[i][1], __ATOMIC_SEQ_CST) == inode && by->file[i][0] == device) return true;
+        if (__atomic_load_n(&by->file[i][1], __ATOMIC_SEQ_CST) == inode && by->file[i][0] == device) return true; /* SINK-1 */
     return false;
 }
 
@@ -1571,8 +1573,8 @@ static bool mlog__clock_invariant(void) {
 /* Asked often, found out once: two CPUID instructions cost a microsecond in a virtual machine. */
 static bool mlog__clock_invariant_known(void) {
     static int known; /* 0 not yet, 1 yes, 2 no */
-    int k = __atomic_load_n(&known, __ATOMIC_RELAXED);
-    if (k == 0) __atomic_store_n(&known, k = mlog__clock_invariant() ? 1 : 2, __ATOMIC_RELAXED);
+    int k = __atomic_load_n(&known, __ATOMIC_RELAXED); /* PLATFORM-1 */
+    if (k == 0) __atomic_store_n(&known, k = mlog__clock_invariant() ? 1 : 2, __ATOMIC_RELAXED); /* PLATFORM-1 */
     return k == 1;
 }
 
@@ -4116,9 +4118,6 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
  * some 200 bytes are 80,000 sites; of the mapping only the touched pages are memory. A full area costs no record: each then
  * carries its definition (mlog__thread_finish_whole).
  *
- *   DICT-1   maker: compare-and-swap of the session (release)      user: load-acquire         the header before the pointer
- *   DICT-2   mlog__dict_add: store-release of state                mlog__dict_entry: acquire  the entry before its mark
- *
  * owns: the dictionary and the session that holds it
  * may call: platform record text
  */
@@ -4173,8 +4172,8 @@ static mlog__session *mlog__dict_open(void) {
     /* numbers below are not entries */
     s->dict_end = MLOG__FIRST_SITE * 8;
     mlog__session *first = NULL;
-    if (__atomic_compare_exchange_n(&mlog__dict_session, &first, s, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return s; /* DICT-1 */
+    if (__atomic_compare_exchange_n(&mlog__dict_session, &first, s, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) /* DICT-1 */
+        return s;
     mlog__platform_unmap(s, sizeof *s);
     return first;
 }
@@ -4188,7 +4187,7 @@ static bool mlog__dict_adopt(void) {
     if (old == NULL) return true;
     mlog__session *s = mlog__platform_map(sizeof *s, true, false);
     if (s == NULL) return false;
-    uint64_t end = __atomic_load_n(&old->dict_end, __ATOMIC_ACQUIRE);
+    uint64_t end = __atomic_load_n(&old->dict_end, __ATOMIC_RELAXED); /* DICT-3: whole entries say so themselves, DICT-2 */
     memcpy(s, old, offsetof(mlog__session, dict_end));
     s->dict_end = end;
     s->clock = old->clock;
@@ -4233,11 +4232,11 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     if (s == NULL) return 0;
     uint64_t bytes = sizeof *head + head->msg_len + head->file_len + head->func_len + head->source_len + head->keys_len + 5;
     bytes = (bytes + 7) & ~UINT64_C(7);
-    uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED);
+    uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED); /* DICT-3 */
     do {
         /* the end never passes the area, so the difference does not wrap; a smaller entry may still find room */
         if (bytes > MLOG__DICT_BYTES - at) return 0;
-    } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)); /* DICT-3 */
     mlog__entry *e = (mlog__entry *)(void *)(s->dict + at);
     /* state is 0 in `head`: the entry stays invisible until all of it is there */
     *e = *head;
@@ -4266,9 +4265,6 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
  *
  * The longest rule that covers a name wins; rules are few (64 at most) and looked at on first calls only, so a loop will do.
  *
- *   RULE-1   mlog__rule_set_now: release of version    reader: acquire before and after    a set is whole, or read again
- *   RULE-2   registration: release of the list's head        a walk over it: acquire            a site before its place in it
- *
  * owns: level names, the rules in force, the thresholds of sites and loggers, the list of keys to redact
  * may call: platform dict record text
  */
@@ -4281,9 +4277,9 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     X(MLOG_FATAL, "panic")
 
 /* children: "net.*", which does not cover net itself */
-typedef struct { char name[64]; uint8_t len, level; bool children; } mlog__rule;
+typedef struct { char name[64]; uint8_t len, level; bool children, pad; } mlog__rule;
 enum { MLOG__RULES = 64 };
-typedef struct { uint32_t count; uint8_t root; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
+typedef struct { uint32_t count, root; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
 
 static struct {
     mlog__rule_set set[2];
@@ -4355,7 +4351,7 @@ static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n)
     size_t level_len = (size_t)(p + n - level_text), name_len = eq == NULL ? 0 : (size_t)(eq - p);
     int level = mlog__rule_same(level_text, level_len, "off") ? MLOG_OFF : mlog__rule_level(level_text, level_len);
     if (level < 0) return "a level: trace, debug, info, notice, warn, error, crit, alert, fatal, off, or 1 to 24";
-    if (eq == NULL || (name_len == 1 && *p == '*')) return set->root = (uint8_t)level, (const char *)NULL;
+    if (eq == NULL || (name_len == 1 && *p == '*')) return set->root = (uint32_t)level, (const char *)NULL;
     /* "*" alone was the root; other stars stand at the end, behind a point, or are refused */
     bool children = name_len > 2 && memcmp(eq - 2, ".*", 2) == 0;
     if (children) name_len -= 2;
@@ -4387,6 +4383,14 @@ static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *w
     }
 }
 
+/* Rules are read while they change: in words, so that it is no data race, and judged by the version afterwards. */
+static void mlog__rule_copy(void *to, const void *from, size_t bytes) {
+    typedef uint32_t __attribute__((may_alias)) mlog__part;
+    for (size_t i = 0; i < bytes / sizeof(mlog__part); i++)
+        /* RULE-5 */
+        __atomic_store_n((mlog__part *)to + i, __atomic_load_n((const mlog__part *)from + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+}
+
 /* The level from which a source is on: the longest rule that covers it, then the later one; never below what any sink takes.
  * Legal in a handler that interrupts a change of rules: it finds the old set untouched, since a change writes the other copy. */
 static int mlog__rule_threshold(const char *source, size_t n) {
@@ -4396,16 +4400,20 @@ static int mlog__rule_threshold(const char *source, size_t n) {
         version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE); /* RULE-1 with mlog__rule_set_now */
         const mlog__rule_set *set = &mlog__rule_now.set[version & 1];
         size_t best = 0;
-        level = set->root;
+        uint32_t head[2]; /* count, root */
+        mlog__rule r;
+        mlog__rule_copy(head, set, sizeof head);
+        level = (int)head[1];
         /* both bounds: a set that is changed meanwhile may show any count, before the version says to read it again */
-        for (uint32_t i = 0; i < set->count && i < MLOG__RULES; i++) {
-            const mlog__rule *r = &set->rule[i];
-            bool below = n > r->len && source[r->len] == '.', same = n == r->len;
-            if (memcmp(source, r->name, MLOG__MIN(n, (size_t)r->len)) != 0 || !(below || (same && !r->children))) continue;
-            if (r->len >= best) best = r->len, level = r->level;
+        for (uint32_t i = 0; i < head[0] && i < MLOG__RULES; i++) {
+            mlog__rule_copy(&r, &set->rule[i], sizeof r);
+            bool below = n > r.len && source[r.len] == '.', same = n == r.len;
+            if (memcmp(source, r.name, MLOG__MIN(n, MLOG__MIN((size_t)r.len, sizeof r.name))) != 0) continue;
+            if (r.len >= best && (below || (same && !r.children))) best = r.len, level = r.level;
         }
-    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE));
-    return MLOG__MAX(level, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED));
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* RULE-5 with mlog__rule_set_now */
+    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE)); /* RULE-1 */
+    return MLOG__MAX(level, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED)); /* RULE-4 */
 }
 
 /* "dir/http.c" is "http.c" in records: the build's directories are not the reader's. */
@@ -4458,10 +4466,11 @@ static void mlog__rule_apply(mlog__site *s) {
     char source[64];
     size_t n = mlog__rule_source(source, s->source, s->file);
     int low = mlog__rule_threshold(source, n);
-    uint64_t full = (s->style & MLOG__PROBE) ? 1 : __atomic_load_n(&s->full, __ATOMIC_RELAXED); /* a probe is never registered */
+    /* THREAD-4: a probe is never registered */
+    uint64_t full = (s->style & MLOG__PROBE) ? 1 : __atomic_load_n(&s->full, __ATOMIC_RELAXED);
     bool on = (s->style & MLOG__DYNAMIC) != 0 || s->level >= low;
-    __atomic_store_n(&s->threshold, (int8_t)low, __ATOMIC_RELAXED);
-    __atomic_store_n(&s->word, !on ? 0 : full != 0 ? full : MLOG__UNSEEN, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->threshold, (int8_t)low, __ATOMIC_RELAXED); /* RULE-4 */
+    __atomic_store_n(&s->word, !on ? 0 : full != 0 ? full : MLOG__UNSEEN, __ATOMIC_RELAXED); /* RULE-4 */
 }
 
 /* After a change of rules or sinks: every site and logger gets its gate anew, so that no call looks rules up. */
@@ -4473,22 +4482,22 @@ static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
 /* After a change of rules or sinks, under the configuration lock: every site and logger gets its gate anew, so that no call
  * looks rules up. */
 static void mlog__rule_apply_all(void) {
-    for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next)
+    for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next) /* RULE-3 */
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last; /* RULE-2 */
-             s = __atomic_load_n(&s->next, __ATOMIC_RELAXED))
+             s = __atomic_load_n(&s->next, __ATOMIC_RELAXED)) /* RULE-2 */
             mlog__rule_apply(s);
-    for (mlog_logger *lg = __atomic_load_n(&mlog__rule_now.loggers, __ATOMIC_ACQUIRE); lg != NULL; lg = lg->next)
-        __atomic_store_n(&lg->threshold, mlog__rule_of_logger(lg), __ATOMIC_RELAXED);
+    for (mlog_logger *lg = __atomic_load_n(&mlog__rule_now.loggers, __ATOMIC_ACQUIRE); lg != NULL; lg = lg->next) /* RULE-2 */
+        __atomic_store_n(&lg->threshold, mlog__rule_of_logger(lg), __ATOMIC_RELAXED); /* RULE-4 */
 }
 
 /* Another list of keys to redact: sites that decided by the old one register again. Rules are applied after this. */
 static void mlog__rule_redact(const char list[256]) {
     if (memcmp(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact) == 0) return;
     memcpy(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact);
-    for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next)
+    for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next) /* RULE-3 */
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last;) { /* RULE-2 */
-            __atomic_store_n(&s->full, 0, __ATOMIC_RELAXED);
-            s = __atomic_load_n(&s->next, __ATOMIC_RELAXED);
+            __atomic_store_n(&s->full, 0, __ATOMIC_RELAXED); /* THREAD-4 */
+            s = __atomic_load_n(&s->next, __ATOMIC_RELAXED); /* RULE-2 */
         }
 }
 
@@ -4496,7 +4505,8 @@ static void mlog__rule_redact(const char list[256]) {
  * version, then the gates. */
 static void mlog__rule_set_now(const mlog__rule_set *set) {
     uint32_t next = mlog__rule_now.version + 1;
-    mlog__rule_now.set[next & 1] = *set;
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* RULE-5: who reads a word of these rules sees that the version has moved */
+    mlog__rule_copy(&mlog__rule_now.set[next & 1], set, sizeof *set);
     __atomic_store_n(&mlog__rule_now.version, next, __ATOMIC_RELEASE); /* RULE-1: a reader that saw the old version reads again */
     mlog__rule_apply_all();
 }
@@ -4505,14 +4515,14 @@ static void mlog__rule_set_now(const mlog__rule_set *set) {
 static void mlog__rule_enlist(mlog__site *site, mlog__module *module) {
     mlog__site *none = NULL;
     int unlinked = 0;
-    if (__atomic_load_n(&module->linked, __ATOMIC_ACQUIRE) == 2) return;
-    if (!__atomic_compare_exchange_n(&site->next, &none, &mlog__rule_last, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) return;
-    mlog__site *first = __atomic_load_n(&module->sites, __ATOMIC_RELAXED);
-    do __atomic_store_n(&site->next, first == NULL ? &mlog__rule_last : first, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&module->linked, __ATOMIC_ACQUIRE) == 2) return; /* RULE-3 */
+    if (!__atomic_compare_exchange_n(&site->next, &none, &mlog__rule_last, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) return; /* RULE-2 */
+    mlog__site *first = __atomic_load_n(&module->sites, __ATOMIC_RELAXED); /* RULE-2 */
+    do __atomic_store_n(&site->next, first == NULL ? &mlog__rule_last : first, __ATOMIC_RELAXED); /* RULE-2 */
     while (!__atomic_compare_exchange_n(&module->sites, &first, site, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RULE-2 */
-    if (!__atomic_compare_exchange_n(&module->linked, &unlinked, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) return;
-    __atomic_store_n(&module->gone, mlog__life_module_gone, __ATOMIC_RELEASE);
-    mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED);
+    if (!__atomic_compare_exchange_n(&module->linked, &unlinked, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) return; /* RULE-3 */
+    __atomic_store_n(&module->gone, mlog__life_module_gone, __ATOMIC_RELEASE); /* RULE-3 */
+    mlog__module *head = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_RELAXED); /* RULE-3 */
     do module->next = head;
     while (!__atomic_compare_exchange_n(&mlog__rule_now.modules, &head, module, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RULE-3 */
 }
@@ -4521,14 +4531,16 @@ static void mlog__rule_enlist(mlog__site *site, mlog__module *module) {
  * module (of an inline function in C++) registers anew, with whoever calls it next. */
 static void mlog__rule_discharge(mlog__module *module) {
     mlog__module *head = module;
+    /* RULE-3 */
     if (!__atomic_compare_exchange_n(&mlog__rule_now.modules, &head, module->next, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
         while (head != NULL && head->next != module) head = head->next; /* RULE-3: behind the head nothing changes but here */
         if (head != NULL) head->next = module->next;
     }
+    /* RULE-2 */
     for (mlog__site *s = __atomic_load_n(&module->sites, __ATOMIC_ACQUIRE), *next; s != NULL && s != &mlog__rule_last; s = next) {
-        next = __atomic_load_n(&s->next, __ATOMIC_RELAXED);
-        __atomic_store_n(&s->next, NULL, __ATOMIC_RELAXED);
-        __atomic_store_n(&s->word, MLOG__UNSEEN, __ATOMIC_RELEASE);
+        next = __atomic_load_n(&s->next, __ATOMIC_RELAXED); /* RULE-2 */
+        __atomic_store_n(&s->next, NULL, __ATOMIC_RELAXED); /* RULE-2 */
+        __atomic_store_n(&s->word, MLOG__UNSEEN, __ATOMIC_RELAXED); /* RULE-4 */
     }
 }
 
@@ -4536,18 +4548,18 @@ static void mlog__rule_discharge(mlog__module *module) {
  * Returns the word to go on with, 0 when off. Legal in a handler, also on top of itself for the same site: `next` decides who
  * puts it into the list. Second stage, with the kinds of the arguments: mlog__thread_register. */
 uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
-    uint64_t word = __atomic_load_n(&site->word, __ATOMIC_RELAXED);
+    uint64_t word = __atomic_load_n(&site->word, __ATOMIC_RELAXED); /* RULE-4 */
     if (mlog__record_site(word) != 0 || word == 0) return word; /* registered: on the careful path for another reason */
     int saved = errno;
     if (!mlog__life_start()) return errno = saved, word;
     mlog__rule_enlist(site, module);
     uint32_t version;
     do { /* again when the rules changed meanwhile: the walk over the lists may have missed this site */
-        version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE);
+        version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE); /* RULE-1 */
         mlog__rule_apply(site);
-    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE));
+    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE)); /* RULE-1 */
     errno = saved;
-    return __atomic_load_n(&site->word, __ATOMIC_RELAXED);
+    return __atomic_load_n(&site->word, __ATOMIC_RELAXED); /* RULE-4 */
 }
 
 /* ==== context ====
@@ -4564,10 +4576,6 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
  * slot is what a reader has after a crash. 16,384 slots of 512 bytes: fields of half a kilobyte, and 8 MiB of address space.
  * When slots or bytes are not enough, a context is *heavy*: from the heap, with no number, and each record carries the fields
  * of the whole chain of its ancestors. Slower and larger, but nothing is lost.
- *
- *   CONTEXT-1   mlog__context_give: release of the head      mlog__context_take: acquire          `next` before the head; the tag
- *               counts every change, so that a head which went and came back is noticed
- *   CONTEXT-2   mlog_context_unref: acquire-release of refs  the last unref                       all uses before the end
  *
  * owns: context slots, the thread's current context
  * may call: platform record dict rule
@@ -4601,24 +4609,27 @@ MLOG__TLS mlog_context *mlog__context_now; /* not in the thread's page: a forked
 /* From the free list, else a block never used. The tag in the head keeps a thread that was preempted between its load and its
  * exchange from taking a head that went and came back: its `next` would be stale. NULL: all 16,384 are in use, or no memory. */
 static mlog_context *mlog__context_take(void) {
-    mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE);
+    mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE); /* CONTEXT-3 */
     if (blocks == NULL) {
         /* the first context of the program; of two threads the loser gives its mapping back */
         mlog_context *fresh = mlog__platform_map(sizeof *fresh * MLOG__CONTEXTS, false, false);
         if (fresh == NULL) return NULL;
+        /* CONTEXT-3 */
         if (__atomic_compare_exchange_n(&mlog__context_pool.block, &blocks, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             blocks = fresh;
         else mlog__platform_unmap(fresh, sizeof *fresh * MLOG__CONTEXTS);
     }
-    uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_ACQUIRE);
+    uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_ACQUIRE); /* CONTEXT-1 */
     while ((uint32_t)head != 0) { /* CONTEXT-1: acquire pairs with the release in mlog__context_give */
-        /* reading `next` of a block that another thread has just taken is harmless: the memory stays, the exchange fails */
+        /* CONTEXT-1; reading `next` of a block that another thread has just taken is harmless: the memory stays, the exchange fails */
         uint64_t next = ((head >> 32) + 1) << 32 | __atomic_load_n(&blocks[(uint32_t)head - 1].next, __ATOMIC_RELAXED);
+        /* CONTEXT-1 */
         if (__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
             return &blocks[(uint32_t)head - 1];
     }
-    uint32_t i = __atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED);
+    uint32_t i = __atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED); /* CONTEXT-1 */
     while (i < MLOG__CONTEXTS)
+        /* CONTEXT-1 */
         if (__atomic_compare_exchange_n(&mlog__context_pool.fresh, &i, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             return &blocks[i];
     return NULL;
@@ -4627,9 +4638,9 @@ static mlog_context *mlog__context_take(void) {
 /* Back to the free list; the flusher alone does this. */
 static void mlog__context_give(uint32_t index) {
     mlog_context *c = &mlog__context_pool.block[index];
-    uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_RELAXED), next;
+    uint64_t head = __atomic_load_n(&mlog__context_pool.free, __ATOMIC_RELAXED), next; /* CONTEXT-1 */
     do {
-        __atomic_store_n(&c->next, (uint32_t)head, __ATOMIC_RELAXED);
+        __atomic_store_n(&c->next, (uint32_t)head, __ATOMIC_RELAXED); /* CONTEXT-1 */
         next = ((head >> 32) + 1) << 32 | (index + 1);
     } while (!__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_RELEASE,
                                           __ATOMIC_RELAXED)); /* CONTEXT-1 */
@@ -4698,20 +4709,20 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     /* not published yet, whatever its last use was */
     c->session = 0;
     c->id = pooled ? ++c->generation << 20 | (uint64_t)(c - mlog__context_pool.block) : MLOG__HEAVY;
-    __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE); /* CONTEXT-2: also when the caller hands it over without an order */
     if (pooled) mlog__context_publish(c);
     return c;
 }
 
 /* Relaxed: who has a reference already keeps the context alive, and hands it on by means that order for themselves. */
 mlog_context *mlog_context_ref(mlog_context *c) {
-    if (c != NULL) __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
+    if (c != NULL) __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED); /* CONTEXT-2 */
     return c;
 }
 
 /* CONTEXT-2: the last release sees what all others did with it. A loop, not a recursion: a chain of heavy ones may be long. */
 void mlog_context_unref(mlog_context *c) {
-    while (c != NULL && __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+    while (c != NULL && __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) == 0) { /* CONTEXT-2 */
         mlog_context *parent = c->parent;
         if (!mlog__context_pooled(c)) {
             free(c);
@@ -4719,9 +4730,9 @@ void mlog_context_unref(mlog_context *c) {
             continue;
         }
         uint32_t index = (uint32_t)(c - mlog__context_pool.block),
-                 head = __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED);
-        do __atomic_store_n(&c->next, head, __ATOMIC_RELAXED);
-        while (!__atomic_compare_exchange_n(&mlog__context_pool.retired, &head, index + 1, true, __ATOMIC_RELEASE,
+                 head = __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED); /* CONTEXT-4 */
+        do __atomic_store_n(&c->next, head, __ATOMIC_RELAXED); /* CONTEXT-4 */
+        while (!__atomic_compare_exchange_n(&mlog__context_pool.retired, &head, index + 1, true, __ATOMIC_RELEASE, /* CONTEXT-4 */
                                             __ATOMIC_RELAXED));
         return; /* its parent is released when its slot is free again: records may still name both */
     }
@@ -4731,7 +4742,7 @@ void mlog_context_unref(mlog_context *c) {
  * as one waits, what is retired meanwhile stays in its list, since it would need heads of its own. */
 static bool mlog__context_collect(void) {
     if (mlog__context_pool.waiting == 0)
-        mlog__context_pool.waiting = __atomic_exchange_n(&mlog__context_pool.retired, 0, __ATOMIC_ACQUIRE);
+        mlog__context_pool.waiting = __atomic_exchange_n(&mlog__context_pool.retired, 0, __ATOMIC_ACQUIRE); /* CONTEXT-4 */
     return mlog__context_pool.waiting != 0;
 }
 
@@ -4774,6 +4785,53 @@ static void mlog__context_release(void) {
  *           guarantee but a habit (store buffers drain in nanoseconds): what slips through is written, counted as late
  *   RING-4  owner: waiting = 1, fence, tail       flusher: tail, fence, waiting      Dekker: one of them sees the other
  * Nothing stronger is needed: owner and flusher share nothing else, and the wake-up needs no fence in the call (see flush).
+ *   RING-5  a thread's name, in words: relaxed, since a name that is half new is a name; never a data race
+ *   RING-6  counters of losses: relaxed, a sum needs no order
+ *
+ * The other pairs: who releases, who acquires, what is carried over. tests/labels.sh holds each access to a label.
+ *   CLOCK-1    pair, count                         who reads after a crash             the pair before its number
+ *   PLATFORM-1 asked once: relaxed, who asks twice gets the same answer
+ *   DICT-1     session's maker                     who finds it made                   the session's head
+ *   DICT-2     entry's writer: state = 1           flusher, also in a child            the entry before its number means anything
+ *   DICT-3     the end of the area: relaxed, it hands out room and nothing else
+ *   RULE-1     a change: version                   a lookup: version, before           the rules of that version
+ *   RULE-2     sites and loggers: list head        who walks the list                  the node before its place in the list
+ *   RULE-3     modules: list head                  who walks the list                  the module before its place in the list
+ *   RULE-4     gates: relaxed, each word stands for itself; who registers during a change looks again (RULE-1)
+ *   RULE-5     a change: fence, then words         a lookup: words, fence, version     later words show that the version moved
+ *   CONTEXT-1  flusher: free list                  who takes a slot                    the last reader is done with the slot
+ *   CONTEXT-2  a reference given up                the last one given up               all that was done with the context
+ *   CONTEXT-3  the block's maker                   who finds it made                   nothing but zeroes: for other machines
+ *   CONTEXT-4  who retires                         flusher: takes the list             the retired context and its parent
+ *   THREAD-1   slot given back                     who takes it                        the ring is empty, its owner forgotten
+ *   THREAD-2   the thread's end                    flusher: retired                    its last records before its end
+ *   THREAD-3   the lock of a spare ring            the next to lock it                 the spare ring
+ *   THREAD-4   registration: full, word            the next registration               the dictionary's entry before its number
+ *   THREAD-5   the pages' maker                    who finds them made                 nothing but zeroes: for other machines
+ *   THREAD-6   sums of bytes and threads: relaxed
+ *   THREAD-7   a ring's maker: list, count         flusher, next owner                 the ring before its place in the list
+ *   THREAD-8   key made                            a thread's first call               the key before the flag
+ *   THREAD-9   signal fences: the compiler alone keeps the order that a handler on the same thread relies on
+ *   FORMAT-1   the lane that learnt a site         the other lane                      what it learnt
+ *   FORMAT-2   the lane that made flat text         the other lane                      the text before its pointer
+ *   SINK-1     an instance: a file of its own      another instance of the process     the device before the inode; Dekker: one sees the other
+ *   FLUSH-3    the lane's start: running           who compares threads                the thread's id before the flag
+ *   FLUSH-4    who kicks: kick                     the lane: kick, before it works     what there is to do, before it sleeps
+ *   FLUSH-5    statistics and a test's knob: relaxed
+ *   FLUSH-6    a sink's place: used                a lane, a reader without the lock   the sink before the flag
+ *   FLUSH-7    a request to stop early: relaxed, the lock behind it orders
+ *   FLUSH-8    what a pass has counted: relaxed, changed under `role`; a stale value costs a pass
+ *   FLUSH-9    a wish to reopen                    a pass                              what the caller did before: a renaming
+ *   FLUSH-10   a pass: complete                    mlog_flush(0)                       the files have what it says
+ *   FLUSH-11   something is held back: relaxed, a hint for fork
+ *   LIFE-1     started: state                      every first call                    the configuration
+ *   LIFE-2     clock and policy: relaxed, a call that overlaps a change stamps as before it
+ *   LIFE-3     the end: closed                     lanes, late callers                 `closer` before the flag
+ *   LIFE-4     exit began: relaxed, the ticket behind it orders (FLUSH-2)
+ *   LIFE-5     exit: deadline, asleep = 2          a late call: asleep, fence, deadline    the deadline before `asleep` is 2
+ *   LIFE-6     a child's adoption: witness         other threads of the child          everything that was reset
+ *   LIFE-7     the first thread is gone: relaxed, a hint that is asked again
+ *   LIFE-8     statements held back: relaxed, counts and a time that stand for themselves
  *
  * owns: layout of rings, space, padding, waiting, drops
  * may call: platform clock record text
@@ -4920,19 +4978,19 @@ static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
 
 /* Bytes free at this moment; the owner's view, so it can only grow until the owner writes. */
 static uint64_t mlog__ring_free(const mlog__ring *r) {
-    return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE)); /* RING-2 */
+    return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
 }
 
 /* One sleep until the tail moves. The look at tail comes after the store of `waiting`, with a full fence between: else the
  * flusher could free the room, see nobody waiting, and the owner sleep on. */
 static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
-    __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED); /* RING-4 */
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
     if (mlog__ring_free(r) < bytes) {
         mlog__flush_wake();
         mlog__platform_wait(&r->waiting, 1, ms);
     }
-    __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED); /* RING-4 */
 }
 
 /* Waits for room as the policy says. False: drop. After one expiry it drops at once until a quarter of the ring is free: a dead
@@ -4941,11 +4999,13 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
-    bool never = mlog__ring_never_wait || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED);
+    bool never = mlog__ring_never_wait || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
     if (t->policy == MLOG_DROP || t->broken || t->outer != NULL || never) return mlog__flush_wake(), false;
-    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__ring_all.full_ms * 1000000;
+    int64_t full_ms = __atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED); /* LIFE-2 */
+    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + full_ms * 1000000;
     uint32_t state = t->state;
-    __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED); /* its clock is not read yet: nobody waits for this call */
+    /* RING-3: its clock is not read yet: nobody waits for this call */
+    __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED);
     bool room = false;
     while (!(room = mlog__ring_room(t, bytes))) {
         /* asked after each look at the ring: room that came in the last moment still counts */
@@ -4955,7 +5015,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
          * started */
         mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), t->policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
-    __atomic_store_n(&t->state, state, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->state, state, __ATOMIC_RELAXED); /* RING-3 */
     t->broken = !room;
     return room;
 }
@@ -4968,12 +5028,12 @@ static void mlog__ring_set_name(mlog__ring *r, const char *name) {
     /* 31 bytes and the NUL; a longer name ends with a whole character */
     memcpy(text, name, n < sizeof text ? n : mlog__text_utf8_cut(name, sizeof text - 1));
     memcpy(words, text, sizeof words);
-    for (int i = 0; i < 4; i++) __atomic_store_n(&r->name[i], words[i], __ATOMIC_RELAXED);
+    for (int i = 0; i < 4; i++) __atomic_store_n(&r->name[i], words[i], __ATOMIC_RELAXED); /* RING-5 */
 }
 
 static void mlog__ring_get_name(const mlog__ring *r, char name[32]) {
-    uint64_t words[4] = {__atomic_load_n(&r->name[0], __ATOMIC_RELAXED), 0, 0, 0};
-    for (int i = 1; i < 4 && words[0] != 0; i++) words[i] = __atomic_load_n(&r->name[i], __ATOMIC_RELAXED);
+    uint64_t words[4] = {__atomic_load_n(&r->name[0], __ATOMIC_RELAXED), 0, 0, 0}; /* RING-5 */
+    for (int i = 1; i < 4 && words[0] != 0; i++) words[i] = __atomic_load_n(&r->name[i], __ATOMIC_RELAXED); /* RING-5 */
     memcpy(name, words, sizeof words);
     name[31] = 0;
 }
@@ -4982,8 +5042,9 @@ static void mlog__ring_get_name(const mlog__ring *r, char name[32]) {
  * ends. */
 static void mlog__ring_drop(mlog__ring *r, int level) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
-    __atomic_fetch_add(&r->dropped[i], 1, __ATOMIC_RELAXED); /* counters: no order; atomic for handlers and the overflow ring */
-    __atomic_fetch_add(&r->untold[i], 1, __ATOMIC_RELAXED);
+    /* RING-6: counters: no order; atomic for handlers and the overflow ring */
+    __atomic_fetch_add(&r->dropped[i], 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&r->untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
 }
 
 /* Takes the losses that nobody reported yet, as words {level:8 | count:56}; returns how many words. By exchange: a handler's
@@ -4991,8 +5052,8 @@ static void mlog__ring_drop(mlog__ring *r, int level) {
 static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
     int n = 0;
     for (uint64_t i = 0; i < 26; i++) {
-        if (__atomic_load_n(&r->untold[i], __ATOMIC_RELAXED) == 0) continue;
-        uint64_t count = __atomic_exchange_n(&r->untold[i], 0, __ATOMIC_RELAXED);
+        if (__atomic_load_n(&r->untold[i], __ATOMIC_RELAXED) == 0) continue; /* RING-6 */
+        uint64_t count = __atomic_exchange_n(&r->untold[i], 0, __ATOMIC_RELAXED); /* RING-6 */
         if (count != 0) out[n++] = i | count << 8;
     }
     return n;
@@ -5000,11 +5061,11 @@ static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
 
 /* For the flusher: everything before `tail` may be written over. The fence is its cost of RING-4, once in a pass and ring. */
 static void mlog__ring_release(mlog__ring *r, uint64_t tail) {
-    if (tail == __atomic_load_n(&r->tail, __ATOMIC_RELAXED)) return;
+    if (tail == __atomic_load_n(&r->tail, __ATOMIC_RELAXED)) return; /* RING-2 */
     __atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE); /* RING-2 */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);            /* RING-4 with mlog__ring_sleep */
-    if (__atomic_load_n(&r->waiting, __ATOMIC_RELAXED) != 0) {
-        __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&r->waiting, __ATOMIC_RELAXED) != 0) { /* RING-4 */
+        __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED); /* RING-4 */
         mlog__platform_wake(&r->waiting);
     }
 }
@@ -5029,11 +5090,6 @@ static void mlog__ring_release(mlog__ring *r, uint64_t tail) {
  * READY: nothing of the interrupted call lies in the ring yet (or all of it), so the handler may use the same level, and leaves
  * head where the interrupted call will load it. Anything else: the next level. The plain stores around `state` are kept in
  * their places by signal fences, which cost no instruction; other threads read `state` only for RING-3.
- *
- *   THREAD-1   slot: release of UNUSED                  mlog__thread_take_slot: acquire    the ring is empty, its old owner done
- *   THREAD-2   mlog__thread_exit: release of RETIRED    mlog__flush_release: acquire       the last records before the end
- *   THREAD-3   the lock of a shared ring: release       the next holder: acquire
- *   THREAD-4   site->full: release                      other threads of that site         the entry before its number
  *
  * owns: slots, the thread-local pointer, begin and end of a record, writing of encoded values
  * may call: platform clock record dict rule context ring text printf
@@ -5091,19 +5147,19 @@ static void mlog__thread_note_drop(mlog__thread *t, int level) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
     if (t != NULL && t->ring != NULL) mlog__ring_drop(t->ring, i);
     else {
-        __atomic_fetch_add(&mlog__thread_all.dropped[i], 1, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&mlog__thread_all.dropped_untold[i], 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&mlog__thread_all.dropped[i], 1, __ATOMIC_RELAXED); /* RING-6 */
+        __atomic_fetch_add(&mlog__thread_all.dropped_untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
     }
 }
 
 /* All pages in one mapping: one advice to wipe it, and the kernel keeps one area instead of thousands. Where the advice is
  * missing, children of fork() are still put right by its handlers; those of a raw clone are not. */
 static bool mlog__thread_pages_open(void) {
-    if (__atomic_load_n(&mlog__thread_all.pages, __ATOMIC_ACQUIRE) != NULL) return true;
+    if (__atomic_load_n(&mlog__thread_all.pages, __ATOMIC_ACQUIRE) != NULL) return true; /* THREAD-5 */
     unsigned char *p = mlog__platform_map((size_t)MLOG__SLOTS * MLOG__PAGE_BYTES, false, false), *none = NULL;
     if (p == NULL) return false;
     (void)mlog__platform_wipe_in_child(p, (size_t)MLOG__SLOTS * MLOG__PAGE_BYTES);
-    if (!__atomic_compare_exchange_n(&mlog__thread_all.pages, &none, p, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (!__atomic_compare_exchange_n(&mlog__thread_all.pages, &none, p, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) /* THREAD-5 */
         mlog__platform_unmap(p, (size_t)MLOG__SLOTS * MLOG__PAGE_BYTES);
     return true;
 }
@@ -5113,15 +5169,17 @@ static bool mlog__thread_pages_open(void) {
  * total. */
 static uint32_t mlog__thread_take_slot(uint64_t bytes) {
     /* a guess: mlog__thread_ring decides */
-    bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= mlog__ring_all.total_limit;
+    uint64_t limit = __atomic_load_n(&mlog__ring_all.total_limit, __ATOMIC_RELAXED); /* LIFE-2 */
+    bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= limit; /* THREAD-6 */
     /* 4 * 4095 bytes to look at in the worst case, once in the life of a thread */
     for (int round = 0; round < 4; round++)
         for (uint32_t i = 1; i < MLOG__SLOTS; i++) {
             uint8_t unused = MLOG__S_UNUSED;
-            if (__atomic_load_n(&mlog__thread_all.state[i], __ATOMIC_RELAXED) != MLOG__S_UNUSED) continue;
-            const mlog__ring *r = __atomic_load_n(&mlog__ring_list[2 * i], __ATOMIC_ACQUIRE);
+            if (__atomic_load_n(&mlog__thread_all.state[i], __ATOMIC_RELAXED) != MLOG__S_UNUSED) continue; /* THREAD-1 */
+            const mlog__ring *r = __atomic_load_n(&mlog__ring_list[2 * i], __ATOMIC_ACQUIRE); /* THREAD-7 */
             if (round == 0 ? r == NULL || r->bytes != bytes : round == 1 ? r != NULL || !more : round == 2 && r == NULL) continue;
             uint8_t *state = &mlog__thread_all.state[i];
+            /* THREAD-1 */
             if (__atomic_compare_exchange_n(state, &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return i;
         } /* THREAD-1: acquire pairs with the release of mlog__thread_recycle: the ring is empty and nobody reads its old owner */
     return 0;
@@ -5131,28 +5189,38 @@ static uint32_t mlog__thread_take_slot(uint64_t bytes) {
  * so that threads that start together cannot exceed the total; rings 0 and 1 are made in any case. NULL: over the total, or no
  * memory. */
 static mlog__ring *mlog__thread_ring(uint32_t number, uint64_t bytes, bool touch) {
-    mlog__ring *r = __atomic_load_n(&mlog__ring_list[number], __ATOMIC_ACQUIRE);
+    mlog__ring *r = __atomic_load_n(&mlog__ring_list[number], __ATOMIC_ACQUIRE); /* THREAD-7 */
     if (r != NULL) return r;
-    uint64_t total = __atomic_add_fetch(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED);
+    uint64_t limit = __atomic_load_n(&mlog__ring_all.total_limit, __ATOMIC_RELAXED); /* LIFE-2 */
+    uint64_t total = __atomic_add_fetch(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED); /* THREAD-6 */
     /* no room for a whole one: a small one, before it has to share */
-    if (total > mlog__ring_all.total_limit && bytes > MLOG__SMALL_RING) {
-        __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED);
+    if (total > limit && bytes > MLOG__SMALL_RING) {
+        __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED); /* THREAD-6 */
         return mlog__thread_ring(number, MLOG__SMALL_RING, touch);
     }
-    bool over = total > mlog__ring_all.total_limit && number > 1;
+    bool over = total > limit && number > 1;
     r = over ? NULL : mlog__ring_create(number, bytes, touch);
-    if (r == NULL) return __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED), (mlog__ring *)NULL;
+    if (r == NULL) return __atomic_fetch_sub(&mlog__ring_all.total, bytes, __ATOMIC_RELAXED), (mlog__ring *)NULL; /* THREAD-6 */
     /* before it is published: a reader after a crash matches rings and session by it */
     r->session = mlog__dict_session == NULL ? 0 : mlog__dict_session->id;
-    uint64_t peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED);
+    uint64_t peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED); /* THREAD-6 */
     while (peak < total &&
+           /* THREAD-6 */
            !__atomic_compare_exchange_n(&mlog__ring_all.peak, &peak, total, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
-    __atomic_store_n(&mlog__ring_list[number], r, __ATOMIC_RELEASE);
-    /* the list before the count: a pass that sees the count finds the ring */
-    uint32_t count = __atomic_load_n(&mlog__ring_all.count, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__ring_list[number], r, __ATOMIC_RELEASE); /* THREAD-7: before the count, so that a pass that sees it finds the ring */
+    uint32_t count = __atomic_load_n(&mlog__ring_all.count, __ATOMIC_RELAXED); /* THREAD-7 */
     while (count <= number &&
+           /* THREAD-7 */
            !__atomic_compare_exchange_n(&mlog__ring_all.count, &count, number + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {}
     return r;
+}
+
+/* As the configuration has it now. */
+static void mlog__thread_set_clock(mlog__thread *t) {
+    uint32_t clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED); /* LIFE-2 */
+    uint32_t full = __atomic_load_n(&mlog__ring_all.full, __ATOMIC_RELAXED);             /* LIFE-2 */
+    __atomic_store_n(&t->clock, clock, __ATOMIC_RELAXED);                                /* LIFE-2 */
+    __atomic_store_n(&t->policy, full, __ATOMIC_RELAXED);                                /* LIFE-2 */
 }
 
 /* Fills one level of a page. Its state stays NONE until all three are ready. */
@@ -5160,9 +5228,8 @@ static void mlog__thread_prepare(mlog__page *page, uint32_t slot, uint32_t depth
     mlog__thread *t = &page->level[depth];
     t->slot = slot;
     t->depth = depth;
-    t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
+    mlog__thread_set_clock(t);
     t->context = mlog__context_number(mlog__context_now);
-    t->policy = mlog__ring_all.full;
     t->outer = depth > 0 ? &page->level[depth - 1] : NULL;
     t->inner = depth < 2 ? &page->level[depth + 1] : NULL;
     t->attention = depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
@@ -5184,7 +5251,7 @@ static void mlog__thread_make_rings(mlog__page *page, uint32_t slot, uint64_t ri
         mlog__ring_attach(&page->level[i], both[i]);
         both[i]->tid = mlog__platform_tid();
         mlog__ring_set_name(both[i], "");
-        __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELEASE);
+        __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELEASE); /* THREAD-2 */
     }
 }
 
@@ -5201,9 +5268,10 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     if (mlog__thread_making || !mlog__thread_pages_open() || mlog__dict_open() == NULL) return NULL;
     /* a handler from here on finds neither the old state nor a new one */
     mlog__thread_making = 1;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     uint32_t slot = mlog__thread_slot(mlog__thread_self); /* a child's main thread keeps its slot */
     uint8_t unused = MLOG__S_UNUSED;
+    /* THREAD-1 */
     if (slot == 0 || !__atomic_compare_exchange_n(&mlog__thread_all.state[slot], &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE,
                                                   __ATOMIC_RELAXED))
         slot = mlog__thread_take_slot(ring_bytes);
@@ -5212,16 +5280,18 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     if (page != NULL) {
         t = &page->level[0];
         for (uint32_t i = 0; i < 3; i++) mlog__thread_prepare(page, slot, i);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST); /* LIFE-2 with mlog__life_resolve: it sees this slot, or this thread its clock */
+        for (int i = 0; i < 3; i++) mlog__thread_set_clock(&page->level[i]);
         if (slot != 0) mlog__thread_make_rings(page, slot, ring_bytes);
         /* the level of the thread last: from then on handlers find all three */
-        for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
+        for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
+        __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED); /* THREAD-6 */
         /* glibc and musl keep the first 32 keys inside the thread: no allocation, also in a handler */
-        bool tell = !mlog__thread_dying && __atomic_load_n(&mlog__thread_all.key_made, __ATOMIC_ACQUIRE);
+        bool tell = !mlog__thread_dying && __atomic_load_n(&mlog__thread_all.key_made, __ATOMIC_ACQUIRE); /* THREAD-8 */
         if (tell) pthread_setspecific(mlog__thread_all.key, (void *)1);
         mlog__thread_self = t;
     }
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     mlog__thread_making = 0;
     return t;
 }
@@ -5231,8 +5301,8 @@ static uint32_t mlog__thread_retire(mlog__thread *t) {
     uint32_t slot = mlog__thread_slot(t);
     mlog__page *page = mlog__thread_page_of(t);
     mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
-    for (int i = 0; i < 3; i++) __atomic_store_n(&page->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED);
-    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
+    for (int i = 0; i < 3; i++) __atomic_store_n(&page->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED); /* RING-3 */
+    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED); /* THREAD-6 */
     if (slot == 0) mlog__platform_unmap(page, MLOG__PAGE_BYTES);
     return slot;
 }
@@ -5255,7 +5325,7 @@ static void mlog__thread_exit(void *round) {
     mlog__thread_dying = 1;
     /* the first thread by pthread_exit: the process lives on, and its end must be noticed by the flusher */
     if (mlog__platform_tid() == (uint32_t)getpid()) {
-        __atomic_store_n(&mlog__thread_all.main_gone, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&mlog__thread_all.main_gone, 1, __ATOMIC_RELAXED); /* LIFE-7 */
         mlog__flush_wake();
     }
     mlog_context_unref(mlog__context_now);
@@ -5288,7 +5358,7 @@ static void mlog__thread_give_back(mlog__thread *t) {
 static void mlog__thread_recycle(uint32_t slot) {
     for (uint32_t i = 0; i < 2; i++) {
         mlog__ring *r = mlog__ring_list[2 * slot + i];
-        if (r != NULL) __atomic_store_n(&r->state, MLOG__R_FREE, __ATOMIC_RELAXED);
+        if (r != NULL) __atomic_store_n(&r->state, MLOG__R_FREE, __ATOMIC_RELAXED); /* THREAD-2 */
     }
     __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
@@ -5439,8 +5509,8 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handl
     }
     mlog__ring *r = mlog__thread_ring(number, MLOG__SPARE_BYTES, false);
     if (r != NULL && t->ring != r) mlog__ring_attach(t, r);
-    t->clock = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
-    t->policy = handler ? MLOG_DROP : mlog__ring_all.full;
+    mlog__thread_set_clock(t);
+    if (handler) t->policy = MLOG_DROP;
     d->header |= MLOG__F_TID;
     bool written = r != NULL && mlog__thread_write(t, d);
     if (!written && r != NULL) mlog__ring_drop(r, d->level);
@@ -5522,7 +5592,7 @@ static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t class
  * when the dictionary is full. Two threads may register one site at once: the loser's entry is never named, its bytes stay
  * used. Handler-safe. */
 static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
-    uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN;
+    uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN; /* THREAD-4 */
     if (full == 0) {
         char source[64];
         bool print = (site->style & MLOG__PRINTF) != 0;
@@ -5550,10 +5620,10 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
         full = mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
         /* who comes first decides; the other takes its number, since both mean the same site */
         uint64_t none = 0;
-        if (!__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
-            full = none; /* THREAD-4: entry before number */
+        if (!__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) /* THREAD-4 */
+            full = none;
     }
-    __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_RELEASE,
+    __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_RELEASE, /* THREAD-4 */
                                 __ATOMIC_RELAXED); /* not when a rule turned it off meanwhile */
     return full;
 }
@@ -5664,11 +5734,12 @@ static mlog__thread *mlog__thread_enter(void) {
     if (!mlog__life_start()) return NULL;
     mlog__thread *t = mlog__thread_self;
     if (t == &mlog__thread_junk) return NULL; /* a handler on top of a call that has nowhere to write */
-    if (t->state == MLOG__T_NONE) t = mlog__thread_make(mlog__ring_all.bytes_each);
+    /* LIFE-2 */
+    if (t->state == MLOG__T_NONE) t = mlog__thread_make(__atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED));
     while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
     if (t == NULL) return NULL;
-    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     mlog__thread_self = t;
     return t;
 }
@@ -5681,10 +5752,10 @@ static void mlog__thread_leave(mlog__thread *t) {
     t->limit = 0;
     t->attention = t->depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
     t->staged = 0;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
+    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
     if (t->outer != NULL) mlog__thread_self = t->outer;
-    uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
+    uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED); /* FLUSH-1 */
     if (asleep == 1) mlog__flush_wake();
     if (asleep == 2) mlog__life_finish_call();
     if (MLOG__UNLIKELY(mlog__thread_dying) && t->depth == 0 && t->ring == NULL) mlog__thread_give_back(t);
@@ -5732,16 +5803,16 @@ static uint64_t *mlog__thread_to_junk(int level) {
 MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to, uint64_t to_word, uint64_t bound,
                                          bool any_clock) {
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler from here on uses the next level */
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED), context = t->context;
     if (MLOG__UNLIKELY(context != 0)) word += MLOG__F_CONTEXT + (UINT64_C(1) << 32);
     if (to) word += MLOG__F_TO + (UINT64_C(1) << 32);
     if (to && bound != 0) word += MLOG__F_BOUND + (UINT64_C(1) << 32);
     /* without payloads: texts ask for their room when they come */
     uint64_t next = head + mlog__record_bytes(word);
-    uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED);
+    uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED); /* LIFE-2 */
     if (MLOG__UNLIKELY(next > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
-        __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);
+        __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
         return NULL;
     }
     /* 8-aligned: head is a sum of multiples of 8, data lies at 1024 */
@@ -5784,7 +5855,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     }
     errno = saved;
     if (p != NULL) return p;
-    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
     mlog__thread_stage(t, site, word, classes, logger, level);
     /* arguments are still taken: the macro stores them, wherever */
     t->stage.drop = !room;
@@ -5970,14 +6041,14 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
         return;
     }
     if (t->staged) {
-        __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED);
+        __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
         t->head = t->ring == NULL ? &t->aside : &t->ring->head;
         mlog__thread_finish(t);
     }
     if (t->staged || t->outer != NULL) {
         mlog__thread_leave(t);
     } else {
-        uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
+        uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED); /* FLUSH-1 */
         if (asleep == 1) mlog__flush_wake();
         if (asleep == 2) mlog__life_finish_call();
     }
@@ -5988,12 +6059,12 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
  * purposes: the flusher's sleep, a staged call, a handler's call; the pointer leads to whichever concerns this call. */
 void mlog1_end(void) {
     mlog__thread *t = mlog__thread_self;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     __atomic_store_n(t->head, t->next, __ATOMIC_RELEASE); /* RING-1: the record is whole, also for a reader after a crash */
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
-    if (MLOG__UNLIKELY(__atomic_load_n(t->attention, __ATOMIC_RELAXED) != 0))
-        mlog__thread_end_slow(t); /* FLUSH-1: no fence, see flush */
+    if (MLOG__UNLIKELY(__atomic_load_n(t->attention, __ATOMIC_RELAXED) != 0)) /* FLUSH-1: no fence, see flush */
+        mlog__thread_end_slow(t);
 }
 
 /* -- a call in one piece, as units compiled without optimization make it -- */
@@ -6055,7 +6126,7 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 /* Run-time calls have no gate: they look the rules up each time. */
 static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
     /* 0: the root, or an unnamed child of it */
-    int low = logger == NULL ? 0 : __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED);
+    int low = logger == NULL ? 0 : __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED); /* RULE-4 */
     if (low != 0) return level >= low;
     char source[64];
     return level >= mlog__rule_threshold(source, mlog__rule_source(source, "", file));
@@ -6556,8 +6627,9 @@ static const mlog__info *mlog__format_info(uint32_t number) {
     if (MLOG__LIKELY(info != NULL)) return info;
     const mlog__entry *e = mlog__dict_entry(number);
     mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e);
+    /* FORMAT-1 */
     if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return fresh; /* FORMAT-1 */
+        return fresh;
     free(fresh);
     return info;
 }
@@ -8567,7 +8639,7 @@ static bool mlog__sink_ours(const mlog_sink *s) {
 }
 
 static void mlog__sink_disclaim(int claim) {
-    if (claim != 0) __atomic_store_n(&mlog1_instance.file[claim - 1][1], 0, __ATOMIC_RELEASE);
+    if (claim != 0) __atomic_store_n(&mlog1_instance.file[claim - 1][1], 0, __ATOMIC_RELEASE); /* SINK-1 */
 }
 
 /* Tells other instances of metalog in this process that the file is ours. -1: it is theirs. First tell, then look: of two that open
@@ -8579,9 +8651,10 @@ static int mlog__sink_claim(int fd, const char *path, int *claim) {
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
     for (int i = 0; i < 64 && *claim == 0; i++) {
         uint64_t none = 0;
+        /* SINK-1 */
         if (!__atomic_compare_exchange_n(&file[i][1], &none, UINT64_MAX, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
         file[i][0] = (uint64_t)st.st_dev;
-        __atomic_store_n(&file[i][1], (uint64_t)st.st_ino, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&file[i][1], (uint64_t)st.st_ino, __ATOMIC_SEQ_CST); /* SINK-1 */
         *claim = i + 1;
     }
     const mlog__instance *other = mlog__platform_rival((uint64_t)st.st_dev, (uint64_t)st.st_ino);
@@ -9035,29 +9108,29 @@ static void *mlog__flush_run1(void *unused);
 
 /* [s] Wakes the flusher, starts it when there is none (not in a handler: the next call does it then). */
 static void mlog__flush_wake(void) {
-    bool up = mlog__life_running() && __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE);
+    bool up = mlog__life_running() && __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE); /* FLUSH-3 */
     if (!up) {
         if (mlog__platform_in_handler() || !mlog__life_start()) return;
-        if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) {
+        if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) { /* FLUSH-3 */
             mlog__flush_here();
             return;
         }
     }
     uint32_t one = 1;
-    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&mlog__flush_all.kick0, 1, __ATOMIC_SEQ_CST);
+    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* FLUSH-1 */
+    __atomic_fetch_add(&mlog__flush_all.kick0, 1, __ATOMIC_SEQ_CST); /* FLUSH-4 */
     mlog__platform_wake(&mlog__flush_all.kick0);
 }
 
 /* Lane 1 sleeps without a timeout; lane 0 tells it that there is something new. */
 static void mlog__flush_kick1(void) {
-    __atomic_fetch_add(&mlog__flush_all.kick1, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&mlog__flush_all.kick1, 1, __ATOMIC_SEQ_CST); /* FLUSH-4 */
     mlog__platform_wake(&mlog__flush_all.kick1);
 }
 
-static uint32_t mlog__flush_rings(void) { return __atomic_load_n(&mlog__ring_all.count, __ATOMIC_ACQUIRE); }
+static uint32_t mlog__flush_rings(void) { return __atomic_load_n(&mlog__ring_all.count, __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
-static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__ring_list[i], __ATOMIC_ACQUIRE); }
+static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__ring_list[i], __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
 /* -- walking and merging -- */
 
@@ -9160,8 +9233,11 @@ static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *
     it->late = ticks < s->last_ticks;
     if (!it->late) s->last_ticks = ticks;
     it->time = it->call_time = mlog__life_utc(s->desk, ticks);
-    if (MLOG__UNLIKELY(it->late)) __atomic_store_n(&s->late, s->late + 1, __ATOMIC_RELAXED); /* statistics look at it */
-    if (it->time < s->last_time) it->time = s->last_time;
+    if (MLOG__UNLIKELY(it->late)) __atomic_store_n(&s->late, s->late + 1, __ATOMIC_RELAXED); /* FLUSH-5: statistics look at it */
+    if (MLOG__UNLIKELY(it->time < s->last_time)) {
+        if (s->last_time - it->time > 1000000) it->late = true; /* UTC was set back: ts waits, ts_call is true */
+        it->time = s->last_time;
+    }
     it->id = (uint64_t)from->number << 48 | from->pos / 8;
 }
 
@@ -9448,7 +9524,7 @@ static int mlog__flush_call(mlog_sink *s, char *at) {
     if (said >= 0) return mlog__flush_end(s, &it), said;
     s->last_ticks = last_ticks; /* it will be offered again */
     s->last_time = last_time;
-    __atomic_store_n(&s->late, late, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->late, late, __ATOMIC_RELAXED); /* FLUSH-5 */
     return said;
 }
 
@@ -9484,7 +9560,8 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
     }
     while (s->sent < s->out.len) {
         uint64_t header;
-        if (__atomic_load_n(&s->closing, __ATOMIC_RELAXED)) return false; /* somebody waits for the end of the callbacks */
+        /* FLUSH-7: somebody waits for the end of the callbacks */
+        if (__atomic_load_n(&s->closing, __ATOMIC_RELAXED)) return false;
         memcpy(&header, s->out.p + s->sent + sizeof(mlog__stashed), 8);
         if (mlog__flush_call(s, s->out.p + s->sent) < 0) return mlog__flush_failed1(s), false;
         s->sent += sizeof(mlog__stashed) + (size_t)mlog__record_bytes(header);
@@ -9505,14 +9582,14 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
 
 /* Lets calls that are in the middle of a record finish, at most 10 ms in all; a call that is stuck is waited for once. */
 static void mlog__flush_settle(void) {
-    if (__atomic_load_n(&mlog__ring_all.live, __ATOMIC_RELAXED) < 2 || mlog__thread_all.pages == NULL) return;
+    if (__atomic_load_n(&mlog__ring_all.live, __ATOMIC_RELAXED) < 2 || mlog__thread_all.pages == NULL) return; /* THREAD-6 */
     int left = 200;
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings(); slot++) {
-        if (__atomic_load_n(&mlog__thread_all.state[slot], __ATOMIC_RELAXED) == MLOG__S_UNUSED) continue;
+        if (__atomic_load_n(&mlog__thread_all.state[slot], __ATOMIC_RELAXED) == MLOG__S_UNUSED) continue; /* THREAD-1 */
         mlog__thread *t = &mlog__thread_page(slot)->level[0];
         mlog__ring *r = mlog__flush_ring(2 * slot);
         if (r == NULL) continue;
-        uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
+        uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1 */
         while (__atomic_load_n(&t->state, __ATOMIC_RELAXED) == MLOG__T_BUSY &&
                __atomic_load_n(&r->head, __ATOMIC_RELAXED) == head) { /* RING-3 */
             if (mlog__flush_all.stuck[slot] == head + 1) break;
@@ -9539,7 +9616,8 @@ static bool mlog__flush_snapshot(uint32_t rings) {
         more = true;
         mlog__flush_all.counted += mlog__flush_count(r, mlog__flush_all.counted_at[i], head, NULL);
         mlog__flush_all.counted_bytes += head - mlog__flush_all.counted_at[i];
-        __atomic_store_n(&mlog__flush_all.counted_at[i], head, __ATOMIC_RELAXED); /* mlog__flush_pending looks without the lock */
+        /* FLUSH-8: mlog__flush_pending looks without the lock */
+        __atomic_store_n(&mlog__flush_all.counted_at[i], head, __ATOMIC_RELAXED);
     }
     return more;
 }
@@ -9615,8 +9693,8 @@ static void mlog__flush_release(uint32_t rings) {
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
         mlog__ring *other = mlog__flush_ring(i + 1);
-        bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) &&
-                     (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_ACQUIRE));
+        bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_RELAXED) && /* RING-1: THREAD-2 carries */
+                     (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_RELAXED)); /* RING-1 */
         if (empty) mlog__thread_recycle(i / 2);
     }
 }
@@ -9640,7 +9718,7 @@ static void mlog__flush_contexts(void) {
         mlog__flush_all.context_rings = mlog__flush_rings();
         for (uint32_t i = 0; i < mlog__flush_all.context_rings; i++) {
             mlog__ring *r = mlog__flush_ring(i);
-            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
+            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1 */
         }
     }
     for (int k = 0; k < MLOG__SINKS; k++)
@@ -9650,7 +9728,7 @@ static void mlog__flush_contexts(void) {
 
 /* Wakes those who wait in mlog_flush. */
 static void mlog__flush_finish_ticket(uint32_t *done, uint32_t ticket) {
-    uint32_t seen = __atomic_load_n(done, __ATOMIC_RELAXED);
+    uint32_t seen = __atomic_load_n(done, __ATOMIC_RELAXED); /* FLUSH-2 */
     while ((int32_t)(ticket - seen) > 0) /* never back: both lanes may finish tickets of lane 1 */
         if (__atomic_compare_exchange_n(done, &seen, ticket, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) { /* FLUSH-2 */
             mlog__platform_wake(done);
@@ -9667,7 +9745,7 @@ static void mlog__flush_tell_losses(uint32_t rings) {
         for (int k = 0; k < n; k++) counts[words[k] & 255] += words[k] >> 8, any = 1;
     }
     for (int i = 0; i < 26; i++) {
-        uint64_t n = __atomic_exchange_n(&mlog__thread_all.dropped_untold[i], 0, __ATOMIC_RELAXED);
+        uint64_t n = __atomic_exchange_n(&mlog__thread_all.dropped_untold[i], 0, __ATOMIC_RELAXED); /* RING-6 */
         if (n != 0) counts[i] += n, any = 1;
     }
     for (int k = 0; any && k < MLOG__SINKS; k++) {
@@ -9689,12 +9767,12 @@ static void mlog__flush_tell_losses(uint32_t rings) {
 
 /* One pass of lane 0, under `role`. True when there was work. */
 static bool mlog__flush_pass(void) {
-    uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
+    uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings(); /* FLUSH-2 */
     uint64_t now = mlog__life_now();
     mlog__flush_settle();
     bool more = mlog__flush_snapshot(rings), complete = true, lane1 = false;
-    bool tell = ticket != mlog__flush_all.done0 || __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED);
-    if (__atomic_exchange_n(&mlog__flush_all.reopen, 0, __ATOMIC_ACQUIRE))
+    bool tell = ticket != mlog__flush_all.done0 || __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED); /* FLUSH-2 */
+    if (__atomic_exchange_n(&mlog__flush_all.reopen, 0, __ATOMIC_ACQUIRE)) /* FLUSH-9 */
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!s->used || s->config.type != MLOG_FILE || !s->regular) continue;
@@ -9717,13 +9795,13 @@ static bool mlog__flush_pass(void) {
     }
     mlog__flush_release(rings);
     mlog__flush_contexts();
-    if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1();
+    if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1(); /* FLUSH-4 */
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
-    __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE); /* FLUSH-10 */
     bool held = false;
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used && !mlog__flush_all.sink[i].lane1 && mlog__flush_all.sink[i].out.len != 0) held = true;
-    __atomic_store_n(&mlog__flush_all.held0, held, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__flush_all.held0, held, __ATOMIC_RELAXED); /* FLUSH-11 */
     if (complete) mlog__flush_finish_ticket(&mlog__flush_all.done0, ticket);
     return more;
 }
@@ -9733,13 +9811,13 @@ static bool mlog__flush_pending(void) {
     uint32_t rings = mlog__flush_rings();
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        uint64_t counted = __atomic_load_n(&mlog__flush_all.counted_at[i], __ATOMIC_RELAXED);
+        uint64_t counted = __atomic_load_n(&mlog__flush_all.counted_at[i], __ATOMIC_RELAXED); /* FLUSH-8 */
         if (r != NULL && __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) != counted) return true; /* FLUSH-1 */
     }
-    uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED);
-    return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done ||
-           __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) ||
-           __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0;
+    uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED); /* FLUSH-2 */
+    return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done || /* FLUSH-2 */
+           __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) || /* FLUSH-9 */
+           __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0; /* CONTEXT-4 */
 }
 
 /* Is any sink in the middle of something that only time or its peer can finish? Then how long to wait at most. */
@@ -9789,12 +9867,12 @@ static void mlog__flush_end_orphan(void) {
 /* Sleeps until a caller wakes us, or `ms` are over: at once a barrier and a second look, so that no record is left behind (FLUSH-1). */
 static void mlog__flush_deep_sleep(uint32_t seen, int ms) {
     uint32_t zero = 0, one = 1;
-    if (!__atomic_compare_exchange_n(&mlog__ring_all.asleep, &zero, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(&mlog__ring_all.asleep, &zero, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) /* FLUSH-1 */
         return; /* exiting */
-    bool sure = mlog__platform_membarrier() && !__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED);
+    bool sure = mlog__platform_membarrier() && !__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED); /* LIFE-7 */
     if (!sure) ms = ms < 0 ? 100 : MLOG__MIN(ms, 100);
     if (!mlog__flush_pending()) mlog__platform_wait(&mlog__flush_all.kick0, seen, ms);
-    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* FLUSH-1 */
 }
 
 static void mlog__flush_locale(mlog__desk *desk) {
@@ -9807,15 +9885,21 @@ static void mlog__flush_locale(mlog__desk *desk) {
  * making taken back before the host could see it. */
 static void mlog__flush_here(void) {
     sigset_t all, old, pending;
+    int cancel;
     const struct timespec at_once = {0, 0};
+    /* LIFE-3 */
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && !pthread_equal(pthread_self(), mlog__flush_all.closer))
         return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* a pass writes: not to be cancelled there */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     sigpending(&pending);
     if (mlog__flush_all.merge[0] != NULL && pthread_mutex_trylock(&mlog__flush_all.role) == 0) {
+        locale_t theirs = uselocale((locale_t)0);
+        mlog__flush_locale(&mlog__flush_all.desk[0]);
         mlog__life_take_pair(&mlog__flush_all.desk[0], true);
         if (mlog__life_running()) mlog__flush_pass(); /* without sinks a pass would lose records */
+        uselocale(theirs);
         pthread_mutex_unlock(&mlog__flush_all.role);
     }
     if (sigismember(&pending, SIGPIPE) == 0) {
@@ -9825,13 +9909,14 @@ static void mlog__flush_here(void) {
         while (sigtimedwait(&ours, NULL, &at_once) < 0 && errno == EINTR) {}
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_setcancelstate(cancel, NULL);
 }
 
 /* blocked: as mlog__flush_blocked says, while the sinks cannot go away. */
 static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll_for, bool *burst) {
     pthread_mutex_lock(&mlog__flush_all.role);
     /* without sinks a pass would lose records */
-    bool stop = !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE);
+    bool stop = !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE); /* LIFE-3 */
     if (stop) return pthread_mutex_unlock(&mlog__flush_all.role), false;
     mlog__life_take_pair(&mlog__flush_all.desk[0], wake);
     bool more = mlog__flush_pass();
@@ -9848,27 +9933,28 @@ static void *mlog__flush_run(void *unused) {
     mlog__flush_locale(&mlog__flush_all.desk[0]);
     pthread_setname_np(pthread_self(), "metalog");
     for (;;) {
-        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1;
-        if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE)) {
+        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1; /* FLUSH-4 */
+        if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE)) { /* LIFE-3 */
             mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
             continue;
         }
         if (!mlog__life_running()) { /* after mlog_shutdown: the next call starts it all again, and its record is still there */
-            bool exiting = __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED);
-            __atomic_store_n(&mlog__ring_all.asleep, exiting ? 2 : 1, __ATOMIC_SEQ_CST);
+            bool exiting = __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED); /* LIFE-4 */
+            __atomic_store_n(&mlog__ring_all.asleep, exiting ? 2 : 1, __ATOMIC_SEQ_CST); /* FLUSH-1 */
             if (!mlog__life_running()) mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
             woke = true;
             continue;
         }
+        /* FLUSH-1 */
         if (woke) __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
         struct pollfd wait = {.fd = -1, .events = 0, .revents = 0};
         int blocked = -1;
         bool burst = false, more = mlog__flush_locked_pass(woke, &blocked, &wait, &burst);
         woke = false;
         idle = more ? 0 : idle + 1;
-        if (MLOG__UNLIKELY(__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED))) mlog__flush_end_orphan();
+        if (MLOG__UNLIKELY(__atomic_load_n(&mlog__thread_all.main_gone, __ATOMIC_RELAXED))) mlog__flush_end_orphan(); /* LIFE-7 */
         if (burst) continue; /* no nap */
-        bool linger = idle < __atomic_load_n(&mlog__flush_linger, __ATOMIC_RELAXED);
+        bool linger = idle < __atomic_load_n(&mlog__flush_linger, __ATOMIC_RELAXED); /* FLUSH-5 */
         if (linger && wait.fd >= 0) poll(&wait, 1, 1);
         else if (linger) mlog__platform_wait(&mlog__flush_all.kick0, seen, 1);
         else mlog__flush_deep_sleep(seen, blocked), woke = true; /* also beside a sink that is stuck: the others are woken for */
@@ -9883,9 +9969,9 @@ static void *mlog__flush_run1(void *unused) {
     mlog__flush_locale(&mlog__flush_all.desk[1]);
     pthread_setname_np(pthread_self(), "metalog-call"); /* 15 bytes at most */
     for (;;) {
-        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST);
-        uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
-        bool waiting = false, behind = false, wanted = ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED);
+        uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST); /* FLUSH-4 */
+        uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings(); /* FLUSH-2 */
+        bool waiting = false, behind = false, wanted = ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED); /* FLUSH-2 */
         pthread_mutex_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
         uint64_t now = mlog__life_now();
         mlog__life_take_pair(&mlog__flush_all.desk[1], true);
@@ -9895,7 +9981,7 @@ static void *mlog__flush_run1(void *unused) {
         }
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
-            if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue;
+            if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue; /* FLUSH-6 */
             while (mlog__flush_callbacks(s, head, rings, now, wanted)) {}
             pthread_mutex_lock(&s->lock);
             if (s->out.len != 0) waiting = true;
@@ -9903,7 +9989,7 @@ static void *mlog__flush_run1(void *unused) {
             pthread_mutex_unlock(&s->lock);
         }
         pthread_mutex_unlock(&mlog__flush_all.lane1);
-        __atomic_store_n(&mlog__flush_all.held1, waiting, __ATOMIC_RELAXED);
+        __atomic_store_n(&mlog__flush_all.held1, waiting, __ATOMIC_RELAXED); /* FLUSH-11 */
         if (!waiting) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket); /* what is behind is younger than the ticket */
         mlog__platform_wait(&mlog__flush_all.kick1, seen, waiting || behind ? 10 : -1);
     }
@@ -9922,19 +10008,22 @@ static bool mlog__flush_wait_for(uint32_t *done, uint32_t ticket, int64_t deadli
 
 /* [s] Everything logged before is with the sinks, or the time is over. Uses no lock. */
 static bool mlog__flush_wait(int ms) {
+    /* FLUSH-10 */
     if (ms == 0 && !mlog__flush_pending() && __atomic_load_n(&mlog__flush_all.complete, __ATOMIC_ACQUIRE)) return true;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
-    uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST);
+    uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST); /* FLUSH-2 */
     mlog__flush_wake();
     if (ms == 0) return false;
-    while (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) { /* no flusher could be started: this thread does it */
-        if (__atomic_load_n(&mlog__flush_all.done0, __ATOMIC_ACQUIRE) == ticket) break;
+    /* FLUSH-3: no flusher could be started: this thread does it */
+    while (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) {
+        if (__atomic_load_n(&mlog__flush_all.done0, __ATOMIC_ACQUIRE) == ticket) break; /* FLUSH-2 */
         if (mlog__platform_clock(CLOCK_MONOTONIC) >= deadline) return false;
         mlog__platform_nap(1000000);
         mlog__flush_here();
     }
     if (!mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline)) return false;
     bool self =
+        /* FLUSH-3 */
         __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(pthread_self(), mlog__flush_all.thread1);
     return self || mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline); /* a callback cannot wait for its own lane */
 }
@@ -9951,8 +10040,7 @@ static struct {
     mlog_config config;          /* as mlog_init resolved it; strings are ours */
     pthread_mutex_t lock;        /* over configuration: never taken by a logging call that is not the first */
     uint32_t state;
-    uint32_t *witness;           /* 1; a page that is zero in a child */
-    uint32_t adopting;
+    uint32_t *witness;           /* [0]: 1; [1]: the thread that adopts; a page that is zero in every child */
     int64_t (*now)(void);
     int64_t exit_deadline;
     uint32_t whole;              /* of the lanes' memory, lanes [0, whole) are at rest in the middle of a fork */
@@ -9984,10 +10072,11 @@ const char *mlog_why(void) { return mlog__life_said; }
 
 /* A child without adoption yet? The witness is zero there, also after a raw clone. */
 static bool mlog__life_is_child(void) {
-    const uint32_t *witness = __atomic_load_n(&mlog__life.witness, __ATOMIC_ACQUIRE);
-    return witness != NULL && __atomic_load_n(witness, __ATOMIC_ACQUIRE) == 0;
+    const uint32_t *witness = __atomic_load_n(&mlog__life.witness, __ATOMIC_ACQUIRE); /* LIFE-6 */
+    return witness != NULL && __atomic_load_n(witness, __ATOMIC_ACQUIRE) == 0; /* LIFE-6 */
 }
 
+/* LIFE-1 */
 static bool mlog__life_running(void) { return __atomic_load_n(&mlog__life.state, __ATOMIC_ACQUIRE) == MLOG__L_RUNNING; }
 
 static bool mlog__life_adopt(void);
@@ -9995,7 +10084,9 @@ static bool mlog__life_adopt(void);
 /* Is this one of the library's own threads, in a callback? */
 static bool mlog__life_on_lane(void) {
     pthread_t self = pthread_self();
+    /* FLUSH-3 */
     if (__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread0)) return true;
+    /* FLUSH-3 */
     return __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread1);
 }
 
@@ -10021,29 +10112,31 @@ static void mlog__life_unlock(void) {
 
 /* The program's clock when it gave one (tests, simulators), else the system's. */
 static uint64_t mlog__life_ticks(void) {
-    int64_t (*now)(void) = __atomic_load_n(&mlog__life.now, __ATOMIC_RELAXED);
+    int64_t (*now)(void) = __atomic_load_n(&mlog__life.now, __ATOMIC_RELAXED); /* LIFE-2 */
     return now != NULL ? (uint64_t)now() : (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC);
 }
 
 /* The moment of a pass, in the ticks of the records. */
 static uint64_t mlog__life_now(void) {
-    uint32_t mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
+    uint32_t mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED); /* LIFE-2 */
     if (mode == MLOG__TICKS_GIVEN) return UINT64_MAX;
     return mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC)
                                                                         : mlog__clock_counter();
 }
 
 static uint32_t mlog__life_pair_mode(void) {
-    uint32_t mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED);
+    uint32_t mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED); /* LIFE-2 */
     return mode == MLOG__TICKS_SYSTEM || !mlog__clock_invariant_known() ? MLOG__TICKS_SYSTEM : MLOG__TICKS_COUNTER;
 }
 
 /* A given clock needs no pairs: its ticks are UTC. */
 static void mlog__life_take_pair(mlog__desk *desk, bool now) {
+    /* LIFE-2 */
     if (__atomic_load_n(&mlog__life.now, __ATOMIC_RELAXED) == NULL) mlog__clock_update(desk->pairs, mlog__life_pair_mode(), now);
 }
 
 static int64_t mlog__life_utc(mlog__desk *desk, uint64_t ticks) {
+    /* LIFE-2 */
     if (__atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED) == MLOG__TICKS_GIVEN) return (int64_t)ticks;
     return mlog__clock_utc(&desk->clock, desk->pairs, ticks);
 }
@@ -10127,10 +10220,11 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r == NULL) continue;
+        /* RING-1 */
         uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[k]) : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
-    __atomic_store_n(&s->used, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&s->used, true, __ATOMIC_RELEASE); /* FLUSH-6 */
     return s;
 }
 
@@ -10139,7 +10233,7 @@ static void mlog__life_floor(void) { /* levels that no sink takes need not be lo
     bool any = false;
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) any = true, floor = MLOG__MIN(floor, mlog__flush_all.sink[i].config.level);
-    __atomic_store_n(&mlog__rule_now.floor, any ? floor : 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__rule_now.floor, any ? floor : 0, __ATOMIC_RELAXED); /* RULE-4 */
     mlog__rule_apply_all();
 }
 
@@ -10153,7 +10247,7 @@ static void mlog__life_close(const mlog__closing *closing) {
 /* Takes a sink out; under `lane1`, the configuration's lock and `role`, taken in this order, so that a slow callback delays only who
  * waits for its end. */
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
-    __atomic_store_n(&s->used, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
         mlog__flush_all.handed[k] = MLOG__MAX(mlog__flush_all.handed[k], s->done[k]);
     if (s->config.close != NULL) {
@@ -10168,8 +10262,8 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
 static void mlog__life_hurry(bool yes, bool of_init) {
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
-        if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || (of_init && !s->of_init)) continue;
-        __atomic_store_n(&s->closing, yes, __ATOMIC_RELAXED);
+        if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || (of_init && !s->of_init)) continue; /* FLUSH-6 */
+        __atomic_store_n(&s->closing, yes, __ATOMIC_RELAXED); /* FLUSH-7 */
     }
 }
 
@@ -10194,11 +10288,11 @@ static bool mlog__life_run_lanes(void) {
     if (!mlog__flush_all.running0) {
         mlog__life_take_pair(&mlog__flush_all.desk[0], true);
         bool up = mlog__platform_thread(&mlog__flush_all.thread0, mlog__flush_run, NULL);
-        __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE);
+        __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE); /* FLUSH-3 */
     }
     if (callbacks && !mlog__flush_all.running1) {
         bool up = mlog__platform_thread(&mlog__flush_all.thread1, mlog__flush_run1, NULL);
-        __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELEASE);
+        __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELEASE); /* FLUSH-3 */
     }
     return mlog__flush_all.running0;
 }
@@ -10206,7 +10300,7 @@ static bool mlog__life_run_lanes(void) {
 /* Before the first start, and without a lock: dlclose of a plugin waits for ours while it holds the linker's. */
 static void mlog__life_pin(void) {
     static uint32_t pinned;
-    if (__atomic_exchange_n(&pinned, 1, __ATOMIC_RELAXED) == 0) mlog__platform_pin(&pinned);
+    if (__atomic_exchange_n(&pinned, 1, __ATOMIC_RELAXED) == 0) mlog__platform_pin(&pinned); /* PLATFORM-1 */
 }
 
 static void mlog__life_exit(void);
@@ -10218,14 +10312,14 @@ static void mlog__life_hook(void) {
     if (mlog__life.hooks) return;
     mlog__life.hooks = 1;
     if (pthread_key_create(&mlog__thread_all.key, mlog__thread_exit) == 0)
-        __atomic_store_n(&mlog__thread_all.key_made, 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&mlog__thread_all.key_made, 1, __ATOMIC_RELEASE); /* THREAD-8 */
     atexit(mlog__life_exit);
     pthread_atfork(mlog__life_before_fork, mlog__life_after_fork, mlog__life_after_fork);
     uint32_t *page = mlog__platform_map(MLOG__PAGE, false, false);
     if (page == NULL || !mlog__platform_wipe_in_child(page, MLOG__PAGE))
         return; /* no witness: children are noticed by their wiped threads only */
     *page = 1;
-    __atomic_store_n(&mlog__life.witness, page, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__life.witness, page, __ATOMIC_RELEASE); /* LIFE-6 */
 }
 
 /* Everything that mlog_init decides, resolved in one place: zero means default. */
@@ -10260,21 +10354,22 @@ static void mlog__life_resolve(const mlog_config *c) {
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) free(old[i]);
     for (int i = 0; i < 8; i++) free(layout[i]);
     mlog__format_name_program(r->name);
-    __atomic_store_n(&mlog__life.now, r->now, __ATOMIC_RELAXED);
-    mlog__ring_all.full = r->full;
-    mlog__ring_all.full_ms = (uint32_t)r->full_ms;
-    mlog__ring_all.bytes_each = r->ring_bytes;
-    mlog__ring_all.total_limit = r->rings_total;
+    __atomic_store_n(&mlog__life.now, r->now, __ATOMIC_RELAXED); /* LIFE-2 */
+    __atomic_store_n(&mlog__ring_all.full, (uint32_t)r->full, __ATOMIC_RELAXED); /* LIFE-2 */
+    __atomic_store_n(&mlog__ring_all.full_ms, (uint32_t)r->full_ms, __ATOMIC_RELAXED); /* LIFE-2 */
+    __atomic_store_n(&mlog__ring_all.bytes_each, r->ring_bytes, __ATOMIC_RELAXED); /* LIFE-2 */
+    __atomic_store_n(&mlog__ring_all.total_limit, r->rings_total, __ATOMIC_RELAXED); /* LIFE-2 */
     uint32_t mode = r->now != NULL ? MLOG__TICKS_GIVEN : r->clock == MLOG_ARRIVAL ? MLOG__TICKS_ARRIVAL
         : mlog__clock_invariant_known() ? MLOG__TICKS_COUNTER : MLOG__TICKS_SYSTEM;
     for (int i = 0; i < MLOG__SINKS && mode != mlog__dict_session->clock_mode; i++) /* ticks of another clock do not compare */
         mlog__flush_all.sink[i].last_ticks = 0, mlog__flush_all.sink[i].last_time = 0;
-    __atomic_store_n(&mlog__dict_session->clock_mode, mode, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__dict_session->clock_mode, mode, __ATOMIC_RELAXED); /* LIFE-2 */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);                                   /* LIFE-2 with mlog__thread_make */
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings(); slot++) /* threads that logged before */
         for (int i = 0; i < 3; i++) {
             mlog__thread *t = &mlog__thread_page(slot)->level[i];
-            __atomic_store_n(&t->clock, mode, __ATOMIC_RELAXED);
-            __atomic_store_n(&t->policy, (uint32_t)r->full, __ATOMIC_RELAXED);
+            __atomic_store_n(&t->clock, mode, __ATOMIC_RELAXED); /* LIFE-2 */
+            __atomic_store_n(&t->policy, (uint32_t)r->full, __ATOMIC_RELAXED); /* LIFE-2 */
         }
 }
 
@@ -10293,7 +10388,7 @@ static void mlog__life_say(int level, const char *text) {
 /* After the first start: two instances have threads, sinks, rules and contexts of their own, which is seldom what somebody wants. */
 static void mlog__life_look_around(void) {
     char text[200];
-    if (__atomic_exchange_n(&mlog1_instance.running, 1, __ATOMIC_SEQ_CST) != 0) return;
+    if (__atomic_exchange_n(&mlog1_instance.running, 1, __ATOMIC_SEQ_CST) != 0) return; /* SINK-1 */
     const mlog__instance *other = mlog__platform_rival(0, 0);
     if (other == NULL) return;
     snprintf(text, sizeof text, "another metalog (%.19s) runs in this process: this one has its own sinks, rules and contexts", other->version);
@@ -10360,8 +10455,8 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
 
 /* Starts the lanes of a library that is configured, when they do not run: in a child, or after an attempt that failed. */
 static void mlog__life_revive(void) {
-    if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return;
-    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
+    if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return; /* FLUSH-3 */
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return; /* LIFE-3 */
     if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed()) return; /* the next call outside does it */
     mlog__life_lock();
     if (mlog__life_running()) (void)mlog__life_run_lanes();
@@ -10370,15 +10465,15 @@ static void mlog__life_revive(void) {
 
 static void mlog__life_set_deadline(void) {
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
-    __atomic_store_n(&mlog__life.exit_deadline, deadline, __ATOMIC_RELAXED);
+    __atomic_store_n(&mlog__life.exit_deadline, deadline, __ATOMIC_RELAXED); /* LIFE-5 */
 }
 
 /* The child's first call: nothing here may touch the parent's rings, which are not mapped, nor wait for a lock of the parent's. */
 static bool mlog__life_adopt(void) {
-    uint32_t no = 0;
-    if (!__atomic_compare_exchange_n(&mlog__life.adopting, &no, mlog__platform_tid(), false, __ATOMIC_ACQ_REL,
+    uint32_t no = 0, *adopting = &mlog__life.witness[1];
+    if (!__atomic_compare_exchange_n(adopting, &no, mlog__platform_tid(), false, __ATOMIC_ACQ_REL, /* LIFE-6 */
                                      __ATOMIC_ACQUIRE)) {
-        while (__atomic_load_n(&mlog__life.witness[0], __ATOMIC_ACQUIRE) == 0) {
+        while (__atomic_load_n(&mlog__life.witness[0], __ATOMIC_ACQUIRE) == 0) { /* LIFE-6 */
             if (no == mlog__platform_tid()) return false; /* a handler on top of this function */
             mlog__platform_nap(100000);
         }
@@ -10388,7 +10483,7 @@ static bool mlog__life_adopt(void) {
     pthread_mutex_init(&mlog__flush_all.role, NULL);
     pthread_mutex_init(&mlog__flush_all.lane1, NULL);
     mlog__life_inside = 0;
-    if (!mlog__dict_adopt()) return __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE), false;
+    if (!mlog__dict_adopt()) return __atomic_store_n(adopting, 0, __ATOMIC_RELEASE), false; /* LIFE-6 */
     memset(mlog__ring_list, 0, sizeof mlog__ring_list);
     mlog__ring_all.count = mlog__ring_all.live = 0;
     mlog__ring_all.asleep = mlog__flush_all.exiting ? 2 : 1;
@@ -10419,8 +10514,8 @@ static bool mlog__life_adopt(void) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (s->used) mlog__life_reset_sink(s, whole > (uint32_t)s->lane1);
     }
-    __atomic_store_n(&mlog__life.witness[0], 1, __ATOMIC_RELEASE);
-    __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__life.witness[0], 1, __ATOMIC_RELEASE); /* LIFE-6 */
+    __atomic_store_n(adopting, 0, __ATOMIC_RELEASE); /* LIFE-6 */
     mlog__life_revive();
     return true;
 }
@@ -10430,10 +10525,12 @@ static bool mlog__life_adopt(void) {
 static void mlog__life_before_fork(void) {
     int saved = errno;
     if (mlog__life_inside || mlog__life_on_lane()) return;
-    if (!mlog__life_is_child() && mlog__life_running()) {
-        bool held = __atomic_load_n(&mlog__flush_all.held0, __ATOMIC_RELAXED) || __atomic_load_n(&mlog__flush_all.held1, __ATOMIC_RELAXED);
-        bool idle = !held && __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending();
-        if (!idle) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
+    if (mlog__life_is_child()) return; /* it has not logged: nothing to hand on, and forking is no reason to start a thread */
+    if (mlog__life_running()) {
+        bool held = __atomic_load_n(&mlog__flush_all.held0, __ATOMIC_RELAXED) || /* FLUSH-11 */
+                    __atomic_load_n(&mlog__flush_all.held1, __ATOMIC_RELAXED); /* FLUSH-11 */
+        bool idle = !held && __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending(); /* FLUSH-1 */
+        if (!idle) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED)); /* LIFE-2 */
     }
     mlog__life_lock(); /* so that the child does not find the configuration half changed */
     for (int i = 0; i < 1000 && pthread_mutex_trylock(&mlog__flush_all.role) != 0; i++) {
@@ -10463,7 +10560,7 @@ static void mlog__life_after_fork(void) {
 static bool mlog__life_start(void) {
     if (MLOG__UNLIKELY(mlog__life_is_child()) && !mlog__life_adopt()) return false;
     if (MLOG__LIKELY(mlog__life_running())) { /* LIFE-1 */
-        if (MLOG__UNLIKELY(!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE))) mlog__life_revive();
+        if (MLOG__UNLIKELY(!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE))) mlog__life_revive(); /* FLUSH-3 */
         return true;
     }
     if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed())
@@ -10529,7 +10626,8 @@ void mlog1_fatal(void) {
     int saved = errno;
     bool nested = mlog__thread_self->outer != NULL || mlog__thread_self->staged;
     if (nested || mlog__life_on_lane()) mlog__flush_wake();
-    else if (mlog__life_start()) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
+    /* LIFE-2 */
+    else if (mlog__life_start()) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED));
     errno = saved;
 }
 
@@ -10542,15 +10640,15 @@ void mlog1_die(int status) {
 
 /* Says whether it is this call's turn; held: how many were left out since the last turn. Relaxed: these are counters. */
 static int mlog__life_turn(mlog__limiter *l, bool turn, uint64_t *held) {
-    *held = turn ? __atomic_exchange_n(&l->held, 0, __ATOMIC_RELAXED) : 0;
+    *held = turn ? __atomic_exchange_n(&l->held, 0, __ATOMIC_RELAXED) : 0; /* LIFE-8 */
     if (turn) return 1;
-    __atomic_fetch_add(&l->held, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&mlog__life.suppressed, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&l->held, 1, __ATOMIC_RELAXED); /* LIFE-8 */
+    __atomic_fetch_add(&mlog__life.suppressed, 1, __ATOMIC_RELAXED); /* LIFE-8 */
     return 0;
 }
 
 int mlog1_every(mlog__limiter *l, int64_t n, uint64_t *held) {
-    uint64_t before = __atomic_fetch_add(&l->state, 1, __ATOMIC_RELAXED);
+    uint64_t before = __atomic_fetch_add(&l->state, 1, __ATOMIC_RELAXED); /* LIFE-8 */
     return mlog__life_turn(l, n < 1 ? before == 0 : before % (uint64_t)n == 0, held);
 }
 
@@ -10558,16 +10656,16 @@ int mlog1_every(mlog__limiter *l, int64_t n, uint64_t *held) {
  * there is none while that lies more than a second ahead. The coarse clock steps by milliseconds and costs a third of the fine one. */
 int mlog1_limit(mlog__limiter *l, int64_t per_second, uint64_t *held) {
     if (per_second < 1) return mlog__life_turn(l, false, held);
-    int64_t (*clock)(void) = __atomic_load_n(&mlog__life.now, __ATOMIC_RELAXED);
+    int64_t (*clock)(void) = __atomic_load_n(&mlog__life.now, __ATOMIC_RELAXED); /* LIFE-2 */
     int saved = errno;
     uint64_t now = (uint64_t)(clock != NULL ? clock() : mlog__platform_clock(CLOCK_MONOTONIC_COARSE));
     errno = saved;
-    uint64_t step = UINT64_C(1000000000) / (uint64_t)per_second, empty = __atomic_load_n(&l->state, __ATOMIC_RELAXED), next;
+    uint64_t step = UINT64_C(1000000000) / (uint64_t)per_second, next, empty = __atomic_load_n(&l->state, __ATOMIC_RELAXED); /* LIFE-8 */
     do {
         bool ahead = empty > now && empty - now < UINT64_C(2000000000); /* farther: the clock was set back */
         next = (ahead ? empty : now) + step;
         if (next - now > UINT64_C(1000000000)) return mlog__life_turn(l, false, held);
-    } while (!__atomic_compare_exchange_n(&l->state, &empty, next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&l->state, &empty, next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)); /* LIFE-8 */
     return mlog__life_turn(l, true, held);
 }
 
@@ -10580,12 +10678,14 @@ mlog_context *mlog1_context_held(uint64_t held) {
 
 /* After exit's drain every call sees to its own record, within what is left of exit_ms. */
 static void mlog__life_finish_call(void) {
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* LIFE-5 */
     if (mlog__life_is_child()) return;
-    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) {
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) { /* LIFE-3 */
         mlog__flush_here();
         return;
     }
     int64_t left =
+        /* LIFE-5 */
         (__atomic_load_n(&mlog__life.exit_deadline, __ATOMIC_RELAXED) - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
     if (left > 0) (void)mlog__flush_wait((int)left);
 }
@@ -10597,22 +10697,23 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
     if (mlog__life_is_child() || mlog__dict_session == NULL) return;
     if (!mlog__life_running() && mlog__flush_pending() && mlog__life_start()) (void)mlog__flush_wait(mlog__life.config.exit_ms);
     mlog__flush_all.closer = pthread_self();
-    __atomic_store_n(&mlog__ring_all.closed, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__ring_all.closed, 1, __ATOMIC_RELEASE); /* LIFE-3 */
     for (int i = 0; i < 1000 && pthread_mutex_trylock(&mlog__flush_all.role) != 0; i++) {
         if (i == 999) return; /* it hangs in a write: the process shall not */
         mlog__platform_nap(100000);
     }
     pthread_mutex_unlock(&mlog__flush_all.role);
-    __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE); /* FLUSH-3 */
 }
 
 /* Registered with atexit. Drains, then lets every later call see to itself; joins nothing, closes nothing. */
 static void mlog__life_exit(void) {
+    /* LIFE-3 */
     if (mlog__life_is_child() || !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
     mlog__life_set_deadline();
-    __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELAXED); /* LIFE-4 */
     (void)mlog__flush_wait(mlog__life.config.exit_ms); /* also in a callback that calls exit */
-    __atomic_store_n(&mlog__ring_all.asleep, 2, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__ring_all.asleep, 2, __ATOMIC_RELEASE); /* FLUSH-1, LIFE-5 */
 }
 
 int mlog_shutdown(int ms) {
@@ -10629,9 +10730,9 @@ int mlog_shutdown(int ms) {
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i], &closing);
     mlog__life.levels_said = false; /* a later start is that of the last mlog_init */
-    __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE); /* LIFE-1 */
     /* the next call looks, and starts again */
-    __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST); /* FLUSH-1 */
     pthread_mutex_unlock(&mlog__flush_all.role);
     mlog__life_unlock();
     pthread_mutex_unlock(&mlog__flush_all.lane1);
@@ -10642,7 +10743,7 @@ int mlog_shutdown(int ms) {
 
 void mlog_reopen(void) {
     int saved = errno;
-    __atomic_store_n(&mlog__flush_all.reopen, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__flush_all.reopen, 1, __ATOMIC_RELEASE); /* FLUSH-9 */
     if (mlog__flush_all.running0 && !mlog__life_is_child()) mlog__flush_wake();
     errno = saved;
 }
@@ -10724,9 +10825,9 @@ void mlog_sink_remove(mlog_sink *s) {
     int saved = errno;
     mlog__closing closing = {0};
     if (mlog__life_is_child()) (void)mlog__life_adopt();
-    if (s == NULL || !__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || mlog__life_on_lane()) return;
+    if (s == NULL || !__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || mlog__life_on_lane()) return; /* FLUSH-6 */
     mlog__life_drain_sink(s);
-    __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED); /* FLUSH-7 */
     mlog__life_stop_lanes();
     if (s->used) mlog__life_take_out(s, &closing);
     mlog__life_go_on();
@@ -10843,24 +10944,27 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             if (ring == NULL) continue;
             r.rings++;
             r.accepted +=
+                /* RING-1 */
                 mlog__flush_count(ring, mlog__flush_all.counted_at[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
+            /* RING-6 */
             for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&ring->dropped[k], __ATOMIC_RELAXED);
         }
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!s->used) continue;
             pthread_mutex_lock(&s->lock);
-            r.late = MLOG__MAX(r.late, __atomic_load_n(&s->late, __ATOMIC_RELAXED));
+            r.late = MLOG__MAX(r.late, __atomic_load_n(&s->late, __ATOMIC_RELAXED)); /* FLUSH-5 */
             r.sink_errors += s->errors;
             pthread_mutex_unlock(&s->lock);
         }
         pthread_mutex_unlock(&mlog__flush_all.role);
         mlog__ring_never_wait = 0;
+        /* RING-6 */
         for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&mlog__thread_all.dropped[k], __ATOMIC_RELAXED);
         for (int k = 0; k < 26; k++) r.dropped += r.dropped_by_level[k];
-        r.suppressed = __atomic_load_n(&mlog__life.suppressed, __ATOMIC_RELAXED);
-        r.ring_bytes = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED);
-        r.ring_peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED);
+        r.suppressed = __atomic_load_n(&mlog__life.suppressed, __ATOMIC_RELAXED); /* LIFE-8 */
+        r.ring_bytes = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED); /* THREAD-6 */
+        r.ring_peak = __atomic_load_n(&mlog__ring_all.peak, __ATOMIC_RELAXED); /* THREAD-6 */
     }
     memset(stats, 0, size);
     memcpy(stats, &r, MLOG__MIN(size, sizeof r));
@@ -10874,6 +10978,7 @@ static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
                            .bytes = s->bytes, .errors = s->errors};
     for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
         mlog__ring *ring = mlog__flush_ring(i);
+        /* RING-1 */
         if (ring != NULL) r->pending += mlog__flush_count(ring, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
     }
     pthread_mutex_unlock(&s->lock);
@@ -10991,7 +11096,8 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
     if (c.ring_bytes != 0 && (c.ring_bytes < 4096 || c.ring_bytes > 32u << 20))
         return mlog__life_why("mlog_thread: ring_bytes %u: expected 4096 to 33554432", c.ring_bytes);
     if (!mlog__life_start()) return mlog__life_why("mlog_thread: no memory");
-    uint64_t bytes = c.ring_bytes == 0 ? mlog__ring_all.bytes_each : c.ring_bytes;
+    /* LIFE-2 */
+    uint64_t bytes = c.ring_bytes == 0 ? __atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED) : c.ring_bytes;
     while (bytes & (bytes - 1)) bytes += bytes & -bytes;
     mlog__thread *t = mlog__thread_self;
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(bytes);
@@ -11009,7 +11115,7 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
 /* Before a module's memory goes: its sites leave the lists. Other destructors of the module may still log. A child that has not logged
  * needs no lock: nobody walks the lists before it adopts. */
 static void mlog__life_module_gone(mlog__module *module) {
-    if (__atomic_exchange_n(&module->linked, 2, __ATOMIC_ACQ_REL) != 1) return; /* each unit of a module calls */
+    if (__atomic_exchange_n(&module->linked, 2, __ATOMIC_ACQ_REL) != 1) return; /* RULE-3; each unit of a module calls */
     if (mlog__life_inside) return; /* exit() in a handler on top of a change of the configuration */
     bool child = mlog__life_is_child();
     if (!child) mlog__life_lock();

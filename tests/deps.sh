@@ -60,6 +60,7 @@ if [ "$what" = test ]; then
     need binutils has nm
     need musl-tools has musl-gcc
     need python3 python3 -c ''
+    need locales has_file /usr/share/i18n/locales/de_DE
 fi
 install
 

@@ -232,6 +232,14 @@ static void test_context(void) {
     mlog_unbind(bound);
 }
 
+static int entries(const char *path) {
+    int n = 0;
+    DIR *d = opendir(path);
+    while (d && readdir(d)) n++;
+    if (d) (void)closedir(d);
+    return n;
+}
+
 static void test_generations(void) { /* children of children, and a child that forks before it logs */
     start("generations.log");
     say(0, 0, 50);
@@ -247,8 +255,9 @@ static void test_generations(void) { /* children of children, and a child that f
             }
             exit(ended(deep) == 0 ? 0 : 1);
         }
+        bool alone = SANITIZED || entries("/proc/self/task") == 3; /* to fork is no reason to start a thread: this one, "." and ".." */
         say(1, 0, 50);
-        exit(ended(first) == 0 ? 0 : 1);
+        exit(ended(first) == 0 && alone ? 0 : 1);
     }
     CHECK_EQ(ended(pid), 0);
     char *text = logged();
@@ -506,13 +515,7 @@ static void test_closing_storm(void) { /* close and reopen while records flow: w
     free(text);
 }
 
-static int fds(void) {
-    int n = 0;
-    DIR *d = opendir("/proc/self/fd");
-    while (d && readdir(d)) n++;
-    if (d) (void)closedir(d);
-    return n;
-}
+static int fds(void) { return entries("/proc/self/fd"); }
 
 static void test_no_leak(void) { /* descriptors of ours go away with their sinks */
     start("leak.log");

@@ -1,0 +1,5 @@
+/* expect: an atomic access without a label */
+/* ==== flush ==== */
+static void f(void) {
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,4 @@
+/* expect: RING-8 is used nowhere */
+/* ==== ring ====
+ *   RING-8  nobody
+ */
