@@ -50,7 +50,7 @@ static void check_table(const mlog__printf *f, size_t len)
 
         if (c->off < at || c->len < 2 || c->off + c->len > len || c->arg >= (int)f->nargs)
             abort();
-        if (c->width < MLOG__PREC_ARG(15) || c->prec < MLOG__PREC_ARG(15) || c->conv == 'n')
+        if (c->width < MLOG__PREC_ARG(MLOG__PRINTF_ARGS - 1) || c->prec < MLOG__PREC_ARG(MLOG__PRINTF_ARGS - 1) || c->conv == 'n')
             abort();
         at = c->off + c->len;
     }
