@@ -5031,11 +5031,9 @@ static void mlog__ring_set_name(mlog__ring *r, const char *name) {
     for (int i = 0; i < 4; i++) __atomic_store_n(&r->name[i], words[i], __ATOMIC_RELAXED); /* RING-5 */
 }
 
-static void mlog__ring_get_name(const mlog__ring *r, char name[32]) {
-    uint64_t words[4] = {__atomic_load_n(&r->name[0], __ATOMIC_RELAXED), 0, 0, 0}; /* RING-5 */
-    for (int i = 1; i < 4 && words[0] != 0; i++) words[i] = __atomic_load_n(&r->name[i], __ATOMIC_RELAXED); /* RING-5 */
-    memcpy(name, words, sizeof words);
-    name[31] = 0;
+static void mlog__ring_get_name(const mlog__ring *r, uint64_t name[4]) {
+    name[0] = __atomic_load_n(&r->name[0], __ATOMIC_RELAXED); /* RING-5 */
+    for (int i = 1; i < 4; i++) name[i] = name[0] == 0 ? 0 : __atomic_load_n(&r->name[i], __ATOMIC_RELAXED); /* RING-5 */
 }
 
 /* One call lost: for the statistics, and for the report that the stream still owes. Levels outside of the scale count at its
@@ -6300,8 +6298,16 @@ typedef struct {
     uint32_t flat_len, flat_state; /* 0: not yet, 1: there, 2: keys need care */
 } mlog__known;
 
+/* The thread of the last record, kept as text and as JSON: records of one thread come in runs. */
+typedef struct {
+    uint64_t name[4];
+    uint32_t tid, len, json_len;
+    char text[32], json[6 * 32 + 4];
+} mlog__owner;
+
 /* One per lane: what formatting needs to remember. */
 typedef struct mlog__desk {
+    mlog__owner owner;
     mlog__text_clock utc, local;
     mlog__clock_view clock;
     mlog__clock_table *pairs; /* lane 0's lies in the session */
@@ -6320,7 +6326,8 @@ typedef struct {
     uint32_t tid, thread_len, source_len, file_len, msg_len, line, count;
     uint32_t fields, from_context, from_bound; /* run-time fields; of these first those of contexts, then bound ones */
     const char *source, *file, *func, *msg;
-    char thread[32];       /* its name, "" when it has none */
+    const char *thread;    /* its name, thread_len 0 when it has none */
+    const mlog__owner *owner; /* of thread and tid; NULL: not kept */
     mlog__val val[MLOG__PRINTF_ARGS + 1];
     mlog__out field[MLOG__FIELDS];
     const uint64_t *lost;  /* a report of losses: words {level:8 | count:56} */
@@ -6806,7 +6813,7 @@ static const unsigned char *mlog__format_options(mlog__item *it, mlog__desk *des
     if (h & MLOG__F_BOUND) it->bound = mlog__format_context(desk, word[i++]);
     if (h & MLOG__F_TO) mlog__format_logger(it, word[i++]);
     if (h & MLOG__F_TIME) it->time = (int64_t)word[i++], it->late = false; /* it is what it is */
-    if (h & MLOG__F_TID) it->tid = (uint32_t)word[i++], it->thread_len = 0;
+    if (h & MLOG__F_TID) it->tid = (uint32_t)word[i++], it->thread_len = 0, it->owner = NULL;
     return p + 8 * (size_t)n;
 }
 
@@ -6940,11 +6947,32 @@ static uint32_t mlog__format_list(mlog__item *it, mlog__desk *desk, mlog__out *l
 
 /* A name when it has one, else its number, as a number. */
 static char *mlog__format_json_thread(char *p, const mlog__item *it) {
+    if (MLOG__LIKELY(it->owner != NULL)) return mlog__format_put(p, it->owner->json, it->owner->json_len);
     if (it->thread_len == 0) return mlog__text_u64(p, it->tid);
     *p++ = '"';
     p = mlog__text_json(p, it->thread, it->thread_len);
     *p++ = '"';
     return p;
+}
+
+/* Says whose record it is; the name as the ring has it. */
+static void mlog__format_owner(mlog__desk *desk, mlog__item *it, uint32_t tid, const uint64_t name[4]) {
+    mlog__owner *o = &desk->owner;
+    it->tid = tid;
+    if (MLOG__UNLIKELY(o->json_len == 0 || o->tid != tid || o->name[0] != name[0] || o->name[1] != name[1] ||
+                       o->name[2] != name[2] || o->name[3] != name[3])) {
+        memcpy(o->name, name, sizeof o->name);
+        memcpy(o->text, name, sizeof o->text);
+        o->text[sizeof o->text - 1] = 0;
+        o->tid = tid;
+        it->thread = o->text;
+        it->thread_len = o->len = (uint32_t)strlen(o->text);
+        it->owner = NULL;
+        o->json_len = (uint32_t)(mlog__format_json_thread(o->json, it) - o->json);
+    }
+    it->thread = o->text;
+    it->thread_len = o->len;
+    it->owner = o;
 }
 
 /* The order of the output is kept, and the true time too. */
@@ -9241,10 +9269,10 @@ static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *
     it->id = (uint64_t)from->number << 48 | from->pos / 8;
 }
 
-static void mlog__flush_owner(mlog__item *it, const mlog__ring *r) {
-    it->tid = r->tid;
-    mlog__ring_get_name(r, it->thread);
-    it->thread_len = (uint32_t)strlen(it->thread);
+static void mlog__flush_owner(mlog__desk *desk, mlog__item *it, const mlog__ring *r) {
+    uint64_t name[4];
+    mlog__ring_get_name(r, name);
+    mlog__format_owner(desk, it, r->tid, name);
 }
 
 /* A given time is the record's own; it takes no part in the order. */
@@ -9336,7 +9364,7 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
     if (MLOG__UNLIKELY(mlog__record_site(header) == MLOG__S_LOSS)) {
         uint64_t n = mlog__record_bytes(header) / 8 - 2;
         mlog__flush_begin(s, &it, from, header, now);
-        mlog__flush_owner(&it, from->ring);
+        mlog__flush_owner(s->desk, &it, from->ring);
         it.lost = (const uint64_t *)(const void *)(record + 16);
         if (!mlog__flush_loss_counts(s, it.lost, n)) return true;
         mlog__format_loss(&it, (uint32_t)n);
@@ -9348,7 +9376,7 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
         s->in_filtered++;
         return true;
     }
-    mlog__flush_owner(&it, from->ring);
+    mlog__flush_owner(s->desk, &it, from->ring);
     if (!mlog__flush_wanted(s, &it, record, header)) {
         s->in_filtered++;
         return true;
@@ -9429,7 +9457,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
 
 /* A record is copied out of its ring, so that a slow callback holds nothing: what the ring knows of it, then its bytes. why: it is
  * a report of our own, 0: none. over: passed over and counted as such, also when the batch is offered again. */
-typedef struct { uint64_t ring, pos, ticks, now; uint32_t tid; uint16_t why, over; char thread[32]; } mlog__stashed;
+typedef struct { uint64_t ring, pos, ticks, now; uint32_t tid; uint16_t why, over; uint64_t thread[4]; } mlog__stashed;
 
 enum { MLOG__W_SKIPPED = 1, MLOG__W_DROPPED };
 
@@ -9482,9 +9510,7 @@ static int mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     const mlog__source from = {NULL, (uint32_t)head.ring, head.pos, 0, head.ticks};
     const unsigned char *record = (const unsigned char *)at + sizeof head;
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
-    it->tid = head.tid;
-    memcpy(it->thread, head.thread, sizeof it->thread);
-    it->thread_len = (uint32_t)strlen(it->thread);
+    mlog__format_owner(s->desk, it, head.tid, head.thread);
     if (!loss && !mlog__flush_wanted(s, it, record, header)) return 0;
     mlog__flush_begin(s, it, &from, header, head.now);
     if (!loss) return mlog__flush_decode(s, it, record) ? 1 : -1;
@@ -9647,7 +9673,7 @@ static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r
         if (mlog__record_site(it.header) == MLOG__S_LOSS) continue;
         int level = mlog__format_level(p, it.header);
         it.decoded = it.rendered = false;
-        mlog__flush_owner(&it, r);
+        mlog__flush_owner(&mlog__flush_all.desk[0], &it, r);
         bool wanted = level >= s->config.level &&
                       (s->filter == NULL || mlog__filter_item(s->filter, &it, &mlog__flush_all.desk[0], p));
         if (wanted) by_level[MLOG__MIN((unsigned)level, 25u)]++;
