@@ -38,6 +38,14 @@
 #if defined(METALOG_IMPLEMENTATION) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE 1
 #endif
+#if defined(METALOG_IMPLEMENTATION) && __SIZEOF_POINTER__ == 4 /* log files over 2 GiB, times after 2038; glibc takes the second */
+#ifndef _FILE_OFFSET_BITS                                      /* only with the first */
+#define _FILE_OFFSET_BITS 64
+#endif
+#ifndef _TIME_BITS
+#define _TIME_BITS 64
+#endif
+#endif
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -244,13 +252,16 @@ static inline mlog_value mlog_dur(int64_t ns) { mlog_value r = mlog__val_i(ns); 
 
 /* ---- the call, in parts; private, but part of the binary interface ---- */
 
+/* For atomic access: on 32-bit x86 a uint64_t in a struct is aligned to 4 bytes only, and a load over two cache lines is torn. */
+typedef uint64_t mlog__u64 __attribute__((aligned(8)));
+
 /* A logger begins with the lowest level that it lets through. */
 struct mlog__logger_head { int32_t threshold; };
 
 /* A call site. word is the gate: 0 off; sign bit: take the slow path (not registered, or arguments need care); else the first
  * eight bytes of every record of this site. Atomic: written by registration and level changes. */
 typedef struct mlog__site {
-    uint64_t word, full;
+    mlog__u64 word, full;
     const char *msg, *keys, *file, *func, *source;
     struct mlog__site *next;
     int32_t line;
@@ -926,8 +937,8 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #error "metalog.h: a libc header came first, without _GNU_SOURCE: include metalog.h before it, or compile this file with -D_GNU_SOURCE"
 #elif !__has_include(MLOG__STB_FILE)
 #error "metalog.h: stb_sprintf.h is missing: apt-get install libstb-dev, or put it beside metalog.h, or name it: METALOG_STB_SPRINTF"
-#elif __SIZEOF_POINTER__ == 8 && !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
-#error "metalog.h: this target has no lock-free 64-bit atomics"
+#elif __GCC_ATOMIC_LLONG_LOCK_FREE != 2 && !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
+#error "metalog.h: this target has no lock-free 64-bit atomics: positions in a ring need them; on 32-bit x86 compile with -march=i586 or later"
 #else
 
 #include <dirent.h>
@@ -953,6 +964,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #ifdef __linux__
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <linux/posix_types.h>
 #endif
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -960,6 +972,9 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
+
+_Static_assert(sizeof(off_t) == 8, "metalog.h: off_t has 32 bits, no log file could pass 2 GiB: "
+                                   "include metalog.h before libc's headers, or compile this file with -D_FILE_OFFSET_BITS=64");
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MLOG__SANITIZED 1
@@ -1046,10 +1061,18 @@ static bool mlog__platform_wipe_in_child(void *p, size_t size) {
 /* The kernel's number, which people see in top and ps; pthread_self() means nothing outside the process. */
 static uint32_t mlog__platform_tid(void) { return (uint32_t)syscall(SYS_gettid); }
 
+/* The time as the system call has it, which libc's struct timespec is not where only time_t has 64 bits. */
+#ifdef SYS_futex
+typedef __kernel_long_t mlog__futex_time[2];
+#else /* 32-bit targets younger than 2020 */
+#define SYS_futex SYS_futex_time64
+typedef int64_t mlog__futex_time[2];
+#endif
+
 /* Sleeps while *word == seen, at most ms milliseconds (ms < 0: no limit). Spurious returns are allowed. */
 static void mlog__platform_wait(uint32_t *word, uint32_t seen, int ms) {
-    struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ms < 0 ? NULL : &t, NULL, 0);
+    mlog__futex_time t = {ms / 1000, (ms % 1000) * 1000000};
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ms < 0 ? NULL : t, NULL, 0);
 }
 
 /* Wakes all that wait on the word: several threads may wait for the same flush. */
@@ -1074,14 +1097,14 @@ static int64_t mlog__platform_clock(clockid_t id) {
 
 /* A sleep that nobody can cut short, for the few loops that wait for another thread's next step. */
 static void mlog__platform_nap(int64_t ns) { /* a futex that nobody wakes: nanosleep would be a cancellation point */
-    struct timespec t = {0, (long)ns};
+    mlog__futex_time t = {0, (__kernel_long_t)ns};
     uint32_t never = 0;
-    (void)syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0);
+    (void)syscall(SYS_futex, &never, FUTEX_WAIT_PRIVATE, 0, t, NULL, 0);
 }
 
 /* Ids, not secrets: where the kernel has no entropy yet, time, pid and a counter keep them apart. */
 static void mlog__platform_random(void *p, size_t n) {
-    static uint64_t counter;
+    static mlog__u64 counter;
     if (syscall(SYS_getrandom, p, n, 1 /* GRND_NONBLOCK */) == (long)n) return;
     uint64_t mix = (uint64_t)mlog__platform_clock(CLOCK_REALTIME) * 0x9E3779B97F4A7C15u ^ (uint64_t)getpid() << 32 ^
                    __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
@@ -1115,9 +1138,9 @@ static bool mlog__platform_on_valgrind(void) {
     return answer != 0;
 }
 
+#if defined(__x86_64__) && defined(__linux__)
 /* Looks for a value on the stack from `at` up, at most 64 KiB, without ever faulting beyond the stack's end. */
 static bool mlog__platform_on_stack(const char *at, void *value) {
-#ifdef __linux__
     void *found[64];
     for (int i = 0; i < 128; i++, at += sizeof found) {
         struct iovec here = {found, sizeof found}, there = {(void *)(uintptr_t)at, sizeof found};
@@ -1126,9 +1149,9 @@ static bool mlog__platform_on_stack(const char *at, void *value) {
             if (found[k] == value) return true;
         if (n < (ssize_t)sizeof found) break;
     }
-#endif
-    return (void)value, false;
+    return false;
 }
+#endif
 
 /* Is this the child of a vfork? It runs in its parent's memory: a thread that it starts dies with it. The C library's idea of this
  * thread's id (which a CPU clock's number holds) is then the parent's. */
@@ -1210,7 +1233,7 @@ typedef struct { uint64_t ticks; int64_t utc, mono; } mlog__pair;
 enum { MLOG__PAIRS_KEPT = 64 };
 
 /* Pairs by number, the newest at (count - 1) % MLOG__PAIRS_KEPT. Lies in the session, for readers after a crash. */
-typedef struct { uint64_t count; mlog__pair pair[MLOG__PAIRS_KEPT]; } mlog__clock_table;
+typedef struct { mlog__u64 count; mlog__pair pair[MLOG__PAIRS_KEPT]; } mlog__clock_table;
 
 /* The same two kinds of ticks as records carry, for the pairs. */
 static uint64_t mlog__clock_ticks(uint32_t mode) {
@@ -3372,7 +3395,7 @@ static void mlog__record_put_texts(unsigned char *at, const unsigned char *end, 
         at += 8;
         if (texts[i] == NULL) continue;
         memset(at + mlog__record_padded(n) - 8, 0, 8);
-        memcpy(at, texts[i], n);
+        memcpy(at, texts[i], (size_t)n);
         at += mlog__record_padded(n);
     }
 }
@@ -3498,7 +3521,7 @@ typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, clock_mode;
     uint64_t id, boot[2];
-    uint64_t dict_end __attribute__((aligned(64)));
+    mlog__u64 dict_end __attribute__((aligned(64)));
     mlog__clock_table clock __attribute__((aligned(64)));
     mlog__context_slot context[MLOG__CONTEXTS] __attribute__((aligned(64)));
     unsigned char dict[MLOG__DICT_BYTES] __attribute__((aligned(64)));
@@ -3849,7 +3872,7 @@ struct mlog_context {
 
 static struct {
     mlog_context *block;    /* MLOG__CONTEXTS of them, private */
-    uint64_t free;          /* {tag:32 | index + 1:32}: the tag grows with each change, so that a stale head is noticed */
+    mlog__u64 free;         /* {tag:32 | index + 1:32}: the tag grows with each change, so that a stale head is noticed */
     uint32_t fresh;         /* blocks never used yet begin here */
     uint32_t retired;       /* index + 1: wait for the sinks */
     uint32_t waiting;       /* a retired list that the flusher has taken, until every sink has passed */
@@ -4022,11 +4045,11 @@ typedef struct {
     uint32_t version, byte_order, word_size, number; /* number: 2 * slot, + 1 for the side ring */
     uint64_t session, bytes;                         /* bytes: a power of two */
     uint32_t tid, state;
-    uint64_t name[4];                                /* of the thread, NUL-terminated; changed only by its owner */
-    uint64_t head __attribute__((aligned(64)));      /* the owner's line */
-    uint64_t dropped[26];                            /* by level, the owner's */
-    uint64_t untold[26];                             /* of these: not yet reported in the stream */
-    uint64_t tail __attribute__((aligned(64)));      /* the flusher's line: the minimum over the sinks that hold */
+    mlog__u64 name[4];                               /* of the thread, NUL-terminated; changed only by its owner */
+    mlog__u64 head __attribute__((aligned(64)));     /* the owner's line */
+    mlog__u64 dropped[26];                           /* by level, the owner's */
+    mlog__u64 untold[26];                            /* of these: not yet reported in the stream */
+    mlog__u64 tail __attribute__((aligned(64)));     /* the flusher's line: the minimum over the sinks that hold */
     uint32_t waiting;                                /* the owner waits for room */
     unsigned char data[] __attribute__((aligned(512)));
 } mlog__ring;
@@ -4050,7 +4073,7 @@ typedef struct mlog__thread {
     uint32_t state, clock;
     uint64_t limit;              /* position that a record may reach without looking further: min(tail + bytes, next wrap) */
     uint64_t next;               /* end of the record in progress */
-    uint64_t *head;              /* &ring->head, or &aside while a call is staged */
+    mlog__u64 *head;             /* &ring->head, or &aside while a call is staged */
     unsigned char *data;
     uint64_t mask, context;
     uint64_t *record;
@@ -4058,7 +4081,7 @@ typedef struct mlog__thread {
     const uint32_t *attention;   /* non-zero there: mlog1_end has more to do */
     mlog__ring *ring;
     struct mlog__thread *outer, *inner; /* of the same slot: interrupted by a handler, for a handler */
-    uint64_t aside;
+    mlog__u64 aside;
     uint32_t staged, slot, depth, policy;
     bool broken;                 /* a deadline expired: drop at once until a quarter of the ring is free */
     mlog__stage stage;
@@ -4067,7 +4090,7 @@ typedef struct mlog__thread {
 static mlog__ring *mlog__ring_list[MLOG__RINGS]; /* by number; apart from what has initial values, so that it takes no room in a program */
 static struct {
     uint32_t count;              /* rings [0, count) may exist */
-    uint64_t total, bytes_each, total_limit, peak;
+    mlog__u64 total, bytes_each, total_limit, peak;
     uint32_t live;
     uint32_t asleep;             /* callers look at it after a record: 1 deep sleep or not started, 2 each call finishes itself */
     uint32_t always;             /* constant 1 */
@@ -4080,9 +4103,10 @@ MLOG__TLS uint8_t mlog__ring_never_wait;
 
 /* A ring in a mapping of its own, its first pages touched. NULL: no memory. */
 static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch) {
-    mlog__ring *r = mlog__platform_map(sizeof *r + bytes, true, touch);
+    size_t size = sizeof(mlog__ring) + (size_t)bytes;
+    mlog__ring *r = mlog__platform_map(size, true, touch);
     if (r == NULL) return NULL;
-    mlog__platform_keep_from_child(r, sizeof *r + bytes);
+    mlog__platform_keep_from_child(r, size);
     memcpy(r->magic, "mlogring", 8);
     r->version = 1;
     r->byte_order = 0x01020304;
@@ -4229,7 +4253,7 @@ static struct {
     uint8_t state[MLOG__SLOTS];
     pthread_key_t key;           /* tells that a thread ends */
     uint32_t key_made;
-    uint64_t dropped[26], dropped_untold[26]; /* calls that had no ring to count in */
+    mlog__u64 dropped[26], dropped_untold[26]; /* calls that had no ring to count in */
     uint32_t main_gone;          /* the first thread has ended by pthread_exit */
 } mlog__thread_all;
 
@@ -4480,7 +4504,7 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
     if (d->header & MLOG__F_TO) words[n++] = d->to;
     if (d->header & MLOG__F_TIME) words[n++] = d->time;
     if (d->header & MLOG__F_TID) words[n++] = mlog__platform_tid();
-    memcpy(p, words, n * 8);
+    memcpy(p, words, (size_t)n * 8);
     unsigned char *slot = p + n * 8, *payload = slot + 8 * (size_t)d->slots;
     for (uint32_t i = 0; i < d->slots; i++) {
         const mlog_value *v = &d->slot[i];
@@ -4919,7 +4943,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
     }
     head = *t->head;
     t->record = (uint64_t *)(void *)(t->data + (head & t->mask));
-    if (t->record != old) memmove(t->record, old, used);
+    if (t->record != old) memmove(t->record, old, (size_t)used);
     t->record[0] = header;
     t->record[1] = mlog__thread_stamp(t->clock); /* it waited: its time is now */
     t->next = head + used;
@@ -5630,7 +5654,7 @@ static char *mlog__format_gather(uint64_t id, uint32_t *bytes) {
     for (; slot != NULL && depth < MLOG__CONTEXTS; depth++, slot = mlog__format_slot(slot->parent)) *bytes += slot->bytes;
     char *copy = malloc(*bytes + 1), *at = copy == NULL ? NULL : copy + *bytes;
     slot = mlog__format_slot(id);
-    for (; at != NULL && depth > 0 && slot->bytes <= at - copy; depth--, slot = mlog__format_slot(slot->parent)) {
+    for (; at != NULL && depth > 0 && slot->bytes <= (size_t)(at - copy); depth--, slot = mlog__format_slot(slot->parent)) {
         at -= slot->bytes;
         memcpy(at, slot->fields, slot->bytes);
     }
@@ -6143,7 +6167,8 @@ struct mlog_sink {
     ino_t ino;
     bool of_init, regular, holds, lane1, dead, color, utc, socket, may_block, reopen, closing;
     uint64_t *next, *done;       /* by ring number */
-    uint64_t written, filtered, lost, bytes, errors, late;
+    uint64_t written, filtered, lost, bytes, errors;
+    mlog__u64 late;
     uint64_t in_written, in_filtered, in_lost; /* of the batch that is not written yet */
     mlog__buffer out;            /* the batch, as text; of a callback: raw records */
     size_t sent;                 /* bytes of it that are written */
@@ -6452,7 +6477,8 @@ static struct {
     uint32_t reopen, exiting;
     pthread_t closer;               /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
-    uint64_t counted_at[MLOG__RINGS], counted, counted_bytes;
+    mlog__u64 counted_at[MLOG__RINGS];
+    uint64_t counted, counted_bytes;
     uint64_t handed[MLOG__RINGS];   /* what sinks that are gone have written: not for their successors */
     uint64_t stuck[MLOG__SLOTS];    /* head + 1 of a call that was waited for in vain */
     uint64_t context_head[MLOG__RINGS];
@@ -6720,7 +6746,7 @@ static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsi
         s->in_filtered++;
         return true;
     }
-    if (!mlog__format_room(&s->out, sizeof head + bytes)) return false;
+    if (!mlog__format_room(&s->out, sizeof head + (size_t)bytes)) return false;
     if (from->ring != NULL) { /* now: by the time of the call the ring may belong to another thread */
         head.tid = from->ring->tid;
         mlog__ring_get_name(from->ring, head.thread);
@@ -7278,7 +7304,7 @@ static struct {
     uint32_t *witness;           /* 1; a page that is zero in a child */
     uint32_t adopting;
     int64_t (*now)(void);
-    int64_t exit_deadline;
+    int64_t exit_deadline __attribute__((aligned(8)));
     uint32_t whole;              /* of the lanes' memory, lanes [0, whole) are at rest in the middle of a fork */
     uint32_t hooks;              /* atexit, atfork, key: once per program */
     bool levels_said;            /* by mlog_levels */
