@@ -76,7 +76,9 @@ typedef enum { MLOG_CONSOLE = 1, MLOG_FILE, MLOG_SYSLOG, MLOG_JOURNAL, MLOG_SOCK
 typedef enum { MLOG_PRETTY = 1, MLOG_PLAIN, MLOG_JSON, MLOG_LOGFMT, MLOG_PATTERN, MLOG_BINARY } mlog_format;
 typedef enum { MLOG_WAIT = 1, MLOG_BLOCK, MLOG_DROP } mlog_full;         /* queue full: wait full_ms then drop; for ever; at once */
 typedef enum { MLOG_COUNTER = 1, MLOG_ARRIVAL } mlog_clock;              /* CPU counter at the call; stamped by the flusher */
-typedef enum { MLOG_THREAD = 1, MLOG_POLL, MLOG_DIRECT } mlog_flusher;   /* own thread; the program's mlog_poll(); the caller */
+/* Own thread; the program's mlog_poll(); the caller. DIRECT: a call returns when its record is with the sinks (at most full_ms; when
+ * that time was over once, it waits no more until a sink takes everything again). In a handler and in a callback it only notes. */
+typedef enum { MLOG_THREAD = 1, MLOG_POLL, MLOG_DIRECT } mlog_flusher;
 
 /* ---- types ---- */
 
@@ -163,6 +165,12 @@ METALOG_API int mlog_flush(int ms);
 
 /* Flushes as mlog_flush, then closes the sinks. A later call starts again with the last configuration of mlog_init. */
 METALOG_API int mlog_shutdown(int ms);
+
+/* With flusher = MLOG_POLL: hands what was logged to the sinks, callbacks too, on this thread; at most max_records to each sink (<= 0:
+ * all). Returns how many are left, a blocked sink's included, or -1: another flusher, or called from a sink's callback. Other
+ * threads may log meanwhile. A thread whose ring is full does the same by itself when it is the one that polled last, or nobody has
+ * polled yet; another one waits for the next poll as `full` says. Takes what the sinks' writes and callbacks take. */
+METALOG_API int mlog_poll(int max_records);
 
 /* [s] Opens the files again by their names, before the next batch: for SIGHUP after an external rotation. */
 METALOG_API void mlog_reopen(void);
@@ -1016,6 +1024,8 @@ enum {
  * may call: nothing
  */
 static void mlog__flush_wake(void);
+static void mlog__flush_make_room(void);
+static void mlog__flush_see_out(void);
 static bool mlog__flush_wait(int ms);
 static bool mlog__life_start(void);
 static bool mlog__life_running(void);
@@ -4092,13 +4102,15 @@ static struct {
     uint32_t count;              /* rings [0, count) may exist */
     mlog__u64 total, bytes_each, total_limit, peak;
     uint32_t live;
-    uint32_t asleep;             /* callers look at it after a record: 1 deep sleep or not started, 2 each call finishes itself */
+    uint32_t asleep;             /* callers look at it after a record: 1 deep sleep or not started, 2 each call finishes itself,
+                                  * 3 MLOG_DIRECT */
+    uint32_t alone;              /* there is no flusher's thread: passes are made by those who call */
     uint32_t always;             /* constant 1 */
     uint32_t full, full_ms;      /* policy */
     uint32_t closed;             /* the process is at its very end: nobody makes room any more */
 } mlog__ring_all = {.asleep = 1, .always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
 
-/* This thread holds what the flusher needs: a handler on top of it must not wait for room. */
+/* How often this thread holds what the flusher needs: a handler on top of it must not wait for room. */
 MLOG__TLS uint8_t mlog__ring_never_wait;
 
 /* A ring in a mapping of its own, its first pages touched. NULL: no memory. */
@@ -4164,8 +4176,9 @@ static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
     if (mlog__ring_free(r) < bytes) {
-        mlog__flush_wake();
-        mlog__platform_wait(&r->waiting, 1, ms);
+        mlog__flush_make_room();
+        bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED);
+        mlog__platform_wait(&r->waiting, 1, alone ? 1 : ms); /* alone: nobody but us may look at a blocked sink again */
     }
     __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED);
 }
@@ -4175,19 +4188,23 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
-    bool never = mlog__ring_never_wait || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED);
-    if (t->policy == MLOG_DROP || t->broken || t->outer != NULL || never) return mlog__flush_wake(), false;
+    bool never = mlog__ring_never_wait || t->outer != NULL || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED);
+    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED);
+    if (alone && !never) never = mlog__platform_in_handler(); /* perhaps the interrupted thread is the one that makes room */
+    if (!alone && (t->policy == MLOG_DROP || t->broken)) never = true;
+    if (never) return mlog__flush_wake(), false;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__ring_all.full_ms * 1000000;
     uint32_t state = t->state;
     __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED); /* its clock is not read yet: nobody waits for this call */
-    bool room = false;
-    while (!(room = mlog__ring_room(t, bytes))) {
+    if (alone) mlog__flush_make_room();
+    bool room = mlog__ring_room(t, bytes), patient = t->policy != MLOG_DROP && !t->broken;
+    for (; !room && patient; room = mlog__ring_room(t, bytes)) {
         int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
         if (t->policy == MLOG_WAIT && left <= 0) break;
         mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), t->policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
     __atomic_store_n(&t->state, state, __ATOMIC_RELAXED);
-    t->broken = !room;
+    if (patient) t->broken = !room;
     return room;
 }
 
@@ -4799,6 +4816,14 @@ static mlog__thread *mlog__thread_enter(void) {
     return t;
 }
 
+/* Behind a committed record: what `asleep` asks for. */
+static void mlog__thread_tell_flusher(void) {
+    uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
+    if (asleep == 1) mlog__flush_wake();
+    if (asleep == 2) mlog__life_finish_call();
+    if (asleep == 3) mlog__flush_see_out();
+}
+
 /* Ends what mlog__thread_enter began, and hands the thread back to the call that was interrupted. */
 static void mlog__thread_leave(mlog__thread *t) {
     t->head = t->ring == NULL ? &t->aside : &t->ring->head;
@@ -4808,9 +4833,7 @@ static void mlog__thread_leave(mlog__thread *t) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);
     if (t->outer != NULL) mlog__thread_self = t->outer;
-    uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
-    if (asleep == 1) mlog__flush_wake();
-    if (asleep == 2) mlog__life_finish_call();
+    mlog__thread_tell_flusher();
     if (MLOG__UNLIKELY(mlog__thread_dying) && t->depth == 0 && t->ring == NULL) mlog__thread_give_back(t);
 }
 
@@ -5072,9 +5095,7 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
     if (t->staged || t->outer != NULL) {
         mlog__thread_leave(t);
     } else {
-        uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
-        if (asleep == 1) mlog__flush_wake();
-        if (asleep == 2) mlog__life_finish_call();
+        mlog__thread_tell_flusher();
     }
     errno = saved;
 }
@@ -6170,6 +6191,7 @@ struct mlog_sink {
     uint64_t written, filtered, lost, bytes, errors;
     mlog__u64 late;
     uint64_t in_written, in_filtered, in_lost; /* of the batch that is not written yet */
+    uint64_t taken, most;        /* records of this pass, and how many mlog_poll allows; 0: all */
     mlog__buffer out;            /* the batch, as text; of a callback: raw records */
     size_t sent;                 /* bytes of it that are written */
     int64_t last_time, retry_at; /* retry_at: CLOCK_MONOTONIC, after an error */
@@ -6458,6 +6480,10 @@ static void mlog__sink_give_up(mlog_sink *s, uint32_t rings) {
  *            So either the caller's load sees 1 and wakes, or the barrier came after its store and the flusher sees the head. A
  *            thread that was not running then passes a full barrier when it is scheduled. Without membarrier it naps instead.
  *   FLUSH-2  flusher: store-release of done       waiter: load-acquire                what was logged before is with the sinks
+ *   FLUSH-3  who made a pass: turn + 1, then turn_waiters      who found another at it: turn, trylock; waiters + 1, wait(turn)
+ *            All sequentially consistent: one of them sees the other.
+ *
+ * With MLOG_POLL, MLOG_DIRECT, or where no thread can be made, passes over both lanes are made by those who call.
  *
  * owns: lanes, passes, merging, sleep, positions of sinks, the release of rings
  * may call: platform clock record dict rule context ring thread text format sink
@@ -6471,6 +6497,11 @@ static struct {
     pthread_mutex_t lane1;          /* held while lane 1 runs callbacks' batches */
     pthread_t thread0, thread1;
     uint32_t running0, running1;
+    uint32_t mode, generation;      /* mlog_flusher; threads of an earlier generation end */
+    uint32_t turn, turn_waiters;    /* futex word: a pass by a caller is over */
+    uint32_t overdue;               /* MLOG_DIRECT: a deadline has expired, and not everything is out since */
+    uint32_t ready;                 /* the lanes' memory is there */
+    const void *poller;             /* MLOG_POLL: the thread that polled last, by an address of its own */
     uint32_t kick0, kick1;          /* futex words: something to do */
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
     uint32_t complete;              /* the last pass left nothing behind in lane 0 */
@@ -6489,11 +6520,43 @@ static struct {
     bool later;                     /* this pass left records that are younger than it */
 } mlog__flush_all = {.role = PTHREAD_MUTEX_INITIALIZER, .lane1 = PTHREAD_MUTEX_INITIALIZER};
 
+MLOG__TLS uint8_t mlog__flush_mine; /* this thread makes a pass: a callback on top of it must not begin another */
+
 static int mlog__flush_linger = 100; /* naps of a millisecond before a deep sleep; tests have none */
 
-static void mlog__flush_here(void);
-static void *mlog__flush_run(void *unused);
-static void *mlog__flush_run1(void *unused);
+static bool mlog__flush_here(uint64_t most);
+static bool mlog__flush_pass1(void);
+static void *mlog__flush_run(void *generation);
+static void *mlog__flush_run1(void *generation);
+
+/* May this thread make a pass? Not in a handler or a vfork child, not on top of a pass or of a lock that a pass takes. */
+static bool mlog__flush_may_drain(void) {
+    if (mlog__flush_mine || mlog__ring_never_wait) return false;
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && !pthread_equal(pthread_self(), mlog__flush_all.closer))
+        return false;
+    return !mlog__platform_in_handler() && !mlog__platform_borrowed();
+}
+
+/* A wake-up where there is no flusher's thread. */
+static void mlog__flush_unattended(void) {
+    uint32_t mode = __atomic_load_n(&mlog__flush_all.mode, __ATOMIC_RELAXED), one = 1;
+    uint32_t then = mode == MLOG_POLL ? 0 : mode == MLOG_DIRECT ? 3 : 1;
+    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, then, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    if (mode == MLOG_DIRECT) mlog__flush_see_out();
+    else if (mode != MLOG_POLL && mlog__flush_may_drain()) (void)mlog__flush_here(0);
+}
+
+/* [s] For a call that finds its ring full: wakes the flusher; without one, makes a pass itself, unless the program polls elsewhere. */
+static void mlog__flush_make_room(void) {
+    const void *poller = __atomic_load_n(&mlog__flush_all.poller, __ATOMIC_RELAXED);
+    if (!__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED)) {
+        mlog__flush_wake();
+        return;
+    }
+    bool elsewhere = poller != NULL && poller != &mlog__flush_mine;
+    if (__atomic_load_n(&mlog__flush_all.mode, __ATOMIC_RELAXED) == MLOG_POLL && elsewhere) return;
+    if (mlog__flush_may_drain()) (void)mlog__flush_here(0);
+}
 
 /* [s] Wakes the flusher, starts it when there is none (not in a handler: the next call does it then). */
 static void mlog__flush_wake(void) {
@@ -6501,7 +6564,7 @@ static void mlog__flush_wake(void) {
     if (!up) {
         if (mlog__platform_in_handler() || !mlog__life_start()) return;
         if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) {
-            mlog__flush_here();
+            mlog__flush_unattended();
             return;
         }
     }
@@ -6575,6 +6638,9 @@ static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, co
 typedef bool (*mlog__flush_each)(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header,
                                  uint64_t now);
 
+/* Has the sink taken what mlog_poll allows in one call? */
+static bool mlog__flush_cut(const mlog_sink *s) { return MLOG__UNLIKELY(s->most != 0) && s->taken >= s->most; }
+
 /* Hands on records in the order of their times, those not after `now`; positions in next[] follow. True: all that there was. */
 static bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each) {
     bool all = true;
@@ -6592,7 +6658,8 @@ static bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint
             const unsigned char *p = f->ring->data + (f->pos & (f->ring->bytes - 1));
             uint64_t header;
             memcpy(&header, p, 8);
-            if (!each(s, f, p, header, now)) return false;
+            if (mlog__flush_cut(s) || !each(s, f, p, header, now)) return false;
+            s->taken++;
             f->pos += mlog__record_bytes(header);
             more = mlog__flush_peek(f);
             s->next[f->number] = f->pos;
@@ -6718,7 +6785,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now) {
             }
             if (s->out.len == 0 && s->in_filtered == 0 && s->in_lost == 0) { /* all lies after `now`: nobody waits for that yet */
                 mlog__flush_all.later = true;
-                return true;
+                return !mlog__flush_cut(s);
             }
         }
         if (s->config.type != MLOG_NULL && mlog__sink_write(s) == 0) {
@@ -7074,7 +7141,7 @@ static bool mlog__flush_pass(void) {
     }
     mlog__flush_release(rings);
     mlog__flush_contexts();
-    if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1();
+    if (lane1 && mlog__flush_all.running1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1();
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
     __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE);
     if (complete) mlog__flush_finish_ticket(&mlog__flush_all.done0, ticket);
@@ -7154,28 +7221,106 @@ static void mlog__flush_locale(mlog__desk *desk) {
         uselocale(desk->locale); /* of this thread only: numbers and errno texts are not the host's */
 }
 
-/* A pass by the calling thread, where no flusher could be started: with signals blocked as on the flusher, and a SIGPIPE of our own
- * making taken back before the host could see it. */
-static void mlog__flush_here(void) {
-    sigset_t all, old, pending;
-    const struct timespec at_once = {0, 0};
-    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && !pthread_equal(pthread_self(), mlog__flush_all.closer))
-        return;
+/* A pass writes and waits: the host's thread that makes one is meanwhile as the flusher's would be. */
+typedef struct { sigset_t mask, pending; locale_t locale; int cancel; } mlog__held;
+
+static void mlog__flush_hold(mlog__held *h) {
+    sigset_t all;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    sigpending(&pending);
-    if (mlog__flush_all.merge[0] != NULL && pthread_mutex_trylock(&mlog__flush_all.role) == 0) {
-        mlog__life_take_pair(&mlog__flush_all.desk[0], true);
-        if (mlog__life_running()) mlog__flush_pass(); /* without sinks a pass would lose records */
+    pthread_sigmask(SIG_SETMASK, &all, &h->mask);
+    sigpending(&h->pending);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &h->cancel);
+    h->locale = uselocale((locale_t)0);
+    mlog__flush_mine = 1;
+    mlog__ring_never_wait++;
+}
+
+/* Signals of our own making are taken back before the host could see them. */
+static void mlog__flush_let_go(const mlog__held *h) {
+    static const int made[] = {SIGPIPE, SIGXFSZ};
+    const struct timespec at_once = {0, 0};
+    mlog__ring_never_wait--;
+    mlog__flush_mine = 0;
+    uselocale(h->locale);
+    for (int i = 0; i < 2; i++) {
+        sigset_t one;
+        if (sigismember(&h->pending, made[i]) != 0) continue;
+        sigemptyset(&one);
+        sigaddset(&one, made[i]);
+        while (sigtimedwait(&one, NULL, &at_once) < 0 && errno == EINTR) {}
+    }
+    pthread_setcancelstate(h->cancel, NULL);
+    pthread_sigmask(SIG_SETMASK, &h->mask, NULL);
+}
+
+/* For one lane, under its lock. */
+static void mlog__flush_allow(bool lane1, uint64_t most) {
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) && s->lane1 == lane1) s->most = most, s->taken = 0;
+    }
+}
+
+/* A pass by the calling thread, over both lanes, where no flusher runs; each sink takes at most so many records (0: all). False:
+ * another thread makes one. */
+static bool mlog__flush_here(uint64_t most) {
+    mlog__held held;
+    mlog__desk *desk = mlog__flush_all.desk;
+    if (mlog__flush_all.merge[1] == NULL || !mlog__life_running()) return true; /* without sinks a pass would lose records */
+    mlog__flush_hold(&held);
+    bool lane1 = !mlog__flush_all.running1 && pthread_mutex_trylock(&mlog__flush_all.lane1) == 0;
+    bool role = pthread_mutex_trylock(&mlog__flush_all.role) == 0;
+    if (role) {
+        mlog__flush_locale(&desk[0]);
+        mlog__life_take_pair(&desk[0], true);
+        if (lane1) *desk[1].pairs = *desk[0].pairs;
+        mlog__flush_allow(false, most);
+        if (mlog__life_running()) (void)mlog__flush_pass();
+        mlog__flush_allow(false, 0);
         pthread_mutex_unlock(&mlog__flush_all.role);
     }
-    if (sigismember(&pending, SIGPIPE) == 0) {
-        sigset_t ours;
-        sigemptyset(&ours);
-        sigaddset(&ours, SIGPIPE);
-        while (sigtimedwait(&ours, NULL, &at_once) < 0 && errno == EINTR) {}
+    if (lane1) {
+        mlog__flush_locale(&desk[1]);
+        mlog__flush_allow(true, most);
+        if (mlog__life_running()) (void)mlog__flush_pass1();
+        mlog__flush_allow(true, 0);
+        pthread_mutex_unlock(&mlog__flush_all.lane1);
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    __atomic_fetch_add(&mlog__flush_all.turn, 1, __ATOMIC_SEQ_CST); /* FLUSH-3 */
+    if (__atomic_load_n(&mlog__flush_all.turn_waiters, __ATOMIC_SEQ_CST) != 0) mlog__platform_wake(&mlog__flush_all.turn);
+    mlog__flush_let_go(&held);
+    return role;
+}
+
+/* Passes by the calling thread until the ticket is done. A sink that cannot go on is looked at again after a millisecond. */
+static bool mlog__flush_drain(uint32_t ticket, int64_t deadline) {
+    for (;;) {
+        uint32_t turn = __atomic_load_n(&mlog__flush_all.turn, __ATOMIC_SEQ_CST); /* FLUSH-3 */
+        bool mine = mlog__flush_here(0);
+        uint32_t done0 = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_ACQUIRE);
+        uint32_t done1 = __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_ACQUIRE); /* FLUSH-2 */
+        if ((int32_t)(done0 - ticket) >= 0 && (int32_t)(done1 - ticket) >= 0) return true;
+        int64_t left = (deadline - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
+        if (left <= 0) return false;
+        if (mine) {
+            mlog__platform_nap(1000000);
+            continue;
+        }
+        __atomic_fetch_add(&mlog__flush_all.turn_waiters, 1, __ATOMIC_SEQ_CST);
+        mlog__platform_wait(&mlog__flush_all.turn, turn, (int)MLOG__MIN(left + 1, INT64_C(1000)));
+        __atomic_fetch_sub(&mlog__flush_all.turn_waiters, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
+/* MLOG_DIRECT, behind a committed record: passes until it is out, at most full_ms. When that time is over once, calls make one pass
+ * each until everything is out again: a stuck sink costs one deadline, not one a call. */
+static void mlog__flush_see_out(void) {
+    if (!mlog__flush_may_drain()) return;
+    bool overdue = __atomic_load_n(&mlog__flush_all.overdue, __ATOMIC_RELAXED) != 0;
+    int64_t ms = overdue || mlog__ring_all.full == MLOG_DROP ? 0 : (int64_t)mlog__ring_all.full_ms;
+    uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST);
+    bool out = mlog__flush_drain(ticket, mlog__platform_clock(CLOCK_MONOTONIC) + ms * 1000000);
+    if (out || ms > 0) __atomic_store_n(&mlog__flush_all.overdue, !out, __ATOMIC_RELAXED);
 }
 
 /* blocked: as mlog__flush_blocked says, while the sinks cannot go away. */
@@ -7193,13 +7338,14 @@ static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll
 }
 
 /* Lane 0 for ever: it is never joined, since a destructor that joins can hang the host (invariant 8). */
-static void *mlog__flush_run(void *unused) {
+static void *mlog__flush_run(void *generation) {
     int idle = 0;
     bool woke = true;
     mlog__flush_locale(&mlog__flush_all.desk[0]);
     pthread_setname_np(pthread_self(), "metalog");
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1;
+        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_ACQUIRE) != (uintptr_t)generation) return NULL;
         if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE)) {
             mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
             continue;
@@ -7225,39 +7371,43 @@ static void *mlog__flush_run(void *unused) {
         else mlog__flush_deep_sleep(seen, blocked), woke = true; /* also beside a sink that is stuck: the others are woken for */
         if (woke && blocked < 0) idle = 0;
     }
-    return unused;
 }
 
-/* Lane 1 keeps nothing from lane 0: it reads the heads for itself. */
-static void *mlog__flush_run1(void *unused) {
+/* One round of lane 1, under its lock. It keeps nothing from lane 0: it reads the heads for itself. True: something waits for time. */
+static bool mlog__flush_pass1(void) {
     static uint64_t head[MLOG__RINGS];
+    uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
+    bool waiting = false, behind = false;
+    uint64_t now = mlog__life_now();
+    for (uint32_t i = 0; i < rings; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+    }
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue;
+        while (mlog__flush_callbacks(s, head, rings, now)) {}
+        pthread_mutex_lock(&s->lock);
+        if (s->out.len != 0 || mlog__flush_cut(s)) waiting = true;
+        for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < head[k];
+        pthread_mutex_unlock(&s->lock);
+    }
+    if (!waiting) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket); /* what is behind is younger than the ticket */
+    return waiting || behind;
+}
+
+static void *mlog__flush_run1(void *generation) {
     mlog__flush_locale(&mlog__flush_all.desk[1]);
     pthread_setname_np(pthread_self(), "metalog-call"); /* 15 bytes at most */
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST);
-        uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings();
-        bool waiting = false, behind = false;
+        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_ACQUIRE) != (uintptr_t)generation) return NULL;
         pthread_mutex_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
-        uint64_t now = mlog__life_now();
         mlog__life_take_pair(&mlog__flush_all.desk[1], true);
-        for (uint32_t i = 0; i < rings; i++) {
-            mlog__ring *r = mlog__flush_ring(i);
-            head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
-        }
-        for (int i = 0; i < MLOG__SINKS; i++) {
-            mlog_sink *s = &mlog__flush_all.sink[i];
-            if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue;
-            while (mlog__flush_callbacks(s, head, rings, now)) {}
-            pthread_mutex_lock(&s->lock);
-            if (s->out.len != 0) waiting = true;
-            for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < head[k];
-            pthread_mutex_unlock(&s->lock);
-        }
+        bool again = mlog__flush_pass1();
         pthread_mutex_unlock(&mlog__flush_all.lane1);
-        if (!waiting) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket); /* what is behind is younger than the ticket */
-        mlog__platform_wait(&mlog__flush_all.kick1, seen, waiting || behind ? 10 : -1);
+        mlog__platform_wait(&mlog__flush_all.kick1, seen, again ? 10 : -1);
     }
-    return unused;
 }
 
 static bool mlog__flush_wait_for(uint32_t *done, uint32_t ticket, int64_t deadline) {
@@ -7275,14 +7425,9 @@ static bool mlog__flush_wait(int ms) {
     if (ms == 0 && !mlog__flush_pending() && __atomic_load_n(&mlog__flush_all.complete, __ATOMIC_ACQUIRE)) return true;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
     uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED)) return mlog__flush_may_drain() && mlog__flush_drain(ticket, deadline);
     mlog__flush_wake();
     if (ms == 0) return false;
-    while (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) { /* no flusher could be started: this thread does it */
-        if (__atomic_load_n(&mlog__flush_all.done0, __ATOMIC_ACQUIRE) == ticket) break;
-        if (mlog__platform_clock(CLOCK_MONOTONIC) >= deadline) return false;
-        mlog__platform_nap(1000000);
-        mlog__flush_here();
-    }
     if (!mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline)) return false;
     bool self =
         __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(pthread_self(), mlog__flush_all.thread1);
@@ -7341,8 +7486,9 @@ static bool mlog__life_running(void) { return __atomic_load_n(&mlog__life.state,
 
 static bool mlog__life_adopt(void);
 
-/* Is this one of the library's own threads, in a callback? */
+/* Is this a callback: on one of the library's own threads, or in a pass that this thread makes? */
 static bool mlog__life_on_lane(void) {
+    if (mlog__flush_mine) return true;
     pthread_t self = pthread_self();
     if (__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread0)) return true;
     return __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread1);
@@ -7352,7 +7498,7 @@ static void mlog__life_lock(void) { /* what happens under it opens files: not to
     int state;
     if (mlog__life_is_child()) (void)mlog__life_adopt(); /* the lock may be held by a thread that this process does not have */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    mlog__ring_never_wait = 1;
+    mlog__ring_never_wait++;
     pthread_mutex_lock(&mlog__life.lock);
     mlog__life_cancel = state;
     mlog__life_inside = 1;
@@ -7362,7 +7508,7 @@ static void mlog__life_unlock(void) {
     int state = mlog__life_cancel;
     mlog__life_inside = 0;
     pthread_mutex_unlock(&mlog__life.lock);
-    mlog__ring_never_wait = 0;
+    mlog__ring_never_wait--;
     pthread_setcancelstate(state, NULL);
 }
 
@@ -7408,14 +7554,13 @@ static int mlog__life_check(const mlog_config *c) {
                         : c->crash_safe == MLOG_YES                            ? "crash_safe"
                         : c->catch_fatal == MLOG_YES                           ? "catch_fatal"
                         : c->recorder_level != 0                               ? "recorder_level"
-                        : c->flusher == MLOG_POLL || c->flusher == MLOG_DIRECT ? "flusher"
                                                                                : NULL;
     if (field != NULL) return mlog__life_why("mlog_init: field %s: not part of this version; expected 0", field);
     if ((unsigned)c->clock > MLOG_ARRIVAL)
         return mlog__life_why("mlog_init: clock %d: expected MLOG_COUNTER or MLOG_ARRIVAL", (int)c->clock);
     if ((unsigned)c->full > MLOG_DROP)
         return mlog__life_why("mlog_init: full %d: expected MLOG_WAIT, MLOG_BLOCK or MLOG_DROP", (int)c->full);
-    if ((unsigned)c->flusher > MLOG_DIRECT) return mlog__life_why("mlog_init: flusher %d: expected MLOG_THREAD", (int)c->flusher);
+    if ((unsigned)c->flusher > MLOG_DIRECT) return mlog__life_why("mlog_init: flusher %d: expected MLOG_THREAD, MLOG_POLL or MLOG_DIRECT", (int)c->flusher);
     if (c->full_ms < 0 || c->exit_ms < 0)
         return mlog__life_why("mlog_init: full_ms %d, exit_ms %d: expected milliseconds >= 0", c->full_ms, c->exit_ms);
     if (c->ring_bytes != 0 && (c->ring_bytes < 4096 || c->ring_bytes > 32u << 20))
@@ -7512,7 +7657,6 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     mlog__sink_discard(s);
 }
 
-/* Starts what is not running. Lane 1 only when there is a callback: most programs have one library thread. */
 /* Asks callback sinks to stop behind the present callback, so that who wants to change sinks waits for one call only. */
 static void mlog__life_hurry(bool yes, bool of_init) {
     for (int i = 0; i < MLOG__SINKS; i++) {
@@ -7522,6 +7666,41 @@ static void mlog__life_hurry(bool yes, bool of_init) {
     }
 }
 
+/* MLOG_POLL, MLOG_DIRECT: threads that an earlier configuration or the first call started end by themselves. */
+static void mlog__life_end_threads(void) {
+    uint32_t then = mlog__flush_all.mode == MLOG_POLL ? 0 : 3, was = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED);
+    if (mlog__flush_all.running0 || mlog__flush_all.running1) {
+        __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&mlog__flush_all.running1, 0, __ATOMIC_RELEASE);
+        __atomic_fetch_add(&mlog__flush_all.generation, 1, __ATOMIC_SEQ_CST);
+        __atomic_fetch_add(&mlog__flush_all.kick0, 1, __ATOMIC_SEQ_CST);
+        mlog__platform_wake(&mlog__flush_all.kick0);
+        mlog__flush_kick1();
+    }
+    if (!mlog__flush_all.ready) mlog__life_take_pair(&mlog__flush_all.desk[0], true); /* the first end of the line to tell times by */
+    __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__flush_all.ready, 1, __ATOMIC_RELEASE);
+    while (was != 2 && !__atomic_compare_exchange_n(&mlog__ring_all.asleep, &was, then, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {}
+}
+
+static bool mlog__life_run_threads(bool callbacks) {
+    uint32_t direct = 3;
+    void *generation = (void *)(uintptr_t)mlog__flush_all.generation;
+    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &direct, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    if (!mlog__flush_all.running0) {
+        mlog__life_take_pair(&mlog__flush_all.desk[0], true);
+        bool up = mlog__platform_thread(&mlog__flush_all.thread0, mlog__flush_run, generation);
+        __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE);
+    }
+    if (callbacks && mlog__flush_all.running0 && !mlog__flush_all.running1) {
+        bool up = mlog__platform_thread(&mlog__flush_all.thread1, mlog__flush_run1, generation);
+        __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&mlog__ring_all.alone, !mlog__flush_all.running0, __ATOMIC_RELEASE);
+    return mlog__flush_all.running0;
+}
+
+/* Starts what is not running. Lane 1 only when there is a callback: most programs have one library thread. */
 static bool mlog__life_run_lanes(void) {
     bool callbacks = false;
     for (int i = 0; i < MLOG__SINKS; i++)
@@ -7540,16 +7719,11 @@ static bool mlog__life_run_lanes(void) {
             mlog__flush_all.merge[i] = mlog__platform_map(MLOG__RINGS * sizeof(mlog__source), false, false);
         if (mlog__flush_all.merge[i] == NULL) return false;
     }
-    if (!mlog__flush_all.running0) {
-        mlog__life_take_pair(&mlog__flush_all.desk[0], true);
-        bool up = mlog__platform_thread(&mlog__flush_all.thread0, mlog__flush_run, NULL);
-        __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE);
+    if (mlog__flush_all.mode != MLOG_THREAD) {
+        mlog__life_end_threads();
+        return true;
     }
-    if (callbacks && !mlog__flush_all.running1) {
-        bool up = mlog__platform_thread(&mlog__flush_all.thread1, mlog__flush_run1, NULL);
-        __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELEASE);
-    }
-    return mlog__flush_all.running0;
+    return mlog__life_run_threads(callbacks);
 }
 
 static void mlog__life_exit(void);
@@ -7595,7 +7769,9 @@ static void mlog__life_resolve(const mlog_config *c) {
     while (fresh.ring_bytes & (fresh.ring_bytes - 1))
         fresh.ring_bytes += fresh.ring_bytes & -fresh.ring_bytes; /* up to a power of two */
     fresh.rings_total = c->rings_total == 0 ? 64u << 20 : c->rings_total;
+    fresh.flusher = c->flusher == 0 ? MLOG_THREAD : c->flusher;
     *r = fresh;
+    __atomic_store_n(&mlog__flush_all.mode, (uint32_t)r->flusher, __ATOMIC_RELAXED);
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) free(old[i]);
     __atomic_store_n(&mlog__life.now, r->now, __ATOMIC_RELAXED);
     mlog__ring_all.full = r->full;
@@ -7683,6 +7859,7 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
 /* Starts the lanes of a library that is configured, when they do not run: in a child, or after an attempt that failed. */
 static void mlog__life_revive(void) {
     if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return;
+    if (mlog__flush_all.mode != MLOG_THREAD && __atomic_load_n(&mlog__flush_all.ready, __ATOMIC_ACQUIRE)) return;
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
     if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed()) return; /* the next call outside does it */
     mlog__life_lock();
@@ -7726,7 +7903,9 @@ static bool mlog__life_adopt(void) {
     memset(mlog__flush_all.handed, 0, sizeof mlog__flush_all.handed);
     memset(mlog__flush_all.stuck, 0, sizeof mlog__flush_all.stuck);
     mlog__flush_all.counted = mlog__flush_all.counted_bytes = 0;
-    mlog__flush_all.running0 = mlog__flush_all.running1 = 0;
+    mlog__flush_all.running0 = mlog__flush_all.running1 = mlog__flush_all.ready = 0;
+    mlog__flush_all.turn_waiters = mlog__flush_all.overdue = 0;
+    mlog__flush_all.poller = NULL;
     mlog__flush_all.wanted = mlog__flush_all.done0 = mlog__flush_all.done1 = 0;
     mlog__context_pool.session++;
     mlog__context_pool.waiting = mlog__context_pool.retired = 0; /* what waited there is lost to the child: a few slots */
@@ -7752,7 +7931,8 @@ static void mlog__life_before_fork(void) {
     int saved = errno;
     if (mlog__life_inside || mlog__life_on_lane()) return;
     if (!mlog__life_is_child() && mlog__life_running()) {
-        bool idle = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending();
+        bool rest = mlog__ring_all.alone ? mlog__flush_all.complete != 0 : __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1;
+        bool idle = rest && !mlog__flush_pending();
         if (!idle) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
     }
     mlog__life_lock(); /* so that the child does not find the configuration half changed */
@@ -7853,7 +8033,7 @@ void mlog1_fatal(void) {
 static void mlog__life_finish_call(void) {
     if (mlog__life_is_child()) return;
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) {
-        mlog__flush_here();
+        if (mlog__flush_may_drain()) (void)mlog__flush_here(0);
         return;
     }
     int64_t left =
@@ -7875,6 +8055,7 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
     }
     pthread_mutex_unlock(&mlog__flush_all.role);
     __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELEASE);
 }
 
 /* Registered with atexit. Drains, then lets every later call see to itself; joins nothing, closes nothing. */
@@ -7882,7 +8063,9 @@ static void mlog__life_exit(void) {
     if (mlog__life_is_child() || !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
     mlog__life_set_deadline();
     __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELEASE);
-    (void)mlog__flush_wait(mlog__life.config.exit_ms); /* also in a callback that calls exit */
+    bool callback = mlog__flush_mine; /* it called exit, on top of a pass that this thread makes: no file waits for that */
+    if (callback) mlog__flush_mine = mlog__ring_never_wait = 0;
+    (void)mlog__flush_wait(callback ? 0 : mlog__life.config.exit_ms); /* also in a callback that calls exit */
     __atomic_store_n(&mlog__ring_all.asleep, 2, __ATOMIC_RELEASE);
 }
 
@@ -8008,7 +8191,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
     mlog_stats r = {0};
     int saved = errno;
     if (mlog__life_look()) {
-        mlog__ring_never_wait = 1;
+        mlog__ring_never_wait++;
         pthread_mutex_lock(&mlog__flush_all.role);
         r.accepted = mlog__flush_all.counted;
         r.bytes = mlog__flush_all.counted_bytes;
@@ -8029,7 +8212,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             pthread_mutex_unlock(&s->lock);
         }
         pthread_mutex_unlock(&mlog__flush_all.role);
-        mlog__ring_never_wait = 0;
+        mlog__ring_never_wait--;
         for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&mlog__thread_all.dropped[k], __ATOMIC_RELAXED);
         for (int k = 0; k < 26; k++) r.dropped += r.dropped_by_level[k];
         r.ring_bytes = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED);
@@ -8057,7 +8240,7 @@ int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size)
     int saved = errno, found = -1;
     memset(stats, 0, size);
     if (sink != NULL && mlog__life_look()) {
-        mlog__ring_never_wait = 1;
+        mlog__ring_never_wait++;
         pthread_mutex_lock(&mlog__flush_all.role);
         for (int i = 0; i < MLOG__SINKS && found != 0; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
@@ -8066,11 +8249,34 @@ int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size)
             found = 0;
         }
         pthread_mutex_unlock(&mlog__flush_all.role);
-        mlog__ring_never_wait = 0;
+        mlog__ring_never_wait--;
     }
     memcpy(stats, &r, MLOG__MIN(size, sizeof r));
     errno = saved;
     return found == 0 ? 0 : mlog__life_why("mlog_sink_stats_read: \"%.60s\": no such sink", sink == NULL ? "(null)" : sink);
+}
+
+/* What is left is what the slowest sink has still to take. */
+int mlog_poll(int max_records) {
+    uint64_t left = 0;
+    int saved = errno;
+    if (mlog__life_on_lane()) return mlog__life_why("mlog_poll: called from a callback of a sink; expected outside");
+    if (!mlog__life_start()) return errno = saved, mlog__life_why("mlog_poll: no memory");
+    if (mlog__life.config.flusher != MLOG_POLL)
+        return errno = saved, mlog__life_why("mlog_poll: flusher is not MLOG_POLL; expected it in mlog_init's configuration");
+    __atomic_store_n(&mlog__flush_all.poller, &mlog__flush_mine, __ATOMIC_RELAXED);
+    if (mlog__flush_may_drain()) (void)mlog__flush_here(max_records < 0 ? 0 : (uint64_t)max_records);
+    mlog__ring_never_wait++;
+    pthread_mutex_lock(&mlog__flush_all.role);
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink_stats r = {0};
+        if (mlog__flush_all.sink[i].used) mlog__life_sink_stats(&mlog__flush_all.sink[i], &r);
+        left = MLOG__MAX(left, r.pending);
+    }
+    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__ring_never_wait--;
+    errno = saved;
+    return (int)MLOG__MIN(left, (uint64_t)INT_MAX);
 }
 
 /* -- loggers, contexts, threads, modules -- */
