@@ -955,7 +955,9 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <limits.h>
 #include <locale.h>
 #include <poll.h>
+#ifndef METALOG_NO_THREADS
 #include <pthread.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1088,6 +1090,7 @@ static void mlog__platform_wait(uint32_t *word, uint32_t seen, int ms) {
 /* Wakes all that wait on the word: several threads may wait for the same flush. */
 static void mlog__platform_wake(uint32_t *word) { (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
 
+#ifndef METALOG_NO_THREADS
 /* A full barrier on every running thread of the process: lets callers read `asleep` without a fence of their own. */
 static bool mlog__platform_membarrier(void) {
     static int registered; /* 0 not tried, 1 yes, -1 not available */
@@ -1098,6 +1101,7 @@ static bool mlog__platform_membarrier(void) {
     }
     return known > 0 && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
+#endif
 
 static int64_t mlog__platform_clock(clockid_t id) {
     struct timespec t;
@@ -1121,20 +1125,51 @@ static void mlog__platform_random(void *p, size_t n) {
     for (size_t i = 0; i < n; i++) ((unsigned char *)p)[i] = (unsigned char)(mix >> (8 * (i % 8)));
 }
 
+/* METALOG_NO_THREADS: one thread, so a lock only tells whether it is held, and nobody is ever waited for. */
+#ifdef METALOG_NO_THREADS
+typedef uint8_t mlog__lock;
+#define MLOG__LOCK_FREE 0
+static void mlog__platform_lock(mlog__lock *lock) { *lock = 1; }
+static void mlog__platform_unlock(mlog__lock *lock) { *lock = 0; }
+static bool mlog__platform_trylock(mlog__lock *lock) { return *lock == 0 && (*lock = 1) != 0; }
+static void mlog__platform_lock_init(mlog__lock *lock) { *lock = 0; }
+static void mlog__platform_lock_end(mlog__lock *lock) { *lock = 0; }
+static int mlog__platform_sigmask(const sigset_t *to, sigset_t *old) { return sigprocmask(SIG_SETMASK, to, old); }
+static int mlog__platform_no_cancel(void) { return 0; }
+static void mlog__platform_cancel(int before) { (void)before; }
+static pid_t mlog__platform_home; /* the process that the memory belongs to */
+#else
+typedef pthread_mutex_t mlog__lock;
+#define MLOG__LOCK_FREE PTHREAD_MUTEX_INITIALIZER
+static void mlog__platform_lock(mlog__lock *lock) { pthread_mutex_lock(lock); }
+static void mlog__platform_unlock(mlog__lock *lock) { pthread_mutex_unlock(lock); }
+static bool mlog__platform_trylock(mlog__lock *lock) { return pthread_mutex_trylock(lock) == 0; }
+static void mlog__platform_lock_init(mlog__lock *lock) { pthread_mutex_init(lock, NULL); }
+static void mlog__platform_lock_end(mlog__lock *lock) { pthread_mutex_destroy(lock); }
+static int mlog__platform_sigmask(const sigset_t *to, sigset_t *old) { return pthread_sigmask(SIG_SETMASK, to, old); }
+static int mlog__platform_no_cancel(void) {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+static void mlog__platform_cancel(int before) { pthread_setcancelstate(before, NULL); }
+
 /* A detached thread that no signal ever reaches, so that the host's handlers never run on it. */
-static bool mlog__platform_thread(pthread_t *thread, void *(*run)(void *), void *arg) {
+static bool mlog__platform_thread(void *(*run)(void *), void *arg) {
     sigset_t all, old;
     pthread_attr_t attr;
+    pthread_t thread;
     sigfillset(&all);
     if (pthread_attr_init(&attr) != 0) return false;
     pthread_attr_setstacksize(&attr, 256 << 10);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int failed = pthread_create(thread, &attr, run, arg);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    mlog__platform_sigmask(&all, &old);
+    int failed = pthread_create(&thread, &attr, run, arg);
+    mlog__platform_sigmask(&old, NULL);
     pthread_attr_destroy(&attr);
     return failed == 0;
 }
+#endif
 
 /* Valgrind answers a sequence of instructions that does nothing elsewhere (its manual, "The Client Request mechanism"). It takes loads
  * behind the end of a heap block for errors, also when they cannot fault and their bytes are masked. */
@@ -1166,7 +1201,9 @@ static bool mlog__platform_on_stack(const char *at, void *value) {
 /* Is this the child of a vfork? It runs in its parent's memory: a thread that it starts dies with it. The C library's idea of this
  * thread's id (which a CPU clock's number holds) is then the parent's. */
 static bool mlog__platform_borrowed(void) {
-#ifdef __linux__
+#if defined(METALOG_NO_THREADS)
+    return mlog__platform_home != 0 && mlog__platform_home != getpid();
+#elif defined(__linux__)
     clockid_t clock;
     if (pthread_getcpuclockid(pthread_self(), &clock) != 0 || ~((uint32_t)clock >> 3 | 7u << 29) == mlog__platform_tid())
         return false;
@@ -1182,7 +1219,7 @@ MLOG__COLD static bool mlog__platform_in_handler(void) {
     sigset_t mask;
     stack_t alternate;
     if (sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK) != 0) return true;
-    if (pthread_sigmask(SIG_SETMASK, NULL, &mask) != 0) return false;
+    if (mlog__platform_sigmask(NULL, &mask) != 0) return false;
     bool any = false;
     for (int s = 1; s < 32 && !any; s++) any = sigismember(&mask, s) == 1;
 #if defined(__x86_64__) && defined(__linux__)
@@ -4268,7 +4305,9 @@ typedef struct { mlog__thread level[3]; } mlog__page; /* main, side, last */
 static struct {
     unsigned char *pages;        /* MLOG__SLOTS pages, wiped in a child */
     uint8_t state[MLOG__SLOTS];
+#ifndef METALOG_NO_THREADS
     pthread_key_t key;           /* tells that a thread ends */
+#endif
     uint32_t key_made;
     mlog__u64 dropped[26], dropped_untold[26]; /* calls that had no ring to count in */
     uint32_t main_gone;          /* the first thread has ended by pthread_exit */
@@ -4407,8 +4446,10 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
         for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED);
         __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED);
         /* glibc and musl keep the first 32 keys inside the thread: no allocation, also in a handler */
+#ifndef METALOG_NO_THREADS
         bool tell = !mlog__thread_dying && __atomic_load_n(&mlog__thread_all.key_made, __ATOMIC_ACQUIRE);
         if (tell) pthread_setspecific(mlog__thread_all.key, (void *)1);
+#endif
         mlog__thread_self = t;
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -4416,6 +4457,7 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     return t;
 }
 
+#ifndef METALOG_NO_THREADS
 /* The thread ends: called up to four times by the C library, retires in the last round, so that destructors of others may log. */
 static void mlog__thread_exit(void *round) {
     uintptr_t n = (uintptr_t)round;
@@ -4453,6 +4495,7 @@ static void mlog__thread_exit(void *round) {
     }
     if (!rings) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
+#endif
 
 /* A thread whose destructors log after its ring was handed over has a slot for one call only: nobody would take it back later. */
 static void mlog__thread_give_back(mlog__thread *t) {
@@ -6198,7 +6241,7 @@ struct mlog_sink {
     uint64_t last_ticks;
     int backoff_ms;
     uint64_t gap[26], gaps;      /* skipped since the last report */
-    pthread_mutex_t lock;        /* lane 1 reads rings under it, lane 0 skips under it */
+    mlog__lock lock;        /* lane 1 reads rings under it, lane 0 skips under it */
     mlog__desk *desk;
 };
 
@@ -6219,11 +6262,12 @@ static void mlog__sink_discard(mlog_sink *s) {
     free((void *)(uintptr_t)s->config.owner);
     free(s->out.p);
     mlog__platform_unmap(s->next, 2 * MLOG__RINGS * sizeof *s->next);
-    pthread_mutex_destroy(&s->lock);
+    mlog__platform_lock_end(&s->lock);
     memset(s, 0, sizeof *s);
     s->fd = -1;
 }
 
+#ifndef METALOG_NO_FILES
 /* "agentd:adm", "1000:4", "agentd": looked up in the plain files, since the C library's functions need shared objects at run time. */
 static bool mlog__sink_id(const char *file, const char *name, size_t n, long *id) {
     char line[1024];
@@ -6285,6 +6329,7 @@ static int mlog__sink_open_path(const mlog_sink_config *c) {
     if (c->owner != NULL && mlog__sink_own(fd, c->owner, c->path) != 0) return close(fd), -1;
     return fd;
 }
+#endif
 
 /* Notes what the descriptor is, so that one that the host closed and reused is noticed. */
 static void mlog__sink_know(mlog_sink *s) {
@@ -6339,6 +6384,10 @@ static int mlog__sink_check(const mlog_sink_config *c) {
     if (c->type == MLOG_SYSLOG || c->type == MLOG_JOURNAL || c->type == MLOG_SOCKET)
         return mlog__life_why("sink type %d: not part of this version; expected MLOG_CONSOLE, _FILE, _CALLBACK or _NULL",
                               (int)c->type);
+#ifdef METALOG_NO_FILES
+    if (c->type == MLOG_FILE)
+        return mlog__life_why("sink type MLOG_FILE: compiled with METALOG_NO_FILES; expected MLOG_CONSOLE, _CALLBACK or _NULL");
+#endif
     if ((unsigned)c->format > MLOG_BINARY)
         return mlog__life_why("sink format %d: expected MLOG_PRETTY or MLOG_JSON", (int)c->format);
     if (*format[c->format] != 0)
@@ -6372,10 +6421,13 @@ static int mlog__sink_open_target(mlog_sink *s) {
     const mlog_sink_config *c = &s->config;
     bool standard = c->type == MLOG_FILE && (strcmp(c->path, "/dev/stdout") == 0 || strcmp(c->path, "/dev/stderr") == 0);
     if (c->type == MLOG_CONSOLE || standard) return mlog__sink_open_console(s, mlog__sink_console_fd(c));
+#ifndef METALOG_NO_FILES
     if (c->type != MLOG_FILE) return 0;
     s->fd = mlog__sink_open_path(c);
     if (s->fd >= 0) mlog__sink_know(s);
-    return s->fd < 0 ? -1 : 0;
+    if (s->fd < 0) return -1;
+#endif
+    return 0;
 }
 
 /* Fills an unused sink from its configuration and opens it. 0, or -1 with nothing left open. */
@@ -6390,7 +6442,7 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     s->config.owner = mlog__sink_copy(c->owner);
     snprintf(s->name, sizeof s->name, "%s", c->name == NULL ? type[c->type] : c->name);
     s->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s->next, false, false);
-    pthread_mutex_init(&s->lock, NULL);
+    mlog__platform_lock_init(&s->lock);
     if (s->next == NULL) return mlog__sink_discard(s), mlog__life_why("sink \"%s\": no memory", s->name);
     s->done = s->next + MLOG__RINGS;
     if (mlog__sink_open_target(s) != 0) return mlog__sink_discard(s), -1;
@@ -6493,9 +6545,8 @@ typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, tic
 
 static struct {
     mlog_sink sink[MLOG__SINKS];
-    pthread_mutex_t role;           /* held by a pass: who changes sinks takes it */
-    pthread_mutex_t lane1;          /* held while lane 1 runs callbacks' batches */
-    pthread_t thread0, thread1;
+    mlog__lock role;           /* held by a pass: who changes sinks takes it */
+    mlog__lock lane1;          /* held while lane 1 runs callbacks' batches */
     uint32_t running0, running1;
     uint32_t mode, generation;      /* mlog_flusher; threads of an earlier generation end */
     uint32_t turn, turn_waiters;    /* futex word: a pass by a caller is over */
@@ -6506,7 +6557,7 @@ static struct {
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
     uint32_t complete;              /* the last pass left nothing behind in lane 0 */
     uint32_t reopen, exiting;
-    pthread_t closer;               /* when mlog__ring_all.closed: the only thread that still writes */
+    const void *closer;             /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
     mlog__u64 counted_at[MLOG__RINGS];
     uint64_t counted, counted_bytes;
@@ -6518,21 +6569,22 @@ static struct {
     mlog__source *merge[2];
     int64_t work_bytes;
     bool later;                     /* this pass left records that are younger than it */
-} mlog__flush_all = {.role = PTHREAD_MUTEX_INITIALIZER, .lane1 = PTHREAD_MUTEX_INITIALIZER};
+} mlog__flush_all = {.role = MLOG__LOCK_FREE, .lane1 = MLOG__LOCK_FREE};
 
+MLOG__TLS uint8_t mlog__flush_lane; /* 1, 2: this is the thread of lane 0, 1 */
 MLOG__TLS uint8_t mlog__flush_mine; /* this thread makes a pass: a callback on top of it must not begin another */
 
+#ifndef METALOG_NO_THREADS
 static int mlog__flush_linger = 100; /* naps of a millisecond before a deep sleep; tests have none */
+#endif
 
 static bool mlog__flush_here(uint64_t most);
 static bool mlog__flush_pass1(void);
-static void *mlog__flush_run(void *generation);
-static void *mlog__flush_run1(void *generation);
 
 /* May this thread make a pass? Not in a handler or a vfork child, not on top of a pass or of a lock that a pass takes. */
 static bool mlog__flush_may_drain(void) {
     if (mlog__flush_mine || mlog__ring_never_wait) return false;
-    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && !pthread_equal(pthread_self(), mlog__flush_all.closer))
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && mlog__flush_all.closer != &mlog__flush_mine)
         return false;
     return !mlog__platform_in_handler() && !mlog__platform_borrowed();
 }
@@ -6870,9 +6922,9 @@ static int mlog__flush_call(mlog_sink *s, const char *at) {
     uint64_t last_ticks = s->last_ticks, late = s->late;
     int64_t last_time = s->last_time;
     if (!mlog__flush_unstash(s, &it, at)) {
-        pthread_mutex_lock(&s->lock);
+        mlog__platform_lock(&s->lock);
         s->in_written--, s->in_lost++, s->errors++;
-        pthread_mutex_unlock(&s->lock);
+        mlog__platform_unlock(&s->lock);
         return 0;
     }
     mlog__buffer *v = &s->desk->values;
@@ -6913,31 +6965,31 @@ static int mlog__flush_call(mlog_sink *s, const char *at) {
 
 /* Counters and positions of a callback sink are read by lane 0 and by statistics: its own lock is held while they change. */
 static void mlog__flush_commit1(mlog_sink *s, uint32_t rings) {
-    pthread_mutex_lock(&s->lock);
+    mlog__platform_lock(&s->lock);
     s->bytes += s->out.len;
     s->retry_at = 0;
     s->backoff_ms = 0;
     mlog__sink_commit(s, rings);
-    pthread_mutex_unlock(&s->lock);
+    mlog__platform_unlock(&s->lock);
 }
 
 static void mlog__flush_failed1(mlog_sink *s) {
-    pthread_mutex_lock(&s->lock);
+    mlog__platform_lock(&s->lock);
     mlog__sink_failed(s);
-    pthread_mutex_unlock(&s->lock);
+    mlog__platform_unlock(&s->lock);
 }
 
 /* One batch of a callback sink: true when it made progress. */
 static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t rings, uint64_t now) {
     if (s->retry_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->retry_at) return false;
     if (s->out.len == 0) {
-        pthread_mutex_lock(&s->lock);
+        mlog__platform_lock(&s->lock);
         if (s->gaps != 0) mlog__flush_stash_gap(s, now);
         uint32_t n = mlog__flush_collect(mlog__flush_all.merge[1], s->next, head, rings);
         bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash);
         if (all && s->out.len == 0)
             for (uint32_t i = 0; i < rings; i++) s->next[i] = MLOG__MAX(s->next[i], head[i]);
-        pthread_mutex_unlock(&s->lock);
+        mlog__platform_unlock(&s->lock);
         if (s->out.len == 0) return mlog__flush_commit1(s, rings), false;
     }
     while (s->sent < s->out.len) {
@@ -7010,7 +7062,7 @@ static mlog_sink *mlog__flush_keeper(void) {
 
 /* A sink that does not hold and lags by more than a quarter of the ring is moved on; what it missed is counted and reported. */
 static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64_t tail, uint64_t head) {
-    if (s->lane1) pthread_mutex_lock(&s->lock);
+    if (s->lane1) mlog__platform_lock(&s->lock);
     uint64_t at = s->next[i];
     if (at < tail && head - at > r->bytes / 4) {
         uint64_t count[26] = {0};
@@ -7022,7 +7074,7 @@ static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64
         at = s->next[i] = tail;
         if (s->out.len == 0) s->done[i] = tail;
     }
-    if (s->lane1) pthread_mutex_unlock(&s->lock);
+    if (s->lane1) mlog__platform_unlock(&s->lock);
     return at;
 }
 
@@ -7056,11 +7108,11 @@ static void mlog__flush_release(uint32_t rings) {
 
 /* Has this sink delivered everything that may name a retired context? */
 static bool mlog__flush_passed(mlog_sink *s) {
-    pthread_mutex_lock(&s->lock);
+    mlog__platform_lock(&s->lock);
     bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts */
     const uint64_t *at = s->lane1 ? s->done : s->next; /* lane 0 made text of what it read: a blocked console holds no slots */
     for (uint32_t i = 0; i < mlog__flush_all.context_rings && passed; i++) passed = at[i] >= mlog__flush_all.context_head[i];
-    pthread_mutex_unlock(&s->lock);
+    mlog__platform_unlock(&s->lock);
     return passed;
 }
 
@@ -7162,6 +7214,7 @@ static bool mlog__flush_pending(void) {
            __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0;
 }
 
+#ifndef METALOG_NO_THREADS
 /* Is any sink in the middle of something that only time or its peer can finish? Then how long to wait at most. */
 static int mlog__flush_blocked(struct pollfd *poll_for) {
     int ms = -1;
@@ -7169,10 +7222,10 @@ static int mlog__flush_blocked(struct pollfd *poll_for) {
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (!s->used) continue;
-        pthread_mutex_lock(&s->lock);
+        mlog__platform_lock(&s->lock);
         bool armed = s->out.len != 0, behind = armed, failed = s->retry_at != 0;
         for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < mlog__flush_all.head[k];
-        pthread_mutex_unlock(&s->lock);
+        mlog__platform_unlock(&s->lock);
         if (!behind) continue;
         int mine = s->lane1 ? 100
                    : failed ? MLOG__MAX(s->backoff_ms / 2, 10)
@@ -7200,8 +7253,7 @@ static void mlog__flush_end_orphan(void) {
     DIR *tasks = opendir("/proc/self/task");
     for (struct dirent *d; tasks != NULL && (d = readdir(tasks)) != NULL;) threads += d->d_name[0] != '.';
     if (tasks != NULL) closedir(tasks);
-    pthread_t thread;
-    if (threads == ours && mlog__platform_thread(&thread, mlog__flush_exit, NULL)) next = INT64_MAX;
+    if (threads == ours && mlog__platform_thread(mlog__flush_exit, NULL)) next = INT64_MAX;
 }
 
 /* Sleeps until a caller wakes us, or `ms` are over: at once a barrier and a second look, so that no record is left behind (FLUSH-1). */
@@ -7214,6 +7266,7 @@ static void mlog__flush_deep_sleep(uint32_t seen, int ms) {
     if (!mlog__flush_pending()) mlog__platform_wait(&mlog__flush_all.kick0, seen, ms);
     __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
+#endif
 
 static void mlog__flush_locale(mlog__desk *desk) {
     if (desk->locale == (locale_t)0) desk->locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
@@ -7227,9 +7280,9 @@ typedef struct { sigset_t mask, pending; locale_t locale; int cancel; } mlog__he
 static void mlog__flush_hold(mlog__held *h) {
     sigset_t all;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &h->mask);
+    mlog__platform_sigmask(&all, &h->mask);
     sigpending(&h->pending);
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &h->cancel);
+    h->cancel = mlog__platform_no_cancel();
     h->locale = uselocale((locale_t)0);
     mlog__flush_mine = 1;
     mlog__ring_never_wait++;
@@ -7249,8 +7302,8 @@ static void mlog__flush_let_go(const mlog__held *h) {
         sigaddset(&one, made[i]);
         while (sigtimedwait(&one, NULL, &at_once) < 0 && errno == EINTR) {}
     }
-    pthread_setcancelstate(h->cancel, NULL);
-    pthread_sigmask(SIG_SETMASK, &h->mask, NULL);
+    mlog__platform_cancel(h->cancel);
+    mlog__platform_sigmask(&h->mask, NULL);
 }
 
 /* For one lane, under its lock. */
@@ -7268,8 +7321,8 @@ static bool mlog__flush_here(uint64_t most) {
     mlog__desk *desk = mlog__flush_all.desk;
     if (mlog__flush_all.merge[1] == NULL || !mlog__life_running()) return true; /* without sinks a pass would lose records */
     mlog__flush_hold(&held);
-    bool lane1 = !mlog__flush_all.running1 && pthread_mutex_trylock(&mlog__flush_all.lane1) == 0;
-    bool role = pthread_mutex_trylock(&mlog__flush_all.role) == 0;
+    bool lane1 = !mlog__flush_all.running1 && mlog__platform_trylock(&mlog__flush_all.lane1);
+    bool role = mlog__platform_trylock(&mlog__flush_all.role);
     if (role) {
         mlog__flush_locale(&desk[0]);
         mlog__life_take_pair(&desk[0], true);
@@ -7277,14 +7330,14 @@ static bool mlog__flush_here(uint64_t most) {
         mlog__flush_allow(false, most);
         if (mlog__life_running()) (void)mlog__flush_pass();
         mlog__flush_allow(false, 0);
-        pthread_mutex_unlock(&mlog__flush_all.role);
+        mlog__platform_unlock(&mlog__flush_all.role);
     }
     if (lane1) {
         mlog__flush_locale(&desk[1]);
         mlog__flush_allow(true, most);
         if (mlog__life_running()) (void)mlog__flush_pass1();
         mlog__flush_allow(true, 0);
-        pthread_mutex_unlock(&mlog__flush_all.lane1);
+        mlog__platform_unlock(&mlog__flush_all.lane1);
     }
     __atomic_fetch_add(&mlog__flush_all.turn, 1, __ATOMIC_SEQ_CST); /* FLUSH-3 */
     if (__atomic_load_n(&mlog__flush_all.turn_waiters, __ATOMIC_SEQ_CST) != 0) mlog__platform_wake(&mlog__flush_all.turn);
@@ -7323,17 +7376,18 @@ static void mlog__flush_see_out(void) {
     if (out || ms > 0) __atomic_store_n(&mlog__flush_all.overdue, !out, __ATOMIC_RELAXED);
 }
 
+#ifndef METALOG_NO_THREADS
 /* blocked: as mlog__flush_blocked says, while the sinks cannot go away. */
 static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll_for, bool *burst) {
-    pthread_mutex_lock(&mlog__flush_all.role);
+    mlog__platform_lock(&mlog__flush_all.role);
     /* without sinks a pass would lose records */
     bool stop = !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE);
-    if (stop) return pthread_mutex_unlock(&mlog__flush_all.role), false;
+    if (stop) return mlog__platform_unlock(&mlog__flush_all.role), false;
     mlog__life_take_pair(&mlog__flush_all.desk[0], wake);
     bool more = mlog__flush_pass();
     *blocked = mlog__flush_blocked(poll_for);
     *burst = more && mlog__flush_all.work_bytes >= MLOG__BATCH / 4;
-    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__platform_unlock(&mlog__flush_all.role);
     return more;
 }
 
@@ -7343,6 +7397,7 @@ static void *mlog__flush_run(void *generation) {
     bool woke = true;
     mlog__flush_locale(&mlog__flush_all.desk[0]);
     pthread_setname_np(pthread_self(), "metalog");
+    mlog__flush_lane = 1;
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1;
         if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_ACQUIRE) != (uintptr_t)generation) return NULL;
@@ -7372,6 +7427,7 @@ static void *mlog__flush_run(void *generation) {
         if (woke && blocked < 0) idle = 0;
     }
 }
+#endif
 
 /* One round of lane 1, under its lock. It keeps nothing from lane 0: it reads the heads for itself. True: something waits for time. */
 static bool mlog__flush_pass1(void) {
@@ -7387,28 +7443,31 @@ static bool mlog__flush_pass1(void) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue;
         while (mlog__flush_callbacks(s, head, rings, now)) {}
-        pthread_mutex_lock(&s->lock);
+        mlog__platform_lock(&s->lock);
         if (s->out.len != 0 || mlog__flush_cut(s)) waiting = true;
         for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < head[k];
-        pthread_mutex_unlock(&s->lock);
+        mlog__platform_unlock(&s->lock);
     }
     if (!waiting) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket); /* what is behind is younger than the ticket */
     return waiting || behind;
 }
 
+#ifndef METALOG_NO_THREADS
 static void *mlog__flush_run1(void *generation) {
     mlog__flush_locale(&mlog__flush_all.desk[1]);
     pthread_setname_np(pthread_self(), "metalog-call"); /* 15 bytes at most */
+    mlog__flush_lane = 2;
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_ACQUIRE) != (uintptr_t)generation) return NULL;
-        pthread_mutex_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
+        mlog__platform_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
         mlog__life_take_pair(&mlog__flush_all.desk[1], true);
         bool again = mlog__flush_pass1();
-        pthread_mutex_unlock(&mlog__flush_all.lane1);
+        mlog__platform_unlock(&mlog__flush_all.lane1);
         mlog__platform_wait(&mlog__flush_all.kick1, seen, again ? 10 : -1);
     }
 }
+#endif
 
 static bool mlog__flush_wait_for(uint32_t *done, uint32_t ticket, int64_t deadline) {
     for (;;) {
@@ -7429,9 +7488,7 @@ static bool mlog__flush_wait(int ms) {
     mlog__flush_wake();
     if (ms == 0) return false;
     if (!mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline)) return false;
-    bool self =
-        __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(pthread_self(), mlog__flush_all.thread1);
-    return self || mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline); /* a callback cannot wait for its own lane */
+    return mlog__flush_lane == 2 || mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline); /* a callback cannot wait for its own lane */
 }
 
 /* ==== life ====
@@ -7444,7 +7501,7 @@ enum { MLOG__L_NOT, MLOG__L_RUNNING };
 
 static struct {
     mlog_config config;          /* as mlog_init resolved it; strings are ours */
-    pthread_mutex_t lock;        /* over configuration: never taken by a logging call that is not the first */
+    mlog__lock lock;        /* over configuration: never taken by a logging call that is not the first */
     uint32_t state;
     uint32_t *witness;           /* 1; a page that is zero in a child */
     uint32_t adopting;
@@ -7453,11 +7510,13 @@ static struct {
     uint32_t whole;              /* of the lanes' memory, lanes [0, whole) are at rest in the middle of a fork */
     uint32_t hooks;              /* atexit, atfork, key: once per program */
     bool levels_said;            /* by mlog_levels */
-} mlog__life = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} mlog__life = {.lock = MLOG__LOCK_FREE};
 
 MLOG__TLS char mlog__life_said[256];
 MLOG__TLS uint8_t mlog__life_inside; /* this thread holds the configuration lock: a handler on top of it must not */
+#ifndef METALOG_NO_THREADS
 MLOG__TLS uint8_t mlog__life_forking; /* between the fork handlers: 1, or 2 with role held, 3 with lane 1's lock, too */
+#endif
 MLOG__TLS int mlog__life_cancel;
 
 /* Returns -1, so that a refusal is one statement. */
@@ -7488,18 +7547,14 @@ static bool mlog__life_adopt(void);
 
 /* Is this a callback: on one of the library's own threads, or in a pass that this thread makes? */
 static bool mlog__life_on_lane(void) {
-    if (mlog__flush_mine) return true;
-    pthread_t self = pthread_self();
-    if (__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread0)) return true;
-    return __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread1);
+    return mlog__flush_mine != 0 || mlog__flush_lane != 0;
 }
 
 static void mlog__life_lock(void) { /* what happens under it opens files: not to be cancelled there */
-    int state;
     if (mlog__life_is_child()) (void)mlog__life_adopt(); /* the lock may be held by a thread that this process does not have */
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    int state = mlog__platform_no_cancel();
     mlog__ring_never_wait++;
-    pthread_mutex_lock(&mlog__life.lock);
+    mlog__platform_lock(&mlog__life.lock);
     mlog__life_cancel = state;
     mlog__life_inside = 1;
 }
@@ -7507,9 +7562,9 @@ static void mlog__life_lock(void) { /* what happens under it opens files: not to
 static void mlog__life_unlock(void) {
     int state = mlog__life_cancel;
     mlog__life_inside = 0;
-    pthread_mutex_unlock(&mlog__life.lock);
+    mlog__platform_unlock(&mlog__life.lock);
     mlog__ring_never_wait--;
-    pthread_setcancelstate(state, NULL);
+    mlog__platform_cancel(state);
 }
 
 /* -- time, as the configuration has it -- */
@@ -7561,6 +7616,10 @@ static int mlog__life_check(const mlog_config *c) {
     if ((unsigned)c->full > MLOG_DROP)
         return mlog__life_why("mlog_init: full %d: expected MLOG_WAIT, MLOG_BLOCK or MLOG_DROP", (int)c->full);
     if ((unsigned)c->flusher > MLOG_DIRECT) return mlog__life_why("mlog_init: flusher %d: expected MLOG_THREAD, MLOG_POLL or MLOG_DIRECT", (int)c->flusher);
+#ifdef METALOG_NO_THREADS
+    if (c->flusher == MLOG_THREAD)
+        return mlog__life_why("mlog_init: flusher MLOG_THREAD: compiled with METALOG_NO_THREADS; expected MLOG_POLL or MLOG_DIRECT");
+#endif
     if (c->full_ms < 0 || c->exit_ms < 0)
         return mlog__life_why("mlog_init: full_ms %d, exit_ms %d: expected milliseconds >= 0", c->full_ms, c->exit_ms);
     if (c->ring_bytes != 0 && (c->ring_bytes < 4096 || c->ring_bytes > 32u << 20))
@@ -7615,7 +7674,7 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     mlog_sink *s = &mlog__flush_all.sink[i];
     size_t skip = offsetof(mlog_sink, name); /* `used` is set last */
     memcpy((char *)s + skip, (const char *)opened + skip, sizeof *s - skip);
-    pthread_mutex_init(&s->lock, NULL);
+    mlog__platform_lock_init(&s->lock);
     s->of_init = of_init;
     s->desk = &mlog__flush_all.desk[s->lane1];
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
@@ -7683,22 +7742,24 @@ static void mlog__life_end_threads(void) {
     while (was != 2 && !__atomic_compare_exchange_n(&mlog__ring_all.asleep, &was, then, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {}
 }
 
+#ifndef METALOG_NO_THREADS
 static bool mlog__life_run_threads(bool callbacks) {
     uint32_t direct = 3;
     void *generation = (void *)(uintptr_t)mlog__flush_all.generation;
     __atomic_compare_exchange_n(&mlog__ring_all.asleep, &direct, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
     if (!mlog__flush_all.running0) {
         mlog__life_take_pair(&mlog__flush_all.desk[0], true);
-        bool up = mlog__platform_thread(&mlog__flush_all.thread0, mlog__flush_run, generation);
+        bool up = mlog__platform_thread(mlog__flush_run, generation);
         __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE);
     }
     if (callbacks && mlog__flush_all.running0 && !mlog__flush_all.running1) {
-        bool up = mlog__platform_thread(&mlog__flush_all.thread1, mlog__flush_run1, generation);
+        bool up = mlog__platform_thread(mlog__flush_run1, generation);
         __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELEASE);
     }
     __atomic_store_n(&mlog__ring_all.alone, !mlog__flush_all.running0, __ATOMIC_RELEASE);
     return mlog__flush_all.running0;
 }
+#endif
 
 /* Starts what is not running. Lane 1 only when there is a callback: most programs have one library thread. */
 static bool mlog__life_run_lanes(void) {
@@ -7711,33 +7772,39 @@ static bool mlog__life_run_lanes(void) {
         mlog__clock_table *pairs = i == 0 ? &mlog__dict_session->clock : &table1;
         if (desk->pairs != pairs) desk->pairs = pairs; /* a lane that runs already reads it */
         if (i == 1 && callbacks && !mlog__flush_all.running1 && mlog__flush_all.running0) { /* lane 0 knows the counter's rate */
-            pthread_mutex_lock(&mlog__flush_all.role);
+            mlog__platform_lock(&mlog__flush_all.role);
             table1 = mlog__dict_session->clock;
-            pthread_mutex_unlock(&mlog__flush_all.role);
+            mlog__platform_unlock(&mlog__flush_all.role);
         }
         if (mlog__flush_all.merge[i] == NULL)
             mlog__flush_all.merge[i] = mlog__platform_map(MLOG__RINGS * sizeof(mlog__source), false, false);
         if (mlog__flush_all.merge[i] == NULL) return false;
     }
-    if (mlog__flush_all.mode != MLOG_THREAD) {
-        mlog__life_end_threads();
-        return true;
-    }
-    return mlog__life_run_threads(callbacks);
+#ifndef METALOG_NO_THREADS
+    if (mlog__flush_all.mode == MLOG_THREAD) return mlog__life_run_threads(callbacks);
+#endif
+    mlog__life_end_threads();
+    return true;
 }
 
 static void mlog__life_exit(void);
+#ifndef METALOG_NO_THREADS
 static void mlog__life_before_fork(void);
 static void mlog__life_after_fork(void);
+#endif
 
 /* Once per program: the end of threads, exit, fork, and the page that tells a child what it is. */
 static void mlog__life_hook(void) {
     if (mlog__life.hooks) return;
     mlog__life.hooks = 1;
+#ifndef METALOG_NO_THREADS
     if (pthread_key_create(&mlog__thread_all.key, mlog__thread_exit) == 0)
         __atomic_store_n(&mlog__thread_all.key_made, 1, __ATOMIC_RELEASE);
-    atexit(mlog__life_exit);
     pthread_atfork(mlog__life_before_fork, mlog__life_after_fork, mlog__life_after_fork);
+#else
+    mlog__platform_home = getpid();
+#endif
+    atexit(mlog__life_exit);
     uint32_t *page = mlog__platform_map(MLOG__PAGE, false, false);
     if (page == NULL || !mlog__platform_wipe_in_child(page, MLOG__PAGE))
         return; /* no witness: children are noticed by their wiped threads only */
@@ -7769,7 +7836,11 @@ static void mlog__life_resolve(const mlog_config *c) {
     while (fresh.ring_bytes & (fresh.ring_bytes - 1))
         fresh.ring_bytes += fresh.ring_bytes & -fresh.ring_bytes; /* up to a power of two */
     fresh.rings_total = c->rings_total == 0 ? 64u << 20 : c->rings_total;
+#ifdef METALOG_NO_THREADS
+    fresh.flusher = c->flusher == 0 ? MLOG_DIRECT : c->flusher;
+#else
     fresh.flusher = c->flusher == 0 ? MLOG_THREAD : c->flusher;
+#endif
     *r = fresh;
     __atomic_store_n(&mlog__flush_all.mode, (uint32_t)r->flusher, __ATOMIC_RELAXED);
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) free(old[i]);
@@ -7823,14 +7894,14 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
         return -1;
     }
     mlog__life_hook();
-    pthread_mutex_lock(&mlog__flush_all.role);
+    mlog__platform_lock(&mlog__flush_all.role);
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].of_init)
             mlog__life_take_out(&mlog__flush_all.sink[i], closing);
     mlog__life_resolve(c);
     mlog__rule_redact(redact);
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
-    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__platform_unlock(&mlog__flush_all.role);
     if (!mlog__life.levels_said) mlog__rule_set_now(&rules); /* mlog_levels wins over everything, also over a later mlog_init */
     mlog__life_floor();
     __atomic_store_n(&mlog__life.state, MLOG__L_RUNNING, __ATOMIC_RELEASE); /* LIFE-1 with mlog__life_start */
@@ -7853,7 +7924,7 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     s->last_time = s->retry_at = 0;
     s->backoff_ms = 0;
     memset(s->gap, 0, sizeof s->gap);
-    pthread_mutex_init(&s->lock, NULL);
+    mlog__platform_lock_init(&s->lock);
 }
 
 /* Starts the lanes of a library that is configured, when they do not run: in a child, or after an attempt that failed. */
@@ -7883,9 +7954,9 @@ static bool mlog__life_adopt(void) {
         }
         return true;
     }
-    pthread_mutex_init(&mlog__life.lock, NULL);
-    pthread_mutex_init(&mlog__flush_all.role, NULL);
-    pthread_mutex_init(&mlog__flush_all.lane1, NULL);
+    mlog__platform_lock_init(&mlog__life.lock);
+    mlog__platform_lock_init(&mlog__flush_all.role);
+    mlog__platform_lock_init(&mlog__flush_all.lane1);
     mlog__life_inside = 0;
     if (!mlog__dict_adopt()) return __atomic_store_n(&mlog__life.adopting, 0, __ATOMIC_RELEASE), false;
     memset(mlog__ring_list, 0, sizeof mlog__ring_list);
@@ -7906,6 +7977,10 @@ static bool mlog__life_adopt(void) {
     mlog__flush_all.running0 = mlog__flush_all.running1 = mlog__flush_all.ready = 0;
     mlog__flush_all.turn_waiters = mlog__flush_all.overdue = 0;
     mlog__flush_all.poller = NULL;
+    mlog__flush_lane = 0; /* a callback forked */
+#ifdef METALOG_NO_THREADS
+    mlog__platform_home = getpid();
+#endif
     mlog__flush_all.wanted = mlog__flush_all.done0 = mlog__flush_all.done1 = 0;
     mlog__context_pool.session++;
     mlog__context_pool.waiting = mlog__context_pool.retired = 0; /* what waited there is lost to the child: a few slots */
@@ -7925,6 +8000,7 @@ static bool mlog__life_adopt(void) {
     return true;
 }
 
+#ifndef METALOG_NO_THREADS
 /* A daemon's parent leaves by _exit right after the fork: what it logged goes out now. Quick when the flusher sleeps; while it is
  * awake, something may be between a ring and its file. A callback that forks must not wait for its own lane. */
 static void mlog__life_before_fork(void) {
@@ -7936,11 +8012,11 @@ static void mlog__life_before_fork(void) {
         if (!idle) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
     }
     mlog__life_lock(); /* so that the child does not find the configuration half changed */
-    for (int i = 0; i < 1000 && pthread_mutex_trylock(&mlog__flush_all.role) != 0; i++) {
+    for (int i = 0; i < 1000 && !mlog__platform_trylock(&mlog__flush_all.role); i++) {
         if (i == 999) mlog__life_forking = 1; /* a pass that hangs in a write shall not hang a fork */
         else mlog__platform_nap(100000);
     }
-    bool role = mlog__life_forking == 0, lane1 = role && pthread_mutex_trylock(&mlog__flush_all.lane1) == 0;
+    bool role = mlog__life_forking == 0, lane1 = role && mlog__platform_trylock(&mlog__flush_all.lane1);
     mlog__life_forking = lane1 ? 3 : role ? 2 : 1;
     mlog__life.whole = mlog__life_forking - 1; /* for the child */
     errno = saved;
@@ -7951,10 +8027,11 @@ static void mlog__life_after_fork(void) {
     if (held == 0) return;
     mlog__life_forking = 0;
     if (!mlog__life_is_child()) mlog__life.whole = 0;
-    if (held >= 3) pthread_mutex_unlock(&mlog__flush_all.lane1); /* in the child, too: they are locked by this very thread */
-    if (held >= 2) pthread_mutex_unlock(&mlog__flush_all.role);
+    if (held >= 3) mlog__platform_unlock(&mlog__flush_all.lane1); /* in the child, too: they are locked by this very thread */
+    if (held >= 2) mlog__platform_unlock(&mlog__flush_all.role);
     mlog__life_unlock();
 }
+#endif
 
 /* -- start, flush, end -- */
 
@@ -7999,12 +8076,12 @@ int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
     if (mlog__life_running()) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
     mlog__closing closing = {0};
     mlog__life_hurry(true, true);
-    pthread_mutex_lock(&mlog__flush_all.lane1);
+    mlog__platform_lock(&mlog__flush_all.lane1);
     mlog__life_hurry(false, true);
     mlog__life_lock();
     int result = mlog__life_apply(&c, complaint, sizeof complaint, &closing);
     mlog__life_unlock();
-    pthread_mutex_unlock(&mlog__flush_all.lane1);
+    mlog__platform_unlock(&mlog__flush_all.lane1);
     mlog__life_close(&closing);
     if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
     errno = saved;
@@ -8047,13 +8124,13 @@ static void mlog__life_finish_call(void) {
 __attribute__((destructor(101))) static void mlog__life_last(void) {
     if (mlog__life_is_child() || mlog__dict_session == NULL) return;
     if (!mlog__life_running() && mlog__flush_pending() && mlog__life_start()) (void)mlog__flush_wait(mlog__life.config.exit_ms);
-    mlog__flush_all.closer = pthread_self();
+    mlog__flush_all.closer = &mlog__flush_mine;
     __atomic_store_n(&mlog__ring_all.closed, 1, __ATOMIC_RELEASE);
-    for (int i = 0; i < 1000 && pthread_mutex_trylock(&mlog__flush_all.role) != 0; i++) {
+    for (int i = 0; i < 1000 && !mlog__platform_trylock(&mlog__flush_all.role); i++) {
         if (i == 999) return; /* it hangs in a write: the process shall not */
         mlog__platform_nap(100000);
     }
-    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__platform_unlock(&mlog__flush_all.role);
     __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELEASE);
 }
@@ -8076,19 +8153,19 @@ int mlog_shutdown(int ms) {
     int result = mlog_flush(ms);
     mlog__closing closing = {0};
     mlog__life_hurry(true, false);
-    pthread_mutex_lock(&mlog__flush_all.lane1);
+    mlog__platform_lock(&mlog__flush_all.lane1);
     mlog__life_hurry(false, false);
     mlog__life_lock();
-    pthread_mutex_lock(&mlog__flush_all.role);
+    mlog__platform_lock(&mlog__flush_all.role);
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i], &closing);
     mlog__life.levels_said = false; /* a later start is that of the last mlog_init */
     __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE);
     /* the next call looks, and starts again */
     __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST);
-    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__platform_unlock(&mlog__flush_all.role);
     mlog__life_unlock();
-    pthread_mutex_unlock(&mlog__flush_all.lane1);
+    mlog__platform_unlock(&mlog__flush_all.lane1);
     mlog__life_close(&closing);
     errno = saved;
     return result;
@@ -8127,9 +8204,9 @@ mlog_sink *mlog1_sink_add(const mlog_sink_config *config, size_t size) {
     if (!mlog__life_start()) return (void)mlog__life_why("mlog_sink_add: no memory"), (mlog_sink *)NULL;
     mlog__life_lock();
     if (mlog__sink_open(&opened, &c) == 0) {
-        pthread_mutex_lock(&mlog__flush_all.role);
+        mlog__platform_lock(&mlog__flush_all.role);
         s = mlog__life_install(&opened, false);
-        pthread_mutex_unlock(&mlog__flush_all.role);
+        mlog__platform_unlock(&mlog__flush_all.role);
         if (s == NULL) mlog__sink_discard(&opened), mlog__life_why("mlog_sink_add: expected at most %d sinks", MLOG__SINKS);
         else mlog__life_floor(), (void)mlog__life_run_lanes();
     }
@@ -8149,13 +8226,13 @@ static void mlog__life_drain_sink(mlog_sink *s) {
     }
     for (bool there = false; !there && head != NULL && mlog__platform_clock(CLOCK_MONOTONIC) < deadline;) {
         (void)mlog__flush_wait(10);
-        pthread_mutex_lock(&mlog__flush_all.role);
+        mlog__platform_lock(&mlog__flush_all.role);
         bool used = s->used; /* somebody else may remove it meanwhile */
-        if (used) pthread_mutex_lock(&s->lock);
+        if (used) mlog__platform_lock(&s->lock);
         there = true;
         for (uint32_t i = 0; i < rings && there && used; i++) there = s->done[i] >= head[i];
-        if (used) pthread_mutex_unlock(&s->lock);
-        pthread_mutex_unlock(&mlog__flush_all.role);
+        if (used) mlog__platform_unlock(&s->lock);
+        mlog__platform_unlock(&mlog__flush_all.role);
     }
     mlog__platform_unmap(head, (rings + 1) * sizeof *head);
 }
@@ -8167,14 +8244,14 @@ void mlog_sink_remove(mlog_sink *s) {
     if (s == NULL || !__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || mlog__life_on_lane()) return;
     mlog__life_drain_sink(s);
     __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED);
-    pthread_mutex_lock(&mlog__flush_all.lane1);
+    mlog__platform_lock(&mlog__flush_all.lane1);
     mlog__life_lock();
-    pthread_mutex_lock(&mlog__flush_all.role);
+    mlog__platform_lock(&mlog__flush_all.role);
     if (s->used) mlog__life_take_out(s, &closing);
-    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__platform_unlock(&mlog__flush_all.role);
     mlog__life_floor();
     mlog__life_unlock();
-    pthread_mutex_unlock(&mlog__flush_all.lane1);
+    mlog__platform_unlock(&mlog__flush_all.lane1);
     mlog__life_close(&closing);
     errno = saved;
 }
@@ -8192,7 +8269,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
     int saved = errno;
     if (mlog__life_look()) {
         mlog__ring_never_wait++;
-        pthread_mutex_lock(&mlog__flush_all.role);
+        mlog__platform_lock(&mlog__flush_all.role);
         r.accepted = mlog__flush_all.counted;
         r.bytes = mlog__flush_all.counted_bytes;
         for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
@@ -8206,12 +8283,12 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!s->used) continue;
-            pthread_mutex_lock(&s->lock);
+            mlog__platform_lock(&s->lock);
             r.late = MLOG__MAX(r.late, __atomic_load_n(&s->late, __ATOMIC_RELAXED));
             r.sink_errors += s->errors;
-            pthread_mutex_unlock(&s->lock);
+            mlog__platform_unlock(&s->lock);
         }
-        pthread_mutex_unlock(&mlog__flush_all.role);
+        mlog__platform_unlock(&mlog__flush_all.role);
         mlog__ring_never_wait--;
         for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&mlog__thread_all.dropped[k], __ATOMIC_RELAXED);
         for (int k = 0; k < 26; k++) r.dropped += r.dropped_by_level[k];
@@ -8225,14 +8302,14 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
 
 /* Under the sink's lock, so that the five numbers belong together. */
 static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
-    pthread_mutex_lock(&s->lock);
+    mlog__platform_lock(&s->lock);
     *r = (mlog_sink_stats){.written = s->written, .filtered = s->filtered + s->in_filtered, .lost = s->lost + s->in_lost, .pending = s->in_written,
                            .bytes = s->bytes, .errors = s->errors};
     for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
         mlog__ring *ring = mlog__flush_ring(i);
         if (ring != NULL) r->pending += mlog__flush_count(ring, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
     }
-    pthread_mutex_unlock(&s->lock);
+    mlog__platform_unlock(&s->lock);
 }
 
 int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size) {
@@ -8241,14 +8318,14 @@ int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size)
     memset(stats, 0, size);
     if (sink != NULL && mlog__life_look()) {
         mlog__ring_never_wait++;
-        pthread_mutex_lock(&mlog__flush_all.role);
+        mlog__platform_lock(&mlog__flush_all.role);
         for (int i = 0; i < MLOG__SINKS && found != 0; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!s->used || strcmp(s->name, sink) != 0) continue;
             mlog__life_sink_stats(s, &r);
             found = 0;
         }
-        pthread_mutex_unlock(&mlog__flush_all.role);
+        mlog__platform_unlock(&mlog__flush_all.role);
         mlog__ring_never_wait--;
     }
     memcpy(stats, &r, MLOG__MIN(size, sizeof r));
@@ -8267,13 +8344,13 @@ int mlog_poll(int max_records) {
     __atomic_store_n(&mlog__flush_all.poller, &mlog__flush_mine, __ATOMIC_RELAXED);
     if (mlog__flush_may_drain()) (void)mlog__flush_here(max_records < 0 ? 0 : (uint64_t)max_records);
     mlog__ring_never_wait++;
-    pthread_mutex_lock(&mlog__flush_all.role);
+    mlog__platform_lock(&mlog__flush_all.role);
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink_stats r = {0};
         if (mlog__flush_all.sink[i].used) mlog__life_sink_stats(&mlog__flush_all.sink[i], &r);
         left = MLOG__MAX(left, r.pending);
     }
-    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__platform_unlock(&mlog__flush_all.role);
     mlog__ring_never_wait--;
     errno = saved;
     return (int)MLOG__MIN(left, (uint64_t)INT_MAX);
