@@ -16,11 +16,11 @@ export STRICT
 # A section test runs in every variant that its head comment does not exclude; see tests/part.sh.
 SECTIONS := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 VARIANTS := gcc plain clang asan tsan
-OTHERS   := compile demo fail json layers readme
+OTHERS   := compile demo fail json layers readme targets
 PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(VARIANTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test layers compile fail clean deps $(addprefix part-,$(PARTS) report)
+.PHONY: help demo bench test layers compile fail targets clean deps $(addprefix part-,$(PARTS) report)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -64,6 +64,10 @@ compile: ## compiles the header as C11 to C23 and C++17, C++20, with GCC and Cla
 
 fail: ## checks that mistakes do not compile, and that the compiler says why
 	@sh tests/fail.sh
+
+targets: ## all section tests on 32-bit x86 and on s390x (big-endian, in qemu); minutes; `make test` runs a few where compilers are there
+	@sh tests/deps.sh targets
+	@sh tests/targets.sh all
 
 deps: ## installs what the tests need, by package name (Debian)
 	@sh tests/deps.sh test
