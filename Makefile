@@ -65,7 +65,7 @@ compile: ## compiles the header as C11 to C23 and C++17, C++20, with GCC and Cla
 fail: ## checks that mistakes do not compile, and that the compiler says why
 	@sh tests/fail.sh
 
-targets: ## all section tests on 32-bit x86 and on s390x (big-endian, in qemu); minutes; `make test` runs a few where compilers are there
+targets: ## all section tests on 32-bit x86 and s390x (big-endian, in qemu): minutes; the tests have a few of them where compilers are
 	@sh tests/deps.sh targets
 	@sh tests/targets.sh all
 

@@ -953,7 +953,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #elif !__has_include(MLOG__STB_FILE)
 #error "metalog.h: stb_sprintf.h is missing: apt-get install libstb-dev, or put it beside metalog.h, or name it: METALOG_STB_SPRINTF"
 #elif __GCC_ATOMIC_LLONG_LOCK_FREE != 2 && !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
-#error "metalog.h: this target has no lock-free 64-bit atomics: positions in a ring need them; on 32-bit x86 compile with -march=i586 or later"
+#error "metalog.h: this target has no lock-free 64-bit atomics, which a ring's positions need; 32-bit x86: compile with -march=i586"
 #else
 
 #include <dirent.h>
@@ -1227,16 +1227,22 @@ MLOG__COLD static bool mlog__platform_in_handler(void) {
     stack_t alternate;
     if (sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK) != 0) return true;
     if (mlog__platform_sigmask(NULL, &mask) != 0) return false;
+#if defined(__x86_64__) && defined(__linux__)
     bool any = false;
     for (int s = 1; s < 32 && !any; s++) any = sigismember(&mask, s) == 1;
-#if defined(__x86_64__) && defined(__linux__)
     struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } action;
     for (int s = 1; s < 65 && any; s++)
         if (syscall(SYS_rt_sigaction, s, NULL, &action, sizeof action.mask) == 0 && (uintptr_t)action.handler > 1)
             return mlog__platform_on_stack(__builtin_frame_address(0), action.restorer); /* above our own copy of it */
     return false;
-#else
-    return any;
+#else /* no such address: a blocked signal that has a handler (a crash's may be reset), which event loops with a signalfd do not have */
+    for (int s = 1; s < 32; s++) {
+        struct sigaction action;
+        if (sigismember(&mask, s) != 1) continue;
+        if (s == SIGSEGV || s == SIGBUS || s == SIGFPE || s == SIGILL || s == SIGABRT) return true;
+        if (sigaction(s, NULL, &action) == 0 && action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) return true;
+    }
+    return false;
 #endif
 }
 
@@ -6248,7 +6254,7 @@ struct mlog_sink {
     uint64_t last_ticks;
     int backoff_ms;
     uint64_t gap[26], gaps;      /* skipped since the last report */
-    mlog__lock lock;        /* lane 1 reads rings under it, lane 0 skips under it */
+    mlog__lock lock;             /* lane 1 reads rings under it, lane 0 skips under it */
     mlog__desk *desk;
 };
 
@@ -6393,7 +6399,7 @@ static int mlog__sink_check(const mlog_sink_config *c) {
                               (int)c->type);
 #ifdef METALOG_NO_FILES
     if (c->type == MLOG_FILE)
-        return mlog__life_why("sink type MLOG_FILE: compiled with METALOG_NO_FILES; expected MLOG_CONSOLE, _CALLBACK or _NULL");
+        return mlog__life_why("sink type MLOG_FILE: METALOG_NO_FILES is defined; expected MLOG_CONSOLE, _CALLBACK or _NULL");
 #endif
     if ((unsigned)c->format > MLOG_BINARY)
         return mlog__life_why("sink format %d: expected MLOG_PRETTY or MLOG_JSON", (int)c->format);
@@ -6552,8 +6558,8 @@ typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, tic
 
 static struct {
     mlog_sink sink[MLOG__SINKS];
-    mlog__lock role;           /* held by a pass: who changes sinks takes it */
-    mlog__lock lane1;          /* held while lane 1 runs callbacks' batches */
+    mlog__lock role;                /* held by a pass: who changes sinks takes it */
+    mlog__lock lane1;               /* held while lane 1 runs callbacks' batches */
     uint32_t running0, running1;
     uint32_t mode, generation;      /* mlog_flusher; threads of an earlier generation end */
     uint32_t turn, turn_waiters;    /* futex word: a pass by a caller is over */
@@ -6588,13 +6594,16 @@ static int mlog__flush_linger = 100; /* naps of a millisecond before a deep slee
 static bool mlog__flush_here(uint64_t most);
 static bool mlog__flush_pass1(void);
 
-/* May this thread make a pass? Not in a handler or a vfork child, not on top of a pass or of a lock that a pass takes. */
+/* May this thread make a pass? Not in a vfork child, not on top of a pass or of a lock that a pass takes. */
 static bool mlog__flush_may_drain(void) {
     if (mlog__flush_mine || mlog__ring_never_wait) return false;
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && mlog__flush_all.closer != &mlog__flush_mine)
         return false;
-    return !mlog__platform_in_handler() && !mlog__platform_borrowed();
+    return !mlog__platform_borrowed();
 }
+
+/* The same for what is legal in a handler, where it only commits. */
+static bool mlog__flush_may_help(void) { return mlog__flush_may_drain() && !mlog__platform_in_handler(); }
 
 /* A wake-up where there is no flusher's thread. */
 static void mlog__flush_unattended(void) {
@@ -6602,7 +6611,7 @@ static void mlog__flush_unattended(void) {
     uint32_t then = mode == MLOG_POLL ? 0 : mode == MLOG_DIRECT ? 3 : 1;
     __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, then, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
     if (mode == MLOG_DIRECT) mlog__flush_see_out();
-    else if (mode != MLOG_POLL && mlog__flush_may_drain()) (void)mlog__flush_here(0);
+    else if (mode != MLOG_POLL && mlog__flush_may_help()) (void)mlog__flush_here(0);
 }
 
 /* [s] For a call that finds its ring full: wakes the flusher; without one, makes a pass itself, unless the program polls elsewhere. */
@@ -6614,7 +6623,7 @@ static void mlog__flush_make_room(void) {
     }
     bool elsewhere = poller != NULL && poller != &mlog__flush_mine;
     if (__atomic_load_n(&mlog__flush_all.mode, __ATOMIC_RELAXED) == MLOG_POLL && elsewhere) return;
-    if (mlog__flush_may_drain()) (void)mlog__flush_here(0);
+    if (mlog__flush_may_help()) (void)mlog__flush_here(0);
 }
 
 /* [s] Wakes the flusher, starts it when there is none (not in a handler: the next call does it then). */
@@ -7200,7 +7209,8 @@ static bool mlog__flush_pass(void) {
     }
     mlog__flush_release(rings);
     mlog__flush_contexts();
-    if (lane1 && mlog__flush_all.running1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1();
+    bool asked = ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED);
+    if (lane1 && mlog__flush_all.running1 && (more || asked)) mlog__flush_kick1();
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
     __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE);
     if (complete) mlog__flush_finish_ticket(&mlog__flush_all.done0, ticket);
@@ -7375,7 +7385,7 @@ static bool mlog__flush_drain(uint32_t ticket, int64_t deadline) {
 /* MLOG_DIRECT, behind a committed record: passes until it is out, at most full_ms. When that time is over once, calls make one pass
  * each until everything is out again: a stuck sink costs one deadline, not one a call. */
 static void mlog__flush_see_out(void) {
-    if (!mlog__flush_may_drain()) return;
+    if (!mlog__flush_may_help()) return;
     bool overdue = __atomic_load_n(&mlog__flush_all.overdue, __ATOMIC_RELAXED) != 0;
     int64_t ms = overdue || mlog__ring_all.full == MLOG_DROP ? 0 : (int64_t)mlog__ring_all.full_ms;
     uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST);
@@ -7491,7 +7501,8 @@ static bool mlog__flush_wait(int ms) {
     if (ms == 0 && !mlog__flush_pending() && __atomic_load_n(&mlog__flush_all.complete, __ATOMIC_ACQUIRE)) return true;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
     uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED)) return mlog__flush_may_drain() && mlog__flush_drain(ticket, deadline);
+    if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED))
+        return mlog__flush_may_drain() && mlog__flush_drain(ticket, deadline);
     mlog__flush_wake();
     if (ms == 0) return false;
     if (!mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline)) return false;
@@ -7508,7 +7519,7 @@ enum { MLOG__L_NOT, MLOG__L_RUNNING };
 
 static struct {
     mlog_config config;          /* as mlog_init resolved it; strings are ours */
-    mlog__lock lock;        /* over configuration: never taken by a logging call that is not the first */
+    mlog__lock lock;             /* over configuration: never taken by a logging call that is not the first */
     uint32_t state;
     uint32_t *witness;           /* 1; a page that is zero in a child */
     uint32_t adopting;
@@ -7625,7 +7636,7 @@ static int mlog__life_check(const mlog_config *c) {
     if ((unsigned)c->flusher > MLOG_DIRECT) return mlog__life_why("mlog_init: flusher %d: expected MLOG_THREAD, MLOG_POLL or MLOG_DIRECT", (int)c->flusher);
 #ifdef METALOG_NO_THREADS
     if (c->flusher == MLOG_THREAD)
-        return mlog__life_why("mlog_init: flusher MLOG_THREAD: compiled with METALOG_NO_THREADS; expected MLOG_POLL or MLOG_DIRECT");
+        return mlog__life_why("mlog_init: flusher MLOG_THREAD: METALOG_NO_THREADS is defined; expected MLOG_POLL or MLOG_DIRECT");
 #endif
     if (c->full_ms < 0 || c->exit_ms < 0)
         return mlog__life_why("mlog_init: full_ms %d, exit_ms %d: expected milliseconds >= 0", c->full_ms, c->exit_ms);
@@ -7746,7 +7757,8 @@ static void mlog__life_end_threads(void) {
     if (!mlog__flush_all.ready) mlog__life_take_pair(&mlog__flush_all.desk[0], true); /* the first end of the line to tell times by */
     __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELEASE);
     __atomic_store_n(&mlog__flush_all.ready, 1, __ATOMIC_RELEASE);
-    while (was != 2 && !__atomic_compare_exchange_n(&mlog__ring_all.asleep, &was, then, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {}
+    while (was != 2 && /* not when the process exits */
+           !__atomic_compare_exchange_n(&mlog__ring_all.asleep, &was, then, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {}
 }
 
 #ifndef METALOG_NO_THREADS
@@ -8014,7 +8026,8 @@ static void mlog__life_before_fork(void) {
     int saved = errno;
     if (mlog__life_inside || mlog__life_on_lane()) return;
     if (!mlog__life_is_child() && mlog__life_running()) {
-        bool rest = mlog__ring_all.alone ? mlog__flush_all.complete != 0 : __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1;
+        bool rest = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1;
+        if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED)) rest = __atomic_load_n(&mlog__flush_all.complete, __ATOMIC_ACQUIRE);
         bool idle = rest && !mlog__flush_pending();
         if (!idle) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
     }
@@ -8108,7 +8121,8 @@ int mlog_flush(int ms) {
 void mlog1_fatal(void) {
     int saved = errno;
     bool nested = mlog__thread_self->outer != NULL || mlog__thread_self->staged;
-    if (nested || mlog__life_on_lane()) mlog__flush_wake();
+    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED);
+    if (nested || mlog__life_on_lane() || (alone && !mlog__flush_may_help())) mlog__flush_wake();
     else if (mlog__life_start()) (void)mlog__flush_wait((int)mlog__ring_all.full_ms);
     errno = saved;
 }
@@ -8117,9 +8131,10 @@ void mlog1_fatal(void) {
 static void mlog__life_finish_call(void) {
     if (mlog__life_is_child()) return;
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) {
-        if (mlog__flush_may_drain()) (void)mlog__flush_here(0);
+        if (mlog__flush_may_help()) (void)mlog__flush_here(0);
         return;
     }
+    if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED) && !mlog__flush_may_help()) return;
     int64_t left =
         (__atomic_load_n(&mlog__life.exit_deadline, __ATOMIC_RELAXED) - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
     if (left > 0) (void)mlog__flush_wait((int)left);
@@ -8346,7 +8361,7 @@ int mlog_poll(int max_records) {
     int saved = errno;
     if (mlog__life_on_lane()) return mlog__life_why("mlog_poll: called from a callback of a sink; expected outside");
     if (!mlog__life_start()) return errno = saved, mlog__life_why("mlog_poll: no memory");
-    if (mlog__life.config.flusher != MLOG_POLL)
+    if (__atomic_load_n(&mlog__flush_all.mode, __ATOMIC_RELAXED) != MLOG_POLL)
         return errno = saved, mlog__life_why("mlog_poll: flusher is not MLOG_POLL; expected it in mlog_init's configuration");
     __atomic_store_n(&mlog__flush_all.poller, &mlog__flush_mine, __ATOMIC_RELAXED);
     if (mlog__flush_may_drain()) (void)mlog__flush_here(max_records < 0 ? 0 : (uint64_t)max_records);

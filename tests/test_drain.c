@@ -252,6 +252,20 @@ static void test_direct_handler(void) {
     CHECK(sigaction(SIGUSR1, &old, NULL) == 0);
 }
 
+/* A thread that blocks signals, as event loops with a signalfd do, is no handler: it polls, and its calls are seen out. */
+static void test_blocked_signals(void) {
+    sigset_t usual, old;
+    sigemptyset(&usual);
+    sigaddset(&usual, SIGINT), sigaddset(&usual, SIGTERM), sigaddset(&usual, SIGCHLD);
+    CHECK(pthread_sigmask(SIG_BLOCK, &usual, &old) == 0);
+    if (CHECK(start((mlog_config){.flusher = MLOG_POLL}) == 0)) say(8, 0, 10);
+    CHECK_EQ(mlog_poll(0), 0);
+    CHECK(whole(8, 10));
+    if (CHECK(start((mlog_config){.flusher = MLOG_DIRECT}) == 0)) say(8, 0, 10);
+    CHECK(whole(8, 10));
+    CHECK(pthread_sigmask(SIG_SETMASK, &old, NULL) == 0);
+}
+
 /* Signals all the time, on top of passes and of calls: nothing is lost, nothing hangs. */
 static void test_direct_storm(void) {
     struct sigaction act = {0}, old;
@@ -382,7 +396,8 @@ static int leave(void *user, const mlog_record *r) {
     exit(0);
 }
 static void case_exit_in_callback(void) {
-    mlog_config c = {.env = "-", .flusher = MLOG_DIRECT, .sinks = {{.type = MLOG_FILE, .path = log_path}, {.type = MLOG_CALLBACK, .write = leave}}};
+    mlog_config c = {.env = "-", .flusher = MLOG_DIRECT,
+                     .sinks = {{.type = MLOG_FILE, .path = log_path}, {.type = MLOG_CALLBACK, .write = leave}}};
     if (mlog_init(&c) != 0) _exit(9);
     say(1, 0, 1);
     _exit(8);
@@ -431,7 +446,8 @@ static void case_switch(void) { /* the first call has started a thread: it ends 
 static int lines_of_child(const char *what) {
     char command[700];
     int n = 0;
-    (void)snprintf(command, sizeof command, "cat '%s'/drain*.log | grep -c '%s'", getenv("TMPDIR") ? getenv("TMPDIR") : "build/tmp", what);
+    (void)snprintf(command, sizeof command, "cat '%s'/drain*.log | grep -c '%s'",
+                   getenv("TMPDIR") ? getenv("TMPDIR") : "build/tmp", what);
     FILE *f = popen(command, "r");
     if (f == NULL || fscanf(f, "%d", &n) != 1) n = -1;
     if (f != NULL) (void)pclose(f);
@@ -479,6 +495,7 @@ int main(void) {
     test_direct_threads();
     test_direct_handler();
     test_direct_storm();
+    test_blocked_signals();
     test_callback(MLOG_POLL);
     test_callback(MLOG_DIRECT);
     test_callback_time();
