@@ -7810,6 +7810,7 @@ static void mlog__life_exit(void);
 #ifndef METALOG_NO_THREADS
 static void mlog__life_before_fork(void);
 static void mlog__life_after_fork(void);
+static void mlog__life_in_child(void);
 #endif
 
 /* Once per program: the end of threads, exit, fork, and the page that tells a child what it is. */
@@ -7819,14 +7820,14 @@ static void mlog__life_hook(void) {
 #ifndef METALOG_NO_THREADS
     if (pthread_key_create(&mlog__thread_all.key, mlog__thread_exit) == 0)
         __atomic_store_n(&mlog__thread_all.key_made, 1, __ATOMIC_RELEASE);
-    pthread_atfork(mlog__life_before_fork, mlog__life_after_fork, mlog__life_after_fork);
+    pthread_atfork(mlog__life_before_fork, mlog__life_after_fork, mlog__life_in_child);
 #else
     mlog__platform_home = getpid();
 #endif
     atexit(mlog__life_exit);
     uint32_t *page = mlog__platform_map(MLOG__PAGE, false, false);
-    if (page == NULL || !mlog__platform_wipe_in_child(page, MLOG__PAGE))
-        return; /* no witness: children are noticed by their wiped threads only */
+    if (page == NULL) return; /* no witness: children are noticed by their wiped threads only */
+    (void)mlog__platform_wipe_in_child(page, MLOG__PAGE);
     *page = 1;
     __atomic_store_n(&mlog__life.witness, page, __ATOMIC_RELEASE);
 }
@@ -8040,6 +8041,16 @@ static void mlog__life_before_fork(void) {
     mlog__life_forking = lane1 ? 3 : role ? 2 : 1;
     mlog__life.whole = mlog__life_forking - 1; /* for the child */
     errno = saved;
+}
+
+/* Where the kernel lacks MADV_WIPEONFORK (before 4.14), or an emulator accepts and ignores it, what it would have wiped is wiped here. */
+static void mlog__life_in_child(void) {
+    if (mlog__life.witness != NULL && !mlog__life_is_child()) {
+        for (uint32_t slot = 1; slot < MLOG__SLOTS && mlog__thread_all.pages != NULL; slot++)
+            if (mlog__thread_all.state[slot] != MLOG__S_UNUSED) memset(mlog__thread_page(slot), 0, sizeof(mlog__page));
+        __atomic_store_n(mlog__life.witness, 0, __ATOMIC_RELEASE);
+    }
+    mlog__life_after_fork();
 }
 
 static void mlog__life_after_fork(void) {

@@ -80,6 +80,7 @@ static int child(void (*run)(void)) {
     fresh();
     pid_t pid = fork();
     if (pid == 0) {
+        check_failed = 0; /* of its own */
         run();
         exit(check_failed != 0);
     }
