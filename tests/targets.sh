@@ -1,9 +1,11 @@
 #!/bin/sh
 # The section tests on other machines: 32-bit x86, which runs here, and s390x, which is big-endian and runs in qemu-user. Without an
-# argument a few of them in under a minute, with what is installed (a part of `make test`); `targets.sh all`: all of them, after
+# argument a few of them, in about a minute, with what is installed (a part of `make test`); `targets.sh all`: all of them, after
 # deps.sh has installed what is missing (`make targets`).
 #
-# What no emulation can show is left out by name, below, with its reason.
+# Under qemu, tests are compiled with EMULATED: longer bounds of time, and no case that counts the process's threads from inside, since
+# the emulator has some. Left out there: fork, since qemu-user 7.2 aborts when a forked child starts a thread
+# (qemu_plugin_vcpu_init_hook); children without threads are tested by drain.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 : "${STRICT:=-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror}"
@@ -51,9 +53,9 @@ if has i686-linux-gnu-gcc; then compiler="i686-linux-gnu-gcc -static" run=
     if [ "${1:-}" = all ]; then target i686 $(without); else target i686 format ring rule golden; fi
 else echo "skip i686: no i686-linux-gnu-gcc; make targets installs it"; fi
 
-if has s390x-linux-gnu-gcc && has qemu-s390x; then compiler=s390x-linux-gnu-gcc run="qemu-s390x -L /usr/s390x-linux-gnu"
+if has s390x-linux-gnu-gcc && has qemu-s390x; then compiler="s390x-linux-gnu-gcc -DEMULATED" run="qemu-s390x -L /usr/s390x-linux-gnu"
     # shellcheck disable=SC2046
-    if [ "${1:-}" = all ]; then target s390x $(without); else target s390x format rule golden; fi
+    if [ "${1:-}" = all ]; then target s390x $(without fork); else target s390x format rule golden; fi
 else echo "skip s390x: no s390x-linux-gnu-gcc or no qemu-s390x; make targets installs them"; fi
 
 echo "$passed passed, $failed failed"
