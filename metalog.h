@@ -7209,8 +7209,7 @@ static bool mlog__flush_pass(void) {
     }
     mlog__flush_release(rings);
     mlog__flush_contexts();
-    bool asked = ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED);
-    if (lane1 && mlog__flush_all.running1 && (more || asked)) mlog__flush_kick1();
+    if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1();
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
     __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE);
     if (complete) mlog__flush_finish_ticket(&mlog__flush_all.done0, ticket);
@@ -7338,7 +7337,8 @@ static bool mlog__flush_here(uint64_t most) {
     mlog__desk *desk = mlog__flush_all.desk;
     if (mlog__flush_all.merge[1] == NULL || !mlog__life_running()) return true; /* without sinks a pass would lose records */
     mlog__flush_hold(&held);
-    bool lane1 = !mlog__flush_all.running1 && mlog__platform_trylock(&mlog__flush_all.lane1);
+    bool threaded = __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE);
+    bool lane1 = !threaded && mlog__platform_trylock(&mlog__flush_all.lane1);
     bool role = mlog__platform_trylock(&mlog__flush_all.role);
     if (role) {
         mlog__flush_locale(&desk[0]);
