@@ -297,8 +297,8 @@ METALOG_API int mlog_flush(int ms);
 METALOG_API int mlog_shutdown(int ms);
 
 /* With flusher = MLOG_POLL: hands what was logged to the sinks, callbacks too, on this thread; at most max_records to each sink (<= 0:
- * all). Returns how many are left, a blocked sink's included, or -1: another flusher, or called from a sink's callback. Other
- * threads may log meanwhile. A thread whose ring is full does the same by itself when it is the one that polled last, or nobody has
+ * all). Returns how many are left, a blocked sink's and those held back (flush_ms) included, or -1: another flusher, or called from
+ * a sink's callback. Other threads may log meanwhile. A thread whose ring is full does the same by itself when it is the one that polled last, or nobody has
  * polled yet; another one waits for the next poll as `full` says. Takes what the sinks' writes and callbacks take. */
 METALOG_API int mlog_poll(int max_records);
 

@@ -504,6 +504,58 @@ static void test_ends(void) {
     CHECK_EQ(child(case_switch), 0);
 }
 
+/* ---- sinks that hold back ---- */
+
+static int wrote, flushed;
+static int held_write(void *user, const mlog_record *r) { return (void)user, (void)r, wrote++, 0; }
+static int held_flush(void *user) { return (void)user, flushed++, 0; }
+
+static void test_held_poll(void) {
+    mlog_sink_config file = {.type = MLOG_FILE, .path = log_path, .flush_ms = 60000, .flush_records = 5};
+    if (!CHECK(start((mlog_config){.flusher = MLOG_POLL, .sinks = {file}}) == 0)) return;
+    say(0, 0, 4);
+    CHECK_EQ(mlog_poll(0), 4); /* read, and held back */
+    CHECK_EQ(file_lines(log_path, NULL), 0);
+    say(0, 4, 5);
+    CHECK_EQ(mlog_poll(0), 0);
+    CHECK(whole(0, 5));
+    say(0, 5, 7);
+    CHECK_EQ(mlog_poll(1), 2);
+    CHECK(mlog_flush(5000) == 0); /* who waits gets it at once */
+    CHECK(whole(0, 7));
+    file.flush_ms = 300;
+    if (!CHECK(start((mlog_config){.flusher = MLOG_POLL, .ring_bytes = 65536, .sinks = {file}}) == 0)) return;
+    int64_t from = now_ms();
+    say(1, 0, 1);
+    int left = mlog_poll(0);
+    if (now_ms() - from < 250) CHECK(left == 1 && file_lines(log_path, NULL) == 0);
+    for (; now_ms() - from < 10000 && mlog_poll(0) != 0;) sleep_ms(5); /* the time passes without another record */
+    CHECK(now_ms() - from >= 290 && now_ms() - from < 10000);
+    CHECK(whole(1, 1));
+}
+
+/* A caller that waits for its own record is not held up for the sink's time. */
+static void test_held_direct(void) {
+    mlog_sink_config file = {.type = MLOG_FILE, .path = log_path, .flush_ms = 60000};
+    mlog_sink_config callback = {.type = MLOG_CALLBACK, .write = held_write, .flush = held_flush, .flush_ms = 60000};
+    if (!CHECK(start((mlog_config){.flusher = MLOG_DIRECT, .full_ms = 5000, .sinks = {file, callback}}) == 0)) return;
+    int64_t from = now_ms();
+    wrote = flushed = 0;
+    for (int i = 0; i < 20; i++) {
+        say(0, i, i + 1);
+        if (!CHECK(file_lines(log_path, NULL) == (size_t)i + 1 && wrote == i + 1 && flushed == i + 1)) break;
+    }
+    CHECK(now_ms() - from < 5000);
+    CHECK(whole(0, 20));
+    if (!CHECK(start((mlog_config){.flusher = MLOG_POLL, .sinks = {callback}}) == 0)) return; /* control: it does hold back */
+    wrote = flushed = 0;
+    say(0, 0, 3);
+    CHECK_EQ(mlog_poll(0), 3);
+    CHECK(wrote == 3 && flushed == 0);
+    CHECK(mlog_flush(5000) == 0);
+    CHECK_EQ(flushed, 1);
+}
+
 int main(void) {
     memset(letters, 'x', sizeof letters - 1);
     tasks_before = tasks();
@@ -522,5 +574,7 @@ int main(void) {
     test_callback(MLOG_POLL);
     test_callback(MLOG_DIRECT);
     test_callback_time();
+    test_held_poll();
+    test_held_direct();
     return done();
 }
