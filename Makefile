@@ -20,7 +20,7 @@ OTHERS   := compile demo examples fail json labels layers modules readme
 PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(VARIANTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test labels layers mutants compile fail fuzz clean deps $(addprefix part-,$(PARTS) report)
+.PHONY: help demo bench test labels layers mutants compile fail fuzz targets clean deps $(addprefix part-,$(PARTS) report)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -74,6 +74,10 @@ compile: ## compiles the header as C11 to C23 and C++17, C++20, with GCC and Cla
 
 fail: ## checks that mistakes do not compile, and that the compiler says why
 	@sh tests/fail.sh
+
+targets: ## all section tests on 32-bit x86 and s390x (big-endian, in qemu): minutes; the tests have a few of them where compilers are
+	@sh tests/deps.sh targets
+	@sh tests/targets.sh all
 
 deps: ## installs what the tests need, by package name (Debian)
 	@sh tests/deps.sh test

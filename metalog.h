@@ -51,7 +51,14 @@
  *                           load and a compare a call, and 8 bytes a record
  *   METALOG_LEVEL           calls below it vanish at compile time, e.g. MLOG_INFO
  *   METALOG_API             replaces the declaration attributes of all functions; default: visible
- *   METALOG_STB_SPRINTF     names the header file of stb_sprintf, with its quotes or angle brackets */
+ *   METALOG_STB_SPRINTF     names the header file of stb_sprintf, with its quotes or angle brackets
+ *   METALOG_NO_THREADS      with the implementation, for programs of one thread: no thread, no lock, nothing of pthread.h. Flusher is
+ *                           MLOG_DIRECT by default or MLOG_POLL. Saves 4,000 bytes (GCC -Os). A parent that logs, forks and leaves
+ *                           by _exit flushes first by itself when it polls
+ *   METALOG_NO_FILES        with the implementation: console, callback and null only. Saves 1,300 bytes (GCC -Os)
+ *
+ * TARGETS: Linux, any byte order, 32 and 64 bits, with lock-free 64-bit atomics. On 32-bit targets the implementation's unit is
+ * compiled with _FILE_OFFSET_BITS and _TIME_BITS 64 unless they are given: off_t and time_t of that .c file have 64 bits. */
 
 /* MODULES
  * Program, shared objects and plugins share one metalog: that of the program if it is linked with -rdynamic, else that of a shared object
@@ -72,6 +79,14 @@
 
 #if defined(METALOG_IMPLEMENTATION) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE 1
+#endif
+#if defined(METALOG_IMPLEMENTATION) && __SIZEOF_POINTER__ == 4 /* log files over 2 GiB, times after 2038; glibc takes the second */
+#ifndef _FILE_OFFSET_BITS                                      /* only with the first */
+#define _FILE_OFFSET_BITS 64
+#endif
+#ifndef _TIME_BITS
+#define _TIME_BITS 64
+#endif
 #endif
 #include <stdarg.h>
 #include <stdbool.h>
@@ -141,6 +156,7 @@
 #pragma redefine_extname mlog_capture_count mlog1_capture_count
 #pragma redefine_extname mlog_capture_text mlog1_capture_text
 #pragma redefine_extname mlog_capture_end mlog1_capture_end
+#pragma redefine_extname mlog_poll mlog1_poll
 #endif
 
 #ifdef __cplusplus
@@ -159,7 +175,9 @@ typedef enum { MLOG_CONSOLE = 1, MLOG_FILE, MLOG_SYSLOG, MLOG_JOURNAL, MLOG_SOCK
 typedef enum { MLOG_PRETTY = 1, MLOG_PLAIN, MLOG_JSON, MLOG_LOGFMT, MLOG_PATTERN, MLOG_BINARY } mlog_format;
 typedef enum { MLOG_WAIT = 1, MLOG_BLOCK, MLOG_DROP } mlog_full;         /* queue full: wait full_ms then drop; for ever; at once */
 typedef enum { MLOG_COUNTER = 1, MLOG_ARRIVAL } mlog_clock;              /* CPU counter at the call; stamped by the flusher */
-typedef enum { MLOG_THREAD = 1, MLOG_POLL, MLOG_DIRECT } mlog_flusher;   /* own thread; the program's mlog_poll(); the caller */
+/* Own thread; the program's mlog_poll(); the caller. DIRECT: a call returns when its record is with the sinks (at most full_ms; when
+ * that time was over once, it waits no more until a sink takes everything again). In a handler and in a callback it only notes. */
+typedef enum { MLOG_THREAD = 1, MLOG_POLL, MLOG_DIRECT } mlog_flusher;
 
 /* ---- types ---- */
 
@@ -278,6 +296,12 @@ METALOG_API int mlog_flush(int ms);
 /* Flushes as mlog_flush, then closes the sinks. A later call starts again with the last configuration of mlog_init. */
 METALOG_API int mlog_shutdown(int ms);
 
+/* With flusher = MLOG_POLL: hands what was logged to the sinks, callbacks too, on this thread; at most max_records to each sink (<= 0:
+ * all). Returns how many are left, a blocked sink's and those held back (flush_ms) included, or -1: another flusher, or called from
+ * a sink's callback. Other threads may log meanwhile. A thread whose ring is full does the same by itself when it is the one that polled last, or nobody has
+ * polled yet; another one waits for the next poll as `full` says. Takes what the sinks' writes and callbacks take. */
+METALOG_API int mlog_poll(int max_records);
+
 /* [s] Opens the files again by their names, before the next batch: for SIGHUP after an external rotation. */
 METALOG_API void mlog_reopen(void);
 
@@ -386,13 +410,16 @@ static inline mlog_value mlog_dur(int64_t ns) { mlog_value r = mlog__val_i(ns); 
 
 /* ---- the call, in parts; private, but part of the binary interface ---- */
 
+/* For atomic access: on 32-bit x86 a uint64_t in a struct is aligned to 4 bytes only, and a load over two cache lines is torn. */
+typedef uint64_t mlog__u64 __attribute__((aligned(8)));
+
 /* A logger begins with the lowest level that it lets through. */
 struct mlog__logger_head { int32_t threshold; };
 
 /* A call site. word is the gate: 0 off; sign bit: take the slow path (not registered, or arguments need care); else the first
  * eight bytes of every record of this site. Atomic: written by registration and level changes. */
 typedef struct mlog__site {
-    uint64_t word, full;
+    mlog__u64 word, full;
     const char *msg, *keys, *file, *func, *source;
     struct mlog__site *next;
     int32_t line;
@@ -417,7 +444,7 @@ MLOG__GATED void mlog1_end(void);
 MLOG__GATED void mlog1_fatal(void);
 METALOG_API void mlog1_die(int status) __attribute__((noreturn));
 /* State of one mlog_every or mlog_limit: how often it was asked, or until when its allowance is spent; how many were held back. */
-typedef struct { uint64_t state, held; } mlog__limiter;
+typedef struct { mlog__u64 state, held; } mlog__limiter;
 METALOG_API int mlog1_every(mlog__limiter *limiter, int64_t n, uint64_t *held);
 METALOG_API int mlog1_limit(mlog__limiter *limiter, int64_t per_second, uint64_t *held);
 METALOG_API mlog_context *mlog1_context_held(uint64_t held);
@@ -525,6 +552,7 @@ MLOG__OPTIONAL(bool, mlog1_filter_match, mlog1_filter_match, (const mlog_filter 
                (filter, record, size), filter == NULL)
 MLOG__OPTIONAL_VOID(mlog_filter_free, mlog1_filter_free, (mlog_filter *filter), (filter), (void)0)
 MLOG__OPTIONAL(mlog_capture *, mlog_capture_begin, mlog1_capture_begin, (const char *levels), (levels), NULL)
+MLOG__OPTIONAL(int, mlog_poll, mlog1_poll, (int max_records), (max_records), 0)
 MLOG__OPTIONAL(size_t, mlog_capture_count, mlog1_capture_count, (mlog_capture *capture, const char *filter), (capture, filter), SIZE_MAX)
 MLOG__OPTIONAL(const char *, mlog_capture_text, mlog1_capture_text, (mlog_capture *capture), (capture), "")
 MLOG__OPTIONAL_VOID(mlog_capture_end, mlog1_capture_end, (mlog_capture *capture), (capture), (void)0)
@@ -1178,8 +1206,8 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #error "metalog.h: a libc header came first, without _GNU_SOURCE: include metalog.h before it, or compile this file with -D_GNU_SOURCE"
 #elif !__has_include(MLOG__STB_FILE)
 #error "metalog.h: stb_sprintf.h is missing: apt-get install libstb-dev, or put it beside metalog.h, or name it: METALOG_STB_SPRINTF"
-#elif __SIZEOF_POINTER__ == 8 && !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
-#error "metalog.h: this target has no lock-free 64-bit atomics"
+#elif __GCC_ATOMIC_LLONG_LOCK_FREE != 2 && !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
+#error "metalog.h: this target has no lock-free 64-bit atomics, which a ring's positions need; 32-bit x86: compile with -march=i586"
 #else
 
 #include <dirent.h>
@@ -1190,7 +1218,9 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <link.h>
 #include <locale.h>
 #include <poll.h>
+#ifndef METALOG_NO_THREADS
 #include <pthread.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1211,6 +1241,9 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
+
+_Static_assert(sizeof(off_t) == 8, "metalog.h: off_t has 32 bits, no log file could pass 2 GiB: "
+                                   "include metalog.h before libc's headers, or compile this file with -D_FILE_OFFSET_BITS=64");
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MLOG__SANITIZED 1
@@ -1257,6 +1290,8 @@ enum {
  */
 /* What a call may need from below: a flusher that is awake, and a library that is started. */
 static void mlog__flush_wake(void);
+static void mlog__flush_make_room(void);
+static void mlog__flush_see_out(void);
 static bool mlog__flush_wait(int ms);
 static bool mlog__life_start(void);
 static bool mlog__life_running(void);
@@ -1316,17 +1351,28 @@ static bool mlog__platform_wipe_in_child(void *p, size_t size) {
  * gettid() came with glibc 2.30 only. */
 static uint32_t mlog__platform_tid(void) { return (uint32_t)syscall(SYS_gettid); }
 
+/* The time as the system call has it, which libc's struct timespec is not where only time_t has 64 bits. */
+#if defined(SYS_futex) && defined(__x86_64__) && defined(__ILP32__)
+typedef int64_t mlog__futex_word; /* x32 */
+#elif defined(SYS_futex)
+typedef long mlog__futex_word;
+#else /* 32-bit targets younger than 2020 */
+#define SYS_futex SYS_futex_time64
+typedef int64_t mlog__futex_word;
+#endif
+
 /* Sleeps while *word == seen, at most ms milliseconds (ms < 0: no limit). Spurious returns are allowed: every caller looks
  * again at what it waits for. The kernel compares before it sleeps, so a change of the word between our look and the call is
  * not missed. */
 static void mlog__platform_wait(uint32_t *word, uint32_t seen, int ms) {
-    struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
-    (void)syscall(SYS_futex, word, MLOG__FUTEX_WAIT, seen, ms < 0 ? NULL : &t, NULL, 0);
+    const mlog__futex_word t[2] = {ms / 1000, (ms % 1000) * 1000000};
+    (void)syscall(SYS_futex, word, MLOG__FUTEX_WAIT, seen, ms < 0 ? NULL : t, NULL, 0);
 }
 
 /* Wakes all that wait on the word: several threads may wait for the same flush. */
 static void mlog__platform_wake(uint32_t *word) { (void)syscall(SYS_futex, word, MLOG__FUTEX_WAKE, INT_MAX, NULL, NULL, 0); }
 
+#ifndef METALOG_NO_THREADS
 /* A full barrier on every running thread of the process: lets callers read `asleep` without a fence of their own (FLUSH-1). The
  * sleeping side pays some microseconds, so that the side that logs pays nothing. Private and expedited: the plain command waits
  * for milliseconds. Two threads that register at once do no harm. */
@@ -1339,6 +1385,7 @@ static bool mlog__platform_membarrier(void) { /* FLUSH-1 */
     }
     return known > 0 && syscall(SYS_membarrier, MLOG__MEMBARRIER, 0, 0) == 0; /* FLUSH-1 */
 }
+#endif
 
 /* Nanoseconds. In the vDSO on all usual machines: no system call, about 20 ns. */
 static int64_t mlog__platform_clock(clockid_t id) {
@@ -1349,38 +1396,69 @@ static int64_t mlog__platform_clock(clockid_t id) {
 
 /* A sleep that nobody can cut short, for the few loops that wait for another thread's next step. */
 static void mlog__platform_nap(int64_t ns) { /* a futex that nobody wakes: nanosleep would be a cancellation point */
-    struct timespec t = {0, (long)ns};
+    const mlog__futex_word t[2] = {0, (mlog__futex_word)ns};
     uint32_t never = 0;
-    (void)syscall(SYS_futex, &never, MLOG__FUTEX_WAIT, 0, &t, NULL, 0);
+    (void)syscall(SYS_futex, &never, MLOG__FUTEX_WAIT, 0, t, NULL, 0);
 }
 
 /* Ids, not secrets: where the kernel has no entropy yet, time, pid and a counter keep them apart. Never blocks: a daemon that
  * logs early in the boot must not wait for entropy. The multiplier is 2^64 over the golden ratio: it spreads the clock over all
  * bits. */
 static void mlog__platform_random(void *p, size_t n) {
-    static uint64_t counter;
+    static mlog__u64 counter;
     if (syscall(SYS_getrandom, p, n, 1 /* GRND_NONBLOCK */) == (long)n) return;
     uint64_t mix = (uint64_t)mlog__platform_clock(CLOCK_REALTIME) * 0x9E3779B97F4A7C15u ^ (uint64_t)getpid() << 32 ^
                    __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED); /* PLATFORM-1 */
     for (size_t i = 0; i < n; i++) ((unsigned char *)p)[i] = (unsigned char)(mix >> (8 * (i % 8)));
 }
 
+/* METALOG_NO_THREADS: one thread, so a lock only tells whether it is held, and nobody is ever waited for. */
+#ifdef METALOG_NO_THREADS
+typedef uint8_t mlog__lock;
+#define MLOG__LOCK_FREE 0
+static void mlog__platform_lock(mlog__lock *lock) { *lock = 1; }
+static void mlog__platform_unlock(mlog__lock *lock) { *lock = 0; }
+static bool mlog__platform_trylock(mlog__lock *lock) { return *lock == 0 && (*lock = 1) != 0; }
+static void mlog__platform_lock_init(mlog__lock *lock) { *lock = 0; }
+static void mlog__platform_lock_end(mlog__lock *lock) { *lock = 0; }
+static int mlog__platform_sigmask(const sigset_t *to, sigset_t *old) { return sigprocmask(SIG_SETMASK, to, old); }
+static int mlog__platform_no_cancel(void) { return 0; }
+static void mlog__platform_cancel(int before) { (void)before; }
+static pid_t mlog__platform_home; /* the process that the memory belongs to */
+#else
+typedef pthread_mutex_t mlog__lock;
+#define MLOG__LOCK_FREE PTHREAD_MUTEX_INITIALIZER
+static void mlog__platform_lock(mlog__lock *lock) { pthread_mutex_lock(lock); }
+static void mlog__platform_unlock(mlog__lock *lock) { pthread_mutex_unlock(lock); }
+static bool mlog__platform_trylock(mlog__lock *lock) { return pthread_mutex_trylock(lock) == 0; }
+static void mlog__platform_lock_init(mlog__lock *lock) { pthread_mutex_init(lock, NULL); }
+static void mlog__platform_lock_end(mlog__lock *lock) { pthread_mutex_destroy(lock); }
+static int mlog__platform_sigmask(const sigset_t *to, sigset_t *old) { return pthread_sigmask(SIG_SETMASK, to, old); }
+static int mlog__platform_no_cancel(void) {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+static void mlog__platform_cancel(int before) { pthread_setcancelstate(before, NULL); }
+
 /* A detached thread that no signal ever reaches, so that the host's handlers never run on it. The mask is inherited, therefore it
  * is set around the creation; set inside the thread, a signal could come first. 256 KiB of stack: 22 of them may go into a long
  * double of great precision, the rest is for the callbacks of the user. */
-static bool mlog__platform_thread(pthread_t *thread, void *(*run)(void *), void *arg) {
+static bool mlog__platform_thread(void *(*run)(void *), void *arg) {
     sigset_t all, old;
     pthread_attr_t attr;
+    pthread_t thread;
     sigfillset(&all);
     if (pthread_attr_init(&attr) != 0) return false;
     pthread_attr_setstacksize(&attr, 256 << 10);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int failed = pthread_create(thread, &attr, run, arg);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    mlog__platform_sigmask(&all, &old);
+    int failed = pthread_create(&thread, &attr, run, arg);
+    mlog__platform_sigmask(&old, NULL);
     pthread_attr_destroy(&attr);
     return failed == 0;
 }
+#endif
 
 /* Valgrind answers a sequence of instructions that does nothing elsewhere (its manual, "The Client Request mechanism"). It takes
  * loads behind the end of a heap block for errors, also when they cannot fault and their bytes are masked, as in mlog1_text. */
@@ -1417,7 +1495,7 @@ static void mlog__platform_pin(const void *inside) { (void)inside; }
 typedef struct {
     uint32_t running;
     char version[20];
-    uint64_t file[64][2];    /* device and inode of the files that it writes; inode 0: free, UINT64_MAX: being filled in */
+    mlog__u64 file[64][2];   /* device and inode of the files that it writes; inode 0: free, UINT64_MAX: being filled in */
 } mlog__instance;
 extern mlog__instance mlog1_instance __attribute__((visibility("hidden")));
 __attribute__((used)) mlog__instance mlog1_instance = {0, MLOG_VERSION, {{0}}};
@@ -1464,11 +1542,11 @@ static const mlog__instance *mlog__platform_rival(uint64_t device, uint64_t inod
     return q.found;
 }
 
+#if defined(__x86_64__) && defined(__linux__)
 /* Looks for a value on the stack from `at` up, at most 64 KiB, without ever faulting beyond the stack's end: the kernel does
  * the reading (of this very process) and says how far it came. 64 KiB: a handler that has already used more of the stack than
  * that before its first log call is taken for a plain thread. */
 static bool mlog__platform_on_stack(const char *at, void *value) {
-#ifdef __linux__
     void *found[64];
     for (int i = 0; i < 128; i++, at += sizeof found) {
         struct iovec here = {found, sizeof found}, there = {(void *)(uintptr_t)at, sizeof found};
@@ -1477,15 +1555,17 @@ static bool mlog__platform_on_stack(const char *at, void *value) {
             if (found[k] == value) return true;
         if (n < (ssize_t)sizeof found) break;
     }
-#endif
-    return (void)value, false;
+    return false;
 }
+#endif
 
 /* Is this the child of a vfork? It runs in its parent's memory: a thread that it starts dies with it. The C library's idea of
  * this thread's id is then the parent's: POSIX has no name for that id, but glibc and musl keep it, inverted, in the number of
  * the thread's CPU clock ({~tid:29 | kind:3}). */
 static bool mlog__platform_borrowed(void) {
-#ifdef __linux__
+#if defined(METALOG_NO_THREADS)
+    return mlog__platform_home != 0 && mlog__platform_home != getpid();
+#elif defined(__linux__)
     clockid_t clock;
     if (pthread_getcpuclockid(pthread_self(), &clock) != 0 || ~((uint32_t)clock >> 3 | 7u << 29) == mlog__platform_tid())
         return false;
@@ -1503,18 +1583,24 @@ MLOG__COLD static bool mlog__platform_in_handler(void) {
     sigset_t mask;
     stack_t alternate;
     if (sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK) != 0) return true;
-    if (pthread_sigmask(SIG_SETMASK, NULL, &mask) != 0) return false;
+    if (mlog__platform_sigmask(NULL, &mask) != 0) return false;
+#if defined(__x86_64__) && defined(__linux__)
     bool any = false;
     for (int s = 1; s < 32 && !any; s++) any = sigismember(&mask, s) == 1;
-#if defined(__x86_64__) && defined(__linux__)
     /* the kernel's layout, not libc's struct sigaction, whose restorer is hidden */
     struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } action;
     for (int s = 1; s < 65 && any; s++)
         if (syscall(SYS_rt_sigaction, s, NULL, &action, sizeof action.mask) == 0 && (uintptr_t)action.handler > 1)
             return mlog__platform_on_stack(__builtin_frame_address(0), action.restorer); /* above our own copy of it */
     return false;
-#else
-    return any;
+#else /* no such address: a blocked signal that has a handler (a crash's may be reset), which event loops with a signalfd do not have */
+    for (int s = 1; s < 32; s++) {
+        struct sigaction action;
+        if (sigismember(&mask, s) != 1) continue;
+        if (s == SIGSEGV || s == SIGBUS || s == SIGFPE || s == SIGILL || s == SIGABRT) return true;
+        if (sigaction(s, NULL, &action) == 0 && action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) return true;
+    }
+    return false;
 #endif
 }
 
@@ -1585,7 +1671,7 @@ enum { MLOG__PAIRS_KEPT = 64 };
 /* Pairs by number, the newest at (count - 1) % MLOG__PAIRS_KEPT. Lies in the session, for readers after a crash; lane 0 writes
  * it, lane 1 has a copy of its own. 64 pairs, 10 ms apart: a record that waited for half a second still finds the two around
  * it. */
-typedef struct { uint64_t count; mlog__pair pair[MLOG__PAIRS_KEPT]; } mlog__clock_table;
+typedef struct { mlog__u64 count; mlog__pair pair[MLOG__PAIRS_KEPT]; } mlog__clock_table;
 
 /* The same two kinds of ticks as records carry, for the pairs. ARRIVAL needs none, but its pairs say when "now" is: any will
  * do. */
@@ -3995,7 +4081,7 @@ static void mlog__record_put_texts(unsigned char *at, const unsigned char *end, 
         if (texts[i] == NULL) continue;
         /* the last word first: its bytes behind the text are then the NUL and the padding */
         memset(at + mlog__record_padded(n) - 8, 0, 8);
-        memcpy(at, texts[i], n);
+        memcpy(at, texts[i], (size_t)n);
         at += mlog__record_padded(n);
     }
 }
@@ -4148,7 +4234,7 @@ typedef struct {
     /* id: 64 random bits, drawn anew in a child; the first half of every record's id */
     uint64_t id, boot[2];
     /* bytes taken of dict; on a line of its own, since every registration writes it */
-    uint64_t dict_end __attribute__((aligned(64)));
+    mlog__u64 dict_end __attribute__((aligned(64)));
     mlog__clock_table clock __attribute__((aligned(64)));
     mlog__context_slot context[MLOG__CONTEXTS] __attribute__((aligned(64)));
     unsigned char dict[MLOG__DICT_BYTES] __attribute__((aligned(64)));
@@ -4597,7 +4683,7 @@ struct mlog_context {
 
 static struct {
     mlog_context *block;    /* MLOG__CONTEXTS of them, private */
-    uint64_t free;          /* {tag:32 | index + 1:32}: the tag grows with each change, so that a stale head is noticed */
+    mlog__u64 free;         /* {tag:32 | index + 1:32}: the tag grows with each change, so that a stale head is noticed */
     uint32_t fresh;         /* blocks never used yet begin here */
     uint32_t retired;       /* index + 1: wait for the sinks */
     uint32_t waiting;       /* a retired list that the flusher has taken, until every sink has passed */
@@ -4815,7 +4901,7 @@ static void mlog__context_release(void) {
  *   FORMAT-1   the lane that learnt a site         the other lane                      what it learnt
  *   FORMAT-2   the lane that made flat text         the other lane                      the text before its pointer
  *   SINK-1     an instance: a file of its own      another instance of the process     the device before the inode; Dekker: one sees the other
- *   FLUSH-3    the lane's start: running           who compares threads                the thread's id before the flag
+ *   FLUSH-3    the lane's start: running           who wakes it, or does it himself    the lane's memory before the flag
  *   FLUSH-4    who kicks: kick                     the lane: kick, before it works     what there is to do, before it sleeps
  *   FLUSH-5    statistics and a test's knob: relaxed
  *   FLUSH-6    a sink's place: used                a lane, a reader without the lock   the sink before the flag
@@ -4824,6 +4910,9 @@ static void mlog__context_release(void) {
  *   FLUSH-9    a wish to reopen                    a pass                              what the caller did before: a renaming
  *   FLUSH-10   a pass: complete                    mlog_flush(0)                       the files have what it says
  *   FLUSH-11   something is held back: relaxed, a hint for fork
+ *   FLUSH-13   no thread of ours: alone, ready     who makes passes himself            the lanes' memory before the flags
+ *   FLUSH-14   threads shall end: generation       a lane: generation, behind kick     a new thread of the lane is another one
+ *   FLUSH-15   the flusher's mode, who polled last, a deadline that is over: relaxed, a call that overlaps a change may go either way
  *   LIFE-1     started: state                      every first call                    the configuration
  *   LIFE-2     clock and policy: relaxed, a call that overlaps a change stamps as before it
  *   LIFE-3     the end: closed                     lanes, late callers                 `closer` before the flag
@@ -4848,11 +4937,11 @@ typedef struct {
     uint64_t session, bytes;                         /* bytes: a power of two */
     /* tid: of the present owner; written before LIVE, so read only while its records are in the ring */
     uint32_t tid, state;
-    uint64_t name[4];                                /* of the thread, NUL-terminated; changed only by its owner */
-    uint64_t head __attribute__((aligned(64)));      /* the owner's line */
-    uint64_t dropped[26];                            /* by level, the owner's */
-    uint64_t untold[26];                             /* of these: not yet reported in the stream */
-    uint64_t tail __attribute__((aligned(64)));      /* the flusher's line: the minimum over the sinks that hold */
+    mlog__u64 name[4];                               /* of the thread, NUL-terminated; changed only by its owner */
+    mlog__u64 head __attribute__((aligned(64)));     /* the owner's line */
+    mlog__u64 dropped[26];                           /* by level, the owner's */
+    mlog__u64 untold[26];                            /* of these: not yet reported in the stream */
+    mlog__u64 tail __attribute__((aligned(64)));     /* the flusher's line: the minimum over the sinks that hold */
     uint32_t waiting;                                /* the owner waits for room */
     unsigned char data[] __attribute__((aligned(512)));
 } mlog__ring;
@@ -4884,7 +4973,7 @@ typedef struct mlog__thread {
     uint32_t state, clock;
     uint64_t limit;              /* position that a record may reach without looking further: min(tail + bytes, next wrap) */
     uint64_t next;               /* end of the record in progress */
-    uint64_t *head;              /* &ring->head, or &aside while a call is staged */
+    mlog__u64 *head;             /* &ring->head, or &aside while a call is staged */
     unsigned char *data;
     /* context: the number that records carry, a copy of what mlog__context_now says; kept by who enters and leaves contexts */
     uint64_t mask, context;
@@ -4895,7 +4984,7 @@ typedef struct mlog__thread {
     mlog__ring *ring;
     struct mlog__thread *outer, *inner; /* of the same slot: interrupted by a handler, for a handler */
     /* takes the commit of a staged call, so that mlog1_end needs no branch */
-    uint64_t aside;
+    mlog__u64 aside;
     /* depth: 0 the thread, 1 and 2 handlers. policy: MLOG_WAIT, MLOG_BLOCK or MLOG_DROP */
     uint32_t staged, slot, depth, policy;
     bool broken;                 /* a deadline expired: drop at once until a quarter of the ring is free */
@@ -4908,24 +4997,27 @@ static mlog__ring *mlog__ring_list[MLOG__RINGS];
 static struct {
     uint32_t count;              /* rings [0, count) may exist */
     /* bytes of all rings without their heads; of the next thread's ring; the bound on all; the most there ever was */
-    uint64_t total, bytes_each, total_limit, peak;
+    mlog__u64 total, bytes_each, total_limit, peak;
     /* threads that have a state: below two, a pass need not wait for anybody's call in progress */
     uint32_t live;
-    uint32_t asleep;             /* callers look at it after a record: 1 deep sleep or not started, 2 each call finishes itself */
+    uint32_t asleep;             /* callers look at it after a record: 1 deep sleep or not started, 2 each call finishes itself,
+                                  * 3 MLOG_DIRECT */
+    uint32_t alone;              /* there is no flusher's thread: passes are made by those who call */
     uint32_t always;             /* constant 1 */
     uint32_t full, full_ms;      /* policy */
     uint32_t closed;             /* the process is at its very end: nobody makes room any more */
 } mlog__ring_all = {.asleep = 1, .always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
 
-/* This thread holds what the flusher needs (the configuration's lock, a role): a call on top of it, in a handler or a callback,
- * must not wait for room that nobody could make. */
+/* How often this thread holds what the flusher needs (the configuration's lock, a role): a call on top of it, in a handler or a
+ * callback, must not wait for room that nobody could make. */
 MLOG__TLS uint8_t mlog__ring_never_wait;
 
 /* A ring in a mapping of its own; touch: with all its pages, so that no call meets a page fault. NULL: no memory. */
 static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch) {
-    mlog__ring *r = mlog__platform_map(sizeof *r + bytes, true, touch);
+    size_t size = sizeof(mlog__ring) + (size_t)bytes;
+    mlog__ring *r = mlog__platform_map(size, true, touch);
     if (r == NULL) return NULL;
-    mlog__platform_keep_from_child(r, sizeof *r + bytes);
+    mlog__platform_keep_from_child(r, size);
     memcpy(r->magic, "mlogring", 8);
     r->version = 1;
     r->byte_order = 0x01020304;
@@ -4987,8 +5079,9 @@ static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED); /* RING-4 */
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
     if (mlog__ring_free(r) < bytes) {
-        mlog__flush_wake();
-        mlog__platform_wait(&r->waiting, 1, ms);
+        mlog__flush_make_room();
+        bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE); /* FLUSH-13 */
+        mlog__platform_wait(&r->waiting, 1, alone ? 1 : ms); /* alone: nobody but us may look at a blocked sink again */
     }
     __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED); /* RING-4 */
 }
@@ -4999,16 +5092,20 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
-    bool never = mlog__ring_never_wait || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
-    if (t->policy == MLOG_DROP || t->broken || t->outer != NULL || never) return mlog__flush_wake(), false;
+    bool never = mlog__ring_never_wait || t->outer != NULL || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
+    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE); /* FLUSH-13 */
+    if (alone && !never) never = mlog__platform_in_handler(); /* perhaps the interrupted thread is the one that makes room */
+    if (!alone && (t->policy == MLOG_DROP || t->broken)) never = true;
+    if (never) return mlog__flush_wake(), false;
     int64_t full_ms = __atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED); /* LIFE-2 */
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + full_ms * 1000000;
     uint32_t state = t->state;
     /* RING-3: its clock is not read yet: nobody waits for this call */
     __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED);
-    bool room = false;
-    while (!(room = mlog__ring_room(t, bytes))) {
-        /* asked after each look at the ring: room that came in the last moment still counts */
+    if (alone) mlog__flush_make_room();
+    bool room = mlog__ring_room(t, bytes), patient = t->policy != MLOG_DROP && !t->broken;
+    /* asked after each look at the ring: room that came in the last moment still counts */
+    for (; !room && patient; room = mlog__ring_room(t, bytes)) {
         int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
         if (t->policy == MLOG_WAIT && left <= 0) break;
         /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
@@ -5016,7 +5113,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
         mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), t->policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
     __atomic_store_n(&t->state, state, __ATOMIC_RELAXED); /* RING-3 */
-    t->broken = !room;
+    if (patient) t->broken = !room;
     return room;
 }
 
@@ -5101,10 +5198,12 @@ static struct {
     unsigned char *pages;        /* MLOG__SLOTS pages, wiped in a child */
     /* MLOG__S_*; taken by a thread, given back by the flusher, or by the thread itself when it had no ring */
     uint8_t state[MLOG__SLOTS];
+#ifndef METALOG_NO_THREADS
     pthread_key_t key;           /* tells that a thread ends */
+#endif
     uint32_t key_made;
     /* by level, as in a ring; what is untold goes out when somebody flushes, and at the end */
-    uint64_t dropped[26], dropped_untold[26]; /* calls that had no ring to count in */
+    mlog__u64 dropped[26], dropped_untold[26]; /* calls that had no ring to count in */
     uint32_t main_gone;          /* the first thread has ended by pthread_exit */
 } mlog__thread_all;
 
@@ -5285,8 +5384,10 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
         for (int i = 2; i >= 0; i--) __atomic_store_n(&page->level[i].state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
         __atomic_fetch_add(&mlog__ring_all.live, 1, __ATOMIC_RELAXED); /* THREAD-6 */
         /* glibc and musl keep the first 32 keys inside the thread: no allocation, also in a handler */
+#ifndef METALOG_NO_THREADS
         bool tell = !mlog__thread_dying && __atomic_load_n(&mlog__thread_all.key_made, __ATOMIC_ACQUIRE); /* THREAD-8 */
         if (tell) pthread_setspecific(mlog__thread_all.key, (void *)1);
+#endif
         mlog__thread_self = t;
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
@@ -5305,6 +5406,7 @@ static uint32_t mlog__thread_retire(mlog__thread *t) {
     return slot;
 }
 
+#ifndef METALOG_NO_THREADS
 /* The thread ends: called up to four times by the C library, retires in the last round, so that destructors of others may log. */
 static void mlog__thread_exit(void *round) {
     uintptr_t n = (uintptr_t)round;
@@ -5343,6 +5445,7 @@ static void mlog__thread_exit(void *round) {
     }
     if (!rings) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
+#endif
 
 /* A thread whose destructors log after its ring was handed over has a slot for one call only: nobody would take it back later.
  * Its records went to the overflow ring. */
@@ -5416,7 +5519,7 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
     if (d->header & MLOG__F_TO) words[n++] = d->to;
     if (d->header & MLOG__F_TIME) words[n++] = d->time;
     if (d->header & MLOG__F_TID) words[n++] = mlog__platform_tid();
-    memcpy(p, words, n * 8);
+    memcpy(p, words, (size_t)n * 8);
     unsigned char *slot = p + n * 8, *payload = slot + 8 * (size_t)d->slots;
     for (uint32_t i = 0; i < d->slots; i++) {
         const mlog_value *v = &d->slot[i];
@@ -5742,6 +5845,14 @@ static mlog__thread *mlog__thread_enter(void) {
     return t;
 }
 
+/* Behind a committed record: what `asleep` asks for. */
+static void mlog__thread_tell_flusher(void) {
+    uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED); /* FLUSH-1 */
+    if (asleep == 1) mlog__flush_wake();
+    if (asleep == 2) mlog__life_finish_call();
+    if (asleep == 3) mlog__flush_see_out();
+}
+
 /* Ends what mlog__thread_enter began, and hands the thread back to the call that was interrupted. limit = 0: whatever was
  * changed below (policy, context, ring) is looked at by the next call. The wake-up comes last: it makes system calls, and
  * handlers may come in. */
@@ -5753,9 +5864,7 @@ static void mlog__thread_leave(mlog__thread *t) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
     if (t->outer != NULL) mlog__thread_self = t->outer;
-    uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED); /* FLUSH-1 */
-    if (asleep == 1) mlog__flush_wake();
-    if (asleep == 2) mlog__life_finish_call();
+    mlog__thread_tell_flusher();
     if (MLOG__UNLIKELY(mlog__thread_dying) && t->depth == 0 && t->ring == NULL) mlog__thread_give_back(t);
 }
 
@@ -5903,7 +6012,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
     /* padding may have moved head to the next lap, over the first word of the record: it was saved */
     head = *t->head;
     t->record = (uint64_t *)(void *)(t->data + (head & t->mask));
-    if (t->record != old) memmove(t->record, old, used);
+    if (t->record != old) memmove(t->record, old, (size_t)used);
     t->record[0] = header;
     t->record[1] = mlog__thread_stamp(t->clock); /* it waited: its time is now */
     t->next = head + used;
@@ -6046,9 +6155,7 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
     if (t->staged || t->outer != NULL) {
         mlog__thread_leave(t);
     } else {
-        uint32_t asleep = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED); /* FLUSH-1 */
-        if (asleep == 1) mlog__flush_wake();
-        if (asleep == 2) mlog__life_finish_call();
+        mlog__thread_tell_flusher();
     }
     errno = saved;
 }
@@ -6664,7 +6771,7 @@ static char *mlog__format_gather(uint64_t id, uint32_t *bytes) {
     for (; slot != NULL && depth < MLOG__CONTEXTS; depth++, slot = mlog__format_slot(slot->parent)) *bytes += slot->bytes;
     char *copy = malloc(*bytes + 1), *at = copy == NULL ? NULL : copy + *bytes;
     slot = mlog__format_slot(id);
-    for (; at != NULL && depth > 0 && slot->bytes <= at - copy; depth--, slot = mlog__format_slot(slot->parent)) {
+    for (; at != NULL && depth > 0 && slot->bytes <= (size_t)(at - copy); depth--, slot = mlog__format_slot(slot->parent)) {
         at -= slot->bytes;
         memcpy(at, slot->fields, slot->bytes);
     }
@@ -8638,8 +8745,10 @@ struct mlog_sink {
     ino_t ino;
     bool of_init, regular, holds, lane1, dead, color, utc, console, socket, may_block, reopen, closing;
     uint64_t *next, *done;       /* by ring number */
-    uint64_t written, filtered, lost, bytes, errors, late;
+    uint64_t written, filtered, lost, bytes, errors;
+    mlog__u64 late;
     uint64_t in_written, in_filtered, in_lost; /* of the batch that is not written yet */
+    uint64_t taken, most;        /* records of this pass, and how many mlog_poll allows; 0: all */
     mlog__buffer out;            /* the batch, as text; of a callback: raw records */
     size_t sent;                 /* bytes of it that are written */
     int64_t last_time, retry_at; /* retry_at: CLOCK_MONOTONIC, after an error */
@@ -8652,7 +8761,7 @@ struct mlog_sink {
     mlog_capture *capture;       /* its records go there instead of a file */
     int64_t held_since;          /* CLOCK_MONOTONIC of the batch's first record, 0: empty */
     bool urgent, armed;          /* it holds a record of hold_level; it is on its way */
-    pthread_mutex_t lock;        /* lane 1 reads rings under it, lane 0 skips under it */
+    mlog__lock lock;             /* lane 1 reads rings under it, lane 0 skips under it */
     mlog__desk *desk;
     mlog__pattern *pattern;      /* of MLOG_PATTERN, compiled */
 };
@@ -8666,6 +8775,7 @@ static bool mlog__sink_ours(const mlog_sink *s) {
     return s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
 }
 
+#ifndef METALOG_NO_FILES
 static void mlog__sink_disclaim(int claim) {
     if (claim != 0) __atomic_store_n(&mlog1_instance.file[claim - 1][1], 0, __ATOMIC_RELEASE); /* SINK-1 */
 }
@@ -8673,7 +8783,7 @@ static void mlog__sink_disclaim(int claim) {
 /* Tells other instances of metalog in this process that the file is ours. -1: it is theirs. First tell, then look: of two that open
  * it at once, none overlooks the other. A full table claims nothing. */
 static int mlog__sink_claim(int fd, const char *path, int *claim) {
-    uint64_t(*file)[2] = mlog1_instance.file;
+    mlog__u64(*file)[2] = mlog1_instance.file;
     struct stat st;
     *claim = 0;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
@@ -8691,11 +8801,14 @@ static int mlog__sink_claim(int fd, const char *path, int *claim) {
     return mlog__life_why("log file \"%s\": another metalog (%.19s) in this process writes to it; expected a file of its own", path,
                           other->version);
 }
+#endif
 
 /* Closes and forgets; what it had read is released by its lane before. */
 static void mlog__sink_discard(mlog_sink *s) {
     if (mlog__sink_ours(s)) close(s->fd);
+#ifndef METALOG_NO_FILES
     mlog__sink_disclaim(s->claim);
+#endif
     free((void *)(uintptr_t)s->config.name);
     free((void *)(uintptr_t)s->config.path);
     free((void *)(uintptr_t)s->config.owner);
@@ -8703,11 +8816,12 @@ static void mlog__sink_discard(mlog_sink *s) {
     free(s->pattern);
     free(s->out.p);
     mlog__platform_unmap(s->next, 2 * MLOG__RINGS * sizeof *s->next);
-    pthread_mutex_destroy(&s->lock);
+    mlog__platform_lock_end(&s->lock);
     memset(s, 0, sizeof *s);
     s->fd = -1;
 }
 
+#ifndef METALOG_NO_FILES
 /* "agentd:adm", "1000:4", "agentd": looked up in the plain files, since the C library's functions need shared objects at run time. */
 static bool mlog__sink_id(const char *file, const char *name, size_t n, long *id) {
     char line[1024];
@@ -8769,6 +8883,7 @@ static int mlog__sink_open_path(const mlog_sink_config *c) {
     if (c->owner != NULL && mlog__sink_own(fd, c->owner, c->path) != 0) return close(fd), -1;
     return fd;
 }
+#endif
 
 /* Notes what the descriptor is, so that one that the host closed and reused is noticed. */
 static void mlog__sink_know(mlog_sink *s) {
@@ -8836,6 +8951,10 @@ static int mlog__sink_check(const mlog_sink_config *c) {
     if (c->type == MLOG_SYSLOG || c->type == MLOG_JOURNAL || c->type == MLOG_SOCKET)
         return mlog__life_why("sink type %d: not part of this version; expected MLOG_CONSOLE, _FILE, _CALLBACK or _NULL",
                               (int)c->type);
+#ifdef METALOG_NO_FILES
+    if (c->type == MLOG_FILE)
+        return mlog__life_why("sink type MLOG_FILE: METALOG_NO_FILES is defined; expected MLOG_CONSOLE, _CALLBACK or _NULL");
+#endif
     if ((unsigned)c->format > MLOG_BINARY)
         return mlog__life_why("sink format %d: expected MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT or _PATTERN", (int)c->format);
     if (c->format == MLOG_BINARY)
@@ -8877,6 +8996,7 @@ static int mlog__sink_open_target(mlog_sink *s) {
     const mlog_sink_config *c = &s->config;
     bool standard = c->type == MLOG_FILE && (strcmp(c->path, "/dev/stdout") == 0 || strcmp(c->path, "/dev/stderr") == 0);
     if (c->type == MLOG_CONSOLE || standard) return mlog__sink_open_console(s, mlog__sink_console_fd(c));
+#ifndef METALOG_NO_FILES
     if (c->type != MLOG_FILE) return 0;
     int claim, fd = mlog__sink_open_path(c);
     if (fd < 0) return -1;
@@ -8885,6 +9005,7 @@ static int mlog__sink_open_target(mlog_sink *s) {
     s->claim = claim;
     s->fd = fd;
     mlog__sink_know(s);
+#endif
     return 0;
 }
 
@@ -8902,7 +9023,7 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     s->config.pattern = NULL;
     snprintf(s->name, sizeof s->name, "%s", mlog__sink_name(c));
     s->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s->next, false, false);
-    pthread_mutex_init(&s->lock, NULL);
+    mlog__platform_lock_init(&s->lock);
     if (s->next == NULL) return mlog__sink_discard(s), mlog__life_why("sink \"%s\": no memory", mlog__sink_name(c));
     s->done = s->next + MLOG__RINGS;
     if (mlog__sink_filter(c, &s->filter) != 0 || mlog__sink_open_target(s) != 0) return mlog__sink_discard(s), -1;
@@ -8995,13 +9116,13 @@ static void mlog__sink_give_up(mlog_sink *s, uint32_t rings) {
  * Records that a test of the program looks at. The flusher adds copies, each in an allocation of its own; the test counts them by a
  * filter or reads them as text. A mutex is enough: no logging call comes here.
  * owns: captured records
- * may call: record filter
+ * may call: platform record filter
  */
 
 typedef struct mlog__captured { struct mlog__captured *next; mlog_record record; mlog_field field[]; } mlog__captured;
 
 struct mlog_capture {
-    pthread_mutex_t lock;
+    mlog__lock lock;
     mlog__captured *first, **last;
     char *text;
     mlog_sink *sink;
@@ -9043,26 +9164,26 @@ static bool mlog__capture_add(mlog_capture *c, const mlog_record *r) {
         to->field[i].key = mlog__capture_copy(&p, r->fields[i].key, strlen(r->fields[i].key));
         to->field[i].value = v;
     }
-    pthread_mutex_lock(&c->lock);
+    mlog__platform_lock(&c->lock);
     *c->last = to;
     c->last = &to->next;
-    pthread_mutex_unlock(&c->lock);
+    mlog__platform_unlock(&c->lock);
     return true;
 }
 
 static size_t mlog__capture_count(mlog_capture *c, const mlog_filter *filter) {
     size_t n = 0;
-    pthread_mutex_lock(&c->lock);
+    mlog__platform_lock(&c->lock);
     for (const mlog__captured *r = c->first; r != NULL; r = r->next)
         n += filter == NULL || mlog_filter_match(filter, &r->record);
-    pthread_mutex_unlock(&c->lock);
+    mlog__platform_unlock(&c->lock);
     return n;
 }
 
 /* The text of all, a line each; it lives until the next call. NULL: no memory. */
 static const char *mlog__capture_text(mlog_capture *c) {
     size_t bytes = 1;
-    pthread_mutex_lock(&c->lock);
+    mlog__platform_lock(&c->lock);
     for (const mlog__captured *r = c->first; r != NULL; r = r->next) bytes += r->record.text_len + 1;
     free(c->text);
     char *p = c->text = malloc(bytes);
@@ -9072,7 +9193,7 @@ static const char *mlog__capture_text(mlog_capture *c) {
         *p++ = '\n';
     }
     if (p != NULL) *p = 0;
-    pthread_mutex_unlock(&c->lock);
+    mlog__platform_unlock(&c->lock);
     return c->text;
 }
 
@@ -9082,7 +9203,7 @@ static void mlog__capture_free(mlog_capture *c) {
         free(r);
         r = next;
     }
-    pthread_mutex_destroy(&c->lock);
+    mlog__platform_lock_end(&c->lock);
     free(c->text);
     free(c);
 }
@@ -9096,6 +9217,10 @@ static void mlog__capture_free(mlog_capture *c) {
  *            So either the caller's load sees 1 and wakes, or the barrier came after its store and the flusher sees the head. A
  *            thread that was not running then passes a full barrier when it is scheduled. Without membarrier it naps instead.
  *   FLUSH-2  flusher: store-release of done       waiter: load-acquire                what was logged before is with the sinks
+ *   FLUSH-12 who made a pass: turn + 1, then turn_waiters      who found another at it: turn, trylock; waiters + 1, wait(turn)
+ *            All sequentially consistent: one of them sees the other.
+ *
+ * With MLOG_POLL, MLOG_DIRECT, or where no thread can be made, passes over both lanes are made by those who call.
  *
  * owns: lanes, passes, merging, sleep, positions of sinks, the release of rings
  * may call: platform clock record dict rule context ring thread text format filter pattern sink capture
@@ -9105,17 +9230,22 @@ typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, tic
 
 static struct {
     mlog_sink sink[MLOG__SINKS];
-    pthread_mutex_t role;           /* held by a pass: who changes sinks takes it */
-    pthread_mutex_t lane1;          /* held while lane 1 runs callbacks' batches */
-    pthread_t thread0, thread1;
+    mlog__lock role;                /* held by a pass: who changes sinks takes it */
+    mlog__lock lane1;               /* held while lane 1 runs callbacks' batches */
     uint32_t running0, running1;
+    uint32_t mode, generation;      /* mlog_flusher; threads of an earlier generation end */
+    uint32_t turn, turn_waiters;    /* futex word: a pass by a caller is over */
+    uint32_t overdue;               /* MLOG_DIRECT: a deadline has expired, and not everything is out since */
+    uint32_t ready;                 /* the lanes' memory is there */
+    const void *poller;             /* MLOG_POLL: the thread that polled last, by an address of its own */
     uint32_t kick0, kick1;          /* futex words: something to do */
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
     uint32_t complete;              /* the last pass left nothing behind in lane 0 */
     uint32_t reopen, exiting;
-    pthread_t closer;               /* when mlog__ring_all.closed: the only thread that still writes */
+    const void *closer;             /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
-    uint64_t counted_at[MLOG__RINGS], counted, counted_bytes;
+    mlog__u64 counted_at[MLOG__RINGS];
+    uint64_t counted, counted_bytes;
     uint64_t handed[MLOG__RINGS];   /* what sinks that are gone have written: not for their successors */
     uint64_t stuck[MLOG__SLOTS];    /* head + 1 of a call that was waited for in vain */
     uint64_t context_head[MLOG__RINGS];
@@ -9126,13 +9256,49 @@ static struct {
     bool later;                     /* this pass left records that are younger than it, or held some back */
     bool crowded;                   /* a ring is more than half full: nothing is held back */
     uint32_t held0, held1;          /* a sink of this lane holds something back */
-} mlog__flush_all = {.role = PTHREAD_MUTEX_INITIALIZER, .lane1 = PTHREAD_MUTEX_INITIALIZER};
+} mlog__flush_all = {.role = MLOG__LOCK_FREE, .lane1 = MLOG__LOCK_FREE};
 
+MLOG__TLS uint8_t mlog__flush_lane; /* 1, 2: this is the thread of lane 0, 1 */
+MLOG__TLS uint8_t mlog__flush_mine; /* this thread makes a pass: a callback on top of it must not begin another */
+
+#ifndef METALOG_NO_THREADS
 static int mlog__flush_linger = 100; /* naps of a millisecond before a deep sleep; tests have none */
+#endif
 
-static void mlog__flush_here(void);
-static void *mlog__flush_run(void *unused);
-static void *mlog__flush_run1(void *unused);
+static bool mlog__flush_here(uint64_t most);
+static bool mlog__flush_pass1(void);
+
+/* May this thread make a pass? Not in a vfork child, not on top of a pass or of a lock that a pass takes. */
+static bool mlog__flush_may_drain(void) {
+    if (mlog__flush_mine || mlog__ring_never_wait) return false;
+    /* LIFE-3 */
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && mlog__flush_all.closer != &mlog__flush_mine) return false;
+    return !mlog__platform_borrowed();
+}
+
+/* The same for what is legal in a handler, where it only commits. */
+static bool mlog__flush_may_help(void) { return mlog__flush_may_drain() && !mlog__platform_in_handler(); }
+
+/* A wake-up where there is no flusher's thread. */
+static void mlog__flush_unattended(void) {
+    uint32_t mode = __atomic_load_n(&mlog__flush_all.mode, __ATOMIC_RELAXED), one = 1; /* FLUSH-15 */
+    uint32_t then = mode == MLOG_POLL ? 0 : mode == MLOG_DIRECT ? 3 : 1;
+    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, then, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* FLUSH-1 */
+    if (mode == MLOG_DIRECT) mlog__flush_see_out();
+    else if (mode != MLOG_POLL && mlog__flush_may_help()) (void)mlog__flush_here(0);
+}
+
+/* [s] For a call that finds its ring full: wakes the flusher; without one, makes a pass itself, unless the program polls elsewhere. */
+static void mlog__flush_make_room(void) {
+    const void *poller = __atomic_load_n(&mlog__flush_all.poller, __ATOMIC_RELAXED); /* FLUSH-15 */
+    if (!__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE)) { /* FLUSH-13 */
+        mlog__flush_wake();
+        return;
+    }
+    bool elsewhere = poller != NULL && poller != &mlog__flush_mine;
+    if (__atomic_load_n(&mlog__flush_all.mode, __ATOMIC_RELAXED) == MLOG_POLL && elsewhere) return; /* FLUSH-15 */
+    if (mlog__flush_may_help()) (void)mlog__flush_here(0);
+}
 
 /* [s] Wakes the flusher, starts it when there is none (not in a handler: the next call does it then). */
 static void mlog__flush_wake(void) {
@@ -9140,7 +9306,7 @@ static void mlog__flush_wake(void) {
     if (!up) {
         if (mlog__platform_in_handler() || !mlog__life_start()) return;
         if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) { /* FLUSH-3 */
-            mlog__flush_here();
+            mlog__flush_unattended();
             return;
         }
     }
@@ -9214,6 +9380,9 @@ static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, co
 typedef bool (*mlog__flush_each)(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header,
                                  uint64_t now);
 
+/* Has the sink taken what mlog_poll allows in one call? */
+static bool mlog__flush_cut(const mlog_sink *s) { return MLOG__UNLIKELY(s->most != 0) && s->taken >= s->most; }
+
 /* Hands on records in the order of their times, those not after `now`; positions in next[] follow. True: all that there was. */
 static bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each) {
     bool all = true;
@@ -9231,7 +9400,8 @@ static bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint
             const unsigned char *p = f->ring->data + (f->pos & (f->ring->bytes - 1));
             uint64_t header;
             memcpy(&header, p, 8);
-            if (!each(s, f, p, header, now)) return false;
+            if (mlog__flush_cut(s) || !each(s, f, p, header, now)) return false;
+            s->taken++;
             f->pos += mlog__record_bytes(header);
             more = mlog__flush_peek(f);
             s->next[f->number] = f->pos;
@@ -9436,7 +9606,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             }
             if (s->out.len == 0 && s->in_filtered == 0 && s->in_lost == 0) { /* all lies after `now`: nobody waits for that yet */
                 mlog__flush_all.later = true;
-                return true;
+                return !mlog__flush_cut(s);
             }
             if (s->out.len != 0 && !mlog__flush_due(s, wanted || mlog__flush_all.crowded)) {
                 mlog__flush_all.later = true;
@@ -9471,7 +9641,7 @@ static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsi
         s->in_filtered++;
         return true;
     }
-    if (!mlog__format_room(&s->out, sizeof head + bytes)) return false;
+    if (!mlog__format_room(&s->out, sizeof head + (size_t)bytes)) return false;
     if (from->ring != NULL) { /* now: by the time of the call the ring may belong to another thread */
         head.tid = from->ring->tid;
         mlog__ring_get_name(from->ring, head.thread);
@@ -9526,11 +9696,11 @@ static void mlog__flush_pass_over(mlog_sink *s, char *at, bool sound) {
     memcpy(&head, at, sizeof head);
     head.over = 1;
     memcpy(at, &head, sizeof head);
-    pthread_mutex_lock(&s->lock);
+    mlog__platform_lock(&s->lock);
     s->in_written--;
     if (sound) s->in_filtered++;
     else s->in_lost++, s->errors++;
-    pthread_mutex_unlock(&s->lock);
+    mlog__platform_unlock(&s->lock);
 }
 
 /* Decodes one stashed record and calls the user, if the sink wants it. <0: stop. */
@@ -9556,32 +9726,32 @@ static int mlog__flush_call(mlog_sink *s, char *at) {
 
 /* Counters and positions of a callback sink are read by lane 0 and by statistics: its own lock is held while they change. */
 static void mlog__flush_commit1(mlog_sink *s, uint32_t rings) {
-    pthread_mutex_lock(&s->lock);
+    mlog__platform_lock(&s->lock);
     s->bytes += s->out.len;
     s->retry_at = 0;
     s->backoff_ms = 0;
     mlog__sink_commit(s, rings);
-    pthread_mutex_unlock(&s->lock);
+    mlog__platform_unlock(&s->lock);
 }
 
 static void mlog__flush_failed1(mlog_sink *s) {
-    pthread_mutex_lock(&s->lock);
+    mlog__platform_lock(&s->lock);
     mlog__sink_failed(s);
-    pthread_mutex_unlock(&s->lock);
+    mlog__platform_unlock(&s->lock);
 }
 
 /* One batch of a callback sink: true when it made progress. What is held back may grow; its flush() decides about all of it. */
 static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t rings, uint64_t now, bool wanted) {
     if (s->retry_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->retry_at) return false;
     if (s->sent == s->out.len && !s->armed) {
-        pthread_mutex_lock(&s->lock);
+        mlog__platform_lock(&s->lock);
         if (s->gaps != 0) mlog__flush_stash_report(s, now, s->gap, MLOG__W_SKIPPED), s->gaps = 0;
         if (s->untold) mlog__flush_stash_report(s, now, s->drop, MLOG__W_DROPPED), s->untold = false;
         uint32_t n = mlog__flush_collect(mlog__flush_all.merge[1], s->next, head, rings);
         bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash);
         if (all && s->out.len == 0)
             for (uint32_t i = 0; i < rings; i++) s->next[i] = MLOG__MAX(s->next[i], head[i]);
-        pthread_mutex_unlock(&s->lock);
+        mlog__platform_unlock(&s->lock);
         if (s->out.len == 0) return mlog__flush_commit1(s, rings), false;
     }
     while (s->sent < s->out.len) {
@@ -9592,9 +9762,9 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
         if (mlog__flush_call(s, s->out.p + s->sent) < 0) return mlog__flush_failed1(s), false;
         s->sent += sizeof(mlog__stashed) + (size_t)mlog__record_bytes(header);
     }
-    pthread_mutex_lock(&s->lock); /* lane 0 looks at what is held back */
+    mlog__platform_lock(&s->lock); /* lane 0 looks at what is held back */
     bool due = mlog__flush_due(s, wanted);
-    pthread_mutex_unlock(&s->lock);
+    mlog__platform_unlock(&s->lock);
     if (!due) return false;
     if (s->config.flush != NULL && s->config.flush(s->config.user) != 0) {
         s->sent = 0; /* not safe: the whole batch is offered again */
@@ -9684,7 +9854,7 @@ static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r
 
 /* A sink that does not hold and lags by more than a quarter of the ring is moved on; what it missed is counted and reported. */
 static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64_t tail, uint64_t head) {
-    if (s->lane1) pthread_mutex_lock(&s->lock);
+    if (s->lane1) mlog__platform_lock(&s->lock);
     uint64_t at = s->next[i];
     if (at < tail && head - at > r->bytes / 4) {
         uint64_t count[26] = {0};
@@ -9693,7 +9863,7 @@ static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64
         at = s->next[i] = tail;
         if (s->out.len == 0) s->done[i] = tail;
     }
-    if (s->lane1) pthread_mutex_unlock(&s->lock);
+    if (s->lane1) mlog__platform_unlock(&s->lock);
     return at;
 }
 
@@ -9727,11 +9897,11 @@ static void mlog__flush_release(uint32_t rings) {
 
 /* Has this sink delivered everything that may name a retired context? */
 static bool mlog__flush_passed(mlog_sink *s) {
-    pthread_mutex_lock(&s->lock);
+    mlog__platform_lock(&s->lock);
     bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts */
     const uint64_t *at = s->lane1 ? s->done : s->next; /* lane 0 made text of what it read: a blocked console holds no slots */
     for (uint32_t i = 0; i < mlog__flush_all.context_rings && passed; i++) passed = at[i] >= mlog__flush_all.context_head[i];
-    pthread_mutex_unlock(&s->lock);
+    mlog__platform_unlock(&s->lock);
     return passed;
 }
 
@@ -9783,10 +9953,10 @@ static void mlog__flush_tell_losses(uint32_t rings) {
             if (s->out.len == 0) mlog__flush_tell(s, mine, "records dropped: queue full");
             continue;
         }
-        pthread_mutex_lock(&s->lock);
+        mlog__platform_lock(&s->lock);
         for (int i = 0; i < 26; i++) s->drop[i] += mine[i];
         s->untold = true;
-        pthread_mutex_unlock(&s->lock);
+        mlog__platform_unlock(&s->lock);
         mlog__flush_kick1();
     }
 }
@@ -9846,6 +10016,7 @@ static bool mlog__flush_pending(void) {
            __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0; /* CONTEXT-4 */
 }
 
+#ifndef METALOG_NO_THREADS
 /* Is any sink in the middle of something that only time or its peer can finish? Then how long to wait at most. */
 static int mlog__flush_blocked(struct pollfd *poll_for) {
     int ms = -1;
@@ -9853,11 +10024,11 @@ static int mlog__flush_blocked(struct pollfd *poll_for) {
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (!s->used) continue;
-        pthread_mutex_lock(&s->lock);
+        mlog__platform_lock(&s->lock);
         bool armed = s->out.len != 0, behind = armed, failed = s->retry_at != 0, held = armed && !s->armed;
         int64_t left = s->held_since + (int64_t)s->hold_ms * 1000000 - (held ? mlog__platform_clock(CLOCK_MONOTONIC) : 0);
         for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < mlog__flush_all.head[k];
-        pthread_mutex_unlock(&s->lock);
+        mlog__platform_unlock(&s->lock);
         if (!behind) continue;
         int mine = s->lane1 ? 100
                    : held   ? (int)MLOG__MAX(left / 1000000 + 1, 1)
@@ -9886,8 +10057,7 @@ static void mlog__flush_end_orphan(void) {
     DIR *tasks = opendir("/proc/self/task");
     for (struct dirent *d; tasks != NULL && (d = readdir(tasks)) != NULL;) threads += d->d_name[0] != '.';
     if (tasks != NULL) closedir(tasks);
-    pthread_t thread;
-    if (threads == ours && mlog__platform_thread(&thread, mlog__flush_exit, NULL)) next = INT64_MAX;
+    if (threads == ours && mlog__platform_thread(mlog__flush_exit, NULL)) next = INT64_MAX;
 }
 
 /* Sleeps until a caller wakes us, or `ms` are over: at once a barrier and a second look, so that no record is left behind (FLUSH-1). */
@@ -9900,6 +10070,7 @@ static void mlog__flush_deep_sleep(uint32_t seen, int ms) {
     if (!mlog__flush_pending()) mlog__platform_wait(&mlog__flush_all.kick0, seen, ms);
     __atomic_compare_exchange_n(&mlog__ring_all.asleep, &one, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* FLUSH-1 */
 }
+#endif
 
 static void mlog__flush_locale(mlog__desk *desk) {
     if (desk->locale == (locale_t)0) desk->locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
@@ -9907,59 +10078,137 @@ static void mlog__flush_locale(mlog__desk *desk) {
         uselocale(desk->locale); /* of this thread only: numbers and errno texts are not the host's */
 }
 
-/* A pass by the calling thread, where no flusher could be started: with signals blocked as on the flusher, and a SIGPIPE of our own
- * making taken back before the host could see it. */
-static void mlog__flush_here(void) {
-    sigset_t all, old, pending;
-    int cancel;
-    const struct timespec at_once = {0, 0};
-    /* LIFE-3 */
-    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE) && !pthread_equal(pthread_self(), mlog__flush_all.closer))
-        return;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* a pass writes: not to be cancelled there */
+/* A pass writes and waits: the host's thread that makes one is meanwhile as the flusher's would be. */
+typedef struct { sigset_t mask, pending; locale_t locale; int cancel; } mlog__held;
+
+static void mlog__flush_hold(mlog__held *h) {
+    sigset_t all;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    sigpending(&pending);
-    if (mlog__flush_all.merge[0] != NULL && pthread_mutex_trylock(&mlog__flush_all.role) == 0) {
-        locale_t theirs = uselocale((locale_t)0);
-        mlog__flush_locale(&mlog__flush_all.desk[0]);
-        mlog__life_take_pair(&mlog__flush_all.desk[0], true);
-        if (mlog__life_running()) mlog__flush_pass(); /* without sinks a pass would lose records */
-        uselocale(theirs);
-        pthread_mutex_unlock(&mlog__flush_all.role);
-    }
-    if (sigismember(&pending, SIGPIPE) == 0) {
-        sigset_t ours;
-        sigemptyset(&ours);
-        sigaddset(&ours, SIGPIPE);
-        while (sigtimedwait(&ours, NULL, &at_once) < 0 && errno == EINTR) {}
-    }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_setcancelstate(cancel, NULL);
+    mlog__platform_sigmask(&all, &h->mask);
+    sigpending(&h->pending);
+    h->cancel = mlog__platform_no_cancel();
+    h->locale = uselocale((locale_t)0);
+    mlog__flush_mine = 1;
+    mlog__ring_never_wait++;
 }
 
+/* Signals of our own making are taken back before the host could see them. */
+static void mlog__flush_let_go(const mlog__held *h) {
+    static const int made[] = {SIGPIPE, SIGXFSZ};
+    const struct timespec at_once = {0, 0};
+    mlog__ring_never_wait--;
+    mlog__flush_mine = 0;
+    uselocale(h->locale);
+    for (int i = 0; i < 2; i++) {
+        sigset_t one;
+        if (sigismember(&h->pending, made[i]) != 0) continue;
+        sigemptyset(&one);
+        sigaddset(&one, made[i]);
+        while (sigtimedwait(&one, NULL, &at_once) < 0 && errno == EINTR) {}
+    }
+    mlog__platform_cancel(h->cancel);
+    mlog__platform_sigmask(&h->mask, NULL);
+}
+
+/* For one lane, under its lock. */
+static void mlog__flush_allow(bool lane1, uint64_t most) {
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        /* FLUSH-6 */
+        if (__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) && s->lane1 == lane1) s->most = most, s->taken = 0;
+    }
+}
+
+/* A pass by the calling thread, over both lanes, where no flusher runs; each sink takes at most so many records (0: all). False:
+ * another thread makes one. */
+static bool mlog__flush_here(uint64_t most) {
+    mlog__held held;
+    mlog__desk *desk = mlog__flush_all.desk;
+    if (mlog__flush_all.merge[1] == NULL || !mlog__life_running()) return true; /* without sinks a pass would lose records */
+    mlog__flush_hold(&held);
+    bool threaded = __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE); /* FLUSH-3 */
+    bool lane1 = !threaded && mlog__platform_trylock(&mlog__flush_all.lane1);
+    bool role = mlog__platform_trylock(&mlog__flush_all.role);
+    if (role) {
+        mlog__flush_locale(&desk[0]);
+        mlog__life_take_pair(&desk[0], true);
+        if (lane1) *desk[1].pairs = *desk[0].pairs;
+        mlog__flush_allow(false, most);
+        if (mlog__life_running()) (void)mlog__flush_pass();
+        mlog__flush_allow(false, 0);
+        mlog__platform_unlock(&mlog__flush_all.role);
+    }
+    if (lane1) {
+        mlog__flush_locale(&desk[1]);
+        mlog__flush_allow(true, most);
+        if (mlog__life_running()) (void)mlog__flush_pass1();
+        mlog__flush_allow(true, 0);
+        mlog__platform_unlock(&mlog__flush_all.lane1);
+    }
+    __atomic_fetch_add(&mlog__flush_all.turn, 1, __ATOMIC_SEQ_CST); /* FLUSH-12 */
+    if (__atomic_load_n(&mlog__flush_all.turn_waiters, __ATOMIC_SEQ_CST) != 0) mlog__platform_wake(&mlog__flush_all.turn); /* FLUSH-12 */
+    mlog__flush_let_go(&held);
+    return role;
+}
+
+/* Passes by the calling thread until the ticket is done. A sink that cannot go on is looked at again after a millisecond. */
+static bool mlog__flush_drain(uint32_t ticket, int64_t deadline) {
+    for (;;) {
+        uint32_t turn = __atomic_load_n(&mlog__flush_all.turn, __ATOMIC_SEQ_CST); /* FLUSH-12 */
+        bool mine = mlog__flush_here(0);
+        uint32_t done0 = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_ACQUIRE); /* FLUSH-2 */
+        uint32_t done1 = __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_ACQUIRE); /* FLUSH-2 */
+        if ((int32_t)(done0 - ticket) >= 0 && (int32_t)(done1 - ticket) >= 0) return true;
+        int64_t left = (deadline - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
+        if (left <= 0) return false;
+        if (mine) {
+            mlog__platform_nap(1000000);
+            continue;
+        }
+        __atomic_fetch_add(&mlog__flush_all.turn_waiters, 1, __ATOMIC_SEQ_CST); /* FLUSH-12 */
+        mlog__platform_wait(&mlog__flush_all.turn, turn, (int)MLOG__MIN(left + 1, INT64_C(1000)));
+        __atomic_fetch_sub(&mlog__flush_all.turn_waiters, 1, __ATOMIC_SEQ_CST); /* FLUSH-12 */
+    }
+}
+
+/* MLOG_DIRECT, behind a committed record: passes until it is out, at most full_ms. When that time is over once, calls make one pass
+ * each until everything is out again: a stuck sink costs one deadline, not one a call. */
+static void mlog__flush_see_out(void) {
+    if (!mlog__flush_may_help()) return;
+    bool overdue = __atomic_load_n(&mlog__flush_all.overdue, __ATOMIC_RELAXED) != 0; /* FLUSH-15 */
+    bool drop = __atomic_load_n(&mlog__ring_all.full, __ATOMIC_RELAXED) == MLOG_DROP; /* LIFE-2 */
+    int64_t ms = overdue || drop ? 0 : (int64_t)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED); /* LIFE-2 */
+    uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST); /* FLUSH-2: nothing is held back */
+    bool out = mlog__flush_drain(ticket, mlog__platform_clock(CLOCK_MONOTONIC) + ms * 1000000);
+    if (out || ms > 0) __atomic_store_n(&mlog__flush_all.overdue, !out, __ATOMIC_RELAXED); /* FLUSH-15 */
+}
+
+#ifndef METALOG_NO_THREADS
 /* blocked: as mlog__flush_blocked says, while the sinks cannot go away. */
 static bool mlog__flush_locked_pass(bool wake, int *blocked, struct pollfd *poll_for, bool *burst) {
-    pthread_mutex_lock(&mlog__flush_all.role);
+    mlog__platform_lock(&mlog__flush_all.role);
     /* without sinks a pass would lose records */
     bool stop = !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE); /* LIFE-3 */
-    if (stop) return pthread_mutex_unlock(&mlog__flush_all.role), false;
+    if (stop) return mlog__platform_unlock(&mlog__flush_all.role), false;
     mlog__life_take_pair(&mlog__flush_all.desk[0], wake);
     bool more = mlog__flush_pass();
     *blocked = mlog__flush_blocked(poll_for);
     *burst = more && mlog__flush_all.work_bytes >= MLOG__BATCH / 4;
-    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__platform_unlock(&mlog__flush_all.role);
     return more;
 }
 
 /* Lane 0 for ever: it is never joined, since a destructor that joins can hang the host (invariant 8). */
-static void *mlog__flush_run(void *unused) {
+static void *mlog__flush_run(void *generation) {
     int idle = 0;
     bool woke = true;
     mlog__flush_locale(&mlog__flush_all.desk[0]);
     pthread_setname_np(pthread_self(), "metalog");
+    mlog__flush_lane = 1;
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1; /* FLUSH-4 */
+        /* FLUSH-14 */
+        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_ACQUIRE) != (uintptr_t)generation) return NULL;
         if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE)) { /* LIFE-3 */
             mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
             continue;
@@ -9986,41 +10235,51 @@ static void *mlog__flush_run(void *unused) {
         else mlog__flush_deep_sleep(seen, blocked), woke = true; /* also beside a sink that is stuck: the others are woken for */
         if (woke && blocked < 0) idle = 0;
     }
-    return unused;
+}
+#endif
+
+/* One round of lane 1, under its lock. It keeps nothing from lane 0: it reads the heads for itself. True: something waits for time. */
+static bool mlog__flush_pass1(void) {
+    static uint64_t head[MLOG__RINGS];
+    uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings(); /* FLUSH-2 */
+    bool wanted = ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED); /* FLUSH-2: nothing is held back */
+    bool waiting = false, behind = false;
+    uint64_t now = mlog__life_now();
+    for (uint32_t i = 0; i < rings; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+    }
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue; /* FLUSH-6 */
+        while (mlog__flush_callbacks(s, head, rings, now, wanted)) {}
+        mlog__platform_lock(&s->lock);
+        if (s->out.len != 0 || mlog__flush_cut(s)) waiting = true;
+        for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < head[k];
+        mlog__platform_unlock(&s->lock);
+    }
+    __atomic_store_n(&mlog__flush_all.held1, waiting, __ATOMIC_RELAXED); /* FLUSH-11 */
+    if (!waiting) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket); /* what is behind is younger than the ticket */
+    return waiting || behind;
 }
 
-/* Lane 1 keeps nothing from lane 0: it reads the heads for itself. */
-static void *mlog__flush_run1(void *unused) {
-    static uint64_t head[MLOG__RINGS];
+#ifndef METALOG_NO_THREADS
+static void *mlog__flush_run1(void *generation) {
     mlog__flush_locale(&mlog__flush_all.desk[1]);
     pthread_setname_np(pthread_self(), "metalog-call"); /* 15 bytes at most */
+    mlog__flush_lane = 2;
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST); /* FLUSH-4 */
-        uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings(); /* FLUSH-2 */
-        bool waiting = false, behind = false, wanted = ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED); /* FLUSH-2 */
-        pthread_mutex_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
-        uint64_t now = mlog__life_now();
+        /* FLUSH-14 */
+        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_ACQUIRE) != (uintptr_t)generation) return NULL;
+        mlog__platform_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
         mlog__life_take_pair(&mlog__flush_all.desk[1], true);
-        for (uint32_t i = 0; i < rings; i++) {
-            mlog__ring *r = mlog__flush_ring(i);
-            head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
-        }
-        for (int i = 0; i < MLOG__SINKS; i++) {
-            mlog_sink *s = &mlog__flush_all.sink[i];
-            if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || !s->lane1) continue; /* FLUSH-6 */
-            while (mlog__flush_callbacks(s, head, rings, now, wanted)) {}
-            pthread_mutex_lock(&s->lock);
-            if (s->out.len != 0) waiting = true;
-            for (uint32_t k = 0; k < rings && !behind; k++) behind = s->next[k] < head[k];
-            pthread_mutex_unlock(&s->lock);
-        }
-        pthread_mutex_unlock(&mlog__flush_all.lane1);
-        __atomic_store_n(&mlog__flush_all.held1, waiting, __ATOMIC_RELAXED); /* FLUSH-11 */
-        if (!waiting) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket); /* what is behind is younger than the ticket */
-        mlog__platform_wait(&mlog__flush_all.kick1, seen, waiting || behind ? 10 : -1);
+        bool again = mlog__flush_pass1();
+        mlog__platform_unlock(&mlog__flush_all.lane1);
+        mlog__platform_wait(&mlog__flush_all.kick1, seen, again ? 10 : -1);
     }
-    return unused;
 }
+#endif
 
 static bool mlog__flush_wait_for(uint32_t *done, uint32_t ticket, int64_t deadline) {
     for (;;) {
@@ -10038,20 +10297,13 @@ static bool mlog__flush_wait(int ms) {
     if (ms == 0 && !mlog__flush_pending() && __atomic_load_n(&mlog__flush_all.complete, __ATOMIC_ACQUIRE)) return true;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
     uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST); /* FLUSH-2 */
+    if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE)) /* FLUSH-13 */
+        return mlog__flush_may_drain() && mlog__flush_drain(ticket, deadline);
     mlog__flush_wake();
     if (ms == 0) return false;
-    /* FLUSH-3: no flusher could be started: this thread does it */
-    while (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) {
-        if (__atomic_load_n(&mlog__flush_all.done0, __ATOMIC_ACQUIRE) == ticket) break; /* FLUSH-2 */
-        if (mlog__platform_clock(CLOCK_MONOTONIC) >= deadline) return false;
-        mlog__platform_nap(1000000);
-        mlog__flush_here();
-    }
     if (!mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline)) return false;
-    bool self =
-        /* FLUSH-3 */
-        __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(pthread_self(), mlog__flush_all.thread1);
-    return self || mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline); /* a callback cannot wait for its own lane */
+    if (mlog__flush_lane == 2) return true; /* a callback cannot wait for its own lane */
+    return mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline);
 }
 
 /* ==== life ====
@@ -10064,20 +10316,22 @@ enum { MLOG__L_NOT, MLOG__L_RUNNING };
 
 static struct {
     mlog_config config;          /* as mlog_init resolved it; strings are ours */
-    pthread_mutex_t lock;        /* over configuration: never taken by a logging call that is not the first */
+    mlog__lock lock;             /* over configuration: never taken by a logging call that is not the first */
     uint32_t state;
     uint32_t *witness;           /* [0]: 1; [1]: the thread that adopts; a page that is zero in every child */
     int64_t (*now)(void);
-    int64_t exit_deadline;
+    int64_t exit_deadline __attribute__((aligned(8)));
     uint32_t whole;              /* of the lanes' memory, lanes [0, whole) are at rest in the middle of a fork */
     uint32_t hooks;              /* atexit, atfork, key: once per program */
     bool levels_said;            /* by mlog_levels */
-    uint64_t suppressed;         /* statements that mlog_every and mlog_limit left out */
-} mlog__life = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    mlog__u64 suppressed;        /* statements that mlog_every and mlog_limit left out */
+} mlog__life = {.lock = MLOG__LOCK_FREE};
 
 MLOG__TLS char mlog__life_said[256];
 MLOG__TLS uint8_t mlog__life_inside; /* this thread holds the configuration lock: a handler on top of it must not */
+#ifndef METALOG_NO_THREADS
 MLOG__TLS uint8_t mlog__life_forking; /* between the fork handlers: 1, or 2 with role held, 3 with lane 1's lock, too */
+#endif
 MLOG__TLS int mlog__life_cancel;
 
 /* Returns -1, so that a refusal is one statement. */
@@ -10107,21 +10361,16 @@ static bool mlog__life_running(void) { return __atomic_load_n(&mlog__life.state,
 
 static bool mlog__life_adopt(void);
 
-/* Is this one of the library's own threads, in a callback? */
+/* Is this a callback: on one of the library's own threads, or in a pass that this thread makes? */
 static bool mlog__life_on_lane(void) {
-    pthread_t self = pthread_self();
-    /* FLUSH-3 */
-    if (__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread0)) return true;
-    /* FLUSH-3 */
-    return __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE) && pthread_equal(self, mlog__flush_all.thread1);
+    return mlog__flush_mine != 0 || mlog__flush_lane != 0;
 }
 
 static void mlog__life_lock(void) { /* what happens under it opens files: not to be cancelled there */
-    int state;
     if (mlog__life_is_child()) (void)mlog__life_adopt(); /* the lock may be held by a thread that this process does not have */
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    mlog__ring_never_wait = 1;
-    pthread_mutex_lock(&mlog__life.lock);
+    int state = mlog__platform_no_cancel();
+    mlog__ring_never_wait++;
+    mlog__platform_lock(&mlog__life.lock);
     mlog__life_cancel = state;
     mlog__life_inside = 1;
 }
@@ -10129,9 +10378,9 @@ static void mlog__life_lock(void) { /* what happens under it opens files: not to
 static void mlog__life_unlock(void) {
     int state = mlog__life_cancel;
     mlog__life_inside = 0;
-    pthread_mutex_unlock(&mlog__life.lock);
-    mlog__ring_never_wait = 0;
-    pthread_setcancelstate(state, NULL);
+    mlog__platform_unlock(&mlog__life.lock);
+    mlog__ring_never_wait--;
+    mlog__platform_cancel(state);
 }
 
 /* -- time, as the configuration has it -- */
@@ -10178,14 +10427,17 @@ static int mlog__life_check(const mlog_config *c) {
                         : c->crash_safe == MLOG_YES                            ? "crash_safe"
                         : c->catch_fatal == MLOG_YES                           ? "catch_fatal"
                         : c->recorder_level != 0                               ? "recorder_level"
-                        : c->flusher == MLOG_POLL || c->flusher == MLOG_DIRECT ? "flusher"
                                                                                : NULL;
     if (field != NULL) return mlog__life_why("mlog_init: field %s: not part of this version; expected 0", field);
     if ((unsigned)c->clock > MLOG_ARRIVAL)
         return mlog__life_why("mlog_init: clock %d: expected MLOG_COUNTER or MLOG_ARRIVAL", (int)c->clock);
     if ((unsigned)c->full > MLOG_DROP)
         return mlog__life_why("mlog_init: full %d: expected MLOG_WAIT, MLOG_BLOCK or MLOG_DROP", (int)c->full);
-    if ((unsigned)c->flusher > MLOG_DIRECT) return mlog__life_why("mlog_init: flusher %d: expected MLOG_THREAD", (int)c->flusher);
+    if ((unsigned)c->flusher > MLOG_DIRECT) return mlog__life_why("mlog_init: flusher %d: expected MLOG_THREAD, MLOG_POLL or MLOG_DIRECT", (int)c->flusher);
+#ifdef METALOG_NO_THREADS
+    if (c->flusher == MLOG_THREAD)
+        return mlog__life_why("mlog_init: flusher MLOG_THREAD: METALOG_NO_THREADS is defined; expected MLOG_POLL or MLOG_DIRECT");
+#endif
     if (c->full_ms < 0 || c->exit_ms < 0)
         return mlog__life_why("mlog_init: full_ms %d, exit_ms %d: expected milliseconds >= 0", c->full_ms, c->exit_ms);
     if (c->ring_bytes != 0 && (c->ring_bytes < 4096 || c->ring_bytes > 32u << 20))
@@ -10240,7 +10492,7 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     mlog_sink *s = &mlog__flush_all.sink[i];
     size_t skip = offsetof(mlog_sink, name); /* `used` is set last */
     memcpy((char *)s + skip, (const char *)opened + skip, sizeof *s - skip);
-    pthread_mutex_init(&s->lock, NULL);
+    mlog__platform_lock_init(&s->lock);
     s->of_init = of_init;
     s->desk = &mlog__flush_all.desk[s->lane1];
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
@@ -10283,7 +10535,6 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     mlog__sink_discard(s);
 }
 
-/* Starts what is not running. Lane 1 only when there is a callback: most programs have one library thread. */
 /* Asks callback sinks to stop behind the present callback, so that who wants to change sinks waits for one call only. */
 static void mlog__life_hurry(bool yes, bool of_init) {
     for (int i = 0; i < MLOG__SINKS; i++) {
@@ -10293,6 +10544,46 @@ static void mlog__life_hurry(bool yes, bool of_init) {
     }
 }
 
+/* MLOG_POLL, MLOG_DIRECT: threads that an earlier configuration or the first call started end by themselves. */
+static void mlog__life_end_threads(void) {
+    uint32_t then = mlog__flush_all.mode == MLOG_POLL ? 0 : 3;
+    uint32_t was = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED); /* FLUSH-1 */
+    if (mlog__flush_all.running0 || mlog__flush_all.running1) {
+        __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE);     /* FLUSH-3 */
+        __atomic_store_n(&mlog__flush_all.running1, 0, __ATOMIC_RELEASE);     /* FLUSH-3 */
+        __atomic_fetch_add(&mlog__flush_all.generation, 1, __ATOMIC_SEQ_CST); /* FLUSH-14 */
+        __atomic_fetch_add(&mlog__flush_all.kick0, 1, __ATOMIC_SEQ_CST);      /* FLUSH-4 */
+        mlog__platform_wake(&mlog__flush_all.kick0);
+        mlog__flush_kick1();
+    }
+    if (!mlog__flush_all.ready) mlog__life_take_pair(&mlog__flush_all.desk[0], true); /* the first end of the line to tell times by */
+    __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELEASE);  /* FLUSH-13 */
+    __atomic_store_n(&mlog__flush_all.ready, 1, __ATOMIC_RELEASE); /* FLUSH-13 */
+    while (was != 2 && /* not when the process exits */
+           /* FLUSH-1 */
+           !__atomic_compare_exchange_n(&mlog__ring_all.asleep, &was, then, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {}
+}
+
+#ifndef METALOG_NO_THREADS
+static bool mlog__life_run_threads(bool callbacks) {
+    uint32_t direct = 3;
+    void *generation = (void *)(uintptr_t)mlog__flush_all.generation;
+    __atomic_compare_exchange_n(&mlog__ring_all.asleep, &direct, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* FLUSH-1 */
+    if (!mlog__flush_all.running0) {
+        mlog__life_take_pair(&mlog__flush_all.desk[0], true);
+        bool up = mlog__platform_thread(mlog__flush_run, generation);
+        __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE); /* FLUSH-3 */
+    }
+    if (callbacks && mlog__flush_all.running0 && !mlog__flush_all.running1) {
+        bool up = mlog__platform_thread(mlog__flush_run1, generation);
+        __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELEASE); /* FLUSH-3 */
+    }
+    __atomic_store_n(&mlog__ring_all.alone, !mlog__flush_all.running0, __ATOMIC_RELEASE); /* FLUSH-13 */
+    return mlog__flush_all.running0;
+}
+#endif
+
+/* Starts what is not running. Lane 1 only when there is a callback: most programs have one library thread. */
 static bool mlog__life_run_lanes(void) {
     bool callbacks = false;
     for (int i = 0; i < MLOG__SINKS; i++)
@@ -10303,24 +10594,19 @@ static bool mlog__life_run_lanes(void) {
         mlog__clock_table *pairs = i == 0 ? &mlog__dict_session->clock : &table1;
         if (desk->pairs != pairs) desk->pairs = pairs; /* a lane that runs already reads it */
         if (i == 1 && callbacks && !mlog__flush_all.running1 && mlog__flush_all.running0) { /* lane 0 knows the counter's rate */
-            pthread_mutex_lock(&mlog__flush_all.role);
+            mlog__platform_lock(&mlog__flush_all.role);
             table1 = mlog__dict_session->clock;
-            pthread_mutex_unlock(&mlog__flush_all.role);
+            mlog__platform_unlock(&mlog__flush_all.role);
         }
         if (mlog__flush_all.merge[i] == NULL)
             mlog__flush_all.merge[i] = mlog__platform_map(MLOG__RINGS * sizeof(mlog__source), false, false);
         if (mlog__flush_all.merge[i] == NULL) return false;
     }
-    if (!mlog__flush_all.running0) {
-        mlog__life_take_pair(&mlog__flush_all.desk[0], true);
-        bool up = mlog__platform_thread(&mlog__flush_all.thread0, mlog__flush_run, NULL);
-        __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE); /* FLUSH-3 */
-    }
-    if (callbacks && !mlog__flush_all.running1) {
-        bool up = mlog__platform_thread(&mlog__flush_all.thread1, mlog__flush_run1, NULL);
-        __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELEASE); /* FLUSH-3 */
-    }
-    return mlog__flush_all.running0;
+#ifndef METALOG_NO_THREADS
+    if (mlog__flush_all.mode == MLOG_THREAD) return mlog__life_run_threads(callbacks);
+#endif
+    mlog__life_end_threads();
+    return true;
 }
 
 /* Before the first start, and without a lock: dlclose of a plugin waits for ours while it holds the linker's. */
@@ -10330,20 +10616,27 @@ static void mlog__life_pin(void) {
 }
 
 static void mlog__life_exit(void);
+#ifndef METALOG_NO_THREADS
 static void mlog__life_before_fork(void);
 static void mlog__life_after_fork(void);
+static void mlog__life_in_child(void);
+#endif
 
 /* Once per program: the end of threads, exit, fork, and the page that tells a child what it is. */
 static void mlog__life_hook(void) {
     if (mlog__life.hooks) return;
     mlog__life.hooks = 1;
+#ifndef METALOG_NO_THREADS
     if (pthread_key_create(&mlog__thread_all.key, mlog__thread_exit) == 0)
         __atomic_store_n(&mlog__thread_all.key_made, 1, __ATOMIC_RELEASE); /* THREAD-8 */
+    pthread_atfork(mlog__life_before_fork, mlog__life_after_fork, mlog__life_in_child);
+#else
+    mlog__platform_home = getpid();
+#endif
     atexit(mlog__life_exit);
-    pthread_atfork(mlog__life_before_fork, mlog__life_after_fork, mlog__life_after_fork);
     uint32_t *page = mlog__platform_map(MLOG__PAGE, false, false);
-    if (page == NULL || !mlog__platform_wipe_in_child(page, MLOG__PAGE))
-        return; /* no witness: children are noticed by their wiped threads only */
+    if (page == NULL) return; /* no witness: children are noticed by their wiped threads only */
+    (void)mlog__platform_wipe_in_child(page, MLOG__PAGE);
     *page = 1;
     __atomic_store_n(&mlog__life.witness, page, __ATOMIC_RELEASE); /* LIFE-6 */
 }
@@ -10376,7 +10669,13 @@ static void mlog__life_resolve(const mlog_config *c) {
     while (fresh.ring_bytes & (fresh.ring_bytes - 1))
         fresh.ring_bytes += fresh.ring_bytes & -fresh.ring_bytes; /* up to a power of two */
     fresh.rings_total = c->rings_total == 0 ? 64u << 20 : c->rings_total;
+#ifdef METALOG_NO_THREADS
+    fresh.flusher = c->flusher == 0 ? MLOG_DIRECT : c->flusher;
+#else
+    fresh.flusher = c->flusher == 0 ? MLOG_THREAD : c->flusher;
+#endif
     *r = fresh;
+    __atomic_store_n(&mlog__flush_all.mode, (uint32_t)r->flusher, __ATOMIC_RELAXED); /* FLUSH-15 */
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) free(old[i]);
     for (int i = 0; i < 8; i++) free(layout[i]);
     mlog__format_name_program(r->name);
@@ -10443,14 +10742,14 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
         return -1;
     }
     mlog__life_hook();
-    pthread_mutex_lock(&mlog__flush_all.role);
+    mlog__platform_lock(&mlog__flush_all.role);
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].of_init)
             mlog__life_take_out(&mlog__flush_all.sink[i], closing);
     mlog__life_resolve(c);
     mlog__rule_redact(redact);
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
-    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__platform_unlock(&mlog__flush_all.role);
     if (!mlog__life.levels_said) mlog__rule_set_now(&rules); /* mlog_levels wins over everything, also over a later mlog_init */
     mlog__life_floor();
     __atomic_store_n(&mlog__life.state, MLOG__L_RUNNING, __ATOMIC_RELEASE); /* LIFE-1 with mlog__life_start */
@@ -10476,12 +10775,13 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     memset(s->gap, 0, sizeof s->gap);
     memset(s->drop, 0, sizeof s->drop);
     s->untold = false;
-    pthread_mutex_init(&s->lock, NULL);
+    mlog__platform_lock_init(&s->lock);
 }
 
 /* Starts the lanes of a library that is configured, when they do not run: in a child, or after an attempt that failed. */
 static void mlog__life_revive(void) {
     if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return; /* FLUSH-3 */
+    if (mlog__flush_all.mode != MLOG_THREAD && __atomic_load_n(&mlog__flush_all.ready, __ATOMIC_ACQUIRE)) return; /* FLUSH-13 */
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return; /* LIFE-3 */
     if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed()) return; /* the next call outside does it */
     mlog__life_lock();
@@ -10505,9 +10805,9 @@ static bool mlog__life_adopt(void) {
         }
         return true;
     }
-    pthread_mutex_init(&mlog__life.lock, NULL);
-    pthread_mutex_init(&mlog__flush_all.role, NULL);
-    pthread_mutex_init(&mlog__flush_all.lane1, NULL);
+    mlog__platform_lock_init(&mlog__life.lock);
+    mlog__platform_lock_init(&mlog__flush_all.role);
+    mlog__platform_lock_init(&mlog__flush_all.lane1);
     mlog__life_inside = 0;
     if (!mlog__dict_adopt()) return __atomic_store_n(adopting, 0, __ATOMIC_RELEASE), false; /* LIFE-6 */
     memset(mlog__ring_list, 0, sizeof mlog__ring_list);
@@ -10525,7 +10825,13 @@ static bool mlog__life_adopt(void) {
     memset(mlog__flush_all.handed, 0, sizeof mlog__flush_all.handed);
     memset(mlog__flush_all.stuck, 0, sizeof mlog__flush_all.stuck);
     mlog__flush_all.counted = mlog__flush_all.counted_bytes = 0;
-    mlog__flush_all.running0 = mlog__flush_all.running1 = 0;
+    mlog__flush_all.running0 = mlog__flush_all.running1 = mlog__flush_all.ready = 0;
+    mlog__flush_all.turn_waiters = mlog__flush_all.overdue = 0;
+    mlog__flush_all.poller = NULL;
+    mlog__flush_lane = 0; /* a callback forked */
+#ifdef METALOG_NO_THREADS
+    mlog__platform_home = getpid();
+#endif
     mlog__flush_all.wanted = mlog__flush_all.done0 = mlog__flush_all.done1 = 0;
     mlog__life.suppressed = 0;
     mlog__context_pool.session++;
@@ -10546,6 +10852,7 @@ static bool mlog__life_adopt(void) {
     return true;
 }
 
+#ifndef METALOG_NO_THREADS
 /* A daemon's parent leaves by _exit right after the fork: what it logged goes out now. Quick when the flusher sleeps; while it is
  * awake, something may be between a ring and its file. A callback that forks must not wait for its own lane. */
 static void mlog__life_before_fork(void) {
@@ -10555,18 +10862,34 @@ static void mlog__life_before_fork(void) {
     if (mlog__life_running()) {
         bool held = __atomic_load_n(&mlog__flush_all.held0, __ATOMIC_RELAXED) || /* FLUSH-11 */
                     __atomic_load_n(&mlog__flush_all.held1, __ATOMIC_RELAXED); /* FLUSH-11 */
-        bool idle = !held && __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1 && !mlog__flush_pending(); /* FLUSH-1 */
+        bool rest = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1; /* FLUSH-1 */
+        if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE))                      /* FLUSH-13 */
+            rest = __atomic_load_n(&mlog__flush_all.complete, __ATOMIC_ACQUIRE);           /* FLUSH-10 */
+        bool idle = !held && rest && !mlog__flush_pending();
         if (!idle) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED)); /* LIFE-2 */
     }
     mlog__life_lock(); /* so that the child does not find the configuration half changed */
-    for (int i = 0; i < 1000 && pthread_mutex_trylock(&mlog__flush_all.role) != 0; i++) {
+    for (int i = 0; i < 1000 && !mlog__platform_trylock(&mlog__flush_all.role); i++) {
         if (i == 999) mlog__life_forking = 1; /* a pass that hangs in a write shall not hang a fork */
         else mlog__platform_nap(100000);
     }
-    bool role = mlog__life_forking == 0, lane1 = role && pthread_mutex_trylock(&mlog__flush_all.lane1) == 0;
+    bool role = mlog__life_forking == 0, lane1 = role && mlog__platform_trylock(&mlog__flush_all.lane1);
     mlog__life_forking = lane1 ? 3 : role ? 2 : 1;
     mlog__life.whole = mlog__life_forking - 1; /* for the child */
     errno = saved;
+}
+
+/* Where the kernel lacks MADV_WIPEONFORK (before 4.14), or an emulator accepts and ignores it, what it would have wiped is wiped here. */
+static void mlog__life_in_child(void) {
+    if (mlog__life.witness != NULL && !mlog__life_is_child()) {
+        for (uint32_t slot = 1; slot < MLOG__SLOTS && mlog__thread_all.pages != NULL; slot++)
+            if (mlog__thread_all.state[slot] != MLOG__S_UNUSED) memset(mlog__thread_page(slot), 0, sizeof(mlog__page));
+        if (mlog__thread_self->state != MLOG__T_NONE) /* a page of its own, without a slot */
+            memset(mlog__thread_page_of(mlog__thread_self), 0, sizeof(mlog__page));
+        mlog__life.witness[1] = 0;
+        __atomic_store_n(&mlog__life.witness[0], 0, __ATOMIC_RELEASE); /* LIFE-6 */
+    }
+    mlog__life_after_fork();
 }
 
 static void mlog__life_after_fork(void) {
@@ -10574,10 +10897,11 @@ static void mlog__life_after_fork(void) {
     if (held == 0) return;
     mlog__life_forking = 0;
     if (!mlog__life_is_child()) mlog__life.whole = 0;
-    if (held >= 3) pthread_mutex_unlock(&mlog__flush_all.lane1); /* in the child, too: they are locked by this very thread */
-    if (held >= 2) pthread_mutex_unlock(&mlog__flush_all.role);
+    if (held >= 3) mlog__platform_unlock(&mlog__flush_all.lane1); /* in the child, too: they are locked by this very thread */
+    if (held >= 2) mlog__platform_unlock(&mlog__flush_all.role);
     mlog__life_unlock();
 }
+#endif
 
 /* -- start, flush, end -- */
 
@@ -10625,12 +10949,12 @@ int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
     if (mlog__life_running()) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
     mlog__closing closing = {0};
     mlog__life_hurry(true, true);
-    pthread_mutex_lock(&mlog__flush_all.lane1);
+    mlog__platform_lock(&mlog__flush_all.lane1);
     mlog__life_hurry(false, true);
     mlog__life_lock();
     int result = mlog__life_apply(&c, complaint, sizeof complaint, &closing);
     mlog__life_unlock();
-    pthread_mutex_unlock(&mlog__flush_all.lane1);
+    mlog__platform_unlock(&mlog__flush_all.lane1);
     mlog__life_close(&closing);
     if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
     if (result == 0) mlog__life_look_around();
@@ -10651,7 +10975,8 @@ int mlog_flush(int ms) {
 void mlog1_fatal(void) {
     int saved = errno;
     bool nested = mlog__thread_self->outer != NULL || mlog__thread_self->staged;
-    if (nested || mlog__life_on_lane()) mlog__flush_wake();
+    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE); /* FLUSH-13 */
+    if (nested || mlog__life_on_lane() || (alone && !mlog__flush_may_help())) mlog__flush_wake();
     /* LIFE-2 */
     else if (mlog__life_start()) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED));
     errno = saved;
@@ -10707,9 +11032,10 @@ static void mlog__life_finish_call(void) {
     __atomic_thread_fence(__ATOMIC_ACQUIRE); /* LIFE-5 */
     if (mlog__life_is_child()) return;
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) { /* LIFE-3 */
-        mlog__flush_here();
+        if (mlog__flush_may_help()) (void)mlog__flush_here(0);
         return;
     }
+    if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE) && !mlog__flush_may_help()) return; /* FLUSH-13 */
     int64_t left =
         /* LIFE-5 */
         (__atomic_load_n(&mlog__life.exit_deadline, __ATOMIC_RELAXED) - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
@@ -10722,14 +11048,15 @@ static void mlog__life_finish_call(void) {
 __attribute__((destructor(101))) static void mlog__life_last(void) {
     if (mlog__life_is_child() || mlog__dict_session == NULL) return;
     if (!mlog__life_running() && mlog__flush_pending() && mlog__life_start()) (void)mlog__flush_wait(mlog__life.config.exit_ms);
-    mlog__flush_all.closer = pthread_self();
+    mlog__flush_all.closer = &mlog__flush_mine;
     __atomic_store_n(&mlog__ring_all.closed, 1, __ATOMIC_RELEASE); /* LIFE-3 */
-    for (int i = 0; i < 1000 && pthread_mutex_trylock(&mlog__flush_all.role) != 0; i++) {
+    for (int i = 0; i < 1000 && !mlog__platform_trylock(&mlog__flush_all.role); i++) {
         if (i == 999) return; /* it hangs in a write: the process shall not */
         mlog__platform_nap(100000);
     }
-    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__platform_unlock(&mlog__flush_all.role);
     __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE); /* FLUSH-3 */
+    __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELEASE);     /* FLUSH-13 */
 }
 
 /* Registered with atexit. Drains, then lets every later call see to itself; joins nothing, closes nothing. */
@@ -10738,7 +11065,9 @@ static void mlog__life_exit(void) {
     if (mlog__life_is_child() || !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
     mlog__life_set_deadline();
     __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELAXED); /* LIFE-4 */
-    (void)mlog__flush_wait(mlog__life.config.exit_ms); /* also in a callback that calls exit */
+    bool callback = mlog__flush_mine; /* it called exit, on top of a pass that this thread makes: no file waits for that */
+    if (callback) mlog__flush_mine = mlog__ring_never_wait = 0;
+    (void)mlog__flush_wait(callback ? 0 : mlog__life.config.exit_ms); /* also in a callback that calls exit */
     __atomic_store_n(&mlog__ring_all.asleep, 2, __ATOMIC_RELEASE); /* FLUSH-1, LIFE-5 */
 }
 
@@ -10749,19 +11078,19 @@ int mlog_shutdown(int ms) {
     int result = mlog_flush(ms);
     mlog__closing closing = {0};
     mlog__life_hurry(true, false);
-    pthread_mutex_lock(&mlog__flush_all.lane1);
+    mlog__platform_lock(&mlog__flush_all.lane1);
     mlog__life_hurry(false, false);
     mlog__life_lock();
-    pthread_mutex_lock(&mlog__flush_all.role);
+    mlog__platform_lock(&mlog__flush_all.role);
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i], &closing);
     mlog__life.levels_said = false; /* a later start is that of the last mlog_init */
     __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE); /* LIFE-1 */
     /* the next call looks, and starts again */
     __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST); /* FLUSH-1 */
-    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__platform_unlock(&mlog__flush_all.role);
     mlog__life_unlock();
-    pthread_mutex_unlock(&mlog__flush_all.lane1);
+    mlog__platform_unlock(&mlog__flush_all.lane1);
     mlog__life_close(&closing);
     errno = saved;
     return result;
@@ -10800,9 +11129,9 @@ mlog_sink *mlog1_sink_add(const mlog_sink_config *config, size_t size) {
     if (!mlog__life_start()) return (void)mlog__life_why("mlog_sink_add: no memory"), (mlog_sink *)NULL;
     mlog__life_lock();
     if (mlog__sink_open(&opened, &c) == 0) {
-        pthread_mutex_lock(&mlog__flush_all.role);
+        mlog__platform_lock(&mlog__flush_all.role);
         s = mlog__life_install(&opened, false);
-        pthread_mutex_unlock(&mlog__flush_all.role);
+        mlog__platform_unlock(&mlog__flush_all.role);
         if (s == NULL) mlog__sink_discard(&opened), mlog__life_why("mlog_sink_add: expected at most %d sinks", MLOG__SINKS);
         else mlog__life_floor(), (void)mlog__life_run_lanes();
     }
@@ -10822,29 +11151,29 @@ static void mlog__life_drain_sink(mlog_sink *s) {
     }
     for (bool there = false; !there && head != NULL && mlog__platform_clock(CLOCK_MONOTONIC) < deadline;) {
         (void)mlog__flush_wait(10);
-        pthread_mutex_lock(&mlog__flush_all.role);
+        mlog__platform_lock(&mlog__flush_all.role);
         bool used = s->used; /* somebody else may remove it meanwhile */
-        if (used) pthread_mutex_lock(&s->lock);
+        if (used) mlog__platform_lock(&s->lock);
         there = true;
         for (uint32_t i = 0; i < rings && there && used; i++) there = s->done[i] >= head[i];
-        if (used) pthread_mutex_unlock(&s->lock);
-        pthread_mutex_unlock(&mlog__flush_all.role);
+        if (used) mlog__platform_unlock(&s->lock);
+        mlog__platform_unlock(&mlog__flush_all.role);
     }
     mlog__platform_unmap(head, (rings + 1) * sizeof *head);
 }
 
 /* The lanes rest: sinks and positions may change. Not from a lane's own thread. */
 static void mlog__life_stop_lanes(void) {
-    pthread_mutex_lock(&mlog__flush_all.lane1);
+    mlog__platform_lock(&mlog__flush_all.lane1);
     mlog__life_lock();
-    pthread_mutex_lock(&mlog__flush_all.role);
+    mlog__platform_lock(&mlog__flush_all.role);
 }
 
 static void mlog__life_go_on(void) {
-    pthread_mutex_unlock(&mlog__flush_all.role);
+    mlog__platform_unlock(&mlog__flush_all.role);
     mlog__life_floor();
     mlog__life_unlock();
-    pthread_mutex_unlock(&mlog__flush_all.lane1);
+    mlog__platform_unlock(&mlog__flush_all.lane1);
 }
 
 void mlog_sink_remove(mlog_sink *s) {
@@ -10893,7 +11222,7 @@ mlog_capture *mlog_capture_begin(const char *levels) {
     if (levels != NULL && mlog__rule_parse(&set, levels, "mlog_capture_begin") != 0) return errno = saved, (mlog_capture *)NULL;
     mlog_capture *c = mlog__life_start() ? calloc(1, sizeof *c) : NULL;
     if (c == NULL) return mlog__life_why("mlog_capture_begin: no memory"), errno = saved, (mlog_capture *)NULL;
-    pthread_mutex_init(&c->lock, NULL);
+    mlog__platform_lock_init(&c->lock);
     c->last = &c->first;
     (void)mlog_flush(-1); /* what was logged before is theirs */
     mlog__life_stop_lanes();
@@ -10961,8 +11290,8 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
     mlog_stats r = {0};
     int saved = errno;
     if (mlog__life_look()) {
-        mlog__ring_never_wait = 1;
-        pthread_mutex_lock(&mlog__flush_all.role);
+        mlog__ring_never_wait++;
+        mlog__platform_lock(&mlog__flush_all.role);
         r.accepted = mlog__flush_all.counted;
         r.bytes = mlog__flush_all.counted_bytes;
         for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
@@ -10978,13 +11307,13 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
         for (int i = 0; i < MLOG__SINKS; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!s->used) continue;
-            pthread_mutex_lock(&s->lock);
+            mlog__platform_lock(&s->lock);
             r.late = MLOG__MAX(r.late, __atomic_load_n(&s->late, __ATOMIC_RELAXED)); /* FLUSH-5 */
             r.sink_errors += s->errors;
-            pthread_mutex_unlock(&s->lock);
+            mlog__platform_unlock(&s->lock);
         }
-        pthread_mutex_unlock(&mlog__flush_all.role);
-        mlog__ring_never_wait = 0;
+        mlog__platform_unlock(&mlog__flush_all.role);
+        mlog__ring_never_wait--;
         /* RING-6 */
         for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&mlog__thread_all.dropped[k], __ATOMIC_RELAXED);
         for (int k = 0; k < 26; k++) r.dropped += r.dropped_by_level[k];
@@ -10999,7 +11328,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
 
 /* Under the sink's lock, so that the five numbers belong together. */
 static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
-    pthread_mutex_lock(&s->lock);
+    mlog__platform_lock(&s->lock);
     *r = (mlog_sink_stats){.written = s->written, .filtered = s->filtered + s->in_filtered, .lost = s->lost + s->in_lost, .pending = s->in_written,
                            .bytes = s->bytes, .errors = s->errors};
     for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
@@ -11007,7 +11336,7 @@ static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
         /* RING-1 */
         if (ring != NULL) r->pending += mlog__flush_count(ring, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
     }
-    pthread_mutex_unlock(&s->lock);
+    mlog__platform_unlock(&s->lock);
 }
 
 int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size) {
@@ -11015,20 +11344,43 @@ int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size)
     int saved = errno, found = -1;
     memset(stats, 0, size);
     if (sink != NULL && mlog__life_look()) {
-        mlog__ring_never_wait = 1;
-        pthread_mutex_lock(&mlog__flush_all.role);
+        mlog__ring_never_wait++;
+        mlog__platform_lock(&mlog__flush_all.role);
         for (int i = 0; i < MLOG__SINKS && found != 0; i++) {
             mlog_sink *s = &mlog__flush_all.sink[i];
             if (!s->used || strcmp(s->name, sink) != 0) continue;
             mlog__life_sink_stats(s, &r);
             found = 0;
         }
-        pthread_mutex_unlock(&mlog__flush_all.role);
-        mlog__ring_never_wait = 0;
+        mlog__platform_unlock(&mlog__flush_all.role);
+        mlog__ring_never_wait--;
     }
     memcpy(stats, &r, MLOG__MIN(size, sizeof r));
     errno = saved;
     return found == 0 ? 0 : mlog__life_why("mlog_sink_stats_read: \"%.60s\": no such sink", sink == NULL ? "(null)" : sink);
+}
+
+/* What is left is what the slowest sink has still to take. */
+int mlog_poll(int max_records) {
+    uint64_t left = 0;
+    int saved = errno;
+    if (mlog__life_on_lane()) return mlog__life_why("mlog_poll: called from a callback of a sink; expected outside");
+    if (!mlog__life_start()) return errno = saved, mlog__life_why("mlog_poll: no memory");
+    if (__atomic_load_n(&mlog__flush_all.mode, __ATOMIC_RELAXED) != MLOG_POLL) /* FLUSH-15 */
+        return errno = saved, mlog__life_why("mlog_poll: flusher is not MLOG_POLL; expected it in mlog_init's configuration");
+    __atomic_store_n(&mlog__flush_all.poller, &mlog__flush_mine, __ATOMIC_RELAXED); /* FLUSH-15 */
+    if (mlog__flush_may_drain()) (void)mlog__flush_here(max_records < 0 ? 0 : (uint64_t)max_records);
+    mlog__ring_never_wait++;
+    mlog__platform_lock(&mlog__flush_all.role);
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink_stats r = {0};
+        if (mlog__flush_all.sink[i].used) mlog__life_sink_stats(&mlog__flush_all.sink[i], &r);
+        left = MLOG__MAX(left, r.pending);
+    }
+    mlog__platform_unlock(&mlog__flush_all.role);
+    mlog__ring_never_wait--;
+    errno = saved;
+    return (int)MLOG__MIN(left, (uint64_t)INT_MAX);
 }
 
 /* -- loggers, contexts, threads, modules -- */

@@ -81,6 +81,31 @@ program cxx_gcc "$GCC" "$GXX" -O2
 program cxx_clang "$CLANG" "$CLANGXX" -O0
 program mixed "$CLANG" "$GXX" -O2
 
+# ---- small targets: without threads, without files, both; what that saves, and that nothing of it is left ----
+saving() { # flags: bytes of code and data that they save
+    "$GCC" -std=c11 -Os -I. "$@" -c $src/implementation_only.c -o $out/small.o
+    small=$(size $out/small.o | awk 'NR == 2 { print $1 + $2 }')
+    "$GCC" -std=c11 -Os -I. -c $src/implementation_only.c -o $out/full.o
+    full=$(size $out/full.o | awk 'NR == 2 { print $1 + $2 }')
+    echo "$GCC -Os $*: $((full - small)) of $full bytes saved"
+    check "smaller" test "$small" -lt "$full"
+}
+for flags in -DMETALOG_NO_THREADS -DMETALOG_NO_FILES "-DMETALOG_NO_THREADS -DMETALOG_NO_FILES"; do
+    # shellcheck disable=SC2086
+    saving $flags
+    for c in "$GCC" "$CLANG"; do
+        for o in -O0 -O2; do
+            # shellcheck disable=SC2086
+            cc "$c" -std=c11 $o $flags $src/small.c -o $out/small
+            runs "small $flags" $out/small
+        done
+        case $flags in
+        *THREADS*) refuse "$c $flags: threads are left" sh -c "nm $out/small | grep -E ' U (pthread_|sem_|thrd_)'" ;;
+        *) check "$c $flags: control: threads" sh -c "nm $out/small | grep ' U pthread_create'" ;;
+        esac
+    done
+done
+
 # ---- the header alone costs nothing: it links without an implementation when nothing logs ----
 for c in "$GCC" "$CLANG"; do
     cc "$c" -std=c11 $src/silent.c -o $out/silent

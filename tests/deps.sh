@@ -1,8 +1,9 @@
 #!/bin/sh
-# Installs what `make demo` (argument demo) or `make test` (argument test) needs and the machine lacks, by Debian package name.
+# Installs what `make demo` (argument demo), `make test` (argument test) or `make targets` (argument targets) needs and the machine
+# lacks, by Debian package name.
 # Looks for the things themselves, not for packages: a compiler from elsewhere serves as well.
 set -u
-what=${1:?demo or test}
+what=${1:?demo, test or targets}
 missing=
 
 need() { # package, then a command that succeeds when the thing is there
@@ -61,6 +62,14 @@ if [ "$what" = test ]; then
     need musl-tools has musl-gcc
     need python3 python3 -c ''
     need locales has_file /usr/share/i18n/locales/de_DE
+fi
+if [ "$what" = targets ]; then # in Debian they take the place of gcc-multilib
+    need gcc-i686-linux-gnu has i686-linux-gnu-gcc
+    need libc6-dev-i386-cross links i686-linux-gnu-gcc -static
+    need gcc-s390x-linux-gnu has s390x-linux-gnu-gcc
+    need libc6-dev-s390x-cross links s390x-linux-gnu-gcc
+    need qemu-user has qemu-s390x
+    need python3 python3 -c ''
 fi
 install
 

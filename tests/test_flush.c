@@ -152,7 +152,11 @@ static void test_flush(void) { /* what was logged before is with the sinks, also
     for (int i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
     mlog_sink_remove(s);
     printf("flush while four threads log: at most %lld ms\n", (long long)longest);
+#ifdef EMULATED /* one core may run all threads there */
+    CHECK(longest < 20000);
+#else
     CHECK(longest < 1000);
+#endif
 }
 
 /* -- sleep -- */

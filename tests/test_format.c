@@ -92,7 +92,7 @@ static void test_arrays(void) {
     static const int i32[] = {1, -2};
     static const unsigned u32[] = {4294967295u};
     static const long i64[] = {-1};
-    static const unsigned long u64[] = {~0ul};
+    static const uint64_t u64[] = {~UINT64_C(0)};
     static const long long ll[] = {-1};
     static const unsigned long long ull[] = {~0ull};
     static const bool b[] = {true, false};

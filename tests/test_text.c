@@ -225,9 +225,10 @@ static bool is_best(const char *text, double v, bool single) {
 
 /* The layout rules, restated: plain from 1e-5 up to 1e16, valid JSON, nothing superfluous. */
 static bool is_laid_out(const char *text, double v, bool single) {
+    static const float low = 1e-5F, high = 1e16F; /* without the excess precision of x87 */
     double a = fabs(v);
     const char *e = strchr(text, 'e'), *dot = strchr(text, '.');
-    bool plain = a == 0 || (a >= (single ? (double)1e-5F : 1e-5) && a < (single ? (double)1e16F : 1e16));
+    bool plain = a == 0 || (a >= (single ? (double)low : 1e-5) && a < (single ? (double)high : 1e16));
     if (!mlog__text_json_valid(text, strlen(text)) || strlen(text) > 25 || plain == (e != NULL)) {
         return false;
     }
@@ -294,7 +295,7 @@ static void test_double_text(void) {
         {0.3, "0.3"},
         {2128560656839984.25, "2128560656839984.2"},
         {173928627200417.875, "173928627200417.88"},
-        {0.1 + 0.2, "0.30000000000000004"},
+        {0.30000000000000004, "0.30000000000000004"},
         {2.2250738585072014e-308, "2.2250738585072014e-308"},
         {1.7976931348623157e308, "1.7976931348623157e308"},
         {2.225073858507201e-308, "2.225073858507201e-308"},
@@ -633,7 +634,7 @@ static void test_string_random(unsigned long scale) {
         }
     }
     for (unsigned long i = 0; i < 30000 * scale; i++) {
-        size_t n = next_random() % 90;
+        size_t n = (size_t)(next_random() % 90);
         unsigned kind = (unsigned)(next_random() % 4);
         for (size_t j = 0; j < n; j++) {
             uint64_t r = next_random();
@@ -968,7 +969,7 @@ static void test_json_compact(void) {
     static const char soup[] = "{}[]\",:\\ \n1a\x7f\xc2\x85\xe2\x80\xa8u";
     for (int i = 0; i < 50000; i++) {
         char text[24];
-        size_t n = next_random() % 23;
+        size_t n = (size_t)(next_random() % 23);
         for (size_t j = 0; j < n; j++) {
             text[j] = soup[next_random() % (sizeof soup - 1)];
         }
@@ -1042,7 +1043,7 @@ static void bench_strings(void) {
     static const char *const cyrillic = "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \xd0\xbc\xd0\xb8\xd1\x80";
     static const char *const message = "GET /api/users/42?id=17&x=GET /api/users/42?id=17&x=GET /api/users/42?id=17&x=";
     for (size_t i = 0; i < SET; i++) {
-        length[i] = 5 + next_random() % 36;
+        length[i] = 5 + (size_t)(next_random() % 36);
         memset(text[i], 'a' + (int)(i % 26), 64);
     }
     BENCH("json clean 7", mlog__text_json(p, message, 7));

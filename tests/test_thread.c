@@ -120,13 +120,13 @@ enum { SHORT = 2400 };
 static pthread_key_t early, late; /* made before and behind the library's own key */
 
 static void in_destructor(void *value) {
-    uintptr_t n = (uintptr_t)value;
+    uintptr_t n = (uintptr_t)value & 0xffffff, round = (uintptr_t)value >> 24;
     pthread_key_t key = n & 1 ? early : late;
-    if (n >> 32 < ROUNDS - 1) {
-        mlog_info("destructor", "n", (long long)(n & 0xffffffff) * 4 + (long long)(n >> 32));
-        (void)pthread_setspecific(key, (void *)(n + ((uintptr_t)1 << 32))); /* once more in the next round */
+    if (round < ROUNDS - 1) {
+        mlog_info("destructor", "n", (long long)n * 4 + (long long)round);
+        (void)pthread_setspecific(key, (void *)(n + ((round + 1) << 24))); /* once more in the next round */
     } else {
-        mlog_info("destructor", "n", (long long)(n & 0xffffffff) * 4 + (long long)(n >> 32), "text", "the last round");
+        mlog_info("destructor", "n", (long long)n * 4 + (long long)round, "text", "the last round");
     }
 }
 
