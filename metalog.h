@@ -15,8 +15,8 @@
  *
  * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
  *
- * Contents: manual · switches · types · functions · macros | seams · platform · clock · record · dictionary · rules · context ·
- * ring · thread · text · printf · format · filter · pattern · sink · capture · flush · life.
+ * Contents: manual · switches · types · functions · macros | seams · platform · clock · text · printf · record · dictionary · rules ·
+ * context · ring · thread · format · filter · pattern · sink · capture · flush · life.
  */
 
 /* FILTERS: which records a sink gets (`where`), or a program picks (mlog_filter_new)
