@@ -255,7 +255,7 @@ static void take_by_ring(void) { (void)mlog__thread_take_slot(123); }
 static void spare(void) {
     mlog_value v = mlog_str("spare", 5);
     mlog__draft d = {.level = MLOG_INFO, .header = 40, .slot = &v, .slots = 1};
-    CHECK(mlog__thread_write_spare(&d, 1));
+    CHECK(mlog__thread_write_spare(&d, 1, false));
 }
 static void hook(void) { mlog__life_hook(); }
 static void make_thread(void) { CHECK(mlog__thread_make(4096) != NULL); }
