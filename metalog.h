@@ -53,9 +53,9 @@
  *   METALOG_API             replaces the declaration attributes of all functions; default: visible
  *   METALOG_STB_SPRINTF     names the header file of stb_sprintf, with its quotes or angle brackets
  *   METALOG_NO_THREADS      with the implementation, for programs of one thread: no thread, no lock, nothing of pthread.h. Flusher is
- *                           MLOG_DIRECT by default or MLOG_POLL. Saves 4,000 bytes (GCC -Os). A parent that logs, forks and leaves
+ *                           MLOG_DIRECT by default or MLOG_POLL. Saves 4,500 bytes (GCC -Os). A parent that logs, forks and leaves
  *                           by _exit flushes first by itself when it polls
- *   METALOG_NO_FILES        with the implementation: console, callback and null only. Saves 1,300 bytes (GCC -Os)
+ *   METALOG_NO_FILES        with the implementation: console, callback and null only. Saves 1,600 bytes (GCC -Os)
  *
  * TARGETS: Linux, any byte order, 32 and 64 bits, with lock-free 64-bit atomics. On 32-bit targets the implementation's unit is
  * compiled with _FILE_OFFSET_BITS and _TIME_BITS 64 unless they are given: off_t and time_t of that .c file have 64 bits. */
@@ -4901,7 +4901,7 @@ static void mlog__context_release(void) {
  *   FORMAT-1   the lane that learnt a site         the other lane                      what it learnt
  *   FORMAT-2   the lane that made flat text         the other lane                      the text before its pointer
  *   SINK-1     an instance: a file of its own      another instance of the process     the device before the inode; Dekker: one sees the other
- *   FLUSH-3    the lane's start: running           who wakes it, or does it himself    the lane's memory before the flag
+ *   FLUSH-3    the lanes have threads: relaxed, who sees it late wakes or starts once more
  *   FLUSH-4    who kicks: kick                     the lane: kick, before it works     what there is to do, before it sleeps
  *   FLUSH-5    statistics and a test's knob: relaxed
  *   FLUSH-6    a sink's place: used                a lane, a reader without the lock   the sink before the flag
@@ -4910,9 +4910,9 @@ static void mlog__context_release(void) {
  *   FLUSH-9    a wish to reopen                    a pass                              what the caller did before: a renaming
  *   FLUSH-10   a pass: complete                    mlog_flush(0)                       the files have what it says
  *   FLUSH-11   something is held back: relaxed, a hint for fork
- *   FLUSH-13   no thread of ours: alone, ready     who makes passes himself            the lanes' memory before the flags
- *   FLUSH-14   threads shall end: generation       a lane: generation, behind kick     a new thread of the lane is another one
- *   FLUSH-15   the flusher's mode, who polled last, a deadline that is over: relaxed, a call that overlaps a change may go either way
+ *   FLUSH-13   who makes or ends lanes: alone      a pass by a caller                  the lanes' memory before the flag
+ *   FLUSH-14   threads shall end: generation, relaxed, the kick behind it carries (FLUSH-4)
+ *   FLUSH-15   mode, ready, who polled last, a deadline that is over: relaxed, a call that overlaps a change goes either way
  *   LIFE-1     started: state                      every first call                    the configuration
  *   LIFE-2     clock and policy: relaxed, a call that overlaps a change stamps as before it
  *   LIFE-3     the end: closed                     lanes, late callers                 `closer` before the flag
@@ -5080,7 +5080,7 @@ static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
     if (mlog__ring_free(r) < bytes) {
         mlog__flush_make_room();
-        bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE); /* FLUSH-13 */
+        bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
         mlog__platform_wait(&r->waiting, 1, alone ? 1 : ms); /* alone: nobody but us may look at a blocked sink again */
     }
     __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED); /* RING-4 */
@@ -5093,7 +5093,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
     bool never = mlog__ring_never_wait || t->outer != NULL || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
-    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE); /* FLUSH-13 */
+    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
     if (alone && !never) never = mlog__platform_in_handler(); /* perhaps the interrupted thread is the one that makes room */
     if (!alone && (t->policy == MLOG_DROP || t->broken)) never = true;
     if (never) return mlog__flush_wake(), false;
@@ -9291,7 +9291,7 @@ static void mlog__flush_unattended(void) {
 /* [s] For a call that finds its ring full: wakes the flusher; without one, makes a pass itself, unless the program polls elsewhere. */
 static void mlog__flush_make_room(void) {
     const void *poller = __atomic_load_n(&mlog__flush_all.poller, __ATOMIC_RELAXED); /* FLUSH-15 */
-    if (!__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE)) { /* FLUSH-13 */
+    if (!__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED)) { /* FLUSH-13 */
         mlog__flush_wake();
         return;
     }
@@ -9302,10 +9302,10 @@ static void mlog__flush_make_room(void) {
 
 /* [s] Wakes the flusher, starts it when there is none (not in a handler: the next call does it then). */
 static void mlog__flush_wake(void) {
-    bool up = mlog__life_running() && __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE); /* FLUSH-3 */
+    bool up = mlog__life_running() && __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_RELAXED); /* FLUSH-3 */
     if (!up) {
         if (mlog__platform_in_handler() || !mlog__life_start()) return;
-        if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) { /* FLUSH-3 */
+        if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_RELAXED)) { /* FLUSH-3 */
             mlog__flush_unattended();
             return;
         }
@@ -10124,9 +10124,10 @@ static void mlog__flush_allow(bool lane1, uint64_t most) {
 static bool mlog__flush_here(uint64_t most) {
     mlog__held held;
     mlog__desk *desk = mlog__flush_all.desk;
+    if (!__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE)) return true; /* FLUSH-13: the lanes have threads */
     if (mlog__flush_all.merge[1] == NULL || !mlog__life_running()) return true; /* without sinks a pass would lose records */
     mlog__flush_hold(&held);
-    bool threaded = __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_ACQUIRE); /* FLUSH-3 */
+    bool threaded = __atomic_load_n(&mlog__flush_all.running1, __ATOMIC_RELAXED); /* FLUSH-3 */
     bool lane1 = !threaded && mlog__platform_trylock(&mlog__flush_all.lane1);
     bool role = mlog__platform_trylock(&mlog__flush_all.role);
     if (role) {
@@ -10208,7 +10209,7 @@ static void *mlog__flush_run(void *generation) {
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1; /* FLUSH-4 */
         /* FLUSH-14 */
-        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_ACQUIRE) != (uintptr_t)generation) return NULL;
+        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_RELAXED) != (uintptr_t)generation) return NULL;
         if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE)) { /* LIFE-3 */
             mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
             continue;
@@ -10271,7 +10272,7 @@ static void *mlog__flush_run1(void *generation) {
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST); /* FLUSH-4 */
         /* FLUSH-14 */
-        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_ACQUIRE) != (uintptr_t)generation) return NULL;
+        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_RELAXED) != (uintptr_t)generation) return NULL;
         mlog__platform_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
         mlog__life_take_pair(&mlog__flush_all.desk[1], true);
         bool again = mlog__flush_pass1();
@@ -10297,7 +10298,7 @@ static bool mlog__flush_wait(int ms) {
     if (ms == 0 && !mlog__flush_pending() && __atomic_load_n(&mlog__flush_all.complete, __ATOMIC_ACQUIRE)) return true;
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
     uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST); /* FLUSH-2 */
-    if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE)) /* FLUSH-13 */
+    if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED)) /* FLUSH-13 */
         return mlog__flush_may_drain() && mlog__flush_drain(ticket, deadline);
     mlog__flush_wake();
     if (ms == 0) return false;
@@ -10549,16 +10550,16 @@ static void mlog__life_end_threads(void) {
     uint32_t then = mlog__flush_all.mode == MLOG_POLL ? 0 : 3;
     uint32_t was = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED); /* FLUSH-1 */
     if (mlog__flush_all.running0 || mlog__flush_all.running1) {
-        __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE);     /* FLUSH-3 */
-        __atomic_store_n(&mlog__flush_all.running1, 0, __ATOMIC_RELEASE);     /* FLUSH-3 */
-        __atomic_fetch_add(&mlog__flush_all.generation, 1, __ATOMIC_SEQ_CST); /* FLUSH-14 */
+        __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELAXED);     /* FLUSH-3 */
+        __atomic_store_n(&mlog__flush_all.running1, 0, __ATOMIC_RELAXED);     /* FLUSH-3 */
+        __atomic_fetch_add(&mlog__flush_all.generation, 1, __ATOMIC_RELAXED); /* FLUSH-14 */
         __atomic_fetch_add(&mlog__flush_all.kick0, 1, __ATOMIC_SEQ_CST);      /* FLUSH-4 */
         mlog__platform_wake(&mlog__flush_all.kick0);
         mlog__flush_kick1();
     }
     if (!mlog__flush_all.ready) mlog__life_take_pair(&mlog__flush_all.desk[0], true); /* the first end of the line to tell times by */
     __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELEASE);  /* FLUSH-13 */
-    __atomic_store_n(&mlog__flush_all.ready, 1, __ATOMIC_RELEASE); /* FLUSH-13 */
+    __atomic_store_n(&mlog__flush_all.ready, 1, __ATOMIC_RELAXED); /* FLUSH-15 */
     while (was != 2 && /* not when the process exits */
            /* FLUSH-1 */
            !__atomic_compare_exchange_n(&mlog__ring_all.asleep, &was, then, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {}
@@ -10572,11 +10573,11 @@ static bool mlog__life_run_threads(bool callbacks) {
     if (!mlog__flush_all.running0) {
         mlog__life_take_pair(&mlog__flush_all.desk[0], true);
         bool up = mlog__platform_thread(mlog__flush_run, generation);
-        __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE); /* FLUSH-3 */
+        __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELAXED); /* FLUSH-3 */
     }
     if (callbacks && mlog__flush_all.running0 && !mlog__flush_all.running1) {
         bool up = mlog__platform_thread(mlog__flush_run1, generation);
-        __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELEASE); /* FLUSH-3 */
+        __atomic_store_n(&mlog__flush_all.running1, up, __ATOMIC_RELAXED); /* FLUSH-3 */
     }
     __atomic_store_n(&mlog__ring_all.alone, !mlog__flush_all.running0, __ATOMIC_RELEASE); /* FLUSH-13 */
     return mlog__flush_all.running0;
@@ -10780,8 +10781,8 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
 
 /* Starts the lanes of a library that is configured, when they do not run: in a child, or after an attempt that failed. */
 static void mlog__life_revive(void) {
-    if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return; /* FLUSH-3 */
-    if (mlog__flush_all.mode != MLOG_THREAD && __atomic_load_n(&mlog__flush_all.ready, __ATOMIC_ACQUIRE)) return; /* FLUSH-13 */
+    if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_RELAXED)) return; /* FLUSH-3 */
+    if (mlog__flush_all.mode != MLOG_THREAD && __atomic_load_n(&mlog__flush_all.ready, __ATOMIC_RELAXED)) return; /* FLUSH-15 */
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return; /* LIFE-3 */
     if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed()) return; /* the next call outside does it */
     mlog__life_lock();
@@ -10863,8 +10864,8 @@ static void mlog__life_before_fork(void) {
         bool held = __atomic_load_n(&mlog__flush_all.held0, __ATOMIC_RELAXED) || /* FLUSH-11 */
                     __atomic_load_n(&mlog__flush_all.held1, __ATOMIC_RELAXED); /* FLUSH-11 */
         bool rest = __atomic_load_n(&mlog__ring_all.asleep, __ATOMIC_RELAXED) == 1; /* FLUSH-1 */
-        if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE))                      /* FLUSH-13 */
-            rest = __atomic_load_n(&mlog__flush_all.complete, __ATOMIC_ACQUIRE);           /* FLUSH-10 */
+        if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED))            /* FLUSH-13 */
+            rest = __atomic_load_n(&mlog__flush_all.complete, __ATOMIC_RELAXED); /* FLUSH-10 */
         bool idle = !held && rest && !mlog__flush_pending();
         if (!idle) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED)); /* LIFE-2 */
     }
@@ -10887,7 +10888,7 @@ static void mlog__life_in_child(void) {
         if (mlog__thread_self->state != MLOG__T_NONE) /* a page of its own, without a slot */
             memset(mlog__thread_page_of(mlog__thread_self), 0, sizeof(mlog__page));
         mlog__life.witness[1] = 0;
-        __atomic_store_n(&mlog__life.witness[0], 0, __ATOMIC_RELEASE); /* LIFE-6 */
+        __atomic_store_n(&mlog__life.witness[0], 0, __ATOMIC_RELAXED); /* LIFE-6: there is no other thread */
     }
     mlog__life_after_fork();
 }
@@ -10910,7 +10911,7 @@ static void mlog__life_after_fork(void) {
 static bool mlog__life_start(void) {
     if (MLOG__UNLIKELY(mlog__life_is_child()) && !mlog__life_adopt()) return false;
     if (MLOG__LIKELY(mlog__life_running())) { /* LIFE-1 */
-        if (MLOG__UNLIKELY(!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE))) mlog__life_revive(); /* FLUSH-3 */
+        if (MLOG__UNLIKELY(!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_RELAXED))) mlog__life_revive(); /* FLUSH-3 */
         return true;
     }
     if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed())
@@ -10975,7 +10976,7 @@ int mlog_flush(int ms) {
 void mlog1_fatal(void) {
     int saved = errno;
     bool nested = mlog__thread_self->outer != NULL || mlog__thread_self->staged;
-    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE); /* FLUSH-13 */
+    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
     if (nested || mlog__life_on_lane() || (alone && !mlog__flush_may_help())) mlog__flush_wake();
     /* LIFE-2 */
     else if (mlog__life_start()) (void)mlog__flush_wait((int)__atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED));
@@ -11035,7 +11036,7 @@ static void mlog__life_finish_call(void) {
         if (mlog__flush_may_help()) (void)mlog__flush_here(0);
         return;
     }
-    if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE) && !mlog__flush_may_help()) return; /* FLUSH-13 */
+    if (__atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED) && !mlog__flush_may_help()) return; /* FLUSH-13 */
     int64_t left =
         /* LIFE-5 */
         (__atomic_load_n(&mlog__life.exit_deadline, __ATOMIC_RELAXED) - mlog__platform_clock(CLOCK_MONOTONIC)) / 1000000;
@@ -11055,8 +11056,8 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
         mlog__platform_nap(100000);
     }
     mlog__platform_unlock(&mlog__flush_all.role);
-    __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELEASE); /* FLUSH-3 */
-    __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELEASE);     /* FLUSH-13 */
+    __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELAXED); /* FLUSH-3 */
+    __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELAXED);     /* FLUSH-13 */
 }
 
 /* Registered with atexit. Drains, then lets every later call see to itself; joins nothing, closes nothing. */

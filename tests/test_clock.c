@@ -2,10 +2,14 @@
  * the machine sleeps for ten minutes. Nothing is lost, ts never runs backwards in a file, and what a record says about its time (ts, or
  * ts_call where ts has to wait for the clock) is right again within WINDOW. The record carries the clock's own answer in "real". */
 #define METALOG_IMPLEMENTATION
+#define _GNU_SOURCE 1
+#define _FILE_OFFSET_BITS 64
+#define _TIME_BITS 64
+#include <time.h> /* before the name is changed: where time_t is made 64-bit, the function has another symbol */
+int set_clock_gettime(clockid_t, struct timespec *);
 #define clock_gettime set_clock_gettime /* as seen by the library: CLOCK_REALTIME can be set */
 #include "../metalog.h"
 #undef clock_gettime
-int clock_gettime(clockid_t, struct timespec *);
 #include "check.h"
 
 static int64_t offset, slew_from, slew_ppm; /* CLOCK_REALTIME = the kernel's + offset + slew since slew_from */

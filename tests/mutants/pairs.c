@@ -255,7 +255,7 @@ static void take_by_ring(void) { (void)mlog__thread_take_slot(123); }
 static void spare(void) {
     mlog_value v = mlog_str("spare", 5);
     mlog__draft d = {.level = MLOG_INFO, .header = 40, .slot = &v, .slots = 1};
-    CHECK(mlog__thread_write_spare(&d, 1));
+    CHECK(mlog__thread_write_spare(&d, 1, false));
 }
 static void hook(void) { mlog__life_hook(); }
 static void make_thread(void) { CHECK(mlog__thread_make(4096) != NULL); }
@@ -280,8 +280,17 @@ static void see_complete(void) {
     CHECK(mlog__flush_wait(0));
     look(written);
 }
+static uint32_t *last_done;
+static void finish_last(void) {
+    written = 9;
+    mlog__flush_finish_ticket(last_done, 1000);
+}
+static void drain_finished(void) {
+    CHECK(mlog__flush_drain(1000, INT64_MAX));
+    look(written);
+}
 static void run_lanes(void) { (void)mlog__life_run_lanes(); }
-static void on_lane(void) { look(mlog__life_on_lane()); }
+static void pass_here(void) { CHECK(mlog__flush_here(0)); }
 static mlog_sink *installed;
 static void install(void) {
     mlog_sink opened;
@@ -306,7 +315,7 @@ static void see_adopted(void) {
     look(mlog__context_pool.session);
 }
 static void last(void) { mlog__life_last(); }
-static void see_closed(void) { mlog__flush_here(); }
+static void see_closed(void) { look(mlog__flush_may_drain()); }
 
 int main(int argc, char **argv) {
     if (argc > 1) mutant_line = atoi(argv[1]);
@@ -321,7 +330,16 @@ int main(int argc, char **argv) {
     created = 1; /* "threads" from here on: nobody makes passes but we */
     pair(init, see_config);
     mlog__flush_all.running0 = mlog__flush_all.running1 = 0;
-    pair(run_lanes, on_lane);
+    mlog__flush_all.mode = MLOG_POLL;
+    mlog__flush_all.merge[1] = NULL;
+    pair(run_lanes, pass_here);
+    mlog__flush_all.mode = MLOG_THREAD;
+    mlog__flush_all.ready = mlog__ring_all.alone = 0;
+    created = 0; /* no thread can be made */
+    mlog__flush_all.merge[1] = NULL;
+    pair(run_lanes, pass_here);
+    created = 1;
+    mlog__ring_all.alone = 0;
     mlog__flush_all.running0 = 1;
     mlog__ring_all.asleep = 0;
 
@@ -368,6 +386,11 @@ int main(int argc, char **argv) {
     pair(spare, spare);
 
     pair(finish, wait_finished);
+    mlog__flush_all.done0 = 1000, mlog__flush_all.done1 = 0, last_done = &mlog__flush_all.done1;
+    pair(finish_last, drain_finished);
+    mlog__flush_all.done1 = 1000, mlog__flush_all.done0 = 0, last_done = &mlog__flush_all.done0;
+    pair(finish_last, drain_finished);
+    mlog__flush_all.wanted = 1000;
     pass();
     pair(pass_complete, see_complete);
     pair(install, hurry);
@@ -378,10 +401,7 @@ int main(int argc, char **argv) {
     mlog_sink_config callback = {.name = "callback", .type = MLOG_CALLBACK, .write = takes};
     mlog__flush_all.running0 = 1;
     CHECK(mlog_sink_add(&callback) != NULL);
-    mlog__flush_all.running1 = 0;
-    mlog__flush_all.thread0 = pthread_self(); /* of nobody below: ids are used again */
-    pair(run_lanes, on_lane);
-    mlog__flush_all.running0 = 0;
+    mlog__flush_all.running0 = mlog__flush_all.running1 = 0;
     pair(last, see_closed);
     return done();
 }
