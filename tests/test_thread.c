@@ -812,25 +812,42 @@ static void test_changes(void) {
     free(text);
 }
 
-static int handler_seen = -1;
+static volatile int handler_seen = -1;
 static void look_from_handler(int signal) {
     char locals[20000]; /* a frame larger than a page */
     memset(locals, signal, sizeof locals);
-    handler_seen = mlog__platform_in_handler() && locals[signal] == signal;
+    handler_seen = mlog__platform_in_handler(true) && locals[signal] == signal;
 }
 
 /* A handler is told from a thread that merely blocks signals in a program that has handlers. */
 static void test_in_handler(void) {
     sigset_t usr1, old;
     on_signal(SIGUSR2, look_from_handler, 0);
-    CHECK(!mlog__platform_in_handler());
+    CHECK(!mlog__platform_in_handler(true));
     sigemptyset(&usr1);
     sigaddset(&usr1, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, &usr1, &old);
-    CHECK(!mlog__platform_in_handler());
+    CHECK(!mlog__platform_in_handler(true));
     (void)raise(SIGUSR2);
     CHECK_EQ(handler_seen, 1);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    const int real_time[3] = {SIGRTMIN, SIGRTMIN + 1, SIGRTMAX};
+    for (int i = 0; i < 3; i++) {
+        handler_seen = 0;
+        on_signal(real_time[i], look_from_handler, 0);
+        (void)raise(real_time[i]);
+        CHECK_EQ(handler_seen, 1);
+        on_signal(real_time[i], SIG_DFL, 0);
+    }
+#if defined(__x86_64__) && defined(__linux__)
+    handler_seen = 0;
+    on_signal(SIGUSR1, look_from_handler, SA_NODEFER); /* the mask is empty in it: the stack tells */
+    (void)raise(SIGUSR1);
+    CHECK_EQ(handler_seen, 1);
+    CHECK(!mlog__platform_in_handler(true));
+    on_signal(SIGUSR1, SIG_DFL, 0);
+#endif
+    on_signal(SIGUSR2, SIG_DFL, 0);
 }
 
 int main(void) {
