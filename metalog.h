@@ -3872,6 +3872,9 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
 /* types of entries: what a call site says, and the name of a logger */
 enum { MLOG__D_SITE = 1, MLOG__D_LOGGER = 2 };
 enum { MLOG__D_ERRNO = 1 }; /* flags: the format has a %m, errno is an extra last argument */
+/* how an argument is taken, where its class does not tell: a text up to its precision, wide ones as UTF-8, the address of a char *,
+ * the errno of the call, and what is never copied */
+enum { MLOG__H_PLAIN, MLOG__H_TEXT, MLOG__H_WTEXT, MLOG__H_WCHAR, MLOG__H_POINTER, MLOG__H_ERRNO, MLOG__H_SECRET };
 
 /* One entry; texts behind it in this order, each NUL-terminated: message, file, function, source, keys (one after another). */
 typedef struct {
@@ -3881,8 +3884,9 @@ typedef struct {
     uint16_t file_len, func_len, source_len;
     /* style: of the site. count: arguments, with the errno of a %m */
     uint8_t type, level, count, style, flags, pad[3];
-    uint8_t kind[20];      /* of each argument */
-    int16_t text_rule[20]; /* printf: -1 all of the text, -2 a pointer, n >= 0: at most n bytes, -16-k: as argument k says */
+    /* of each argument; how: MLOG__H_*; prec: of a text, as in mlog__want */
+    uint8_t kind[20], how[20];
+    int32_t prec[20];
 } mlog__entry;
 
 /* A context as records refer to it: its number, its parent's, its encoded fields. Written by `context`, read by the flusher. */
@@ -5217,35 +5221,48 @@ static const char *mlog__thread_key(const char *keys, uint32_t i) {
 static const uint8_t mlog__thread_class_kind[16] = {MLOG_K_NULL,   MLOG_K_INT,  MLOG_K_UINT,    MLOG_K_BOOL,   MLOG_K_FLOAT,
                                                     MLOG_K_DOUBLE, MLOG_K_TEXT, MLOG_K_POINTER, MLOG__K_VALUE, MLOG__K_LDOUBLE};
 
-/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care.
- * text_rule   -1 the whole text           n >= 0 at most n bytes         -16 - k at most as many as argument k says
- *             -3 a wide text, as UTF-8    -4 a wide character            -5 errno     -6 a secret: never copied */
+/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care. */
 static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t classes) {
     mlog__printf f;
-    bool care = mlog__printf_scan(format, e->msg_len, &f) != 0 && e->count > 16;
+    bool care = false;
+    (void)mlog__printf_scan(format, e->msg_len, &f);
     for (uint32_t i = 0; i < e->count; i++) {
         uint32_t class = (classes >> (4 * i)) & 15, want = f.want[i].cls;
-        e->text_rule[i] = -1;
+        uint8_t how = MLOG__H_PLAIN;
+        /* %.8s: the memory may end there, without a NUL. An unsigned char * has the class of a pointer */
+        if (want == MLOG__WANT_TEXT && (class == MLOG__C_POINTER || (class == MLOG__C_TEXT && f.want[i].prec != -1)))
+            how = MLOG__H_TEXT;
+        else if (want == MLOG__WANT_WTEXT && class == MLOG__C_POINTER) how = MLOG__H_WTEXT;
+        else if (want == MLOG__WANT_WCHAR && class != MLOG__C_POINTER) how = MLOG__H_WCHAR;
         /* a char * for %p: perhaps no text at all */
-        if (class == MLOG__C_TEXT && want != MLOG__WANT_TEXT) e->kind[i] = MLOG_K_POINTER, care = true;
-        /* %.8s: the memory may end there, without a NUL */
-        if (class == MLOG__C_TEXT && want == MLOG__WANT_TEXT && f.want[i].prec != -1) {
-            int32_t prec = f.want[i].prec;
-            e->text_rule[i] = (int16_t)(prec >= 0 ? MLOG__MIN(prec, INT16_MAX) : -16 - (MLOG__PREC_ARG(0) - prec));
-            care = true;
-        }
-        if ((class == MLOG__C_POINTER && want == MLOG__WANT_WTEXT) || (class != MLOG__C_POINTER && want == MLOG__WANT_WCHAR)) {
-            e->kind[i] = MLOG_K_TEXT;
-            e->text_rule[i] = want == MLOG__WANT_WTEXT ? -3 : -4;
-            care = true;
-        }
+        else if (want != MLOG__WANT_TEXT && class == MLOG__C_TEXT) how = MLOG__H_POINTER;
+        e->how[i] = how;
+        e->prec[i] = f.want[i].prec;
+        if (how == MLOG__H_PLAIN) continue;
+        e->kind[i] = how == MLOG__H_POINTER ? MLOG_K_POINTER : MLOG_K_TEXT;
+        care = true;
     }
     if (!f.uses_errno) return care;
     /* behind the arguments, where mlog__printf_conv looks for it */
     e->kind[e->count] = MLOG_K_INT;
-    e->text_rule[e->count++] = -5;
+    e->how[e->count++] = MLOG__H_ERRNO;
     e->flags |= MLOG__D_ERRNO;
     return true;
+}
+
+/* Everything of a site's entry but its texts: what its arguments are and how they are taken. True when its calls need care. */
+static bool mlog__thread_describe(mlog__entry *e, const mlog__site *site, uint64_t classes) {
+    bool care = false;
+    *e = (mlog__entry){
+        .type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
+    e->msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
+    for (uint32_t i = 0; i < site->count; i++) e->kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15];
+    if ((site->style & MLOG__PRINTF) != 0) return mlog__thread_scan(e, site->msg, classes);
+    for (uint32_t i = 0; i < site->count; i++) {
+        const char *key = mlog__thread_key(site->keys, i);
+        if (mlog__rule_is_secret(key, strlen(key))) e->kind[i] = MLOG_K_TEXT, e->how[i] = MLOG__H_SECRET, care = true;
+    }
+    return care;
 }
 
 /* Second stage of a site, at its first enabled call, when the classes of its arguments are known. The word of the gate, or 0
@@ -5255,25 +5272,14 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
     uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN;
     if (full == 0) {
         char source[64];
-        bool print = (site->style & MLOG__PRINTF) != 0;
+        mlog__entry e;
+        bool care = mlog__thread_describe(&e, site, classes), print = (site->style & MLOG__PRINTF) != 0;
         const char *file = mlog__rule_base(site->file),
                    *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
-        mlog__entry e = {
-            .type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
-        e.msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
         e.file_len = (uint16_t)MLOG__MIN(strlen(file), (size_t)255);
         e.func_len = (uint16_t)MLOG__MIN(strlen(site->func), (size_t)255);
         e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
         e.keys_len = (uint32_t)(keys_end - site->keys);
-        bool care = false;
-        for (uint32_t i = 0; i < site->count; i++)
-            e.kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15], e.text_rule[i] = -1;
-        if (print) care = mlog__thread_scan(&e, site->msg, classes);
-        else
-            for (uint32_t i = 0; i < site->count; i++) {
-                const char *key = mlog__thread_key(site->keys, i);
-                if (mlog__rule_is_secret(key, strlen(key))) e.kind[i] = MLOG_K_TEXT, e.text_rule[i] = -6, care = true;
-            }
         uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, site->keys);
         /* full: the next call tries again, and carries its definition meanwhile */
         if (number == 0) return 0;
@@ -5293,34 +5299,52 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
 /* 2 KiB on the stack of a call: longer wide texts are cut */
 typedef struct { char text[2048]; size_t used; } mlog__wide; /* wide strings of one call, as UTF-8 */
 
-/* UTF-8 is what text is everywhere behind the call. n + 4: the longest character must fit, since it is written before it is
- * measured. */
-static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, size_t most_bytes, size_t most_chars) {
-    char *start = w->text + w->used;
-    size_t n = 0, room = MLOG__MIN(sizeof w->text - w->used, most_bytes);
-    for (size_t i = 0; s != NULL && i < most_chars && n + 4 <= room && s[i] != 0; i++)
-        n += mlog__text_utf8_encode(start + n, (uint32_t)s[i]);
+/* A text of at most `most` bytes (negative: to its NUL), which need not have a NUL then. */
+static mlog_value mlog__thread_text(const char *s, int64_t most) {
+    return mlog_str(s, s == NULL ? 0 : most < 0 ? strlen(s) : strnlen(s, (size_t)most));
+}
+
+/* UTF-8 is what text is everywhere behind the call. At most `most` bytes, whole characters only; nothing is read behind the last
+ * one that fits (C11 7.21.6.1, paragraph 8). */
+static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, int64_t most, size_t most_chars) {
+    char *start = w->text + w->used, one[8];
+    size_t n = 0, room = sizeof w->text - w->used;
+    if (most >= 0) room = (size_t)MLOG__MIN((uint64_t)most, (uint64_t)room);
+    for (size_t i = 0; s != NULL && i < most_chars && n < room && s[i] != 0; i++) {
+        size_t len = mlog__text_utf8_encode(one, (uint32_t)s[i]);
+        if (len > room - n) break;
+        memcpy(start + n, one, len);
+        n += len;
+    }
     w->used += n;
     return mlog_str(s == NULL ? NULL : start, n);
 }
 
-/* Argument i of a staged call as a value, by the rule of its dictionary entry (NULL: the dictionary is full, no rules). Only
- * here, with the rule in hand, is a text of the caller read. */
+/* Argument i of a staged call as a value, as its entry says. Only here, with the entry in hand, is a text of the caller read. */
 static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e, uint32_t i, mlog__wide *w) {
+    /* the only one that may be the 17th */
+    if (e->how[i] == MLOG__H_ERRNO) return mlog__val_i(s->error);
     uint32_t class = (s->classes >> (4 * i)) & 15;
-    int rule = e == NULL ? -1 : e->text_rule[i];
-    if (rule == -5) return mlog__val_i(s->error);
-    if (rule == -6) return mlog_str("[redacted]", 10);
+    const void *p = class == MLOG__C_TEXT ? s->arg[i].v.as.p : (const void *)(uintptr_t)s->slot[i];
+    int64_t most = e->prec[i];
+    /* the precision that another argument gives: negative means none; a format that names more arguments than there are: nothing */
+    if (most <= MLOG__PREC_ARG(0)) most = MLOG__PREC_ARG(0) - most < s->site->count ? (int32_t)s->slot[MLOG__PREC_ARG(0) - most] : 0;
+    switch (e->how[i]) {
+    case MLOG__H_SECRET: return mlog_str("[redacted]", 10);
+    case MLOG__H_TEXT: return mlog__thread_text((const char *)p, most);
+    case MLOG__H_WTEXT: return mlog__thread_wide(w, (const wchar_t *)p, most, SIZE_MAX);
+    case MLOG__H_WCHAR: {
+        wchar_t one = (wchar_t)s->slot[i];
+        return mlog__thread_wide(w, &one, -1, 1);
+    }
+    case MLOG__H_POINTER: return mlog__val_ptr(p);
+    default: break;
+    }
     /* the bit tells the layout that kind and word go together */
     if (class == MLOG__C_VALUE) {
         mlog_value v = mlog__record_clean(&s->arg[i].v);
         v.kind |= 0x10000;
         return v;
-    }
-    if (rule == -3) return mlog__thread_wide(w, (const wchar_t *)(uintptr_t)s->slot[i], SIZE_MAX, SIZE_MAX);
-    if (rule == -4) {
-        wchar_t one = (wchar_t)s->slot[i];
-        return mlog__thread_wide(w, &one, SIZE_MAX, 1);
     }
     if (class == MLOG__C_LDOUBLE) return mlog__val_p(MLOG__K_LDOUBLE, &s->arg[i].ld, sizeof(long double));
     if (class == MLOG__C_FLOAT) {
@@ -5330,37 +5354,30 @@ static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e
         return mlog__val_f32(f);
     }
     if (class != MLOG__C_TEXT) return mlog__val_k(mlog__thread_class_kind[class], s->slot[i]);
-    const char *p = (const char *)s->arg[i].v.as.p;
-    if (e != NULL && e->kind[i] == MLOG_K_POINTER) return mlog__val_ptr(p);
-    int64_t most = rule >= 0 ? rule : -1;
-    /* the precision that another argument gives: negative means none */
-    if (rule <= -16) most = (int32_t)s->slot[-16 - rule];
-    return mlog_str(p, p == NULL ? 0 : most < 0 ? strlen(p) : strnlen(p, (size_t)most));
+    return mlog__thread_text((const char *)p, -1);
 }
 
 /* The record of a site that has no place in the dictionary carries its definition with it: message, file, function, source,
  * line as slots, the arguments as fields. As mlog_emit would have written it. */
 static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlog__draft *d, const mlog_value *value) {
-    mlog_field field[16];
+    mlog_field field[17]; /* 16 arguments, and the errno of a %m */
     char source[64];
     const mlog__site *site = s->site;
     bool print = (site->style & MLOG__PRINTF) != 0;
-    mlog_value slot[5] = {mlog_str(site->msg, strlen(site->msg)), mlog_str(site->file, strlen(site->file)),
-                          mlog_str(site->func, strlen(site->func)),
+    mlog_value slot[5] = {mlog__val_s(site->msg), mlog__val_s(mlog__rule_base(site->file)), mlog__val_s(site->func),
                           mlog_str(source, mlog__rule_source(source, site->source, site->file)), mlog__val_i(site->line)};
-    for (uint32_t i = 0; i < site->count; i++) {
+    for (uint32_t i = 0; i < d->slots; i++) {
         field[i].key = print ? "" : mlog__thread_key(site->keys, i);
         field[i].value = value[i];
         /* a field has its kind in its head anyway */
         field[i].value.kind &= 0xFFFF;
-        if (!print && mlog__rule_is_secret(field[i].key, strlen(field[i].key))) field[i].value = mlog_str("[redacted]", 10);
     }
     d->header |= mlog__record_header(print ? MLOG__S_PRINTF : MLOG__S_EMIT, 0, MLOG__F_FIELDS | MLOG__F_TO);
     if (d->to == 0) d->to = (uint32_t)s->level;
+    d->field = field;
+    d->fields = d->slots;
     d->slot = slot;
     d->slots = 5;
-    d->field = field;
-    d->fields = site->count;
     mlog__thread_commit(t, d);
 }
 
@@ -5369,6 +5386,7 @@ static void mlog__thread_finish(mlog__thread *t) {
     mlog__stage *s = &t->stage;
     mlog_value value[20];
     mlog__wide wide;
+    mlog__entry whole;
     mlog__draft d = {.slot = value};
     if (s->drop) {
         mlog__thread_note_drop(t, s->level);
@@ -5377,10 +5395,12 @@ static void mlog__thread_finish(mlog__thread *t) {
     wide.used = 0;
     uint32_t number = mlog__record_site(s->word);
     const mlog__entry *e = number == 0 ? NULL : mlog__dict_entry(number);
-    d.slots = e == NULL ? s->site->count : e->count;
+    bool known = e != NULL;
+    if (!known) (void)mlog__thread_describe(&whole, s->site, s->classes), e = &whole;
+    d.slots = e->count;
     for (uint32_t i = 0; i < d.slots; i++) value[i] = mlog__thread_staged(s, e, i, &wide);
     mlog__thread_put_context(&d, s->logger, s->level, (s->site->style & MLOG__DYNAMIC) != 0);
-    if (e == NULL) {
+    if (!known) {
         mlog__thread_finish_whole(t, s, &d, value);
         return;
     }
@@ -5842,12 +5862,10 @@ void mlog_emit(const mlog_event *event) {
 
 typedef struct { va_list list; } mlog__args; /* so that it can be handed on by address */
 
-/* Fetches one argument as the format wants it: the C type must be exact, or all that follow are garbage. before: the fields
- * made so far, among which is the int of a %.*s. ld: memory that outlives this function, for the value to point to. */
-static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, const mlog_field *before, mlog__wide *w,
-                                      long double *ld) {
-    const char *s;
-    int64_t most = want->prec;
+/* Fetches one argument as the format wants it: the C type must be exact, or all that follow are garbage. Of texts the address only:
+ * how much may be read of them another argument may say, which can come later. ld: memory that outlives this function, for the
+ * value to point to. */
+static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, mlog__wide *w, long double *ld) {
     switch (want->cls) {
     case MLOG__WANT_INT:
         if (want->mod == MLOG__MOD_L || want->mod == MLOG__MOD_T || want->mod == MLOG__MOD_Z)
@@ -5862,15 +5880,25 @@ static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, con
         return mlog__val_p(MLOG__K_LDOUBLE, ld, sizeof *ld);
     case MLOG__WANT_WCHAR: {
         wchar_t one = (wchar_t)va_arg(a->list, wint_t);
-        return mlog__thread_wide(w, &one, SIZE_MAX, 1);
+        return mlog__thread_wide(w, &one, -1, 1);
     }
-    case MLOG__WANT_WTEXT:
-        return mlog__thread_wide(w, va_arg(a->list, const wchar_t *), most < 0 ? SIZE_MAX : (size_t)most, SIZE_MAX);
-    case MLOG__WANT_TEXT:
-        s = va_arg(a->list, const char *);
-        if (most <= MLOG__PREC_ARG(0)) most = before[MLOG__PREC_ARG(0) - most].value.as.i;
-        return mlog_str(s, s == NULL ? 0 : most < 0 ? strlen(s) : strnlen(s, (size_t)most));
     default: return mlog__val_ptr(va_arg(a->list, const void *));
+    }
+}
+
+/* The arguments of a format, in their order; field[i].value of each. */
+static void mlog__thread_varargs(mlog__args *a, const mlog__printf *f, mlog_field *field, mlog__wide *w, long double *ld) {
+    for (uint32_t i = 0; i < f->nargs; i++) {
+        /* no names: a reader knows them by their place in the format */
+        field[i].key = "";
+        field[i].value = mlog__thread_vararg(a, &f->want[i], w, &ld[i]);
+    }
+    for (uint32_t i = 0; i < f->nargs; i++) {
+        const void *p = (const void *)(uintptr_t)field[i].value.as.u;
+        int64_t most = f->want[i].prec;
+        if (most <= MLOG__PREC_ARG(0)) most = (int32_t)field[MLOG__PREC_ARG(0) - most].value.as.i;
+        if (f->want[i].cls == MLOG__WANT_TEXT) field[i].value = mlog__thread_text((const char *)p, most);
+        if (f->want[i].cls == MLOG__WANT_WTEXT) field[i].value = mlog__thread_wide(w, (const wchar_t *)p, most, SIZE_MAX);
     }
 }
 
@@ -5895,11 +5923,8 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
     va_copy(list.list, args);
     mlog__printf_scan(format, strlen(format), &f);
     mlog__thread_whole_slots(slot, source, &at, format, strlen(format));
-    for (; d.fields < f.nargs; d.fields++) {
-        /* no names: a reader knows them by their place in the format */
-        field[d.fields].key = "";
-        field[d.fields].value = mlog__thread_vararg(&list, &f.want[d.fields], field, &wide, &ld[d.fields]);
-    }
+    mlog__thread_varargs(&list, &f, field, &wide, ld);
+    d.fields = f.nargs;
     va_end(list.list);
     /* errno as it was when the call came in */
     if (f.uses_errno) field[d.fields].key = "", field[d.fields++].value = mlog__val_i(saved);

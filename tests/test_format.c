@@ -494,6 +494,86 @@ static void test_printf(void) {
     CHECK_EQ(lines(out_json, NULL), 1);
 }
 
+/* A copy whose last byte is the last one that may be read. */
+static void *at_edge(const void *from, size_t n) {
+    static char *pages[8];
+    static int next;
+    char **p = &pages[next++ % 8];
+    if (*p == NULL) {
+        *p = mmap(NULL, 2 * 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (*p == MAP_FAILED || mprotect(*p + 65536, 65536, PROT_NONE) != 0) abort();
+    }
+    return memcpy(*p + 65536 - n, from, n);
+}
+
+/* Texts without a NUL: nothing is read behind what the precision allows, which for wide ones counts bytes of whole characters. */
+static void test_precision(void) {
+    const char *open3 = at_edge("abc", 3);
+    const wchar_t *wide3 = at_edge(L"xyz", 3 * sizeof(wchar_t)), *euro2 = at_edge(L"\u20ac\u20ac", 2 * sizeof(wchar_t));
+    mlog_infof("%.3s|%.*s|%.3ls|%.*ls", open3, 3, open3, wide3, 3, wide3);
+    MSG("abc|abc|xyz|xyz");
+    say("%.3s|%.*s|%.3ls|%.*ls", open3, 3, open3, wide3, 3, wide3);
+    MSG("abc|abc|xyz|xyz");
+    mlog_infof("%.6ls|%.4ls|%.2ls|%.0ls|%.10ls", euro2, L"\u20ac\u20ac", euro2, wide3, L"abcdefghijklmnop");
+    MSG("\xe2\x82\xac\xe2\x82\xac|\xe2\x82\xac|||abcdefghij");
+    say("%.6ls|%.4ls|%.2ls|%.0ls|%.10ls", euro2, L"\u20ac\u20ac", euro2, wide3, L"abcdefghijklmnop");
+    MSG("\xe2\x82\xac\xe2\x82\xac|\xe2\x82\xac|||abcdefghij");
+    mlog_infof("%.*ls|%8.3ls|%-5.3ls|", -1, L"negative", L"\u00e9\u00e9", wide3);
+    MSG("negative|      \xc3\xa9|xyz  |");
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat"
+    mlog_infof("%1$.*2$s|%3$.*2$ls", open3, 3, wide3);
+    MSG("abc|xyz");
+    say("%1$.*2$s|%3$.*2$ls", open3, 3, wide3); /* the precision comes behind its text */
+    MSG("abc|xyz");
+#pragma GCC diagnostic pop
+    static char big[50000];
+    memset(big, 'x', sizeof big - 1);
+    mlog_infof("%.40000s", (const char *)big);
+    out_look();
+    CHECK_EQ(strspn(strstr(out_json, "xxx"), "x"), 40000);
+}
+
+/* As in printf, %s takes any pointer to bytes; %p takes the address of a text. */
+static void test_byte_pointers(void) {
+    unsigned char u[] = "unsigned";
+    const signed char *s = (const signed char *)"signed";
+    const unsigned char *open3 = at_edge("abc", 3);
+    char want[64];
+    for (int i = 0; i < 2; i++) { /* the first call of a site, and the next ones */
+        mlog_infof("%s %s %.3s %.*s %s", u, s, open3, 2, open3, (unsigned char *)(i ? NULL : u));
+        MSG(i ? "unsigned signed abc ab (null)" : "unsigned signed abc ab unsigned");
+    }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat"
+    (void)snprintf(want, sizeof want, "%p", (void *)u);
+    mlog_infof("%p", u);
+    MSG(want);
+#pragma GCC diagnostic pop
+}
+
+/* No room in the dictionary: a record carries its definition, and its arguments are read as they would be with one. */
+static void test_full_dictionary(void) {
+    const char *open3 = at_edge("abc", 3);
+    char want[64];
+    uint64_t end = __atomic_exchange_n(&mlog__dict_session->dict_end, MLOG__DICT_BYTES, __ATOMIC_RELAXED);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat"
+    (void)snprintf(want, sizeof want, "%p", (const void *)open3);
+    mlog_infof("%p", open3);
+    MSG(want);
+#pragma GCC diagnostic pop
+    mlog_infof("%.3s|%.*s|%ls|%lc|%s", open3, 2, open3, L"wide", (wint_t)L'w', (const unsigned char *)"bytes");
+    MSG("abc|ab|wide|w|bytes");
+    errno = EACCES;
+    mlog_infof("%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d %m", 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6);
+    MSG("1234567890123456 Permission denied");
+    mlog_info("pair", "a", 1, "password", "hunter2");
+    JSON(",\"a\":1,\"password\":\"[redacted]\"");
+    CHECK(strstr(out_json, "\"at\":\"test_format.c:") != NULL);
+    __atomic_store_n(&mlog__dict_session->dict_end, end, __ATOMIC_RELAXED);
+}
+
 /* A text longer than the record limit is cut before a character that does not fit, and says so. */
 static void test_cut(void) {
     enum { N = 900001 };
@@ -705,6 +785,9 @@ int main(void) {
     test_clashes_inline();
     test_levels();
     test_printf();
+    test_precision();
+    test_byte_pointers();
+    test_full_dictionary();
     test_cut();
     test_callback();
     test_value_json();
