@@ -3644,8 +3644,11 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
  *
  * Why words: the header is one store, aligned words never tear, and a slot is where the fast path puts a register without a
  * look at its type. Why 20 bits of length: 8 MiB, a quarter of the largest ring. Why a NUL behind each payload: sinks hand out
- * C strings that point into the record. Why two lengths of a text: what was cut is seen, and JSON that was cut is not printed
- * as JSON.
+ * C strings that point into the record. Why two lengths of a text: what was cut is seen.
+ *
+ * Values of a call are memory of the caller, which another thread may change meanwhile. So each is measured once, and what was
+ * measured is handed on with it (mlog__sized): no copy is longer than the room that was reserved for it. JSON is checked in the
+ * copy, where nobody changes it any more.
  *
  * Sites below MLOG__FIRST_SITE are not in the dictionary: padding, notes of the ring itself, and records that carry all they
  * need.
@@ -3710,43 +3713,58 @@ static uint64_t mlog__record_array_bytes(const mlog_value *v, uint64_t limit, ui
     return total;
 }
 
-/* Bytes kept of a value with a payload: at most `limit`, a text cut before a character that does not fit. JSON is cut as text,
- * and its two lengths tell the reader to print it as a string. */
+/* Bytes kept of a value: at most `limit`, a text cut before a character that does not fit. 0: it has no payload, or an empty
+ * one. */
 static uint64_t mlog__record_kept(const mlog_value *v, uint64_t limit) {
     uint32_t kind = v->kind & 255, n;
+    if (!mlog__record_has_bytes(kind) || v->as.p == NULL) return 0;
     if (kind == MLOG_K_ARRAY) return mlog__record_array_bytes(v, limit, &n);
     if (v->size <= limit) return v->size;
     return kind == MLOG_K_BYTES ? limit : mlog__text_utf8_cut((const char *)v->as.p, (size_t)limit);
 }
 
-/* Room that a value takes behind its slot, payload cut to `limit` bytes. The first of two steps: measure all, then reserve,
- * then mlog__record_put with the same limit, which measures again and must come to the same number. */
-static uint64_t mlog__record_payload(const mlog_value *v, uint64_t limit) {
-    if (!mlog__record_has_bytes(v->kind & 255) || v->as.p == NULL) return 0;
-    return mlog__record_padded(mlog__record_kept(v, limit));
+/* Room that a value takes behind its slot, when `kept` bytes of it are kept. */
+static uint64_t mlog__record_payload(const mlog_value *v, uint64_t kept) {
+    return mlog__record_has_bytes(v->kind & 255) && v->as.p != NULL ? mlog__record_padded(kept) : 0;
 }
 
-/* The texts of an array. Never beyond end, also when another thread lengthens a text after `end` was measured: the lengths are
- * taken anew, each bounded by what is left. What is no longer there reads as the zeros of the padding. */
+/* The texts of an array, at most up to `end`, which was measured: each is bounded by what is left, whatever another thread makes of
+ * them meanwhile. What is no longer there reads as zeros. */
 static void mlog__record_put_texts(unsigned char *at, const unsigned char *end, const mlog_value *v) {
     const char *const *texts = (const char *const *)v->as.p;
     for (uint32_t i = 0; i < v->size && end - at >= 8; i++) {
-        uint64_t n = texts[i] == NULL ? 0 : strnlen(texts[i], (size_t)(end - at - 8));
-        uint64_t slot = mlog__record_text_slot(n, texts[i] == NULL ? MLOG__NULL_TEXT : n);
-        if (texts[i] != NULL && mlog__record_padded(n) > (uint64_t)(end - at - 8)) break;
+        const char *text = texts[i];
+        uint64_t left = (uint64_t)(end - at) - 8, n = text == NULL || left == 0 ? 0 : strnlen(text, (size_t)left - 1);
+        uint64_t slot = mlog__record_text_slot(n, text == NULL ? MLOG__NULL_TEXT : n);
+        if (text != NULL && left == 0) break;
         memcpy(at, &slot, 8);
         at += 8;
-        if (texts[i] == NULL) continue;
+        if (text == NULL) continue;
         /* the last word first: its bytes behind the text are then the NUL and the padding */
         memset(at + mlog__record_padded(n) - 8, 0, 8);
-        memcpy(at, texts[i], n);
+        memcpy(at, text, n);
         at += mlog__record_padded(n);
     }
+    memset(at, 0, (size_t)(end - at));
 }
 
-/* Writes the slot word of v and, at *payload, its bytes; *payload advances by mlog__record_payload(v, limit). No byte of the
- * padding is left as it was: old records must not show in a file. */
-static uint64_t mlog__record_put(const mlog_value *v, unsigned char **payload, uint64_t limit) {
+/* Copies `kept` bytes of a value, and what pads them: no byte is left as it was, old records must not show in a file. What is no
+ * JSON, or not all of it, becomes text. */
+static void mlog__record_copy(unsigned char *to, mlog_value *v, uint64_t kept) {
+    uint32_t kind = v->kind & 255;
+    memset(to + mlog__record_padded(kept) - 8, 0, 8);
+    if (kind == MLOG_K_ARRAY && ((v->kind >> 8) & 15) == MLOG__E_TEXT) mlog__record_put_texts(to, to + kept, v);
+    else memcpy(to, v->as.p, (size_t)kept);
+#if __LDBL_MANT_DIG__ == 64 /* x87: 10 bytes carry the value, the rest is whatever the caller's stack held */
+    if (kind == MLOG__K_LDOUBLE) memset(to + 10, 0, sizeof(long double) - 10);
+#endif
+    if (kind == MLOG_K_JSON && (kept != v->size || !mlog__text_json_valid((const char *)to, (size_t)kept)))
+        v->kind = MLOG_K_TEXT | (v->kind & ~255u);
+}
+
+/* Writes at *payload the `kept` bytes of v, and returns its slot word; *payload advances by mlog__record_payload(v, kept). The kind
+ * is known behind this: see mlog__record_copy. */
+static uint64_t mlog__record_put(mlog_value *v, unsigned char **payload, uint64_t kept) {
     uint32_t kind = v->kind & 255;
     if (kind == MLOG_K_FLOAT) {
         float f = (float)v->as.f;
@@ -3756,23 +3774,21 @@ static uint64_t mlog__record_put(const mlog_value *v, unsigned char **payload, u
     }
     if (!mlog__record_has_bytes(kind)) return v->as.u;
     if (v->as.p == NULL) return mlog__record_text_slot(0, MLOG__NULL_TEXT);
-    uint64_t n = mlog__record_kept(v, limit), room = mlog__record_padded(n);
-    memset(*payload + room - 8, 0, 8);
-    if (kind == MLOG_K_ARRAY && ((v->kind >> 8) & 15) == MLOG__E_TEXT) mlog__record_put_texts(*payload, *payload + n, v);
-    else memcpy(*payload, v->as.p, (size_t)n);
-    *payload += room;
-    /* of an array the number of elements, so that a reader can say how many are missing */
-    uint64_t full = kind == MLOG_K_ARRAY ? v->size : MLOG__MAX(n, (uint64_t)v->size);
-    return mlog__record_text_slot(n, full);
+    mlog__record_copy(*payload, v, kept);
+    *payload += mlog__record_padded(kept);
+    /* of an array the number of elements, so that a reader can say how many are missing; a size of 2^32 - 1 is no NULL */
+    uint64_t full = kind == MLOG_K_ARRAY ? v->size : MLOG__MAX(kept, (uint64_t)v->size);
+    return mlog__record_text_slot(kept, MLOG__MIN(full, (uint64_t)MLOG__NULL_TEXT - 1));
 }
 
-/* Before anything is measured: what the length and the bytes mean depends on the kind. Unknown kinds become null, bad JSON
- * text. */
-static mlog_value mlog__record_clean(const mlog_value *v) { /* kinds and JSON that a user may have got wrong */
+/* Before anything is measured: what the length and the bytes mean depends on the kind. Unknown kinds and arrays of unknown elements
+ * become null; bits that mean nothing go. */
+static mlog_value mlog__record_clean(const mlog_value *v) {
     mlog_value r = *v;
-    uint32_t kind = v->kind & 255;
-    if (kind > MLOG_K_OBJECT) r.kind = MLOG_K_NULL;
-    if (kind == MLOG_K_JSON && (v->as.p == NULL || !mlog__text_json_valid((const char *)v->as.p, v->size))) r.kind = MLOG_K_TEXT;
+    uint32_t kind = v->kind & 255, elem = (v->kind >> 8) & 255;
+    r.kind = kind;
+    if (kind == MLOG_K_ARRAY && elem >= MLOG__E_I8 && elem <= MLOG__E_TEXT) r.kind |= elem << 8;
+    else if (kind > MLOG_K_OBJECT || kind == MLOG_K_ARRAY) r.kind = MLOG_K_NULL;
     return r;
 }
 
@@ -3781,21 +3797,25 @@ static size_t mlog__record_key_bytes(const char *key) { /* a long key is cut, it
     return n > 255 ? mlog__text_utf8_cut(key, 255) : n;
 }
 
-/* Bytes that a field takes with its key. */
-static uint64_t mlog__record_field_bytes(const char *key, const mlog_value *v, uint64_t limit) {
-    return 8 + mlog__record_padded(mlog__record_key_bytes(key)) + 8 + mlog__record_payload(v, limit);
+/* What was measured of a field: bytes of its key, and bytes kept of its value. */
+typedef struct { uint32_t key, kept; } mlog__sized;
+
+/* Measures a field; returns the bytes that it takes. */
+static uint64_t mlog__record_measure(mlog__sized *m, const char *key, const mlog_value *v, uint64_t limit) {
+    m->key = (uint32_t)mlog__record_key_bytes(key);
+    m->kept = (uint32_t)mlog__record_kept(v, limit);
+    return 8 + mlog__record_padded(m->key) + 8 + mlog__record_payload(v, m->kept);
 }
 
-/* One field at `at`; returns the end. Needs mlog__record_field_bytes of room, measured with the same limit. */
-static unsigned char *mlog__record_put_field(unsigned char *at, const char *key, const mlog_value *v, uint64_t limit) {
-    size_t n = mlog__record_key_bytes(key);
-    uint64_t head = (v->kind & 0xFFFF) | (uint64_t)n << 16;
-    memcpy(at, &head, 8);
-    memset(at + 8 + mlog__record_padded(n) - 8, 0, 8);
-    memcpy(at + 8, key == NULL ? "" : key, n);
-    unsigned char *slot = at + 8 + mlog__record_padded(n), *payload = slot + 8;
-    uint64_t word = mlog__record_put(v, &payload, limit);
+/* One field, as it was measured, at `at`; returns the end. */
+static unsigned char *mlog__record_put_field(unsigned char *at, const char *key, const mlog_value *value, const mlog__sized *m) {
+    mlog_value v = *value;
+    unsigned char *slot = at + 8 + mlog__record_padded(m->key), *payload = slot + 8;
+    memset(slot - 8, 0, 8);
+    memcpy(at + 8, key == NULL ? "" : key, m->key);
+    uint64_t word = mlog__record_put(&v, &payload, m->kept), head = (v.kind & 0xFFFF) | (uint64_t)m->key << 16;
     memcpy(slot, &word, 8);
+    memcpy(at, &head, 8);
     return payload;
 }
 
@@ -3805,7 +3825,7 @@ static unsigned char *mlog__record_put_field(unsigned char *at, const char *key,
 static bool mlog__record_get(mlog__val *out, uint32_t kind, uint32_t elem, uint64_t word, const unsigned char **p,
                              const unsigned char *end) {
     out->kind = (uint8_t)kind;
-    out->elem = (uint8_t)elem;
+    out->elem = (uint8_t)(elem & 15);
     out->len = out->full = 0;
     out->as.u = word;
     if (MLOG__LIKELY(kind == MLOG_K_INT || kind == MLOG_K_UINT || kind == MLOG_K_DOUBLE)) return true;
@@ -4407,12 +4427,14 @@ static mlog_value mlog__context_value(const mlog_field *f) {
  * The child of a heavy one is heavy, too: its slot could not name its parent. Returns one reference; the parent gets one more.
  * NULL: no memory at all. Not legal in a handler (calloc). */
 static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *fields, size_t count) {
-    uint64_t bytes = 0, taken = 0;
+    mlog_value value[MLOG__FIELDS];
+    mlog__sized size[MLOG__FIELDS];
+    uint64_t bytes = 0;
+    uint32_t n = fields == NULL ? 0 : (uint32_t)MLOG__MIN(count, (size_t)MLOG__FIELDS);
     /* a text of a context is repeated in each of its records: 16 KiB of it are enough */
-    uint64_t limit = MLOG__OBJECT_BYTES;
-    for (size_t i = 0; i < MLOG__MIN(count, (size_t)MLOG__FIELDS); i++) {
-        mlog_value v = mlog__context_value(&fields[i]);
-        bytes += mlog__record_field_bytes(fields[i].key, &v, limit);
+    for (uint32_t i = 0; i < n; i++) {
+        value[i] = mlog__context_value(&fields[i]);
+        bytes += mlog__record_measure(&size[i], fields[i].key, &value[i], MLOG__OBJECT_BYTES);
     }
     bool fits =
         bytes <= sizeof((mlog_context *)0)->room && (parent == NULL || parent->id != MLOG__HEAVY) && mlog__dict_open() != NULL;
@@ -4421,13 +4443,9 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     if (!pooled && (c = calloc(1, sizeof *c + (size_t)bytes)) == NULL) return NULL;
     c->fields = pooled ? c->room : (unsigned char *)(c + 1);
     unsigned char *p = c->fields;
-    for (size_t i = 0; i < MLOG__MIN(count, (size_t)MLOG__FIELDS); i++) {
-        mlog_value v = mlog__context_value(&fields[i]);
-        p = mlog__record_put_field(p, fields[i].key, &v, limit);
-        taken++;
-    }
+    for (uint32_t i = 0; i < n; i++) p = mlog__record_put_field(p, fields[i].key, &value[i], &size[i]);
     c->bytes = (uint32_t)(p - c->fields);
-    c->count = (uint32_t)taken;
+    c->count = n;
     c->parent = mlog_context_ref(parent);
     /* not published yet, whatever its last use was */
     c->session = 0;
@@ -5057,24 +5075,41 @@ static unsigned char *mlog__thread_put_chain(unsigned char *p, const mlog_contex
     return p + c->bytes;
 }
 
-/* Bytes of the record with every payload cut to `limit`. 0x10000 in a kind: a maker's value, whose kind and word take one word
- * more. */
-static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, uint64_t chain) {
+/* Bytes of the record with every payload cut to `limit`; `size` is what was measured, of the slots and then of the fields. 0x10000
+ * in a kind: a maker's value, whose kind and word take one word more. */
+static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, uint64_t chain, mlog__sized *size) {
     uint64_t bytes = 16 + 8 * (uint64_t)mlog__record_options(d->header) + 8 * (uint64_t)d->slots;
-    for (uint32_t i = 0; i < d->slots; i++) {
-        uint64_t payload = mlog__record_payload(&d->slot[i], limit);
-        bytes += payload + ((d->slot[i].kind & 0x10000) != 0 ? 8 : 0);
+    for (uint32_t i = 0; i < d->slots; i++, size++) {
+        size->kept = (uint32_t)mlog__record_kept(&d->slot[i], limit);
+        bytes += mlog__record_payload(&d->slot[i], size->kept) + ((d->slot[i].kind & 0x10000) != 0 ? 8 : 0);
     }
     /* a word with the three counts comes first */
     if ((d->header & MLOG__F_FIELDS) == 0) return bytes;
     bytes += 8 + chain;
-    for (uint32_t i = 0; i < d->fields; i++) bytes += mlog__record_field_bytes(d->field[i].key, &d->field[i].value, limit);
+    for (uint32_t i = 0; i < d->fields; i++)
+        bytes += mlog__record_measure(size++, d->field[i].key, &d->field[i].value, limit);
     return bytes;
 }
 
-/* Lays the record out at p. It was measured by mlog__thread_draft_bytes with the same limit. Plain stores: p lies behind head,
- * where nobody reads until it is released. */
-static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint64_t bytes, uint64_t limit, uint64_t ticks) {
+/* The slots of the record and what they keep behind them; returns where the fields begin. */
+static unsigned char *mlog__thread_put_slots(unsigned char *slot, const mlog__draft *d, const mlog__sized *size) {
+    unsigned char *payload = slot + 8 * (size_t)d->slots;
+    for (uint32_t i = 0; i < d->slots; i++) {
+        mlog_value v = d->slot[i];
+        bool maker = (v.kind & 0x10000) != 0; /* its kind stands in the slot, its word before its bytes */
+        unsigned char *inner = payload;
+        if (maker) payload += 8;
+        uint64_t word = mlog__record_put(&v, &payload, size[i].kept);
+        if (maker) memcpy(inner, &word, 8), word = v.kind & 0xFFFF;
+        memcpy(slot + 8 * (size_t)i, &word, 8);
+    }
+    return payload;
+}
+
+/* Lays the record out at p, as mlog__thread_draft_bytes measured it. Plain stores: p lies behind head, where nobody reads until it
+ * is released. */
+static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint64_t bytes, const mlog__sized *size,
+                                   uint64_t ticks) {
     /* two that are always there and up to five optional ones, in the order of their flags */
     uint64_t words[8] = {d->header | (bytes / 8) << 32, ticks}, n = 2;
     if (d->header & MLOG__F_CONTEXT) words[n++] = d->context;
@@ -5083,21 +5118,7 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
     if (d->header & MLOG__F_TIME) words[n++] = d->time;
     if (d->header & MLOG__F_TID) words[n++] = mlog__platform_tid();
     memcpy(p, words, n * 8);
-    unsigned char *slot = p + n * 8, *payload = slot + 8 * (size_t)d->slots;
-    for (uint32_t i = 0; i < d->slots; i++) {
-        const mlog_value *v = &d->slot[i];
-        uint64_t word;
-        if ((v->kind & 0x10000) != 0) { /* a maker's value: its kind in the slot, its word before its bytes */
-            unsigned char *inner = payload;
-            payload += 8;
-            uint64_t inner_word = mlog__record_put(v, &payload, limit);
-            memcpy(inner, &inner_word, 8);
-            word = v->kind & 0xFFFF;
-        } else {
-            word = mlog__record_put(v, &payload, limit);
-        }
-        memcpy(slot + 8 * (size_t)i, &word, 8);
-    }
+    unsigned char *payload = mlog__thread_put_slots(p + n * 8, d, size);
     if ((d->header & MLOG__F_FIELDS) == 0) return;
     uint32_t chained = 0, bound = 0;
     unsigned char *count = payload;
@@ -5105,7 +5126,7 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
     (void)mlog__thread_chain_bytes(d->inside_bound, &bound);
     payload = mlog__thread_put_chain(mlog__thread_put_chain(payload + 8, d->inside), d->inside_bound);
     for (uint32_t i = 0; i < d->fields; i++)
-        payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, limit);
+        payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, &size[d->slots + i]);
     /* 16 bits each: more fields than that are not looked at anyway */
     uint64_t counts = MLOG__MIN(chained, 65535u) | (uint64_t)MLOG__MIN(bound, 65535u) << 16;
     counts |= (uint64_t)(chained + bound + d->fields) << 32;
@@ -5143,14 +5164,15 @@ static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     uint32_t ignored = 0;
     chain = mlog__thread_chain_bytes(d->inside, &ignored) + mlog__thread_chain_bytes(d->inside_bound, &ignored);
     if (chain > most / 2) d->inside = d->inside_bound = NULL, chain = 0; /* rather the record without them than no record */
-    uint64_t bytes = mlog__thread_draft_bytes(d, limit, chain);
-    for (; bytes > most && limit > 0; bytes = mlog__thread_draft_bytes(d, limit, chain))
+    mlog__sized size[20 + MLOG__FIELDS];
+    uint64_t bytes = mlog__thread_draft_bytes(d, limit, chain, size);
+    for (; bytes > most && limit > 0; bytes = mlog__thread_draft_bytes(d, limit, chain, size))
         limit /= 2; /* at most 20 rounds, for monsters only */
     if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
     mlog__thread_tell_loss(t);
     if (!mlog__ring_wait(t, bytes)) return false; /* the report took some of it */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
-    mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, limit, mlog__thread_stamp(t->clock));
+    mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));
     __atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE); /* RING-1 */
     return true;
 }
@@ -5622,13 +5644,13 @@ MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *sl
         t->stage.arg[i].v = v;
         return slots;
     }
-    uint64_t limit = mlog__thread_allowance(t), bytes = mlog__record_payload(&v, limit);
+    uint64_t kept = mlog__record_kept(&v, mlog__thread_allowance(t)), bytes = mlog__record_payload(&v, kept);
     uint64_t *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
     unsigned char *payload = t->data + (t->next & t->mask);
     /* NULL: nothing is written; no address in the ring, since none was reserved */
     if (bytes == 0) payload = NULL;
-    at[i] = mlog__record_put(&v, &payload, limit);
+    at[i] = mlog__record_put(&v, &payload, kept);
     mlog__thread_grown(t, bytes);
     return at;
 }
@@ -5682,19 +5704,18 @@ uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
         return slots;
     }
     mlog_value v = mlog__record_clean(&value);
-    uint64_t limit = mlog__thread_allowance(t), bytes = 8 + mlog__record_payload(&v, limit);
+    uint64_t kept = mlog__record_kept(&v, mlog__thread_allowance(t)), bytes = 8 + mlog__record_payload(&v, kept);
     uint64_t *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
     unsigned char *inner = t->data + (t->next & t->mask), *payload = inner + 8;
-    uint64_t word = mlog__record_put(&v, &payload, limit);
+    uint64_t word = mlog__record_put(&v, &payload, kept);
     memcpy(inner, &word, 8);
     at[i] = v.kind & 0xFFFF;
     mlog__thread_grown(t, bytes);
     return at;
 }
 
-/* All its bytes: printf shall print what the caller had, not a double. x87's 10 of 16 bytes carry the value; the others may be
- * anything, and libc ignores them. */
+/* All its bytes: printf shall print what the caller had, not a double. */
 uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
     mlog__thread *t = mlog__thread_self;
     if (t->staged) {
@@ -5847,9 +5868,11 @@ void mlog_emit(const mlog_event *event) {
         errno = saved;
         return;
     }
+    /* a length without a pointer counts as nothing */
     const char *msg = event->msg == NULL ? "" : event->msg;
-    mlog__thread_whole_slots(slot, source, &event->at, msg, event->msg_len != 0 ? event->msg_len : strlen(msg));
-    for (size_t i = 0; i < event->nfields && d.fields < MLOG__FIELDS; i++) {
+    size_t nfields = event->fields == NULL ? 0 : event->nfields;
+    mlog__thread_whole_slots(slot, source, &event->at, msg, event->msg != NULL && event->msg_len != 0 ? event->msg_len : strlen(msg));
+    for (size_t i = 0; i < nfields && d.fields < MLOG__FIELDS; i++) {
         field[d.fields].key = event->fields[i].key;
         field[d.fields++].value = mlog__context_value(&event->fields[i]);
     }
@@ -6147,7 +6170,7 @@ static char *mlog__format_json_array(char *p, const mlog__val *v) {
     mlog__val one;
     uint32_t at = 0, n = 0;
     *p++ = '[';
-    while (mlog__format_element(v, &at, &one)) {
+    while (n < v->full && mlog__format_element(v, &at, &one)) {
         if (n++ != 0) *p++ = ',';
         p = mlog__format_json_value(p, &one);
     }
@@ -6824,10 +6847,11 @@ static void mlog__format_loss(mlog__item *it, uint32_t words) {
 size_t mlog_value_json(const mlog_value *value, char *text, size_t size) {
     int saved = errno;
     mlog_value clean = mlog__record_clean(value);
-    size_t payload = (size_t)mlog__record_payload(&clean, UINT32_MAX), room = 7 * payload + 256, n;
+    uint64_t kept = mlog__record_kept(&clean, UINT32_MAX);
+    size_t payload = (size_t)mlog__record_payload(&clean, kept), room = 7 * payload + 256, n;
     unsigned char small[1024], *bytes = room <= sizeof small ? small : malloc(room), *end = bytes;
     if (bytes == NULL) return errno = saved, (size_t)0;
-    uint64_t word = mlog__record_put(&clean, &end, UINT32_MAX);
+    uint64_t word = mlog__record_put(&clean, &end, kept);
     const unsigned char *at = bytes;
     mlog__val v;
     if (!mlog__record_get(&v, clean.kind & 255, (clean.kind >> 8) & 255, word, &at, end)) v = (mlog__val){.kind = MLOG_K_NULL};
@@ -9881,7 +9905,8 @@ mlog_value mlog_object(void (*put)(mlog_writer *, const void *), const void *obj
     mlog__thread_object_at = mine + 1; /* what was made inside is copied */
     if (w.cut) {
         mlog_value yes = mlog_bool(true);
-        w.at = mlog__record_put_field(w.at, "cut", &yes, 0);
+        mlog__sized size = {3, 0};
+        w.at = mlog__record_put_field(w.at, "cut", &yes, &size);
     }
     errno = saved;
     return mlog__val_p(MLOG_K_OBJECT, start, (size_t)(w.at - start));
@@ -9890,9 +9915,9 @@ mlog_value mlog_object(void (*put)(mlog_writer *, const void *), const void *obj
 void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
     mlog_field f = {key, value};
     mlog_value v = mlog__context_value(&f);
-    uint64_t bytes = mlog__record_field_bytes(key, &v, MLOG__OBJECT_BYTES);
-    if (bytes == 0 || bytes > (uint64_t)(w->end - w->at)) w->cut = true;
-    else w->at = mlog__record_put_field(w->at, key, &v, MLOG__OBJECT_BYTES);
+    mlog__sized size;
+    if (mlog__record_measure(&size, key, &v, MLOG__OBJECT_BYTES) > (uint64_t)(w->end - w->at)) w->cut = true;
+    else w->at = mlog__record_put_field(w->at, key, &v, &size);
 }
 
 #endif /* no error */
