@@ -78,7 +78,8 @@ extern "C" {
 /* ---- constants ---- */
 
 /* OpenTelemetry severity numbers (https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber). A level
- * between two names prints as the lower name. MLOG_OFF stands in rules only. */
+ * between two names prints as the lower name. MLOG_OFF stands in rules only. A level below 1 that a call gives counts as 1, one
+ * above 24 as 24. */
 enum { MLOG_TRACE = 1, MLOG_DEBUG = 5, MLOG_INFO = 9, MLOG_NOTICE = 10, MLOG_WARN = 13, MLOG_ERROR = 17,
        MLOG_CRIT = 18, MLOG_ALERT = 19, MLOG_FATAL = 21, MLOG_OFF = 25 };
 
@@ -345,6 +346,9 @@ MLOG__INLINE uint64_t *mlog__put_u(uint64_t *p, unsigned i, uint64_t v) { p[i] =
 MLOG__INLINE uint64_t *mlog__put_d(uint64_t *p, unsigned i, double v) { __builtin_memcpy(p + i, &v, 8); return p; }
 MLOG__INLINE uint64_t *mlog__put_f(uint64_t *p, unsigned i, float v) { uint32_t u; __builtin_memcpy(&u, &v, 4); p[i] = u; return p; }
 MLOG__INLINE uint64_t *mlog__put_p(uint64_t *p, unsigned i, const volatile void *v) { p[i] = (uint64_t)(uintptr_t)v; return p; }
+
+/* Levels are 1 to 24: one beyond them must not pass a rule that says "off". Costs nothing where the level is a constant. */
+MLOG__INLINE int mlog__level(int level) { return level < 1 ? 1 : level > 24 ? 24 : level; }
 
 /* Word to log with, or 0: off. The plain form is one load and a predicted branch. */
 MLOG__INLINE uint64_t mlog__gate(mlog__site *s) {
@@ -666,7 +670,7 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
     (__extension__({                                                                                                          \
         MLOG__SOME_##n(m, "mlog: a message is missing")                                                                       \
         MLOG__ASSERT(__builtin_constant_p(m) MLOG__EACH_##n(MLOG__KEY_CHECK, id, __VA_ARGS__), MLOG__NO_LITERAL);             \
-        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                                         \
+        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = mlog__level(lvl);                                              \
         if (mlog__lv_##id >= METALOG_LEVEL) {                                                                                 \
             static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, m "",                           \
                 "" MLOG__EACH_##n(MLOG__KEY, id, __VA_ARGS__), __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__,    \
@@ -696,7 +700,7 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
 #define MLOG__CALLF_TO(id, lg, lvl, n, m, ...)                                                                                \
     (__extension__({                                                                                                          \
         MLOG__SOME_##n(m, "mlog: a format is missing") MLOG__ASSERT(__builtin_constant_p(m), MLOG__NO_FORMAT);                \
-        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                                         \
+        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = mlog__level(lvl);                                              \
         if (mlog__lv_##id >= METALOG_LEVEL) {                                                                                 \
             static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, m "", "",                       \
                 __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__, 0, n, MLOG__PRINTF | MLOG__DYNAMIC, 0};           \
@@ -749,7 +753,7 @@ MLOG__INLINE uint64_t mlog__gate_to(mlog__site *s, mlog_logger *lg, int level) {
     (__extension__({                                                                                       \
         static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, "", "",                            \
             __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__, 0, 0, MLOG__PROBE | MLOG__DYNAMIC, 0};            \
-        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                      \
+        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = mlog__level(lvl);                           \
         (bool)(mlog__lv_##id >= METALOG_LEVEL && mlog__gate_to(&mlog__s_##id, mlog__lg_##id, mlog__lv_##id) != 0); }))
 
 #define mlog_die(status, ...) (__extension__({ mlog_fatal(__VA_ARGS__); mlog1_die(status); (void)0; }))
@@ -5863,8 +5867,9 @@ void mlog_emit(const mlog_event *event) {
     mlog_field field[MLOG__FIELDS];
     char source[64];
     mlog__draft d = {.header = mlog__record_header(MLOG__S_EMIT, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
+    int level = event == NULL ? 1 : mlog__level(event->level);
     if (event == NULL || !mlog__life_start() ||
-        !mlog__thread_on(event->logger, event->at.file == NULL ? "" : event->at.file, event->level)) {
+        !mlog__thread_on(event->logger, event->at.file == NULL ? "" : event->at.file, level)) {
         errno = saved;
         return;
     }
@@ -5878,9 +5883,9 @@ void mlog_emit(const mlog_event *event) {
     }
     /* 0 means now, as everywhere: the moment of 1970 itself cannot be given */
     if (event->time != 0) d.time = (uint64_t)event->time, d.header |= MLOG__F_TIME;
-    mlog__thread_send(&d, event->logger, event->level);
+    mlog__thread_send(&d, event->logger, level);
     errno = saved;
-    if (event->level >= MLOG_FATAL) mlog1_fatal();
+    if (level >= MLOG_FATAL) mlog1_fatal();
 }
 
 typedef struct { va_list list; } mlog__args; /* so that it can be handed on by address */
@@ -5928,6 +5933,7 @@ static void mlog__thread_varargs(mlog__args *a, const mlog__printf *f, mlog_fiel
 /* [s] The format is scanned in each call, since it may be another one. The list is copied, so that the caller's stays usable. */
 void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
     int saved = errno;
+    level = mlog__level(level);
     if (!mlog__life_start() || !mlog__thread_on(logger, at.file == NULL ? "" : at.file, level)) {
         errno = saved;
         return;
@@ -6488,7 +6494,7 @@ static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const u
 
 /* Level and source that came with the call win over the site's. */
 static void mlog__format_logger(mlog__item *it, uint64_t to) {
-    it->level = (int)(uint32_t)to;
+    it->level = mlog__level((int)(uint32_t)to);
     const mlog__entry *lg = mlog__dict_entry((uint32_t)(to >> 32));
     if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
     it->source = mlog__dict_source(lg);
@@ -6513,7 +6519,7 @@ static int mlog__format_level(const unsigned char *p, uint64_t header) {
     if (header & MLOG__F_TO) {
         uint64_t to;
         memcpy(&to, p + 16 + 8 * (size_t)mlog__record_options(header & (MLOG__F_CONTEXT | MLOG__F_BOUND)), 8);
-        return (int)(uint32_t)to;
+        return mlog__level((int)(uint32_t)to);
     }
     const mlog__info *info = mlog__format_info(mlog__record_site(header));
     return info == NULL ? MLOG_ERROR : info->e->level;

@@ -219,6 +219,35 @@ static void test_enabled(void) {
     CHECK_EQ(on, 0);
 }
 
+static void beyond(int level, mlog_logger *lg) {
+    mlog(level, "beyond", "form", 0);
+    mlogf(level, "beyond %d", 1);
+    mlog_to(lg, level, "beyond", "form", 2);
+    mlog_emit(&(mlog_event){.level = level, .msg = "beyond 3"});
+    mlog_emit(&(mlog_event){.level = level, .msg = "beyond 4", .logger = lg});
+}
+
+/* Levels that are none count as the nearest one: no rule "off" lets them through, and they come out with a name. */
+static void test_beyond(void) {
+    static const int low[] = {0, -1, INT_MIN}, high[] = {25, 30, 127, 128, INT_MAX};
+    mlog_logger *lg = mlog_named("beyond.logger");
+    CHECK(mlog_levels("off") == 0);
+    for (int i = 0; i < 5; i++) beyond(high[i], lg);
+    for (int i = 0; i < 5; i++) CHECK(!mlog_enabled(high[i]) && !mlog_enabled_to(lg, high[i]));
+    CHECK(mlog_levels("debug") == 0);
+    for (int i = 0; i < 3; i++) beyond(low[i], lg);
+    out_look();
+    CHECK_EQ(lines(out_json, "beyond"), 0);
+    CHECK(mlog_levels("trace") == 0);
+    for (int i = 0; i < 5; i++) beyond(high[i], lg);
+    out_look();
+    CHECK_EQ(lines(out_json, "\"fatal\""), 25);
+    for (int i = 0; i < 3; i++) beyond(low[i], lg);
+    out_look();
+    CHECK_EQ(lines(out_json, "\"trace\""), 15);
+    CHECK(mlog_levels("info") == 0);
+}
+
 static void test_loggers(void) {
     char long_name[70];
     memset(long_name, 'l', 64);
@@ -351,6 +380,7 @@ int main(void) {
     test_precedence();
     test_sites();
     test_enabled();
+    test_beyond();
     test_loggers();
     test_at_once();
     test_floor();
