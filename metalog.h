@@ -146,7 +146,8 @@ typedef struct {
     mlog_choice crash_safe, catch_fatal;      /* yes with a file sink; no */
     int recorder_level;                       /* flight recorder: keep records from this level on in the rings, off */
     mlog_clock clock; mlog_flusher flusher; mlog_full full; int full_ms, exit_ms; /* COUNTER; THREAD; WAIT; 100; 2000 */
-    uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring */
+    uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring: else
+                                               * its texts are cut, then its fields, whose number `fields_cut` tells */
     int64_t (*now)(void);                     /* a test's or a simulator's clock, ns since 1970 */
     mlog_sink_config sinks[8];                /* the whole list; default one console on stderr. Stays last. */
 } mlog_config;
@@ -3723,7 +3724,7 @@ static uint64_t mlog__record_kept(const mlog_value *v, uint64_t limit) {
     uint32_t kind = v->kind & 255, n;
     if (!mlog__record_has_bytes(kind) || v->as.p == NULL) return 0;
     if (kind == MLOG_K_ARRAY) return mlog__record_array_bytes(v, limit, &n);
-    if (v->size <= limit) return v->size;
+    if (v->size <= limit || kind == MLOG__K_LDOUBLE) return v->size;
     return kind == MLOG_K_BYTES ? limit : mlog__text_utf8_cut((const char *)v->as.p, (size_t)limit);
 }
 
@@ -5061,6 +5062,7 @@ typedef struct {
     uint32_t fields;
     mlog_context *inside;                      /* its fields go into the record, outermost first */
     mlog_context *inside_bound;                /* the same for the fields of a bound logger */
+    uint32_t missing;                          /* fields that found no room; told by one of their own, "fields_cut" */
     int level;
 } mlog__draft;
 
@@ -5079,17 +5081,22 @@ static unsigned char *mlog__thread_put_chain(unsigned char *p, const mlog_contex
     return p + c->bytes;
 }
 
-/* Bytes of the record with every payload cut to `limit`; `size` is what was measured, of the slots and then of the fields. 0x10000
- * in a kind: a maker's value, whose kind and word take one word more. */
+static const mlog__sized mlog__thread_note = {10, 0};
+enum { MLOG__NOTE_BYTES = 32 }; /* head, "fields_cut" padded, slot */
+
+/* Bytes of the record with every payload cut to `limit`; `size` is what was measured, of the slots and then of the fields. Message
+ * and place of a record without a site are its slots: 64 bytes of each stay. 0x10000 in a kind: a maker's value, whose kind and
+ * word take one word more. */
 static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, uint64_t chain, mlog__sized *size) {
     uint64_t bytes = 16 + 8 * (uint64_t)mlog__record_options(d->header) + 8 * (uint64_t)d->slots;
+    uint64_t most = mlog__record_site(d->header) < MLOG__FIRST_SITE ? MLOG__MAX(limit, UINT64_C(64)) : limit;
     for (uint32_t i = 0; i < d->slots; i++, size++) {
-        size->kept = (uint32_t)mlog__record_kept(&d->slot[i], limit);
+        size->kept = (uint32_t)mlog__record_kept(&d->slot[i], most);
         bytes += mlog__record_payload(&d->slot[i], size->kept) + ((d->slot[i].kind & 0x10000) != 0 ? 8 : 0);
     }
     /* a word with the three counts comes first */
     if ((d->header & MLOG__F_FIELDS) == 0) return bytes;
-    bytes += 8 + chain;
+    bytes += 8 + chain + (d->missing != 0 ? MLOG__NOTE_BYTES : 0);
     for (uint32_t i = 0; i < d->fields; i++)
         bytes += mlog__record_measure(size++, d->field[i].key, &d->field[i].value, limit);
     return bytes;
@@ -5128,7 +5135,13 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
     unsigned char *count = payload;
     (void)mlog__thread_chain_bytes(d->inside, &chained);
     (void)mlog__thread_chain_bytes(d->inside_bound, &bound);
-    payload = mlog__thread_put_chain(mlog__thread_put_chain(payload + 8, d->inside), d->inside_bound);
+    payload += 8;
+    if (d->missing != 0) { /* as a field of the context: the arguments of a format keep their places */
+        mlog_value missing = mlog__val_u(d->missing);
+        payload = mlog__record_put_field(payload, "fields_cut", &missing, &mlog__thread_note);
+        chained++;
+    }
+    payload = mlog__thread_put_chain(mlog__thread_put_chain(payload, d->inside), d->inside_bound);
     for (uint32_t i = 0; i < d->fields; i++)
         payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, &size[d->slots + i]);
     /* 16 bits each: more fields than that are not looked at anyway */
@@ -5159,19 +5172,40 @@ static void mlog__thread_tell_loss(mlog__thread *t) {
     __atomic_store_n(t->head, head + (2 + (uint64_t)n) * 8, __ATOMIC_RELEASE); /* RING-1 */
 }
 
-/* Writes a whole record into t's ring, waiting as the policy says. False: dropped (not counted here). Too long for a quarter of
- * the ring: all payloads are cut to the same limit, halved until it fits; numbers and keys stay. A quarter, so that there is
- * always room for padding and another record, and no single call can hold up a ring. */
+/* The bytes of its heavy contexts, whose fields are counted in *count. */
+static uint64_t mlog__thread_chains(const mlog__draft *d, uint32_t *count) {
+    return mlog__thread_chain_bytes(d->inside, count) + mlog__thread_chain_bytes(d->inside_bound, count);
+}
+
+/* Rather the record without its heavy contexts than no record. Returns the bytes that are left of them. */
+static uint64_t mlog__thread_without_chains(mlog__draft *d) {
+    (void)mlog__thread_chains(d, &d->missing);
+    d->inside = d->inside_bound = NULL;
+    return 0;
+}
+
+/* Measures a record, and cuts it to at most `most` bytes; returns its bytes. First all payloads to the same limit, halved until it
+ * fits (numbers and keys stay), then the fields of heavy contexts go, then its own from the last on. What is left fits the
+ * smallest ring: a message, its place and 17 arguments are less than 900 bytes. */
+static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *size) {
+    uint32_t ignored = 0;
+    uint64_t limit = most, bytes, chain = mlog__thread_chains(d, &ignored);
+    if (chain > most / 2) chain = mlog__thread_without_chains(d);
+    while ((bytes = mlog__thread_draft_bytes(d, limit, chain, size)) > most) {
+        if (limit > 0) limit /= 2; /* at most 23 rounds, for monsters only */
+        else if (chain > 0) chain = mlog__thread_without_chains(d);
+        else if (d->fields > 0) d->fields--, d->missing++;
+        else break;
+    }
+    return bytes;
+}
+
+/* Writes a whole record into t's ring, waiting as the policy says. False: dropped (not counted here). At most a quarter of the
+ * ring, so that there is always room for padding and another record, and no single call can hold up a ring. */
 static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     /* 8 MiB: what 20 bits of length can say */
-    uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, limit = most, chain = 0;
-    uint32_t ignored = 0;
-    chain = mlog__thread_chain_bytes(d->inside, &ignored) + mlog__thread_chain_bytes(d->inside_bound, &ignored);
-    if (chain > most / 2) d->inside = d->inside_bound = NULL, chain = 0; /* rather the record without them than no record */
     mlog__sized size[20 + MLOG__FIELDS];
-    uint64_t bytes = mlog__thread_draft_bytes(d, limit, chain, size);
-    for (; bytes > most && limit > 0; bytes = mlog__thread_draft_bytes(d, limit, chain, size))
-        limit /= 2; /* at most 20 rounds, for monsters only */
+    uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
     if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
     mlog__thread_tell_loss(t);
     if (!mlog__ring_wait(t, bytes)) return false; /* the report took some of it */

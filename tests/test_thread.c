@@ -620,6 +620,53 @@ static void test_deep(void) {
     free(text);
 }
 
+/* ---- records that are longer than a quarter of their ring ---- */
+
+static void many_vprintf(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog_vprintf(MLOG_HERE, NULL, MLOG_INFO, format, args);
+    va_end(args);
+}
+
+/* They are cut, and say so; none is dropped while the policy is to wait. */
+static void test_too_long(void) {
+    enum { ROUNDS_HERE = 50 };
+    static char keys[64][300], text[3000];
+    mlog_field field[64];
+    memset(text, 't', sizeof text - 1);
+    for (int i = 0; i < 64; i++) {
+        memset(keys[i], 'a' + i % 26, sizeof keys[i] - 1);
+        keys[i][sizeof keys[i] - 1] = 0;
+        field[i] = (mlog_field){keys[i], i % 2 ? mlog_str(text, sizeof text - 1) : mlog__val_i(i)};
+    }
+    start("long.log", 4096, MLOG_BLOCK);
+    uint64_t d0 = dropped();
+    for (int i = 0; i < ROUNDS_HERE; i++) {
+        mlog_emit(&(mlog_event){.at = MLOG_HERE, .level = MLOG_INFO, .msg = "emitted", .fields = field, .nfields = 64});
+        many_vprintf("many %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s", 1, text, 2,
+                     text, 3, text, 4, text, 5, text, 6, text, 7, text, 8, text, 9, text, 10, text, 11, text, 12, text, 13, text, 14,
+                     text, 15, text, 16, text);
+        mlog_context *c = mlog1_context_new(field, 64), *outer = mlog_context_swap(c);
+        const long double ld = 1.5L;
+        mlog_infof("sixteen %Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%m", ld, ld, ld, ld, ld, ld, ld, ld, ld, ld, ld, ld, ld,
+                   ld, ld, ld);
+        mlog_emit(&(mlog_event){.at = MLOG_HERE, .level = MLOG_INFO, .msg = "both", .fields = field, .nfields = 64});
+        mlog_context_unref(mlog_context_swap(outer));
+    }
+    char *long_text = logged();
+    CHECK_EQ(dropped(), d0);
+    CHECK_EQ(lines(long_text, "\"msg\":\"emitted\""), ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, "\"msg\":\"many 1 "), ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, "\"msg\":\"sixteen 1.51.51.51.51.51.51.51.51.51.51.51.51.51.51.51.5"), ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, "\"msg\":\"both\""), ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, "\"fields_cut\":64,") + lines(long_text, "\"fields_cut\":64}"), ROUNDS_HERE); /* all of the context */
+    CHECK_EQ(lines(long_text, "\"fields_cut\":"), 4 * ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, "\"at\":\"test_thread.c:"), 4 * ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, NULL), 4 * ROUNDS_HERE);
+    free(long_text);
+}
+
 /* ---- arguments that log, jump, or change what they should not ---- */
 
 static int logs_itself(int n) {
@@ -867,6 +914,7 @@ int main(void) {
     test_birth();
     test_interrupted_holder();
     test_deep();
+    test_too_long();
     test_arguments();
     test_objects();
     test_errno();
