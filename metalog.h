@@ -4041,8 +4041,10 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
  *
  * The longest rule that covers a name wins; rules are few (64 at most) and looked at on first calls only, so a loop will do.
  *
- *   RULE-1   mlog__rule_set_now: release of version    reader: acquire before and after    a set is whole, or read again
+ *   RULE-1   mlog__rule_publish: release of version    reader: acquire before and after    a set is whole, or read again
  *   RULE-2   registration: release of the list's head        a walk over it: acquire            a site before its place in it
+ *   RULE-3   mlog__rule_publish: version, fence, lists       mlog1_site: list, fence, version   Dekker: the walk finds the site, or the
+ *            site the new version
  *
  * owns: level names, the rules in force, the thresholds of sites and loggers, the list of keys to redact
  * may call: platform dict record text
@@ -4058,19 +4060,18 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
 /* children: "net.*", which does not cover net itself */
 typedef struct { char name[64]; uint8_t len, level; bool children; } mlog__rule;
 enum { MLOG__RULES = 64 };
-typedef struct { uint32_t count; uint8_t root; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
+/* redact: keys in lower case, each ended by NUL; "" ends, and the last bytes are zero in any case */
+typedef struct { uint32_t count; uint8_t root; char redact[256]; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
 
 static struct {
     mlog__rule_set set[2];
-    uint32_t version;       /* set[version & 1] is in force */
+    uint32_t version;       /* set[version & 1] is in force; grows with every change of it, by two with every change of floor */
     int floor;              /* the lowest level that any sink takes */
     /* head of the list of program and shared objects; pushed without a lock, walked under the configuration's */
     mlog__module *modules;
     /* likewise; loggers live for ever, so that the macros may keep their pointers */
     mlog_logger *loggers;
-    char redact[256];       /* lower case, separated and ended by NUL; "" ends */
-} mlog__rule_now = {.set = {{.root = MLOG_INFO}, {.root = MLOG_INFO}},
-                    .redact = "password\0passwd\0secret\0token\0authorization\0api_key\0"};
+} mlog__rule_now = {.set = {{.root = MLOG_INFO, .redact = "password\0passwd\0secret\0token\0authorization\0api_key\0"}}};
 
 struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
@@ -4162,14 +4163,25 @@ static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *w
     }
 }
 
-/* The level from which a source is on: the longest rule that covers it, then the later one; never below what any sink takes.
- * Legal in a handler that interrupts a change of rules: it finds the old set untouched, since a change writes the other copy. */
+/* Reads what is in force: from here to mlog__rule_changed, which says whether it must be read again. Legal in a handler that
+ * interrupts a change: it finds the old set untouched, since a change writes the other copy. */
+static const mlog__rule_set *mlog__rule_read(uint32_t *version) {
+    *version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE); /* RULE-1 with mlog__rule_publish */
+    return &mlog__rule_now.set[*version & 1];
+}
+
+/* The fence keeps the reads of the set before the second look. */
+static bool mlog__rule_changed(uint32_t version) {
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* RULE-1 */
+    return version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_RELAXED);
+}
+
+/* The level from which a source is on: the longest rule that covers it, then the later one; never below what any sink takes. */
 static int mlog__rule_threshold(const char *source, size_t n) {
     uint32_t version;
     int level;
     do {
-        version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE); /* RULE-1 with mlog__rule_set_now */
-        const mlog__rule_set *set = &mlog__rule_now.set[version & 1];
+        const mlog__rule_set *set = mlog__rule_read(&version);
         size_t best = 0;
         level = set->root;
         /* both bounds: a set that is changed meanwhile may show any count, before the version says to read it again */
@@ -4179,8 +4191,9 @@ static int mlog__rule_threshold(const char *source, size_t n) {
             if (memcmp(source, r->name, MLOG__MIN(n, (size_t)r->len)) != 0 || !(below || (same && !r->children))) continue;
             if (r->len >= best) best = r->len, level = r->level;
         }
-    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE));
-    return MLOG__MAX(level, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED));
+        level = MLOG__MAX(level, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED));
+    } while (mlog__rule_changed(version));
+    return level;
 }
 
 /* "dir/http.c" is "http.c" in records: the build's directories are not the reader's. */
@@ -4211,18 +4224,27 @@ static size_t mlog__rule_source(char out[64], const char *stringized, const char
     return n;
 }
 
-/* "password" covers password, PassWord and db_password; "*_pin" what the pattern says. Asked once for a site and once for a
- * field whose key is known at run time only. Keys beyond 64 bytes are judged by their beginning and by their end. */
-static bool mlog__rule_is_secret(const char *key, size_t n) {
+/* "password" covers password, PassWord and db_password; "*_pin" what the pattern says. Keys beyond 64 bytes are judged by their
+ * beginning and by their end. */
+static bool mlog__rule_listed(const char *list, const char *key, size_t n) {
     char lower[64];
     size_t k = MLOG__MIN(n, sizeof lower);
     for (size_t i = 0; i < k; i++) lower[i] = key[i] >= 'A' && key[i] <= 'Z' ? (char)(key[i] + 32) : key[i];
-    for (const char *r = mlog__rule_now.redact; *r != 0; r += strlen(r) + 1) {
+    for (const char *r = list; *r != 0; r += strlen(r) + 1) {
         size_t m = strlen(r);
         if (mlog__text_glob(r, m, lower, k)) return true;
         if (n > m && mlog__rule_same(key + n - m, m, r) && strchr("_-.", key[n - m - 1]) != NULL) return true;
     }
     return false;
+}
+
+/* Asked once for a site and once for a field whose key is known at run time only. */
+static bool mlog__rule_is_secret(const char *key, size_t n) {
+    uint32_t version;
+    bool secret;
+    do secret = mlog__rule_listed(mlog__rule_read(&version)->redact, key, n);
+    while (mlog__rule_changed(version));
+    return secret;
 }
 
 static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` always means: not in a list yet */
@@ -4239,7 +4261,6 @@ static void mlog__rule_apply(mlog__site *s) {
     __atomic_store_n(&s->word, !on ? 0 : full != 0 ? full : MLOG__UNSEEN, __ATOMIC_RELAXED);
 }
 
-/* After a change of rules or sinks: every site and logger gets its gate anew, so that no call looks rules up. */
 /* The threshold of a logger. 0: it has no name, each call is judged by the rules of its unit. */
 static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
     return *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
@@ -4256,23 +4277,45 @@ static void mlog__rule_apply_all(void) {
         __atomic_store_n(&lg->threshold, mlog__rule_of_logger(lg), __ATOMIC_RELAXED);
 }
 
-/* Another list of keys to redact: sites that decided by the old one register again. Rules are applied after this. */
-static void mlog__rule_redact(const char list[256]) {
-    if (memcmp(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact) == 0) return;
-    memcpy(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact);
-    for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
-        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last;) { /* RULE-2 */
-            __atomic_store_n(&s->full, 0, __ATOMIC_RELAXED);
-            s = __atomic_load_n(&s->next, __ATOMIC_RELAXED);
-        }
+/* What was changed is in force from now on; then the gates. */
+static void mlog__rule_publish(uint32_t version) {
+    __atomic_store_n(&mlog__rule_now.version, version, __ATOMIC_RELEASE); /* RULE-1: a reader that saw the old version reads again */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);                              /* RULE-3 with mlog1_site */
+    mlog__rule_apply_all();
 }
 
-/* Puts rules in force; under the configuration lock, which makes it the only writer. First the copy that nobody reads, then the
- * version, then the gates. */
-static void mlog__rule_set_now(const mlog__rule_set *set) {
+/* Into the copy that nobody reads, but those who will read again: hence the fence. */
+static void mlog__rule_replace(const mlog__rule_set *set) {
     uint32_t next = mlog__rule_now.version + 1;
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* RULE-1: the last version before these bytes */
     mlog__rule_now.set[next & 1] = *set;
-    __atomic_store_n(&mlog__rule_now.version, next, __ATOMIC_RELEASE); /* RULE-1: a reader that saw the old version reads again */
+    mlog__rule_publish(next);
+}
+
+/* The three changes of what is in force, under the configuration lock, which makes each the only writer: the level rules, the
+ * lowest level of any sink, … */
+static void mlog__rule_set_now(const mlog__rule_set *rules) {
+    mlog__rule_set set = *rules;
+    memcpy(set.redact, mlog__rule_now.set[mlog__rule_now.version & 1].redact, sizeof set.redact);
+    mlog__rule_replace(&set);
+}
+
+static void mlog__rule_floor(int floor) {
+    __atomic_store_n(&mlog__rule_now.floor, floor, __ATOMIC_RELAXED);
+    mlog__rule_publish(mlog__rule_now.version + 2);
+}
+
+/* … and the keys to redact: sites that decided by the old list register again. */
+static void mlog__rule_redact(const char list[256]) {
+    mlog__rule_set set = mlog__rule_now.set[mlog__rule_now.version & 1];
+    if (memcmp(set.redact, list, sizeof set.redact) == 0) return;
+    memcpy(set.redact, list, sizeof set.redact);
+    mlog__rule_replace(&set);
+    for (mlog__module *m = mlog__rule_now.modules; m != NULL; m = m->next)
+        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last;) { /* RULE-2 */
+            __atomic_store_n(&s->full, 0, __ATOMIC_SEQ_CST); /* THREAD-5: before the gates that are set next */
+            s = __atomic_load_n(&s->next, __ATOMIC_RELAXED);
+        }
     mlog__rule_apply_all();
 }
 
@@ -4301,10 +4344,11 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
         }
     }
     uint32_t version;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RULE-3 with mlog__rule_publish */
     do { /* again when the rules changed meanwhile: the walk over the lists may have missed this site */
-        version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE);
+        (void)mlog__rule_read(&version);
         mlog__rule_apply(site);
-    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE));
+    } while (mlog__rule_changed(version));
     errno = saved;
     return __atomic_load_n(&site->word, __ATOMIC_RELAXED);
 }
@@ -4791,6 +4835,7 @@ static void mlog__ring_release(mlog__ring *r, uint64_t tail) {
  *   THREAD-2   mlog__thread_exit: release of RETIRED    mlog__flush_release: acquire       the last records before the end
  *   THREAD-3   the lock of a shared ring: release       the next holder: acquire
  *   THREAD-4   site->full: release                      other threads of that site         the entry before its number
+ *   THREAD-5   who takes an entry back: full = 0, gate    registration: gate, full           Dekker: one of them closes the gate again
  *
  * owns: slots, the thread-local pointer, begin and end of a record, writing of encoded values
  * may call: platform clock record dict rule context ring text printf
@@ -5325,33 +5370,43 @@ static bool mlog__thread_describe(mlog__entry *e, const mlog__site *site, uint64
     return care;
 }
 
-/* Second stage of a site, at its first enabled call, when the classes of its arguments are known. The word of the gate, or 0
- * when the dictionary is full. Two threads may register one site at once: the loser's entry is never named, its bytes stay
- * used. Handler-safe. */
-static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
-    uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN;
-    if (full == 0) {
-        char source[64];
-        mlog__entry e;
-        bool care = mlog__thread_describe(&e, site, classes), print = (site->style & MLOG__PRINTF) != 0;
-        const char *file = mlog__rule_base(site->file),
-                   *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
-        e.file_len = (uint16_t)MLOG__MIN(strlen(file), (size_t)255);
-        e.func_len = (uint16_t)MLOG__MIN(strlen(site->func), (size_t)255);
-        e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
-        e.keys_len = (uint32_t)(keys_end - site->keys);
-        uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, site->keys);
-        /* full: the next call tries again, and carries its definition meanwhile */
-        if (number == 0) return 0;
-        full = mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
-        /* who comes first decides; the other takes its number, since both mean the same site */
-        uint64_t none = 0;
-        if (!__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
-            full = none; /* THREAD-4: entry before number */
-    }
-    __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_RELEASE,
-                                __ATOMIC_RELAXED); /* not when a rule turned it off meanwhile */
+/* The entry of a site, made now; the first word of its records. 0: the dictionary is full. Two threads may make one at once: the
+ * loser's is never named, its bytes stay used. */
+static uint64_t mlog__thread_new_entry(mlog__site *site, uint64_t classes) {
+    char source[64];
+    mlog__entry e;
+    bool care = mlog__thread_describe(&e, site, classes), print = (site->style & MLOG__PRINTF) != 0;
+    const char *file = mlog__rule_base(site->file), *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
+    e.file_len = (uint16_t)MLOG__MIN(strlen(file), (size_t)255);
+    e.func_len = (uint16_t)MLOG__MIN(strlen(site->func), (size_t)255);
+    e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
+    e.keys_len = (uint32_t)(keys_end - site->keys);
+    uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, site->keys);
+    uint64_t none = 0, full = number == 0 ? 0 : mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
+    /* who comes first decides; the other takes its number, since both mean the same site */
+    if (full != 0 && !__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+        full = none; /* THREAD-4: entry before number */
     return full;
+}
+
+/* Second stage of a site, at its first enabled call, when the classes of its arguments are known. The word of the gate, or 0
+ * when the dictionary is full: the next call tries again, and carries its definition meanwhile. Handler-safe. Again when the
+ * keys to redact changed: an entry by the old list is taken back, by who made it or by who changed the list. */
+static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
+    for (;;) {
+        uint32_t version;
+        (void)mlog__rule_read(&version);
+        uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN;
+        bool made = full == 0;
+        if (made) full = mlog__thread_new_entry(site, classes);
+        if (full == 0) return 0;
+        /* not when a rule turned it off meanwhile */
+        __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+        bool old = made && mlog__rule_changed(version);
+        if (old) __atomic_store_n(&site->full, 0, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&site->full, __ATOMIC_SEQ_CST) == full) return full; /* THREAD-5 */
+        __atomic_compare_exchange_n(&site->word, &full, MLOG__UNSEEN, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    }
 }
 
 /* -- staged calls -- */
@@ -9071,8 +9126,7 @@ static void mlog__life_floor(void) { /* levels that no sink takes need not be lo
     bool any = false;
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) any = true, floor = MLOG__MIN(floor, mlog__flush_all.sink[i].config.level);
-    __atomic_store_n(&mlog__rule_now.floor, any ? floor : 0, __ATOMIC_RELAXED);
-    mlog__rule_apply_all();
+    mlog__rule_floor(any ? floor : 0);
 }
 
 /* What is to be called when no lock is held any more: close() may log, ask for statistics, add a sink. */

@@ -373,6 +373,87 @@ static void test_floor(void) { /* what no sink takes is not even logged */
     CHECK_EQ(r.filtered, 1);
 }
 
+/* ---- sites that register while something changes ---- */
+
+enum { FRESH = 20000, FRESH_TAIL = 50 };
+static mlog__site fresh[FRESH];
+static int fresh_stop;
+static uint32_t fresh_at;
+
+static void fresh_site(mlog__site *s, const char *key) {
+    *s = (mlog__site){.word = MLOG__UNSEEN, .msg = "fresh", .keys = key, .file = "fresh.c", .func = "f", .source = "METALOG_SOURCE",
+                      .line = 1, .level = MLOG_INFO, .count = 1, .style = MLOG__PAIRS};
+}
+
+/* As a call of a macro does it: the gate, then the record. */
+static void fresh_call(mlog__site *s) {
+    uint64_t word = mlog__gate(s);
+    if (word == 0) return;
+    uint64_t *p = mlog1_begin(s, word, MLOG__C_INT);
+    p = mlog__put_i(p, 0, 4711);
+    (void)p;
+    mlog1_end();
+}
+
+static void *fresh_run(void *unused) { /* until told to stop, and then some: the last ones meet the last change */
+    uint32_t i = 0;
+    for (int tail = FRESH_TAIL; i < FRESH && tail > 0; i++) {
+        fresh_call(&fresh[i]);
+        if (__atomic_load_n(&fresh_stop, __ATOMIC_ACQUIRE)) tail--;
+    }
+    __atomic_store_n(&fresh_at, i, __ATOMIC_RELEASE);
+    return unused;
+}
+
+static void with_fresh(const char *key, void (*change)(int round)) {
+    pthread_t t;
+    for (int i = 0; i < FRESH; i++) fresh_site(&fresh[i], key);
+    fresh_stop = 0;
+    CHECK(pthread_create(&t, NULL, fresh_run, NULL) == 0);
+    for (int round = 0; round < 20; round++) change(round);
+    __atomic_store_n(&fresh_stop, 1, __ATOMIC_RELEASE);
+    CHECK(pthread_join(t, NULL) == 0);
+}
+
+/* The last call lets sinks of level WARN only. */
+static void change_floor(int round) {
+    static mlog_sink *s;
+    if (round % 2 == 0) s = mlog_sink_add(&(mlog_sink_config){.type = MLOG_NULL, .name = "low", .level = MLOG_TRACE});
+    else mlog_sink_remove(s);
+}
+
+/* The last list has the key "pin". */
+MAYBE_UNUSED static void change_redact(int round) {
+    mlog_config c = {.env = "-", .redact = round % 2 == 0 ? "-" : "pin", .sinks = {{.type = MLOG_NULL}}};
+    CHECK(mlog_init(&c) == 0);
+}
+
+/* Whatever a site met while it registered, in the end its gate and its entry are as the last change says. */
+static void test_registering(void) {
+    mlog_config c = {.env = "-", .sinks = {{.type = MLOG_NULL, .level = MLOG_WARN}}};
+    uint32_t before = mlog__rule_now.version, wrong = 0, found = 0;
+    CHECK(mlog_shutdown(-1) == 0);
+    CHECK(mlog_init(&c) == 0);
+    before = mlog__rule_now.version;
+    mlog_sink_remove(mlog_sink_add(&(mlog_sink_config){.type = MLOG_NULL, .name = "low", .level = MLOG_TRACE}));
+    CHECK_EQ(mlog__rule_now.version, before + 4); /* a registration that began before looks again */
+    with_fresh("k\0", change_floor);
+    for (uint32_t i = 0; i < fresh_at; i++) wrong += __atomic_load_n(&fresh[i].word, __ATOMIC_RELAXED) != 0;
+    CHECK_EQ(wrong, 0);
+    for (mlog__site *s = mlog__this_module.sites; s != NULL && s != &mlog__rule_last; s = s->next) found += s >= fresh && s < fresh + FRESH;
+    CHECK_EQ(found, fresh_at);
+#if !defined(__clang__) || !defined(MLOG__SANITIZED) /* ThreadSanitizer knows no sequence locks */
+    mlog__this_module.sites = NULL; /* for the same sites once more */
+    wrong = 0;
+    with_fresh("pin\0", change_redact);
+    for (uint32_t i = 0; i < fresh_at; i++) {
+        const mlog__entry *e = mlog__dict_entry(mlog__record_site(__atomic_load_n(&fresh[i].word, __ATOMIC_RELAXED)));
+        wrong += e != NULL && e->how[0] != MLOG__H_SECRET; /* NULL: registers at its next call */
+    }
+    CHECK_EQ(wrong, 0);
+#endif
+}
+
 int main(void) {
     CHECK(out_begin((mlog_config){0}) == 0);
     test_matches();
@@ -384,5 +465,6 @@ int main(void) {
     test_loggers();
     test_at_once();
     test_floor();
+    test_registering();
     return done();
 }

@@ -914,7 +914,7 @@ int main(void) {
     test_birth();
     test_interrupted_holder();
     test_deep();
-    test_too_long();
+    in_child(test_too_long); /* a ring of its own size */
     test_arguments();
     test_objects();
     test_errno();
