@@ -423,7 +423,7 @@ static void change_floor(int round) {
 }
 
 /* The last list has the key "pin". */
-MAYBE_UNUSED static void change_redact(int round) {
+static void change_redact(int round) {
     mlog_config c = {.env = "-", .redact = round % 2 == 0 ? "-" : "pin", .sinks = {{.type = MLOG_NULL}}};
     CHECK(mlog_init(&c) == 0);
 }
@@ -454,6 +454,43 @@ static void test_registering(void) {
 #endif
 }
 
+static char *locked_page;
+static int init_wanted, init_done;
+
+static void *init_run(void *unused) {
+    while (!__atomic_load_n(&init_wanted, __ATOMIC_ACQUIRE)) sleep_ms(1);
+    change_redact(1);
+    __atomic_store_n(&init_done, 1, __ATOMIC_RELEASE);
+    return unused;
+}
+
+/* The registration has read the keys and stumbles over the function's name: meanwhile the list changes. */
+static void on_page(int number) {
+    (void)number;
+    __atomic_store_n(&init_wanted, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&init_done, __ATOMIC_ACQUIRE)) {}
+    (void)mprotect(locked_page, 4096, PROT_READ | PROT_WRITE);
+}
+
+static void test_redact_meanwhile(void) {
+    pthread_t t;
+    static mlog__site site;
+    struct sigaction a = {.sa_handler = on_page}, old;
+    fresh_site(&site, "pin\0");
+    locked_page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    site.func = locked_page;
+    change_redact(0);
+    CHECK(pthread_create(&t, NULL, init_run, NULL) == 0);
+    CHECK(sigaction(SIGSEGV, &a, &old) == 0);
+    fresh_call(&site);
+    CHECK(sigaction(SIGSEGV, &old, NULL) == 0);
+    CHECK(pthread_join(t, NULL) == 0);
+    CHECK_EQ(init_done, 1);
+    fresh_call(&site);
+    const mlog__entry *e = mlog__dict_entry(mlog__record_site(site.word));
+    CHECK(e != NULL && e->how[0] == MLOG__H_SECRET);
+}
+
 int main(void) {
     CHECK(out_begin((mlog_config){0}) == 0);
     test_matches();
@@ -466,5 +503,6 @@ int main(void) {
     test_at_once();
     test_floor();
     test_registering();
+    test_redact_meanwhile();
     return done();
 }
