@@ -1143,6 +1143,9 @@ static bool mlog__platform_wipe_in_child(void *p, size_t size) {
  * gettid() came with glibc 2.30 only. */
 static uint32_t mlog__platform_tid(void) { return (uint32_t)syscall(SYS_gettid); }
 
+/* Is there still a thread of this number in the process? */
+static bool mlog__platform_alive(uint32_t tid) { return syscall(SYS_tgkill, getpid(), tid, 0) == 0; }
+
 /* Sleeps while *word == seen, at most ms milliseconds (ms < 0: no limit). Spurious returns are allowed: every caller looks
  * again at what it waits for. The kernel compares before it sleeps, so a change of the word between our look and the call is
  * not missed. */
@@ -1383,16 +1386,16 @@ static void mlog__clock_update(mlog__clock_table *t, uint32_t mode, bool now) {
                      __ATOMIC_RELEASE); /* CLOCK-1: pairs with a reader after a crash, no order needed here */
 }
 
-/* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. It holds for
- * ticks >= from, until the table has another pair. 2^40: the rate is then exact to 10^-12, 4 ns in an hour of extrapolation. */
-typedef struct { uint64_t count, from, ticks; int64_t utc, rate; } mlog__clock_view; /* rate: ns per tick * 2^40 */
+/* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. It holds from
+ * `from` to `until`, until the table has another pair. 2^40: the rate is then exact to 10^-12, 4 ns in an hour of extrapolation. */
+typedef struct { uint64_t count, from, until, ticks; int64_t utc, rate; } mlog__clock_view; /* rate: ns per tick * 2^40 */
 
 /* Chooses the two pairs around `ticks`, else the nearest two, and the line through them. From the newest back, since records
  * are nearly always young. Differences of ticks are taken modulo 2^64 and then signed: ticks of a record may lie before all
  * pairs. */
 static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
     uint64_t n = v->count = t->count, kept = MLOG__MIN(n, (uint64_t)MLOG__PAIRS_KEPT), i = 2;
-    const mlog__pair *newer = &t->pair[(n + MLOG__PAIRS_KEPT - 1) % MLOG__PAIRS_KEPT], *older = newer;
+    const mlog__pair *newest = &t->pair[(n + MLOG__PAIRS_KEPT - 1) % MLOG__PAIRS_KEPT], *newer = newest, *older = newest;
     for (; i <= kept; i++) {
         older = &t->pair[(n - i) % MLOG__PAIRS_KEPT];
         if ((int64_t)(ticks - older->ticks) >= 0 || i == kept) break;
@@ -1403,6 +1406,8 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
     if (rise - smooth > 1e6 || smooth - rise > 1e6) rise = smooth; /* UTC was set: a step is not part of the rate */
     /* at the oldest pair there is nothing older to aim at: the line then serves all that lies before it, too */
     v->from = i >= kept ? 0 : older->ticks;
+    /* behind the newest one there is nothing better than to go on */
+    v->until = newer == newest ? UINT64_MAX : newer->ticks;
     v->ticks = newer->ticks;
     v->utc = newer->utc;
     /* double is enough: run and rise are some seconds at most, 33 bits; one pair alone: a tick is a nanosecond until there are
@@ -1413,7 +1418,7 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
 /* UTC in ns of a tick value. From the newer end of the line: so a step of the clock shows from its pair on. The product has up
  * to 104 bits: 64 of the offset and 40 of the scale. */
 static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
-    if (MLOG__UNLIKELY(v->count != t->count || ticks < v->from)) mlog__clock_aim(v, t, ticks);
+    if (MLOG__UNLIKELY(v->count != t->count || ticks < v->from || ticks > v->until)) mlog__clock_aim(v, t, ticks);
     int64_t off = (int64_t)(ticks - v->ticks);
 #ifdef __SIZEOF_INT128__
     __extension__ typedef __int128 mlog__wide_int;
@@ -4870,6 +4875,10 @@ MLOG__TLS uint8_t mlog__thread_making, mlog__thread_dying, mlog__thread_junk_dep
 MLOG__TLS unsigned char *mlog__thread_objects;
 MLOG__TLS uint32_t mlog__thread_object_at;
 
+/* Memory for the objects of threads whose ring was handed over: destructors that run later may still make some, and nobody hears
+ * when such a thread has ended. So the next one takes over what a dead one left. */
+static struct { uint32_t tid; unsigned char *objects; } mlog__thread_left[64];
+
 enum { MLOG__PAGE_BYTES = (sizeof(mlog__page) + MLOG__PAGE - 1) / MLOG__PAGE * MLOG__PAGE };
 
 static mlog__page *mlog__thread_page(uint32_t slot) {
@@ -5004,6 +5013,8 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     /* a handler from here on finds neither the old state nor a new one */
     mlog__thread_making = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    /* one that came before, behind the caller's look, has made it */
+    if (mlog__thread_self->state != MLOG__T_NONE) return mlog__thread_making = 0, mlog__thread_self;
     uint32_t slot = mlog__thread_slot(mlog__thread_self); /* a child's main thread keeps its slot */
     uint8_t unused = MLOG__S_UNUSED;
     if (slot == 0 || !__atomic_compare_exchange_n(&mlog__thread_all.state[slot], &unused, MLOG__S_TAKEN, false, __ATOMIC_ACQUIRE,
@@ -5062,8 +5073,11 @@ static void mlog__thread_exit(void *round) {
     }
     mlog_context_unref(mlog__context_now);
     mlog__context_now = NULL;
-    mlog__platform_unmap(mlog__thread_objects, MLOG__OBJECTS * MLOG__OBJECT_BYTES);
+    /* the pointer first: a handler may come in between */
+    unsigned char *objects = mlog__thread_objects;
     mlog__thread_objects = NULL;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    mlog__platform_unmap(objects, MLOG__OBJECTS * MLOG__OBJECT_BYTES);
     /* never logged, or a child that has not logged since its fork: nothing of this process to give back */
     if (t->state == MLOG__T_NONE) return;
     uint32_t slot = mlog__thread_retire(t);
@@ -5076,6 +5090,24 @@ static void mlog__thread_exit(void *round) {
         __atomic_store_n(&r->state, MLOG__R_RETIRED, __ATOMIC_RELEASE); /* THREAD-2: its last records before its end */
     }
     if (!rings) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
+}
+
+/* The memory in which this thread makes its objects. NULL: there is none. More than 64 threads in their last destructors at once
+ * leave theirs behind. */
+static unsigned char *mlog__thread_object_memory(void) {
+    const size_t bytes = (size_t)MLOG__OBJECTS * MLOG__OBJECT_BYTES;
+    for (uint32_t i = 0; mlog__thread_dying && i < 64; i++) {
+        uint32_t tid = __atomic_load_n(&mlog__thread_left[i].tid, __ATOMIC_RELAXED);
+        if (tid != 0 && mlog__platform_alive(tid)) continue;
+        if (!__atomic_compare_exchange_n(&mlog__thread_left[i].tid, &tid, mlog__platform_tid(), false, __ATOMIC_RELAXED,
+                                         __ATOMIC_RELAXED))
+            continue;
+        /* its contents are written before they are read, by each owner: the pointer is all that is handed on */
+        unsigned char *p = __atomic_load_n(&mlog__thread_left[i].objects, __ATOMIC_RELAXED);
+        if (p == NULL) __atomic_store_n(&mlog__thread_left[i].objects, p = mlog__platform_map(bytes, false, false), __ATOMIC_RELAXED);
+        return p;
+    }
+    return mlog__platform_map(bytes, false, false);
 }
 
 /* A thread whose destructors log after its ring was handed over has a slot for one call only: nobody would take it back later.
@@ -9986,7 +10018,7 @@ mlog_value mlog_object(void (*put)(mlog_writer *, const void *), const void *obj
     int saved = errno;
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     if (object == NULL || put == NULL) return mlog__val_p(MLOG_K_OBJECT, NULL, 0);
-    if (mlog__thread_objects == NULL) mlog__thread_objects = mlog__platform_map(MLOG__OBJECTS * MLOG__OBJECT_BYTES, false, false);
+    if (mlog__thread_objects == NULL) mlog__thread_objects = mlog__thread_object_memory();
     if (mlog__thread_objects == NULL) return errno = saved, mlog__val_p(MLOG_K_OBJECT, NULL, 0);
     while (depth > 0 && frame[depth - 1] <= here) depth--; /* left by longjmp or throw: the stack grows down */
     if (depth == MLOG__OBJECT_DEPTH) return mlog_str(deep, sizeof deep - 1);

@@ -232,6 +232,81 @@ static void test_scale(void) {
     (void)pthread_key_delete(scale_key);
 }
 
+/* ---- what a thread's last destructors leave behind ---- */
+
+static pthread_key_t objects_key;
+
+static void put_letter(mlog_writer *w, const void *p) { mlog_put(w, "letter", (const char *)p); }
+
+static void objects_destructor(void *value) {
+    uintptr_t round = (uintptr_t)value;
+    mlog_info("object", "o", mlog_object(put_letter, "a"), "round", (long long)round);
+    if (round < ROUNDS) (void)pthread_setspecific(objects_key, (void *)(round + 1));
+}
+
+static void *objects_run(void *unused) {
+    mlog_info("object", "o", mlog_object(put_letter, "a"), "round", 0);
+    (void)pthread_setspecific(objects_key, (void *)(uintptr_t)1);
+    return unused;
+}
+
+static long mapped_kib(void) {
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f != NULL && fscanf(f, "%ld", &pages) != 1) pages = 0;
+    if (f != NULL) (void)fclose(f);
+    return pages * 4;
+}
+
+/* The memory of its objects: of threads that end one after another only the first few leave any. */
+static void test_last_objects(void) {
+    enum { ENDS = 200 };
+    pthread_t t;
+    long before = 0;
+    start("objects.log", 65536, MLOG_BLOCK);
+    (void)pthread_key_create(&objects_key, objects_destructor); /* behind the library's own */
+    for (int i = 0; i < ENDS + 20; i++) {
+        if (i == 20) before = mapped_kib();
+        if (pthread_create(&t, NULL, objects_run, NULL) != 0) abort();
+        (void)pthread_join(t, NULL);
+    }
+    char *text = logged();
+    CHECK_EQ(lines(text, "{\"letter\":\"a\"}"), (ENDS + 20) * (ROUNDS + 1));
+    if (!SANITIZED) CHECK(mapped_kib() - before < ENDS * 512 / 4);
+    free(text);
+    (void)pthread_key_delete(objects_key);
+}
+
+/* A handler's first call, between a thread's look at its state and the making of it, makes it: there is no second slot. */
+static void test_made_between(void) {
+    start("between.log", 0, MLOG_BLOCK);
+    mlog_info("from the handler");
+    mlog__thread *t = mlog__thread_self;
+    uint32_t live = mlog__ring_all.live;
+    CHECK(mlog__thread_make(mlog__ring_all.bytes_each) == t);
+    CHECK(mlog__thread_self == t);
+    CHECK_EQ(mlog__ring_all.live, live);
+}
+
+/* ---- UTC of records that waited ---- */
+
+/* Pairs 10 ms apart, UTC is set forward by an hour between the second and the third: records show it from the third pair on, also
+ * when they are read late, one after another, with all pairs in the table. */
+static void test_late_clock(void) {
+    const int64_t MS = 1000000, hour = 3600000 * MS;
+    mlog__clock_table table = {.count = 6};
+    for (int i = 0; i < 6; i++)
+        table.pair[i] = (mlog__pair){(uint64_t)((1000 + 10 * i) * MS), (5000 + 10 * i) * MS + (i >= 2 ? hour : 0), (1000 + 10 * i) * MS};
+    mlog__clock_view view = {0};
+    for (int ms = 1000; ms <= 1080; ms++) {
+        int64_t utc = mlog__clock_utc(&view, &table, (uint64_t)(ms * MS)), want = (ms + 4000) * MS;
+        if (ms >= 1020) want += hour;
+        /* between the two pairs around the step either may be right */
+        CHECK(llabs(utc - want) < 100 || (ms > 1010 && ms < 1020 && llabs(utc - want - hour) < 100));
+    }
+    CHECK(llabs(mlog__clock_utc(&view, &table, (uint64_t)(1005 * MS)) - 5005 * MS) < 100); /* and back */
+}
+
 static atomic_int crowded_go, crowded_here;
 
 static void *crowded_run(void *number) {
@@ -904,6 +979,9 @@ int main(void) {
     in_child(cancel_in_child);
     in_child(total_in_child);
     in_child(test_scale);
+    test_late_clock();
+    in_child(test_made_between);
+    in_child(test_last_objects);
     in_child(beyond_total);
     if (!SANITIZED) in_child(beyond_slots);
     test_short_lived();
