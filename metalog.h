@@ -163,7 +163,8 @@ typedef struct { uint64_t accepted, dropped, suppressed, recovered, late, bytes,
 
 /* ---- functions ----
  * [s]: legal in a signal handler. Everything else: from any thread. Every call leaves errno as it was, is no cancellation point
- * and does not depend on the locale. Functions that can fail return 0 or -1 and say why in mlog_why(). */
+ * and does not depend on the locale. Functions that can fail return 0 or -1 and say why in mlog_why(). A handler that unblocks
+ * its own signal, or has SA_NODEFER (but on x86-64), is not known as one: a program's very first call must be made elsewhere. */
 
 /* Sets the program's defaults, replaces the sinks and starts the flusher. Optional: the first logging call does it with a zeroed
  * struct. Returns 0, or -1 and changes nothing. Opens files; may block on them. */
@@ -1387,7 +1388,7 @@ static void mlog__clock_update(mlog__clock_table *t, uint32_t mode, bool now) {
 }
 
 /* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. It holds from
- * `from` to `until`, until the table has another pair. 2^40: the rate is then exact to 10^-12, 4 ns in an hour of extrapolation. */
+ * `from` to `until`, until the table has another pair. 2^40: the rate is then exact to 10^-12, 4 ns in an hour. */
 typedef struct { uint64_t count, from, until, ticks; int64_t utc, rate; } mlog__clock_view; /* rate: ns per tick * 2^40 */
 
 /* Chooses the two pairs around `ticks`, else the nearest two, and the line through them. From the newest back, since records
@@ -3738,8 +3739,8 @@ static uint64_t mlog__record_payload(const mlog_value *v, uint64_t kept) {
     return mlog__record_has_bytes(v->kind & 255) && v->as.p != NULL ? mlog__record_padded(kept) : 0;
 }
 
-/* The texts of an array, at most up to `end`, which was measured: each is bounded by what is left, whatever another thread makes of
- * them meanwhile. What is no longer there reads as zeros. */
+/* The texts of an array, at most up to `end`, which was measured: each is bounded by what is left, whatever another thread makes
+ * of them meanwhile. What is no longer there reads as zeros. */
 static void mlog__record_put_texts(unsigned char *at, const unsigned char *end, const mlog_value *v) {
     const char *const *texts = (const char *const *)v->as.p;
     for (uint32_t i = 0; i < v->size && end - at >= 8; i++) {
@@ -3772,8 +3773,8 @@ static void mlog__record_copy(unsigned char *to, mlog_value *v, uint64_t kept) {
         v->kind = MLOG_K_TEXT | (v->kind & ~255u);
 }
 
-/* Writes at *payload the `kept` bytes of v, and returns its slot word; *payload advances by mlog__record_payload(v, kept). The kind
- * is known behind this: see mlog__record_copy. */
+/* Writes at *payload the `kept` bytes of v, and returns its slot word; *payload advances by mlog__record_payload(v, kept). The
+ * kind is known behind this: see mlog__record_copy. */
 static uint64_t mlog__record_put(mlog_value *v, unsigned char **payload, uint64_t kept) {
     uint32_t kind = v->kind & 255;
     if (kind == MLOG_K_FLOAT) {
@@ -3791,8 +3792,8 @@ static uint64_t mlog__record_put(mlog_value *v, unsigned char **payload, uint64_
     return mlog__record_text_slot(kept, MLOG__MIN(full, (uint64_t)MLOG__NULL_TEXT - 1));
 }
 
-/* Before anything is measured: what the length and the bytes mean depends on the kind. Unknown kinds and arrays of unknown elements
- * become null; bits that mean nothing go. */
+/* Before anything is measured: what the length and the bytes mean depends on the kind. Unknown kinds and arrays of unknown
+ * elements become null; bits that mean nothing go. */
 static mlog_value mlog__record_clean(const mlog_value *v) {
     mlog_value r = *v;
     uint32_t kind = v->kind & 255, elem = (v->kind >> 8) & 255;
@@ -3902,8 +3903,8 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
 /* types of entries: what a call site says, and the name of a logger */
 enum { MLOG__D_SITE = 1, MLOG__D_LOGGER = 2 };
 enum { MLOG__D_ERRNO = 1 }; /* flags: the format has a %m, errno is an extra last argument */
-/* how an argument is taken, where its class does not tell: a text up to its precision, wide ones as UTF-8, the address of a char *,
- * the errno of the call, and what is never copied */
+/* how an argument is taken, where its class does not tell: a text up to its precision, wide ones as UTF-8, the address of a
+ * char *, the errno of the call, and what is never copied */
 enum { MLOG__H_PLAIN, MLOG__H_TEXT, MLOG__H_WTEXT, MLOG__H_WCHAR, MLOG__H_POINTER, MLOG__H_ERRNO, MLOG__H_SECRET };
 
 /* One entry; texts behind it in this order, each NUL-terminated: message, file, function, source, keys (one after another). */
@@ -4048,8 +4049,8 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
  *
  *   RULE-1   mlog__rule_publish: release of version    reader: acquire before and after    a set is whole, or read again
  *   RULE-2   registration: release of the list's head        a walk over it: acquire            a site before its place in it
- *   RULE-3   mlog__rule_publish: version, fence, lists       mlog1_site: list, fence, version   Dekker: the walk finds the site, or the
- *            site the new version
+ *   RULE-3   mlog__rule_publish: version, fence, lists       mlog1_site: list, fence, version   Dekker: the walk finds the
+ *            site, or the site the new version
  *
  * owns: level names, the rules in force, the thresholds of sites and loggers, the list of keys to redact
  * may call: platform dict record text
@@ -4284,7 +4285,7 @@ static void mlog__rule_apply_all(void) {
 
 /* What was changed is in force from now on; then the gates. */
 static void mlog__rule_publish(uint32_t version) {
-    __atomic_store_n(&mlog__rule_now.version, version, __ATOMIC_RELEASE); /* RULE-1: a reader that saw the old version reads again */
+    __atomic_store_n(&mlog__rule_now.version, version, __ATOMIC_RELEASE); /* RULE-1: who saw the old one reads again */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);                              /* RULE-3 with mlog1_site */
     mlog__rule_apply_all();
 }
@@ -4445,7 +4446,8 @@ static void mlog__context_give(uint32_t index) {
 
 /* Has it a slot, or is it a heavy one from the heap? By its address, which cannot lie. */
 static bool mlog__context_pooled(const mlog_context *c) {
-    return c >= mlog__context_pool.block && c < mlog__context_pool.block + MLOG__CONTEXTS;
+    const mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE);
+    return blocks != NULL && c >= blocks && c < blocks + MLOG__CONTEXTS;
 }
 
 /* Copies its own fields into its slot, and its ancestors' before, so that no slot names a parent that is not there. In a child
@@ -4840,7 +4842,7 @@ static void mlog__ring_release(mlog__ring *r, uint64_t tail) {
  *   THREAD-2   mlog__thread_exit: release of RETIRED    mlog__flush_release: acquire       the last records before the end
  *   THREAD-3   the lock of a shared ring: release       the next holder: acquire
  *   THREAD-4   site->full: release                      other threads of that site         the entry before its number
- *   THREAD-5   who takes an entry back: full = 0, gate    registration: gate, full           Dekker: one of them closes the gate again
+ *   THREAD-5   who takes an entry back: full = 0, gate    registration: gate, full           Dekker: one of them closes the gate
  *
  * owns: slots, the thread-local pointer, begin and end of a record, writing of encoded values
  * may call: platform clock record dict rule context ring text printf
@@ -5104,7 +5106,9 @@ static unsigned char *mlog__thread_object_memory(void) {
             continue;
         /* its contents are written before they are read, by each owner: the pointer is all that is handed on */
         unsigned char *p = __atomic_load_n(&mlog__thread_left[i].objects, __ATOMIC_RELAXED);
-        if (p == NULL) __atomic_store_n(&mlog__thread_left[i].objects, p = mlog__platform_map(bytes, false, false), __ATOMIC_RELAXED);
+        if (p != NULL) return p;
+        p = mlog__platform_map(bytes, false, false);
+        __atomic_store_n(&mlog__thread_left[i].objects, p, __ATOMIC_RELAXED);
         return p;
     }
     return mlog__platform_map(bytes, false, false);
@@ -5161,9 +5165,9 @@ static unsigned char *mlog__thread_put_chain(unsigned char *p, const mlog_contex
 static const mlog__sized mlog__thread_note = {10, 0};
 enum { MLOG__NOTE_BYTES = 32 }; /* head, "fields_cut" padded, slot */
 
-/* Bytes of the record with every payload cut to `limit`; `size` is what was measured, of the slots and then of the fields. Message
- * and place of a record without a site are its slots: 64 bytes of each stay. 0x10000 in a kind: a maker's value, whose kind and
- * word take one word more. */
+/* Bytes of the record with every payload cut to `limit`; `size` is what was measured, of the slots and then of the fields.
+ * Message and place of a record without a site are its slots: 64 bytes of each stay. 0x10000 in a kind: a maker's value, whose
+ * kind and word take one word more. */
 static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, uint64_t chain, mlog__sized *size) {
     uint64_t bytes = 16 + 8 * (uint64_t)mlog__record_options(d->header) + 8 * (uint64_t)d->slots;
     uint64_t most = mlog__record_site(d->header) < MLOG__FIRST_SITE ? MLOG__MAX(limit, UINT64_C(64)) : limit;
@@ -5194,8 +5198,8 @@ static unsigned char *mlog__thread_put_slots(unsigned char *slot, const mlog__dr
     return payload;
 }
 
-/* Lays the record out at p, as mlog__thread_draft_bytes measured it. Plain stores: p lies behind head, where nobody reads until it
- * is released. */
+/* Lays the record out at p, as mlog__thread_draft_bytes measured it. Plain stores: p lies behind head, where nobody reads until
+ * it is released. */
 static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint64_t bytes, const mlog__sized *size,
                                    uint64_t ticks) {
     /* two that are always there and up to five optional ones, in the order of their flags */
@@ -5261,8 +5265,8 @@ static uint64_t mlog__thread_without_chains(mlog__draft *d) {
     return 0;
 }
 
-/* Measures a record, and cuts it to at most `most` bytes; returns its bytes. First all payloads to the same limit, halved until it
- * fits (numbers and keys stay), then the fields of heavy contexts go, then its own from the last on. What is left fits the
+/* Measures a record, and cuts it to at most `most` bytes; returns its bytes. First all payloads to the same limit, halved until
+ * it fits (numbers and keys stay), then the fields of heavy contexts go, then its own from the last on. What is left fits the
  * smallest ring: a message, its place and 17 arguments are less than 900 bytes. */
 static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *size) {
     uint32_t ignored = 0;
@@ -5473,9 +5477,9 @@ static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e
     if (e->how[i] == MLOG__H_ERRNO) return mlog__val_i(s->error);
     uint32_t class = (s->classes >> (4 * i)) & 15;
     const void *p = class == MLOG__C_TEXT ? s->arg[i].v.as.p : (const void *)(uintptr_t)s->slot[i];
-    int64_t most = e->prec[i];
-    /* the precision that another argument gives: negative means none; a format that names more arguments than there are: nothing */
-    if (most <= MLOG__PREC_ARG(0)) most = MLOG__PREC_ARG(0) - most < s->site->count ? (int32_t)s->slot[MLOG__PREC_ARG(0) - most] : 0;
+    int64_t most = e->prec[i], by = MLOG__PREC_ARG(0) - most;
+    /* the precision that another argument gives: negative means none; a format may name more arguments than there are */
+    if (by >= 0) most = by < s->site->count ? (int32_t)s->slot[by] : 0;
     switch (e->how[i]) {
     case MLOG__H_SECRET: return mlog_str("[redacted]", 10);
     case MLOG__H_TEXT: return mlog__thread_text((const char *)p, most);
@@ -5997,7 +6001,8 @@ void mlog_emit(const mlog_event *event) {
     /* a length without a pointer counts as nothing */
     const char *msg = event->msg == NULL ? "" : event->msg;
     size_t nfields = event->fields == NULL ? 0 : event->nfields;
-    mlog__thread_whole_slots(slot, source, &event->at, msg, event->msg != NULL && event->msg_len != 0 ? event->msg_len : strlen(msg));
+    size_t msg_len = event->msg != NULL && event->msg_len != 0 ? event->msg_len : strlen(msg);
+    mlog__thread_whole_slots(slot, source, &event->at, msg, msg_len);
     for (size_t i = 0; i < nfields && d.fields < MLOG__FIELDS; i++) {
         field[d.fields].key = event->fields[i].key;
         field[d.fields++].value = mlog__context_value(&event->fields[i]);
@@ -6011,9 +6016,9 @@ void mlog_emit(const mlog_event *event) {
 
 typedef struct { va_list list; } mlog__args; /* so that it can be handed on by address */
 
-/* Fetches one argument as the format wants it: the C type must be exact, or all that follow are garbage. Of texts the address only:
- * how much may be read of them another argument may say, which can come later. ld: memory that outlives this function, for the
- * value to point to. */
+/* Fetches one argument as the format wants it: the C type must be exact, or all that follow are garbage. Of texts the address
+ * only: how much may be read of them another argument may say, which can come later. ld: memory that outlives this function, for
+ * the value to point to. */
 static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, mlog__wide *w, long double *ld) {
     switch (want->cls) {
     case MLOG__WANT_INT:
@@ -9356,7 +9361,8 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
 static void mlog__life_revive(void) {
     if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return;
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
-    if (mlog__life_inside || mlog__platform_in_handler(true) || mlog__platform_borrowed()) return; /* the next call outside does it */
+    /* the next call outside does it */
+    if (mlog__life_inside || mlog__platform_in_handler(true) || mlog__platform_borrowed()) return;
     mlog__life_lock();
     if (mlog__life_running()) (void)mlog__life_run_lanes();
     mlog__life_unlock();

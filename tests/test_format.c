@@ -653,7 +653,9 @@ static void *flip(void *unused) { /* a text that is 10 or 16,383 bytes long, and
     return unused;
 }
 
-static void put_flipped(mlog_writer *w, const void *list) { mlog1_put(w, (const char *)(uintptr_t)flipped, mlog_array((const char *const *)list, 3)); }
+static void put_flipped(mlog_writer *w, const void *list) {
+    mlog1_put(w, (const char *)(uintptr_t)flipped, mlog_array((const char *const *)list, 3));
+}
 
 /* No record is longer than the room that was reserved for it, and each is good JSON: whatever was there at the time. */
 static void test_changing(void) {
