@@ -3798,6 +3798,7 @@ static mlog_value mlog__record_clean(const mlog_value *v) {
     mlog_value r = *v;
     uint32_t kind = v->kind & 255, elem = (v->kind >> 8) & 255;
     r.kind = kind;
+    if (MLOG__LIKELY(kind < MLOG_K_ARRAY)) return r;
     if (kind == MLOG_K_ARRAY && elem >= MLOG__E_I8 && elem <= MLOG__E_TEXT) r.kind |= elem << 8;
     else if (kind > MLOG_K_OBJECT || kind == MLOG_K_ARRAY) r.kind = MLOG_K_NULL;
     return r;
@@ -5833,7 +5834,9 @@ uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
         return slots;
     }
     mlog_value v = mlog__record_clean(&value);
-    uint64_t kept = mlog__record_kept(&v, mlog__thread_allowance(t)), bytes = 8 + mlog__record_payload(&v, kept);
+    bool plain = !mlog__record_has_bytes(v.kind & 255); /* nearly always, and then there is nothing to measure */
+    uint64_t kept = plain ? 0 : mlog__record_kept(&v, mlog__thread_allowance(t));
+    uint64_t bytes = plain ? 8 : 8 + mlog__record_payload(&v, kept);
     uint64_t *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
     unsigned char *inner = t->data + (t->next & t->mask), *payload = inner + 8;
