@@ -166,7 +166,8 @@ extern "C" {
 /* ---- constants ---- */
 
 /* OpenTelemetry severity numbers (https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber). A level
- * between two names prints as the lower name. MLOG_OFF stands in rules only. */
+ * between two names prints as the lower name. MLOG_OFF stands in rules only. A level below 1 that a call gives counts as 1, one
+ * above 24 as 24. */
 enum { MLOG_TRACE = 1, MLOG_DEBUG = 5, MLOG_INFO = 9, MLOG_NOTICE = 10, MLOG_WARN = 13, MLOG_ERROR = 17,
        MLOG_CRIT = 18, MLOG_ALERT = 19, MLOG_FATAL = 21, MLOG_OFF = 25 };
 
@@ -262,7 +263,8 @@ typedef struct {
     mlog_choice crash_safe, catch_fatal;      /* yes with a file sink; no */
     int recorder_level;                       /* flight recorder: keep records from this level on in the rings, off */
     mlog_clock clock; mlog_flusher flusher; mlog_full full; int full_ms, exit_ms; /* COUNTER; THREAD; WAIT; 100; 2000 */
-    uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring */
+    uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring: else
+                                               * its texts are cut, then its fields, whose number `fields_cut` tells */
     int64_t (*now)(void);                     /* a test's or a simulator's clock, ns since 1970 */
     mlog_sink_config sinks[8];                /* the whole list; default one console on stderr. Stays last. */
 } mlog_config;
@@ -278,7 +280,8 @@ typedef struct { uint64_t accepted, dropped, suppressed, recovered, late, bytes,
 
 /* ---- functions ----
  * [s]: legal in a signal handler. Everything else: from any thread. Every call leaves errno as it was, is no cancellation point
- * and does not depend on the locale. Functions that can fail return 0 or -1 and say why in mlog_why(). */
+ * and does not depend on the locale. Functions that can fail return 0 or -1 and say why in mlog_why(). A handler that unblocks
+ * its own signal, or has SA_NODEFER (but on x86-64), is not known as one: a program's very first call must be made elsewhere. */
 
 /* Sets the program's defaults, replaces the sinks and starts the flusher. Optional: the first logging call does it with a zeroed
  * struct. Returns 0, or -1 and changes nothing. Opens files; may block on them. */
@@ -474,6 +477,9 @@ MLOG__INLINE uint64_t *mlog__put_u(uint64_t *p, unsigned i, uint64_t v) { p[i] =
 MLOG__INLINE uint64_t *mlog__put_d(uint64_t *p, unsigned i, double v) { __builtin_memcpy(p + i, &v, 8); return p; }
 MLOG__INLINE uint64_t *mlog__put_f(uint64_t *p, unsigned i, float v) { uint32_t u; __builtin_memcpy(&u, &v, 4); p[i] = u; return p; }
 MLOG__INLINE uint64_t *mlog__put_p(uint64_t *p, unsigned i, const volatile void *v) { p[i] = (uint64_t)(uintptr_t)v; return p; }
+
+/* Levels are 1 to 24: one beyond them must not pass a rule that says "off". Costs nothing where the level is a constant. */
+MLOG__INLINE int mlog__level(int level) { return level < 1 ? 1 : level > 24 ? 24 : level; }
 
 #ifdef METALOG_OPTIONAL
 /* An optional unit asks once per site, and by a function: where there is no metalog, the site is off for good. */
@@ -870,7 +876,7 @@ static inline void mlog1_die(int status) {
     (__extension__({                                                                                                          \
         MLOG__SOME_##n(m, "mlog: a message is missing")                                                                       \
         MLOG__ASSERT(__builtin_constant_p(m) MLOG__EACH_##n(MLOG__KEY_CHECK, id, __VA_ARGS__), MLOG__NO_LITERAL);             \
-        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                                         \
+        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = mlog__level(lvl);                                              \
         if (mlog__lv_##id >= METALOG_LEVEL) {                                                                                 \
             static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, m "",                           \
                 "" MLOG__EACH_##n(MLOG__KEY, id, __VA_ARGS__), __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__,    \
@@ -900,7 +906,7 @@ static inline void mlog1_die(int status) {
 #define MLOG__CALLF_TO(id, lg, lvl, n, m, ...)                                                                                \
     (__extension__({                                                                                                          \
         MLOG__SOME_##n(m, "mlog: a format is missing") MLOG__ASSERT(__builtin_constant_p(m), MLOG__NO_FORMAT);                \
-        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                                         \
+        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = mlog__level(lvl);                                              \
         if (mlog__lv_##id >= METALOG_LEVEL) {                                                                                 \
             static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, m "", "",                       \
                 __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__, 0, n, MLOG__PRINTF | MLOG__DYNAMIC, 0};           \
@@ -953,7 +959,7 @@ static inline void mlog1_die(int status) {
     (__extension__({                                                                                       \
         static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, "", "",                            \
             __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__, 0, 0, MLOG__PROBE | MLOG__DYNAMIC, 0};            \
-        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = (lvl);                                      \
+        mlog_logger *mlog__lg_##id = (lg); int mlog__lv_##id = mlog__level(lvl);                           \
         (bool)(mlog__lv_##id >= METALOG_LEVEL && mlog__gate_to(&mlog__s_##id, mlog__lg_##id, mlog__lv_##id) != 0); }))
 
 #define mlog_die(status, ...) (__extension__({ mlog_fatal(__VA_ARGS__); mlog1_die(status); (void)0; }))
@@ -1351,6 +1357,9 @@ static bool mlog__platform_wipe_in_child(void *p, size_t size) {
  * gettid() came with glibc 2.30 only. */
 static uint32_t mlog__platform_tid(void) { return (uint32_t)syscall(SYS_gettid); }
 
+/* Is there still a thread of this number in the process? */
+static bool mlog__platform_alive(uint32_t tid) { return syscall(SYS_tgkill, getpid(), tid, 0) == 0; }
+
 /* The time as the system call has it, which libc's struct timespec is not where only time_t has 64 bits. */
 #if defined(SYS_futex) && defined(__x86_64__) && defined(__ILP32__)
 typedef int64_t mlog__futex_word; /* x32 */
@@ -1575,32 +1584,34 @@ static bool mlog__platform_borrowed(void) {
 #endif
 }
 
-/* Is this call made inside a signal handler? A handler runs with its own signal blocked (but for SA_NODEFER), and on x86-64
- * below a return address that libc gave the kernel. A thread that merely blocks signals has the first but not the second;
+/* Is this call made inside a signal handler? A handler runs with its own signal blocked, or it has SA_NODEFER; and on x86-64
+ * below a return address that libc gave the kernel. A thread that merely blocks signals has the first but not the last;
  * elsewhere it is taken for a handler, and the next call outside of one starts what this call would have started. Asked on
- * first calls only: it costs system calls. */
-MLOG__COLD static bool mlog__platform_in_handler(void) {
+ * first calls only: it costs system calls. thorough: also for handlers with SA_NODEFER, which leave the mask empty (64 system
+ * calls, some microseconds; x86-64 only). Not seen: a handler that unblocks its own signal before its first log call. */
+MLOG__COLD static bool mlog__platform_in_handler(bool thorough) {
     sigset_t mask;
     stack_t alternate;
     if (sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK) != 0) return true;
     if (mlog__platform_sigmask(NULL, &mask) != 0) return false;
 #if defined(__x86_64__) && defined(__linux__)
     bool any = false;
-    for (int s = 1; s < 32 && !any; s++) any = sigismember(&mask, s) == 1;
+    for (int s = 1; s < 65 && !any; s++) any = sigismember(&mask, s) == 1;
     /* the kernel's layout, not libc's struct sigaction, whose restorer is hidden */
     struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } action;
-    for (int s = 1; s < 65 && any; s++)
-        if (syscall(SYS_rt_sigaction, s, NULL, &action, sizeof action.mask) == 0 && (uintptr_t)action.handler > 1)
+    for (int s = 1; s < 65 && (any || thorough); s++)
+        if (syscall(SYS_rt_sigaction, s, NULL, &action, sizeof action.mask) == 0 && (uintptr_t)action.handler > 1 &&
+            (any || (action.flags & SA_NODEFER) != 0))
             return mlog__platform_on_stack(__builtin_frame_address(0), action.restorer); /* above our own copy of it */
     return false;
 #else /* no such address: a blocked signal that has a handler (a crash's may be reset), which event loops with a signalfd do not have */
-    for (int s = 1; s < 32; s++) {
+    for (int s = 1; s < 65; s++) {
         struct sigaction action;
         if (sigismember(&mask, s) != 1) continue;
         if (s == SIGSEGV || s == SIGBUS || s == SIGFPE || s == SIGILL || s == SIGABRT) return true;
         if (sigaction(s, NULL, &action) == 0 && action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) return true;
     }
-    return false;
+    return (void)thorough, false;
 #endif
 }
 
@@ -1709,16 +1720,16 @@ static void mlog__clock_update(mlog__clock_table *t, uint32_t mode, bool now) {
                      __ATOMIC_RELEASE); /* CLOCK-1: pairs with a reader after a crash, no order needed here */
 }
 
-/* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. It holds for
- * ticks >= from, until the table has another pair. 2^40: the rate is then exact to 10^-12, 4 ns in an hour of extrapolation. */
-typedef struct { uint64_t count, from, ticks; int64_t utc, rate; } mlog__clock_view; /* rate: ns per tick * 2^40 */
+/* The line through the newest two pairs around `ticks`, kept by each lane, so that a record costs a multiplication. It holds from
+ * `from` to `until`, until the table has another pair. 2^40: the rate is then exact to 10^-12, 4 ns in an hour. */
+typedef struct { uint64_t count, from, until, ticks; int64_t utc, rate; } mlog__clock_view; /* rate: ns per tick * 2^40 */
 
 /* Chooses the two pairs around `ticks`, else the nearest two, and the line through them. From the newest back, since records
  * are nearly always young. Differences of ticks are taken modulo 2^64 and then signed: ticks of a record may lie before all
  * pairs. */
 static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
     uint64_t n = v->count = t->count, kept = MLOG__MIN(n, (uint64_t)MLOG__PAIRS_KEPT), i = 2;
-    const mlog__pair *newer = &t->pair[(n + MLOG__PAIRS_KEPT - 1) % MLOG__PAIRS_KEPT], *older = newer;
+    const mlog__pair *newest = &t->pair[(n + MLOG__PAIRS_KEPT - 1) % MLOG__PAIRS_KEPT], *newer = newest, *older = newest;
     for (; i <= kept; i++) {
         older = &t->pair[(n - i) % MLOG__PAIRS_KEPT];
         if ((int64_t)(ticks - older->ticks) >= 0 || i == kept) break;
@@ -1729,6 +1740,8 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
     if (rise - smooth > 1e6 || smooth - rise > 1e6) rise = smooth; /* UTC was set: a step is not part of the rate */
     /* at the oldest pair there is nothing older to aim at: the line then serves all that lies before it, too */
     v->from = i >= kept ? 0 : older->ticks;
+    /* behind the newest one there is nothing better than to go on */
+    v->until = newer == newest ? UINT64_MAX : newer->ticks;
     v->ticks = newer->ticks;
     v->utc = newer->utc;
     /* double is enough: run and rise are some seconds at most, 33 bits; one pair alone: a tick is a nanosecond until there are
@@ -1739,7 +1752,7 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
 /* UTC in ns of a tick value. From the newer end of the line: so a step of the clock shows from its pair on. The product has up
  * to 104 bits: 64 of the offset and 40 of the scale. */
 static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
-    if (MLOG__UNLIKELY(v->count != t->count || ticks < v->from)) mlog__clock_aim(v, t, ticks);
+    if (MLOG__UNLIKELY(v->count != t->count || ticks < v->from || ticks > v->until)) mlog__clock_aim(v, t, ticks);
     int64_t off = (int64_t)(ticks - v->ticks);
 #ifdef __SIZEOF_INT128__
     __extension__ typedef __int128 mlog__wide_int;
@@ -3986,8 +3999,11 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
  *
  * Why words: the header is one store, aligned words never tear, and a slot is where the fast path puts a register without a
  * look at its type. Why 20 bits of length: 8 MiB, a quarter of the largest ring. Why a NUL behind each payload: sinks hand out
- * C strings that point into the record. Why two lengths of a text: what was cut is seen, and JSON that was cut is not printed
- * as JSON.
+ * C strings that point into the record. Why two lengths of a text: what was cut is seen.
+ *
+ * Values of a call are memory of the caller, which another thread may change meanwhile. So each is measured once, and what was
+ * measured is handed on with it (mlog__sized): no copy is longer than the room that was reserved for it. JSON is checked in the
+ * copy, where nobody changes it any more.
  *
  * Sites below MLOG__FIRST_SITE are not in the dictionary: padding, notes of the ring itself, and records that carry all they
  * need.
@@ -4052,43 +4068,58 @@ static uint64_t mlog__record_array_bytes(const mlog_value *v, uint64_t limit, ui
     return total;
 }
 
-/* Bytes kept of a value with a payload: at most `limit`, a text cut before a character that does not fit. JSON is cut as text,
- * and its two lengths tell the reader to print it as a string. */
+/* Bytes kept of a value: at most `limit`, a text cut before a character that does not fit. 0: it has no payload, or an empty
+ * one. */
 static uint64_t mlog__record_kept(const mlog_value *v, uint64_t limit) {
     uint32_t kind = v->kind & 255, n;
+    if (!mlog__record_has_bytes(kind) || v->as.p == NULL) return 0;
     if (kind == MLOG_K_ARRAY) return mlog__record_array_bytes(v, limit, &n);
-    if (v->size <= limit) return v->size;
+    if (v->size <= limit || kind == MLOG__K_LDOUBLE) return v->size;
     return kind == MLOG_K_BYTES ? limit : mlog__text_utf8_cut((const char *)v->as.p, (size_t)limit);
 }
 
-/* Room that a value takes behind its slot, payload cut to `limit` bytes. The first of two steps: measure all, then reserve,
- * then mlog__record_put with the same limit, which measures again and must come to the same number. */
-static uint64_t mlog__record_payload(const mlog_value *v, uint64_t limit) {
-    if (!mlog__record_has_bytes(v->kind & 255) || v->as.p == NULL) return 0;
-    return mlog__record_padded(mlog__record_kept(v, limit));
+/* Room that a value takes behind its slot, when `kept` bytes of it are kept. */
+static uint64_t mlog__record_payload(const mlog_value *v, uint64_t kept) {
+    return mlog__record_has_bytes(v->kind & 255) && v->as.p != NULL ? mlog__record_padded(kept) : 0;
 }
 
-/* The texts of an array. Never beyond end, also when another thread lengthens a text after `end` was measured: the lengths are
- * taken anew, each bounded by what is left. What is no longer there reads as the zeros of the padding. */
+/* The texts of an array, at most up to `end`, which was measured: each is bounded by what is left, whatever another thread makes
+ * of them meanwhile. What is no longer there reads as zeros. */
 static void mlog__record_put_texts(unsigned char *at, const unsigned char *end, const mlog_value *v) {
     const char *const *texts = (const char *const *)v->as.p;
     for (uint32_t i = 0; i < v->size && end - at >= 8; i++) {
-        uint64_t n = texts[i] == NULL ? 0 : strnlen(texts[i], (size_t)(end - at - 8));
-        uint64_t slot = mlog__record_text_slot(n, texts[i] == NULL ? MLOG__NULL_TEXT : n);
-        if (texts[i] != NULL && mlog__record_padded(n) > (uint64_t)(end - at - 8)) break;
+        const char *text = texts[i];
+        uint64_t left = (uint64_t)(end - at) - 8, n = text == NULL || left == 0 ? 0 : strnlen(text, (size_t)left - 1);
+        uint64_t slot = mlog__record_text_slot(n, text == NULL ? MLOG__NULL_TEXT : n);
+        if (text != NULL && left == 0) break;
         memcpy(at, &slot, 8);
         at += 8;
-        if (texts[i] == NULL) continue;
+        if (text == NULL) continue;
         /* the last word first: its bytes behind the text are then the NUL and the padding */
         memset(at + mlog__record_padded(n) - 8, 0, 8);
-        memcpy(at, texts[i], (size_t)n);
+        memcpy(at, text, (size_t)n);
         at += mlog__record_padded(n);
     }
+    memset(at, 0, (size_t)(end - at));
 }
 
-/* Writes the slot word of v and, at *payload, its bytes; *payload advances by mlog__record_payload(v, limit). No byte of the
- * padding is left as it was: old records must not show in a file. */
-static uint64_t mlog__record_put(const mlog_value *v, unsigned char **payload, uint64_t limit) {
+/* Copies `kept` bytes of a value, and what pads them: no byte is left as it was, old records must not show in a file. What is no
+ * JSON, or not all of it, becomes text. */
+static void mlog__record_copy(unsigned char *to, mlog_value *v, uint64_t kept) {
+    uint32_t kind = v->kind & 255;
+    memset(to + mlog__record_padded(kept) - 8, 0, 8);
+    if (kind == MLOG_K_ARRAY && ((v->kind >> 8) & 15) == MLOG__E_TEXT) mlog__record_put_texts(to, to + kept, v);
+    else memcpy(to, v->as.p, (size_t)kept);
+#if __LDBL_MANT_DIG__ == 64 /* x87: 10 bytes carry the value, the rest is whatever the caller's stack held */
+    if (kind == MLOG__K_LDOUBLE) memset(to + 10, 0, sizeof(long double) - 10);
+#endif
+    if (kind == MLOG_K_JSON && (kept != v->size || !mlog__text_json_valid((const char *)to, (size_t)kept)))
+        v->kind = MLOG_K_TEXT | (v->kind & ~255u);
+}
+
+/* Writes at *payload the `kept` bytes of v, and returns its slot word; *payload advances by mlog__record_payload(v, kept). The
+ * kind is known behind this: see mlog__record_copy. */
+static uint64_t mlog__record_put(mlog_value *v, unsigned char **payload, uint64_t kept) {
     uint32_t kind = v->kind & 255;
     if (kind == MLOG_K_FLOAT) {
         float f = (float)v->as.f;
@@ -4098,23 +4129,22 @@ static uint64_t mlog__record_put(const mlog_value *v, unsigned char **payload, u
     }
     if (!mlog__record_has_bytes(kind)) return v->as.u;
     if (v->as.p == NULL) return mlog__record_text_slot(0, MLOG__NULL_TEXT);
-    uint64_t n = mlog__record_kept(v, limit), room = mlog__record_padded(n);
-    memset(*payload + room - 8, 0, 8);
-    if (kind == MLOG_K_ARRAY && ((v->kind >> 8) & 15) == MLOG__E_TEXT) mlog__record_put_texts(*payload, *payload + n, v);
-    else memcpy(*payload, v->as.p, (size_t)n);
-    *payload += room;
-    /* of an array the number of elements, so that a reader can say how many are missing */
-    uint64_t full = kind == MLOG_K_ARRAY ? v->size : MLOG__MAX(n, (uint64_t)v->size);
-    return mlog__record_text_slot(n, full);
+    mlog__record_copy(*payload, v, kept);
+    *payload += mlog__record_padded(kept);
+    /* of an array the number of elements, so that a reader can say how many are missing; a size of 2^32 - 1 is no NULL */
+    uint64_t full = kind == MLOG_K_ARRAY ? v->size : MLOG__MAX(kept, (uint64_t)v->size);
+    return mlog__record_text_slot(kept, MLOG__MIN(full, (uint64_t)MLOG__NULL_TEXT - 1));
 }
 
-/* Before anything is measured: what the length and the bytes mean depends on the kind. Unknown kinds become null, bad JSON
- * text. */
-static mlog_value mlog__record_clean(const mlog_value *v) { /* kinds and JSON that a user may have got wrong */
+/* Before anything is measured: what the length and the bytes mean depends on the kind. Unknown kinds and arrays of unknown
+ * elements become null; bits that mean nothing go. */
+static mlog_value mlog__record_clean(const mlog_value *v) {
     mlog_value r = *v;
-    uint32_t kind = v->kind & 255;
-    if (kind > MLOG_K_OBJECT) r.kind = MLOG_K_NULL;
-    if (kind == MLOG_K_JSON && (v->as.p == NULL || !mlog__text_json_valid((const char *)v->as.p, v->size))) r.kind = MLOG_K_TEXT;
+    uint32_t kind = v->kind & 255, elem = (v->kind >> 8) & 255;
+    r.kind = kind;
+    if (MLOG__LIKELY(kind < MLOG_K_ARRAY)) return r;
+    if (kind == MLOG_K_ARRAY && elem >= MLOG__E_I8 && elem <= MLOG__E_TEXT) r.kind |= elem << 8;
+    else if (kind > MLOG_K_OBJECT || kind == MLOG_K_ARRAY) r.kind = MLOG_K_NULL;
     return r;
 }
 
@@ -4123,21 +4153,25 @@ static size_t mlog__record_key_bytes(const char *key) { /* a long key is cut, it
     return n > 255 ? mlog__text_utf8_cut(key, 255) : n;
 }
 
-/* Bytes that a field takes with its key. */
-static uint64_t mlog__record_field_bytes(const char *key, const mlog_value *v, uint64_t limit) {
-    return 8 + mlog__record_padded(mlog__record_key_bytes(key)) + 8 + mlog__record_payload(v, limit);
+/* What was measured of a field: bytes of its key, and bytes kept of its value. */
+typedef struct { uint32_t key, kept; } mlog__sized;
+
+/* Measures a field; returns the bytes that it takes. */
+static uint64_t mlog__record_measure(mlog__sized *m, const char *key, const mlog_value *v, uint64_t limit) {
+    m->key = (uint32_t)mlog__record_key_bytes(key);
+    m->kept = (uint32_t)mlog__record_kept(v, limit);
+    return 8 + mlog__record_padded(m->key) + 8 + mlog__record_payload(v, m->kept);
 }
 
-/* One field at `at`; returns the end. Needs mlog__record_field_bytes of room, measured with the same limit. */
-static unsigned char *mlog__record_put_field(unsigned char *at, const char *key, const mlog_value *v, uint64_t limit) {
-    size_t n = mlog__record_key_bytes(key);
-    uint64_t head = (v->kind & 0xFFFF) | (uint64_t)n << 16;
-    memcpy(at, &head, 8);
-    memset(at + 8 + mlog__record_padded(n) - 8, 0, 8);
-    memcpy(at + 8, key == NULL ? "" : key, n);
-    unsigned char *slot = at + 8 + mlog__record_padded(n), *payload = slot + 8;
-    uint64_t word = mlog__record_put(v, &payload, limit);
+/* One field, as it was measured, at `at`; returns the end. */
+static unsigned char *mlog__record_put_field(unsigned char *at, const char *key, const mlog_value *value, const mlog__sized *m) {
+    mlog_value v = *value;
+    unsigned char *slot = at + 8 + mlog__record_padded(m->key), *payload = slot + 8;
+    memset(slot - 8, 0, 8);
+    memcpy(at + 8, key == NULL ? "" : key, m->key);
+    uint64_t word = mlog__record_put(&v, &payload, m->kept), head = (v.kind & 0xFFFF) | (uint64_t)m->key << 16;
     memcpy(slot, &word, 8);
+    memcpy(at, &head, 8);
     return payload;
 }
 
@@ -4147,7 +4181,7 @@ static unsigned char *mlog__record_put_field(unsigned char *at, const char *key,
 static bool mlog__record_get(mlog__val *out, uint32_t kind, uint32_t elem, uint64_t word, const unsigned char **p,
                              const unsigned char *end) {
     out->kind = (uint8_t)kind;
-    out->elem = (uint8_t)elem;
+    out->elem = (uint8_t)(elem & 15);
     out->len = out->full = 0;
     out->as.u = word;
     if (MLOG__LIKELY(kind == MLOG_K_INT || kind == MLOG_K_UINT || kind == MLOG_K_DOUBLE)) return true;
@@ -4211,6 +4245,9 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
 /* types of entries: what a call site says, and the name of a logger */
 enum { MLOG__D_SITE = 1, MLOG__D_LOGGER = 2 };
 enum { MLOG__D_ERRNO = 1 }; /* flags: the format has a %m, errno is an extra last argument */
+/* how an argument is taken, where its class does not tell: a text up to its precision, wide ones as UTF-8, the address of a
+ * char *, the errno of the call, and what is never copied */
+enum { MLOG__H_PLAIN, MLOG__H_TEXT, MLOG__H_WTEXT, MLOG__H_WCHAR, MLOG__H_POINTER, MLOG__H_ERRNO, MLOG__H_SECRET };
 
 /* One entry; texts behind it in this order, each NUL-terminated: message, file, function, source, keys (one after another). */
 typedef struct {
@@ -4220,8 +4257,9 @@ typedef struct {
     uint16_t file_len, func_len, source_len;
     /* style: of the site. count: arguments, with the errno of a %m */
     uint8_t type, level, count, style, flags, pad[3];
-    uint8_t kind[20];      /* of each argument */
-    int16_t text_rule[20]; /* printf: -1 all of the text, -2 a pointer, n >= 0: at most n bytes, -16-k: as argument k says */
+    /* of each argument; how: MLOG__H_*; prec: of a text, as in mlog__want */
+    uint8_t kind[20], how[20];
+    int32_t prec[20];
 } mlog__entry;
 
 /* A context as records refer to it: its number, its parent's, its encoded fields. Written by `context`, read by the flusher. */
@@ -4365,19 +4403,18 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
 /* children: "net.*", which does not cover net itself */
 typedef struct { char name[64]; uint8_t len, level; bool children, pad; } mlog__rule;
 enum { MLOG__RULES = 64 };
-typedef struct { uint32_t count, root; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
+/* redact: keys in lower case, each ended by NUL; "" ends, and the last bytes are zero in any case */
+typedef struct { uint32_t count, root; char redact[256]; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
 
 static struct {
     mlog__rule_set set[2];
-    uint32_t version;       /* set[version & 1] is in force */
+    uint32_t version;       /* set[version & 1] is in force; grows with every change of it, by two with every change of floor */
     int floor;              /* the lowest level that any sink takes */
     /* head of the list of program and shared objects; pushed without a lock, walked under the configuration's */
     mlog__module *modules;
     /* likewise; loggers live for ever, so that the macros may keep their pointers */
     mlog_logger *loggers;
-    char redact[256];       /* lower case, separated and ended by NUL; "" ends */
-} mlog__rule_now = {.set = {{.root = MLOG_INFO}, {.root = MLOG_INFO}},
-                    .redact = "password\0passwd\0secret\0token\0authorization\0api_key\0"};
+} mlog__rule_now = {.set = {{.root = MLOG_INFO, .redact = "password\0passwd\0secret\0token\0authorization\0api_key\0"}}};
 
 struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
@@ -4477,14 +4514,25 @@ static void mlog__rule_copy(void *to, const void *from, size_t bytes) {
         __atomic_store_n((mlog__part *)to + i, __atomic_load_n((const mlog__part *)from + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
 }
 
-/* The level from which a source is on: the longest rule that covers it, then the later one; never below what any sink takes.
- * Legal in a handler that interrupts a change of rules: it finds the old set untouched, since a change writes the other copy. */
+/* Reads what is in force: from here to mlog__rule_changed, which says whether it must be read again. Legal in a handler that
+ * interrupts a change: it finds the old set untouched, since a change writes the other copy. */
+static const mlog__rule_set *mlog__rule_read(uint32_t *version) {
+    *version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE); /* RULE-1 with mlog__rule_publish */
+    return &mlog__rule_now.set[*version & 1];
+}
+
+/* The fence keeps the reads of the set before the second look. */
+static bool mlog__rule_changed(uint32_t version) {
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* RULE-5 with mlog__rule_replace */
+    return version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_RELAXED); /* RULE-1 */
+}
+
+/* The level from which a source is on: the longest rule that covers it, then the later one; never below what any sink takes. */
 static int mlog__rule_threshold(const char *source, size_t n) {
     uint32_t version;
     int level;
     do {
-        version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE); /* RULE-1 with mlog__rule_set_now */
-        const mlog__rule_set *set = &mlog__rule_now.set[version & 1];
+        const mlog__rule_set *set = mlog__rule_read(&version);
         size_t best = 0;
         uint32_t head[2]; /* count, root */
         mlog__rule r;
@@ -4497,9 +4545,9 @@ static int mlog__rule_threshold(const char *source, size_t n) {
             if (memcmp(source, r.name, MLOG__MIN(n, MLOG__MIN((size_t)r.len, sizeof r.name))) != 0) continue;
             if (r.len >= best && (below || (same && !r.children))) best = r.len, level = r.level;
         }
-        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* RULE-5 with mlog__rule_set_now */
-    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE)); /* RULE-1 */
-    return MLOG__MAX(level, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED)); /* RULE-4 */
+        level = MLOG__MAX(level, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED)); /* RULE-4 */
+    } while (mlog__rule_changed(version));
+    return level;
 }
 
 /* "dir/http.c" is "http.c" in records: the build's directories are not the reader's. */
@@ -4530,18 +4578,30 @@ static size_t mlog__rule_source(char out[64], const char *stringized, const char
     return n;
 }
 
-/* "password" covers password, PassWord and db_password; "*_pin" what the pattern says. Asked once for a site and once for a
- * field whose key is known at run time only. Keys beyond 64 bytes are judged by their beginning and by their end. */
-static bool mlog__rule_is_secret(const char *key, size_t n) {
+/* "password" covers password, PassWord and db_password; "*_pin" what the pattern says. Keys beyond 64 bytes are judged by their
+ * beginning and by their end. */
+static bool mlog__rule_listed(const char *list, const char *key, size_t n) {
     char lower[64];
     size_t k = MLOG__MIN(n, sizeof lower);
     for (size_t i = 0; i < k; i++) lower[i] = key[i] >= 'A' && key[i] <= 'Z' ? (char)(key[i] + 32) : key[i];
-    for (const char *r = mlog__rule_now.redact; *r != 0; r += strlen(r) + 1) {
+    for (const char *r = list; *r != 0; r += strlen(r) + 1) {
         size_t m = strlen(r);
         if (mlog__text_glob(r, m, lower, k)) return true;
         if (n > m && mlog__rule_same(key + n - m, m, r) && strchr("_-.", key[n - m - 1]) != NULL) return true;
     }
     return false;
+}
+
+/* Asked once for a site and once for a field whose key is known at run time only. */
+static bool mlog__rule_is_secret(const char *key, size_t n) {
+    uint32_t version;
+    bool secret;
+    do {
+        uint32_t list[256 / 4];
+        mlog__rule_copy(list, mlog__rule_read(&version)->redact, sizeof list);
+        secret = mlog__rule_listed((const char *)list, key, n);
+    } while (mlog__rule_changed(version));
+    return secret;
 }
 
 static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` always means: not in a list yet */
@@ -4559,7 +4619,6 @@ static void mlog__rule_apply(mlog__site *s) {
     __atomic_store_n(&s->word, !on ? 0 : full != 0 ? full : MLOG__UNSEEN, __ATOMIC_RELAXED); /* RULE-4 */
 }
 
-/* After a change of rules or sinks: every site and logger gets its gate anew, so that no call looks rules up. */
 /* The threshold of a logger. 0: it has no name, each call is judged by the rules of its unit. */
 static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
     return *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
@@ -4576,24 +4635,45 @@ static void mlog__rule_apply_all(void) {
         __atomic_store_n(&lg->threshold, mlog__rule_of_logger(lg), __ATOMIC_RELAXED); /* RULE-4 */
 }
 
-/* Another list of keys to redact: sites that decided by the old one register again. Rules are applied after this. */
-static void mlog__rule_redact(const char list[256]) {
-    if (memcmp(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact) == 0) return;
-    memcpy(mlog__rule_now.redact, list, sizeof mlog__rule_now.redact);
-    for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next) /* RULE-3 */
-        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last;) { /* RULE-2 */
-            __atomic_store_n(&s->full, 0, __ATOMIC_RELAXED); /* THREAD-4 */
-            s = __atomic_load_n(&s->next, __ATOMIC_RELAXED); /* RULE-2 */
-        }
+/* What was changed is in force from now on; then the gates. */
+static void mlog__rule_publish(uint32_t version) {
+    __atomic_store_n(&mlog__rule_now.version, version, __ATOMIC_RELEASE); /* RULE-1: who saw the old one reads again */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);                              /* RULE-6 with mlog1_site */
+    mlog__rule_apply_all();
 }
 
-/* Puts rules in force; under the configuration lock, which makes it the only writer. First the copy that nobody reads, then the
- * version, then the gates. */
-static void mlog__rule_set_now(const mlog__rule_set *set) {
+/* Into the copy that nobody reads, but those who will read again: hence the fence. */
+static void mlog__rule_replace(const mlog__rule_set *set) {
     uint32_t next = mlog__rule_now.version + 1;
     __atomic_thread_fence(__ATOMIC_RELEASE); /* RULE-5: who reads a word of these rules sees that the version has moved */
     mlog__rule_copy(&mlog__rule_now.set[next & 1], set, sizeof *set);
-    __atomic_store_n(&mlog__rule_now.version, next, __ATOMIC_RELEASE); /* RULE-1: a reader that saw the old version reads again */
+    mlog__rule_publish(next);
+}
+
+/* The three changes of what is in force, under the configuration lock, which makes each the only writer: the level rules, the
+ * lowest level of any sink, … */
+static void mlog__rule_set_now(const mlog__rule_set *rules) {
+    mlog__rule_set set = *rules;
+    memcpy(set.redact, mlog__rule_now.set[mlog__rule_now.version & 1].redact, sizeof set.redact);
+    mlog__rule_replace(&set);
+}
+
+static void mlog__rule_floor(int floor) {
+    __atomic_store_n(&mlog__rule_now.floor, floor, __ATOMIC_RELAXED); /* RULE-4 */
+    mlog__rule_publish(mlog__rule_now.version + 2);
+}
+
+/* … and the keys to redact: sites that decided by the old list register again. */
+static void mlog__rule_redact(const char list[256]) {
+    mlog__rule_set set = mlog__rule_now.set[mlog__rule_now.version & 1];
+    if (memcmp(set.redact, list, sizeof set.redact) == 0) return;
+    memcpy(set.redact, list, sizeof set.redact);
+    mlog__rule_replace(&set);
+    for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next) /* RULE-3 */
+        for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last;) { /* RULE-2 */
+            __atomic_store_n(&s->full, 0, __ATOMIC_SEQ_CST); /* THREAD-10: before the gates that are set next */
+            s = __atomic_load_n(&s->next, __ATOMIC_RELAXED); /* RULE-2 */
+        }
     mlog__rule_apply_all();
 }
 
@@ -4640,10 +4720,11 @@ uint64_t mlog1_site(mlog__site *site, mlog__module *module) {
     if (!mlog__life_start()) return errno = saved, word;
     mlog__rule_enlist(site, module);
     uint32_t version;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RULE-6 with mlog__rule_publish */
     do { /* again when the rules changed meanwhile: the walk over the lists may have missed this site */
-        version = __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE); /* RULE-1 */
+        (void)mlog__rule_read(&version);
         mlog__rule_apply(site);
-    } while (version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_ACQUIRE)); /* RULE-1 */
+    } while (mlog__rule_changed(version));
     errno = saved;
     return __atomic_load_n(&site->word, __ATOMIC_RELAXED); /* RULE-4 */
 }
@@ -4734,7 +4815,8 @@ static void mlog__context_give(uint32_t index) {
 
 /* Has it a slot, or is it a heavy one from the heap? By its address, which cannot lie. */
 static bool mlog__context_pooled(const mlog_context *c) {
-    return c >= mlog__context_pool.block && c < mlog__context_pool.block + MLOG__CONTEXTS;
+    const mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE); /* CONTEXT-3 */
+    return blocks != NULL && c >= blocks && c < blocks + MLOG__CONTEXTS;
 }
 
 /* Copies its own fields into its slot, and its ancestors' before, so that no slot names a parent that is not there. In a child
@@ -4770,12 +4852,14 @@ static mlog_value mlog__context_value(const mlog_field *f) {
  * The child of a heavy one is heavy, too: its slot could not name its parent. Returns one reference; the parent gets one more.
  * NULL: no memory at all. Not legal in a handler (calloc). */
 static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *fields, size_t count) {
-    uint64_t bytes = 0, taken = 0;
+    mlog_value value[MLOG__FIELDS];
+    mlog__sized size[MLOG__FIELDS];
+    uint64_t bytes = 0;
+    uint32_t n = fields == NULL ? 0 : (uint32_t)MLOG__MIN(count, (size_t)MLOG__FIELDS);
     /* a text of a context is repeated in each of its records: 16 KiB of it are enough */
-    uint64_t limit = MLOG__OBJECT_BYTES;
-    for (size_t i = 0; i < MLOG__MIN(count, (size_t)MLOG__FIELDS); i++) {
-        mlog_value v = mlog__context_value(&fields[i]);
-        bytes += mlog__record_field_bytes(fields[i].key, &v, limit);
+    for (uint32_t i = 0; i < n; i++) {
+        value[i] = mlog__context_value(&fields[i]);
+        bytes += mlog__record_measure(&size[i], fields[i].key, &value[i], MLOG__OBJECT_BYTES);
     }
     bool fits =
         bytes <= sizeof((mlog_context *)0)->room && (parent == NULL || parent->id != MLOG__HEAVY) && mlog__dict_open() != NULL;
@@ -4784,13 +4868,9 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     if (!pooled && (c = calloc(1, sizeof *c + (size_t)bytes)) == NULL) return NULL;
     c->fields = pooled ? c->room : (unsigned char *)(c + 1);
     unsigned char *p = c->fields;
-    for (size_t i = 0; i < MLOG__MIN(count, (size_t)MLOG__FIELDS); i++) {
-        mlog_value v = mlog__context_value(&fields[i]);
-        p = mlog__record_put_field(p, fields[i].key, &v, limit);
-        taken++;
-    }
+    for (uint32_t i = 0; i < n; i++) p = mlog__record_put_field(p, fields[i].key, &value[i], &size[i]);
     c->bytes = (uint32_t)(p - c->fields);
-    c->count = (uint32_t)taken;
+    c->count = n;
     c->parent = mlog_context_ref(parent);
     /* not published yet, whatever its last use was */
     c->session = 0;
@@ -4885,6 +4965,7 @@ static void mlog__context_release(void) {
  *   RULE-3     modules: list head                  who walks the list                  the module before its place in the list
  *   RULE-4     gates: relaxed, each word stands for itself; who registers during a change looks again (RULE-1)
  *   RULE-5     a change: fence, then words         a lookup: words, fence, version     later words show that the version moved
+ *   RULE-6     a change: version, fence, lists     registration: list, fence, version  Dekker: the walk finds the site, or it the version
  *   CONTEXT-1  flusher: free list                  who takes a slot                    the last reader is done with the slot
  *   CONTEXT-2  a reference given up                the last one given up               all that was done with the context
  *   CONTEXT-3  the block's maker                   who finds it made                   nothing but zeroes: for other machines
@@ -4898,6 +4979,8 @@ static void mlog__context_release(void) {
  *   THREAD-7   a ring's maker: list, count         flusher, next owner                 the ring before its place in the list
  *   THREAD-8   key made                            a thread's first call               the key before the flag
  *   THREAD-9   signal fences: the compiler alone keeps the order that a handler on the same thread relies on
+ *   THREAD-10  an entry taken back: full = 0, gate  registration: gate, full            Dekker: one of them closes the gate
+ *   THREAD-11  memory of a dead thread's objects: relaxed, the pointer is all that is handed on
  *   FORMAT-1   the lane that learnt a site         the other lane                      what it learnt
  *   FORMAT-2   the lane that made flat text         the other lane                      the text before its pointer
  *   SINK-1     an instance: a file of its own      another instance of the process     the device before the inode; Dekker: one sees the other
@@ -5094,7 +5177,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     if (mlog__ring_room(t, bytes)) return true;
     bool never = mlog__ring_never_wait || t->outer != NULL || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
     bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
-    if (alone && !never) never = mlog__platform_in_handler(); /* perhaps the interrupted thread is the one that makes room */
+    if (alone && !never) never = mlog__platform_in_handler(true); /* perhaps the interrupted thread is the one that makes room */
     if (!alone && (t->policy == MLOG_DROP || t->broken)) never = true;
     if (never) return mlog__flush_wake(), false;
     int64_t full_ms = __atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED); /* LIFE-2 */
@@ -5220,6 +5303,10 @@ MLOG__TLS uint8_t mlog__thread_making, mlog__thread_dying, mlog__thread_junk_dep
 /* Used in turn, so that the objects of one call (16 at most, 16 KiB each) live until it returns; touched only where used. */
 MLOG__TLS unsigned char *mlog__thread_objects;
 MLOG__TLS uint32_t mlog__thread_object_at;
+
+/* Memory for the objects of threads whose ring was handed over: destructors that run later may still make some, and nobody hears
+ * when such a thread has ended. So the next one takes over what a dead one left. */
+static struct { uint32_t tid; unsigned char *objects; } mlog__thread_left[64];
 
 enum { MLOG__PAGE_BYTES = (sizeof(mlog__page) + MLOG__PAGE - 1) / MLOG__PAGE * MLOG__PAGE };
 
@@ -5366,6 +5453,8 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     /* a handler from here on finds neither the old state nor a new one */
     mlog__thread_making = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
+    /* one that came before, behind the caller's look, has made it */
+    if (mlog__thread_self->state != MLOG__T_NONE) return mlog__thread_making = 0, mlog__thread_self;
     uint32_t slot = mlog__thread_slot(mlog__thread_self); /* a child's main thread keeps its slot */
     uint8_t unused = MLOG__S_UNUSED;
     /* THREAD-1 */
@@ -5430,8 +5519,11 @@ static void mlog__thread_exit(void *round) {
     }
     mlog_context_unref(mlog__context_now);
     mlog__context_now = NULL;
-    mlog__platform_unmap(mlog__thread_objects, MLOG__OBJECTS * MLOG__OBJECT_BYTES);
+    /* the pointer first: a handler may come in between */
+    unsigned char *objects = mlog__thread_objects;
     mlog__thread_objects = NULL;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
+    mlog__platform_unmap(objects, MLOG__OBJECTS * MLOG__OBJECT_BYTES);
     /* never logged, or a child that has not logged since its fork: nothing of this process to give back */
     if (t->state == MLOG__T_NONE) return;
     uint32_t slot = mlog__thread_retire(t);
@@ -5446,6 +5538,27 @@ static void mlog__thread_exit(void *round) {
     if (!rings) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
 #endif
+
+/* The memory in which this thread makes its objects. NULL: there is none. More than 64 threads in their last destructors at once
+ * leave theirs behind. */
+static unsigned char *mlog__thread_object_memory(void) {
+    const size_t bytes = (size_t)MLOG__OBJECTS * MLOG__OBJECT_BYTES;
+    for (uint32_t i = 0; mlog__thread_dying && i < 64; i++) {
+        uint32_t tid = __atomic_load_n(&mlog__thread_left[i].tid, __ATOMIC_RELAXED); /* THREAD-11 */
+        if (tid != 0 && mlog__platform_alive(tid)) continue;
+        /* THREAD-11 */
+        if (!__atomic_compare_exchange_n(&mlog__thread_left[i].tid, &tid, mlog__platform_tid(), false, __ATOMIC_RELAXED,
+                                         __ATOMIC_RELAXED))
+            continue;
+        /* its contents are written before they are read, by each owner: the pointer is all that is handed on */
+        unsigned char *p = __atomic_load_n(&mlog__thread_left[i].objects, __ATOMIC_RELAXED); /* THREAD-11 */
+        if (p != NULL) return p;
+        p = mlog__platform_map(bytes, false, false);
+        __atomic_store_n(&mlog__thread_left[i].objects, p, __ATOMIC_RELAXED); /* THREAD-11 */
+        return p;
+    }
+    return mlog__platform_map(bytes, false, false);
+}
 
 /* A thread whose destructors log after its ring was handed over has a slot for one call only: nobody would take it back later.
  * Its records went to the overflow ring. */
@@ -5476,6 +5589,7 @@ typedef struct {
     uint32_t fields;
     mlog_context *inside;                      /* its fields go into the record, outermost first */
     mlog_context *inside_bound;                /* the same for the fields of a bound logger */
+    uint32_t missing;                          /* fields that found no room; told by one of their own, "fields_cut" */
     int level;
 } mlog__draft;
 
@@ -5494,24 +5608,46 @@ static unsigned char *mlog__thread_put_chain(unsigned char *p, const mlog_contex
     return p + c->bytes;
 }
 
-/* Bytes of the record with every payload cut to `limit`. 0x10000 in a kind: a maker's value, whose kind and word take one word
- * more. */
-static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, uint64_t chain) {
+static const mlog__sized mlog__thread_note = {10, 0};
+enum { MLOG__NOTE_BYTES = 32 }; /* head, "fields_cut" padded, slot */
+
+/* Bytes of the record with every payload cut to `limit`; `size` is what was measured, of the slots and then of the fields.
+ * Message and place of a record without a site are its slots: 64 bytes of each stay. 0x10000 in a kind: a maker's value, whose
+ * kind and word take one word more. */
+static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, uint64_t chain, mlog__sized *size) {
     uint64_t bytes = 16 + 8 * (uint64_t)mlog__record_options(d->header) + 8 * (uint64_t)d->slots;
-    for (uint32_t i = 0; i < d->slots; i++) {
-        uint64_t payload = mlog__record_payload(&d->slot[i], limit);
-        bytes += payload + ((d->slot[i].kind & 0x10000) != 0 ? 8 : 0);
+    uint64_t most = mlog__record_site(d->header) < MLOG__FIRST_SITE ? MLOG__MAX(limit, UINT64_C(64)) : limit;
+    for (uint32_t i = 0; i < d->slots; i++, size++) {
+        size->kept = (uint32_t)mlog__record_kept(&d->slot[i], most);
+        bytes += mlog__record_payload(&d->slot[i], size->kept) + ((d->slot[i].kind & 0x10000) != 0 ? 8 : 0);
     }
     /* a word with the three counts comes first */
     if ((d->header & MLOG__F_FIELDS) == 0) return bytes;
-    bytes += 8 + chain;
-    for (uint32_t i = 0; i < d->fields; i++) bytes += mlog__record_field_bytes(d->field[i].key, &d->field[i].value, limit);
+    bytes += 8 + chain + (d->missing != 0 ? MLOG__NOTE_BYTES : 0);
+    for (uint32_t i = 0; i < d->fields; i++)
+        bytes += mlog__record_measure(size++, d->field[i].key, &d->field[i].value, limit);
     return bytes;
 }
 
-/* Lays the record out at p. It was measured by mlog__thread_draft_bytes with the same limit. Plain stores: p lies behind head,
- * where nobody reads until it is released. */
-static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint64_t bytes, uint64_t limit, uint64_t ticks) {
+/* The slots of the record and what they keep behind them; returns where the fields begin. */
+static unsigned char *mlog__thread_put_slots(unsigned char *slot, const mlog__draft *d, const mlog__sized *size) {
+    unsigned char *payload = slot + 8 * (size_t)d->slots;
+    for (uint32_t i = 0; i < d->slots; i++) {
+        mlog_value v = d->slot[i];
+        bool maker = (v.kind & 0x10000) != 0; /* its kind stands in the slot, its word before its bytes */
+        unsigned char *inner = payload;
+        if (maker) payload += 8;
+        uint64_t word = mlog__record_put(&v, &payload, size[i].kept);
+        if (maker) memcpy(inner, &word, 8), word = v.kind & 0xFFFF;
+        memcpy(slot + 8 * (size_t)i, &word, 8);
+    }
+    return payload;
+}
+
+/* Lays the record out at p, as mlog__thread_draft_bytes measured it. Plain stores: p lies behind head, where nobody reads until
+ * it is released. */
+static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint64_t bytes, const mlog__sized *size,
+                                   uint64_t ticks) {
     /* two that are always there and up to five optional ones, in the order of their flags */
     uint64_t words[8] = {d->header | (bytes / 8) << 32, ticks}, n = 2;
     if (d->header & MLOG__F_CONTEXT) words[n++] = d->context;
@@ -5520,29 +5656,21 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
     if (d->header & MLOG__F_TIME) words[n++] = d->time;
     if (d->header & MLOG__F_TID) words[n++] = mlog__platform_tid();
     memcpy(p, words, (size_t)n * 8);
-    unsigned char *slot = p + n * 8, *payload = slot + 8 * (size_t)d->slots;
-    for (uint32_t i = 0; i < d->slots; i++) {
-        const mlog_value *v = &d->slot[i];
-        uint64_t word;
-        if ((v->kind & 0x10000) != 0) { /* a maker's value: its kind in the slot, its word before its bytes */
-            unsigned char *inner = payload;
-            payload += 8;
-            uint64_t inner_word = mlog__record_put(v, &payload, limit);
-            memcpy(inner, &inner_word, 8);
-            word = v->kind & 0xFFFF;
-        } else {
-            word = mlog__record_put(v, &payload, limit);
-        }
-        memcpy(slot + 8 * (size_t)i, &word, 8);
-    }
+    unsigned char *payload = mlog__thread_put_slots(p + n * 8, d, size);
     if ((d->header & MLOG__F_FIELDS) == 0) return;
     uint32_t chained = 0, bound = 0;
     unsigned char *count = payload;
     (void)mlog__thread_chain_bytes(d->inside, &chained);
     (void)mlog__thread_chain_bytes(d->inside_bound, &bound);
-    payload = mlog__thread_put_chain(mlog__thread_put_chain(payload + 8, d->inside), d->inside_bound);
+    payload += 8;
+    if (d->missing != 0) { /* as a field of the context: the arguments of a format keep their places */
+        mlog_value missing = mlog__val_u(d->missing);
+        payload = mlog__record_put_field(payload, "fields_cut", &missing, &mlog__thread_note);
+        chained++;
+    }
+    payload = mlog__thread_put_chain(mlog__thread_put_chain(payload, d->inside), d->inside_bound);
     for (uint32_t i = 0; i < d->fields; i++)
-        payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, limit);
+        payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, &size[d->slots + i]);
     /* 16 bits each: more fields than that are not looked at anyway */
     uint64_t counts = MLOG__MIN(chained, 65535u) | (uint64_t)MLOG__MIN(bound, 65535u) << 16;
     counts |= (uint64_t)(chained + bound + d->fields) << 32;
@@ -5571,23 +5699,45 @@ static void mlog__thread_tell_loss(mlog__thread *t) {
     __atomic_store_n(t->head, head + (2 + (uint64_t)n) * 8, __ATOMIC_RELEASE); /* RING-1 */
 }
 
-/* Writes a whole record into t's ring, waiting as the policy says. False: dropped (not counted here). Too long for a quarter of
- * the ring: all payloads are cut to the same limit, halved until it fits; numbers and keys stay. A quarter, so that there is
- * always room for padding and another record, and no single call can hold up a ring. */
+/* The bytes of its heavy contexts, whose fields are counted in *count. */
+static uint64_t mlog__thread_chains(const mlog__draft *d, uint32_t *count) {
+    return mlog__thread_chain_bytes(d->inside, count) + mlog__thread_chain_bytes(d->inside_bound, count);
+}
+
+/* Rather the record without its heavy contexts than no record. Returns the bytes that are left of them. */
+static uint64_t mlog__thread_without_chains(mlog__draft *d) {
+    (void)mlog__thread_chains(d, &d->missing);
+    d->inside = d->inside_bound = NULL;
+    return 0;
+}
+
+/* Measures a record, and cuts it to at most `most` bytes; returns its bytes. First all payloads to the same limit, halved until
+ * it fits (numbers and keys stay), then the fields of heavy contexts go, then its own from the last on. What is left fits the
+ * smallest ring: a message, its place and 17 arguments are less than 900 bytes. */
+static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *size) {
+    uint32_t ignored = 0;
+    uint64_t limit = most, bytes, chain = mlog__thread_chains(d, &ignored);
+    if (chain > most / 2) chain = mlog__thread_without_chains(d);
+    while ((bytes = mlog__thread_draft_bytes(d, limit, chain, size)) > most) {
+        if (limit > 0) limit /= 2; /* at most 23 rounds, for monsters only */
+        else if (chain > 0) chain = mlog__thread_without_chains(d);
+        else if (d->fields > 0) d->fields--, d->missing++;
+        else break;
+    }
+    return bytes;
+}
+
+/* Writes a whole record into t's ring, waiting as the policy says. False: dropped (not counted here). At most a quarter of the
+ * ring, so that there is always room for padding and another record, and no single call can hold up a ring. */
 static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     /* 8 MiB: what 20 bits of length can say */
-    uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, limit = most, chain = 0;
-    uint32_t ignored = 0;
-    chain = mlog__thread_chain_bytes(d->inside, &ignored) + mlog__thread_chain_bytes(d->inside_bound, &ignored);
-    if (chain > most / 2) d->inside = d->inside_bound = NULL, chain = 0; /* rather the record without them than no record */
-    uint64_t bytes = mlog__thread_draft_bytes(d, limit, chain);
-    for (; bytes > most && limit > 0; bytes = mlog__thread_draft_bytes(d, limit, chain))
-        limit /= 2; /* at most 20 rounds, for monsters only */
+    mlog__sized size[20 + MLOG__FIELDS];
+    uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
     if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
     mlog__thread_tell_loss(t);
     if (!mlog__ring_wait(t, bytes)) return false; /* the report took some of it */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
-    mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, limit, mlog__thread_stamp(t->clock));
+    mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));
     __atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE); /* RING-1 */
     return true;
 }
@@ -5623,7 +5773,7 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handl
 /* Writes the draft wherever this thread may write; counts it as dropped where it may not. The only place that decides between a
  * ring of its own, the overflow ring and the emergency ring. */
 static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
-    bool done, handler = t->depth > 0 || (t->ring == NULL && mlog__platform_in_handler());
+    bool done, handler = t->depth > 0 || (t->ring == NULL && mlog__platform_in_handler(false));
     if (t->ring != NULL) done = mlog__thread_write(t, d);
     else done = mlog__thread_write_spare(d, 1, handler) || mlog__thread_write_spare(d, 0, true);
     if (!done) mlog__thread_note_drop(t, d->level);
@@ -5658,75 +5808,88 @@ static const char *mlog__thread_key(const char *keys, uint32_t i) {
 static const uint8_t mlog__thread_class_kind[16] = {MLOG_K_NULL,   MLOG_K_INT,  MLOG_K_UINT,    MLOG_K_BOOL,   MLOG_K_FLOAT,
                                                     MLOG_K_DOUBLE, MLOG_K_TEXT, MLOG_K_POINTER, MLOG__K_VALUE, MLOG__K_LDOUBLE};
 
-/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care.
- * text_rule   -1 the whole text           n >= 0 at most n bytes         -16 - k at most as many as argument k says
- *             -3 a wide text, as UTF-8    -4 a wide character            -5 errno     -6 a secret: never copied */
+/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care. */
 static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t classes) {
     mlog__printf f;
-    bool care = mlog__printf_scan(format, e->msg_len, &f) != 0 && e->count > 16;
+    bool care = false;
+    (void)mlog__printf_scan(format, e->msg_len, &f);
     for (uint32_t i = 0; i < e->count; i++) {
         uint32_t class = (classes >> (4 * i)) & 15, want = f.want[i].cls;
-        e->text_rule[i] = -1;
+        uint8_t how = MLOG__H_PLAIN;
+        /* %.8s: the memory may end there, without a NUL. An unsigned char * has the class of a pointer */
+        if (want == MLOG__WANT_TEXT && (class == MLOG__C_POINTER || (class == MLOG__C_TEXT && f.want[i].prec != -1)))
+            how = MLOG__H_TEXT;
+        else if (want == MLOG__WANT_WTEXT && class == MLOG__C_POINTER) how = MLOG__H_WTEXT;
+        else if (want == MLOG__WANT_WCHAR && class != MLOG__C_POINTER) how = MLOG__H_WCHAR;
         /* a char * for %p: perhaps no text at all */
-        if (class == MLOG__C_TEXT && want != MLOG__WANT_TEXT) e->kind[i] = MLOG_K_POINTER, care = true;
-        /* %.8s: the memory may end there, without a NUL */
-        if (class == MLOG__C_TEXT && want == MLOG__WANT_TEXT && f.want[i].prec != -1) {
-            int32_t prec = f.want[i].prec;
-            e->text_rule[i] = (int16_t)(prec >= 0 ? MLOG__MIN(prec, INT16_MAX) : -16 - (MLOG__PREC_ARG(0) - prec));
-            care = true;
-        }
-        if ((class == MLOG__C_POINTER && want == MLOG__WANT_WTEXT) || (class != MLOG__C_POINTER && want == MLOG__WANT_WCHAR)) {
-            e->kind[i] = MLOG_K_TEXT;
-            e->text_rule[i] = want == MLOG__WANT_WTEXT ? -3 : -4;
-            care = true;
-        }
+        else if (want != MLOG__WANT_TEXT && class == MLOG__C_TEXT) how = MLOG__H_POINTER;
+        e->how[i] = how;
+        e->prec[i] = f.want[i].prec;
+        if (how == MLOG__H_PLAIN) continue;
+        e->kind[i] = how == MLOG__H_POINTER ? MLOG_K_POINTER : MLOG_K_TEXT;
+        care = true;
     }
     if (!f.uses_errno) return care;
     /* behind the arguments, where mlog__printf_conv looks for it */
     e->kind[e->count] = MLOG_K_INT;
-    e->text_rule[e->count++] = -5;
+    e->how[e->count++] = MLOG__H_ERRNO;
     e->flags |= MLOG__D_ERRNO;
     return true;
 }
 
-/* Second stage of a site, at its first enabled call, when the classes of its arguments are known. The word of the gate, or 0
- * when the dictionary is full. Two threads may register one site at once: the loser's entry is never named, its bytes stay
- * used. Handler-safe. */
-static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
-    uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN; /* THREAD-4 */
-    if (full == 0) {
-        char source[64];
-        bool print = (site->style & MLOG__PRINTF) != 0;
-        const char *file = mlog__rule_base(site->file),
-                   *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
-        mlog__entry e = {
-            .type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
-        e.msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
-        e.file_len = (uint16_t)MLOG__MIN(strlen(file), (size_t)255);
-        e.func_len = (uint16_t)MLOG__MIN(strlen(site->func), (size_t)255);
-        e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
-        e.keys_len = (uint32_t)(keys_end - site->keys);
-        bool care = false;
-        for (uint32_t i = 0; i < site->count; i++)
-            e.kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15], e.text_rule[i] = -1;
-        if (print) care = mlog__thread_scan(&e, site->msg, classes);
-        else
-            for (uint32_t i = 0; i < site->count; i++) {
-                const char *key = mlog__thread_key(site->keys, i);
-                if (mlog__rule_is_secret(key, strlen(key))) e.kind[i] = MLOG_K_TEXT, e.text_rule[i] = -6, care = true;
-            }
-        uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, site->keys);
-        /* full: the next call tries again, and carries its definition meanwhile */
-        if (number == 0) return 0;
-        full = mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
-        /* who comes first decides; the other takes its number, since both mean the same site */
-        uint64_t none = 0;
-        if (!__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) /* THREAD-4 */
-            full = none;
+/* Everything of a site's entry but its texts: what its arguments are and how they are taken. True when its calls need care. */
+static bool mlog__thread_describe(mlog__entry *e, const mlog__site *site, uint64_t classes) {
+    bool care = false;
+    *e = (mlog__entry){
+        .type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
+    e->msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
+    for (uint32_t i = 0; i < site->count; i++) e->kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15];
+    if ((site->style & MLOG__PRINTF) != 0) return mlog__thread_scan(e, site->msg, classes);
+    for (uint32_t i = 0; i < site->count; i++) {
+        const char *key = mlog__thread_key(site->keys, i);
+        if (mlog__rule_is_secret(key, strlen(key))) e->kind[i] = MLOG_K_TEXT, e->how[i] = MLOG__H_SECRET, care = true;
     }
-    __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_RELEASE, /* THREAD-4 */
-                                __ATOMIC_RELAXED); /* not when a rule turned it off meanwhile */
+    return care;
+}
+
+/* The entry of a site, made now; the first word of its records. 0: the dictionary is full. Two threads may make one at once: the
+ * loser's is never named, its bytes stay used. */
+static uint64_t mlog__thread_new_entry(mlog__site *site, uint64_t classes) {
+    char source[64];
+    mlog__entry e;
+    bool care = mlog__thread_describe(&e, site, classes), print = (site->style & MLOG__PRINTF) != 0;
+    const char *file = mlog__rule_base(site->file), *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
+    e.file_len = (uint16_t)MLOG__MIN(strlen(file), (size_t)255);
+    e.func_len = (uint16_t)MLOG__MIN(strlen(site->func), (size_t)255);
+    e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
+    e.keys_len = (uint32_t)(keys_end - site->keys);
+    uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, site->keys);
+    uint64_t none = 0, full = number == 0 ? 0 : mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
+    /* who comes first decides; the other takes its number, since both mean the same site */
+    /* THREAD-4: entry before number */
+    if (full != 0 && !__atomic_compare_exchange_n(&site->full, &none, full, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+        full = none;
     return full;
+}
+
+/* Second stage of a site, at its first enabled call, when the classes of its arguments are known. The word of the gate, or 0
+ * when the dictionary is full: the next call tries again, and carries its definition meanwhile. Handler-safe. Again when the
+ * keys to redact changed: an entry by the old list is taken back, by who made it or by who changed the list. */
+static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
+    for (;;) {
+        uint32_t version;
+        (void)mlog__rule_read(&version);
+        uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN; /* THREAD-4 */
+        bool made = full == 0;
+        if (made) full = mlog__thread_new_entry(site, classes);
+        if (full == 0) return 0;
+        /* THREAD-10; not when a rule turned it off meanwhile */
+        __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+        bool old = made && mlog__rule_changed(version);
+        if (old) __atomic_store_n(&site->full, 0, __ATOMIC_SEQ_CST); /* THREAD-10 */
+        if (__atomic_load_n(&site->full, __ATOMIC_SEQ_CST) == full) return full; /* THREAD-10 */
+        __atomic_compare_exchange_n(&site->word, &full, MLOG__UNSEEN, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* THREAD-10 */
+    }
 }
 
 /* -- staged calls -- */
@@ -5734,34 +5897,52 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
 /* 2 KiB on the stack of a call: longer wide texts are cut */
 typedef struct { char text[2048]; size_t used; } mlog__wide; /* wide strings of one call, as UTF-8 */
 
-/* UTF-8 is what text is everywhere behind the call. n + 4: the longest character must fit, since it is written before it is
- * measured. */
-static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, size_t most_bytes, size_t most_chars) {
-    char *start = w->text + w->used;
-    size_t n = 0, room = MLOG__MIN(sizeof w->text - w->used, most_bytes);
-    for (size_t i = 0; s != NULL && i < most_chars && n + 4 <= room && s[i] != 0; i++)
-        n += mlog__text_utf8_encode(start + n, (uint32_t)s[i]);
+/* A text of at most `most` bytes (negative: to its NUL), which need not have a NUL then. */
+static mlog_value mlog__thread_text(const char *s, int64_t most) {
+    return mlog_str(s, s == NULL ? 0 : most < 0 ? strlen(s) : strnlen(s, (size_t)most));
+}
+
+/* UTF-8 is what text is everywhere behind the call. At most `most` bytes, whole characters only; nothing is read behind the last
+ * one that fits (C11 7.21.6.1, paragraph 8). */
+static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, int64_t most, size_t most_chars) {
+    char *start = w->text + w->used, one[8];
+    size_t n = 0, room = sizeof w->text - w->used;
+    if (most >= 0) room = (size_t)MLOG__MIN((uint64_t)most, (uint64_t)room);
+    for (size_t i = 0; s != NULL && i < most_chars && n < room && s[i] != 0; i++) {
+        size_t len = mlog__text_utf8_encode(one, (uint32_t)s[i]);
+        if (len > room - n) break;
+        memcpy(start + n, one, len);
+        n += len;
+    }
     w->used += n;
     return mlog_str(s == NULL ? NULL : start, n);
 }
 
-/* Argument i of a staged call as a value, by the rule of its dictionary entry (NULL: the dictionary is full, no rules). Only
- * here, with the rule in hand, is a text of the caller read. */
+/* Argument i of a staged call as a value, as its entry says. Only here, with the entry in hand, is a text of the caller read. */
 static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e, uint32_t i, mlog__wide *w) {
+    /* the only one that may be the 17th */
+    if (e->how[i] == MLOG__H_ERRNO) return mlog__val_i(s->error);
     uint32_t class = (s->classes >> (4 * i)) & 15;
-    int rule = e == NULL ? -1 : e->text_rule[i];
-    if (rule == -5) return mlog__val_i(s->error);
-    if (rule == -6) return mlog_str("[redacted]", 10);
+    const void *p = class == MLOG__C_TEXT ? s->arg[i].v.as.p : (const void *)(uintptr_t)s->slot[i];
+    int64_t most = e->prec[i], by = MLOG__PREC_ARG(0) - most;
+    /* the precision that another argument gives: negative means none; a format may name more arguments than there are */
+    if (by >= 0) most = by < s->site->count ? (int32_t)s->slot[by] : 0;
+    switch (e->how[i]) {
+    case MLOG__H_SECRET: return mlog_str("[redacted]", 10);
+    case MLOG__H_TEXT: return mlog__thread_text((const char *)p, most);
+    case MLOG__H_WTEXT: return mlog__thread_wide(w, (const wchar_t *)p, most, SIZE_MAX);
+    case MLOG__H_WCHAR: {
+        wchar_t one = (wchar_t)s->slot[i];
+        return mlog__thread_wide(w, &one, -1, 1);
+    }
+    case MLOG__H_POINTER: return mlog__val_ptr(p);
+    default: break;
+    }
     /* the bit tells the layout that kind and word go together */
     if (class == MLOG__C_VALUE) {
         mlog_value v = mlog__record_clean(&s->arg[i].v);
         v.kind |= 0x10000;
         return v;
-    }
-    if (rule == -3) return mlog__thread_wide(w, (const wchar_t *)(uintptr_t)s->slot[i], SIZE_MAX, SIZE_MAX);
-    if (rule == -4) {
-        wchar_t one = (wchar_t)s->slot[i];
-        return mlog__thread_wide(w, &one, SIZE_MAX, 1);
     }
     if (class == MLOG__C_LDOUBLE) return mlog__val_p(MLOG__K_LDOUBLE, &s->arg[i].ld, sizeof(long double));
     if (class == MLOG__C_FLOAT) {
@@ -5771,37 +5952,30 @@ static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e
         return mlog__val_f32(f);
     }
     if (class != MLOG__C_TEXT) return mlog__val_k(mlog__thread_class_kind[class], s->slot[i]);
-    const char *p = (const char *)s->arg[i].v.as.p;
-    if (e != NULL && e->kind[i] == MLOG_K_POINTER) return mlog__val_ptr(p);
-    int64_t most = rule >= 0 ? rule : -1;
-    /* the precision that another argument gives: negative means none */
-    if (rule <= -16) most = (int32_t)s->slot[-16 - rule];
-    return mlog_str(p, p == NULL ? 0 : most < 0 ? strlen(p) : strnlen(p, (size_t)most));
+    return mlog__thread_text((const char *)p, -1);
 }
 
 /* The record of a site that has no place in the dictionary carries its definition with it: message, file, function, source,
  * line as slots, the arguments as fields. As mlog_emit would have written it. */
 static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlog__draft *d, const mlog_value *value) {
-    mlog_field field[16];
+    mlog_field field[17]; /* 16 arguments, and the errno of a %m */
     char source[64];
     const mlog__site *site = s->site;
     bool print = (site->style & MLOG__PRINTF) != 0;
-    mlog_value slot[5] = {mlog_str(site->msg, strlen(site->msg)), mlog_str(site->file, strlen(site->file)),
-                          mlog_str(site->func, strlen(site->func)),
+    mlog_value slot[5] = {mlog__val_s(site->msg), mlog__val_s(mlog__rule_base(site->file)), mlog__val_s(site->func),
                           mlog_str(source, mlog__rule_source(source, site->source, site->file)), mlog__val_i(site->line)};
-    for (uint32_t i = 0; i < site->count; i++) {
+    for (uint32_t i = 0; i < d->slots; i++) {
         field[i].key = print ? "" : mlog__thread_key(site->keys, i);
         field[i].value = value[i];
         /* a field has its kind in its head anyway */
         field[i].value.kind &= 0xFFFF;
-        if (!print && mlog__rule_is_secret(field[i].key, strlen(field[i].key))) field[i].value = mlog_str("[redacted]", 10);
     }
     d->header |= mlog__record_header(print ? MLOG__S_PRINTF : MLOG__S_EMIT, 0, MLOG__F_FIELDS | MLOG__F_TO);
     if (d->to == 0) d->to = (uint32_t)s->level;
+    d->field = field;
+    d->fields = d->slots;
     d->slot = slot;
     d->slots = 5;
-    d->field = field;
-    d->fields = site->count;
     mlog__thread_commit(t, d);
 }
 
@@ -5810,6 +5984,7 @@ static void mlog__thread_finish(mlog__thread *t) {
     mlog__stage *s = &t->stage;
     mlog_value value[20];
     mlog__wide wide;
+    mlog__entry whole;
     mlog__draft d = {.slot = value};
     if (s->drop) {
         mlog__thread_note_drop(t, s->level);
@@ -5818,10 +5993,12 @@ static void mlog__thread_finish(mlog__thread *t) {
     wide.used = 0;
     uint32_t number = mlog__record_site(s->word);
     const mlog__entry *e = number == 0 ? NULL : mlog__dict_entry(number);
-    d.slots = e == NULL ? s->site->count : e->count;
+    bool known = e != NULL;
+    if (!known) (void)mlog__thread_describe(&whole, s->site, s->classes), e = &whole;
+    d.slots = e->count;
     for (uint32_t i = 0; i < d.slots; i++) value[i] = mlog__thread_staged(s, e, i, &wide);
     mlog__thread_put_context(&d, s->logger, s->level, (s->site->style & MLOG__DYNAMIC) != 0);
-    if (e == NULL) {
+    if (!known) {
         mlog__thread_finish_whole(t, s, &d, value);
         return;
     }
@@ -6050,13 +6227,13 @@ MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *sl
         t->stage.arg[i].v = v;
         return slots;
     }
-    uint64_t limit = mlog__thread_allowance(t), bytes = mlog__record_payload(&v, limit);
+    uint64_t kept = mlog__record_kept(&v, mlog__thread_allowance(t)), bytes = mlog__record_payload(&v, kept);
     uint64_t *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
     unsigned char *payload = t->data + (t->next & t->mask);
     /* NULL: nothing is written; no address in the ring, since none was reserved */
     if (bytes == 0) payload = NULL;
-    at[i] = mlog__record_put(&v, &payload, limit);
+    at[i] = mlog__record_put(&v, &payload, kept);
     mlog__thread_grown(t, bytes);
     return at;
 }
@@ -6110,19 +6287,20 @@ uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
         return slots;
     }
     mlog_value v = mlog__record_clean(&value);
-    uint64_t limit = mlog__thread_allowance(t), bytes = 8 + mlog__record_payload(&v, limit);
+    bool plain = !mlog__record_has_bytes(v.kind & 255); /* nearly always, and then there is nothing to measure */
+    uint64_t kept = plain ? 0 : mlog__record_kept(&v, mlog__thread_allowance(t));
+    uint64_t bytes = plain ? 8 : 8 + mlog__record_payload(&v, kept);
     uint64_t *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
     unsigned char *inner = t->data + (t->next & t->mask), *payload = inner + 8;
-    uint64_t word = mlog__record_put(&v, &payload, limit);
+    uint64_t word = mlog__record_put(&v, &payload, kept);
     memcpy(inner, &word, 8);
     at[i] = v.kind & 0xFFFF;
     mlog__thread_grown(t, bytes);
     return at;
 }
 
-/* All its bytes: printf shall print what the caller had, not a double. x87's 10 of 16 bytes carry the value; the others may be
- * anything, and libc ignores them. */
+/* All its bytes: printf shall print what the caller had, not a double. */
 uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
     mlog__thread *t = mlog__thread_self;
     if (t->staged) {
@@ -6268,32 +6446,34 @@ void mlog_emit(const mlog_event *event) {
     mlog_field field[MLOG__FIELDS];
     char source[64];
     mlog__draft d = {.header = mlog__record_header(MLOG__S_EMIT, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
+    int level = event == NULL ? 1 : mlog__level(event->level);
     if (event == NULL || !mlog__life_start() ||
-        !mlog__thread_on(event->logger, event->at.file == NULL ? "" : event->at.file, event->level)) {
+        !mlog__thread_on(event->logger, event->at.file == NULL ? "" : event->at.file, level)) {
         errno = saved;
         return;
     }
+    /* a length without a pointer counts as nothing */
     const char *msg = event->msg == NULL ? "" : event->msg;
-    mlog__thread_whole_slots(slot, source, &event->at, msg, event->msg_len != 0 ? event->msg_len : strlen(msg));
-    for (size_t i = 0; i < event->nfields && d.fields < MLOG__FIELDS; i++) {
+    size_t nfields = event->fields == NULL ? 0 : event->nfields;
+    size_t msg_len = event->msg != NULL && event->msg_len != 0 ? event->msg_len : strlen(msg);
+    mlog__thread_whole_slots(slot, source, &event->at, msg, msg_len);
+    for (size_t i = 0; i < nfields && d.fields < MLOG__FIELDS; i++) {
         field[d.fields].key = event->fields[i].key;
         field[d.fields++].value = mlog__context_value(&event->fields[i]);
     }
     /* 0 means now, as everywhere: the moment of 1970 itself cannot be given */
     if (event->time != 0) d.time = (uint64_t)event->time, d.header |= MLOG__F_TIME;
-    mlog__thread_send(&d, event->logger, event->level);
+    mlog__thread_send(&d, event->logger, level);
     errno = saved;
-    if (event->level >= MLOG_FATAL) mlog1_fatal();
+    if (level >= MLOG_FATAL) mlog1_fatal();
 }
 
 typedef struct { va_list list; } mlog__args; /* so that it can be handed on by address */
 
-/* Fetches one argument as the format wants it: the C type must be exact, or all that follow are garbage. before: the fields
- * made so far, among which is the int of a %.*s. ld: memory that outlives this function, for the value to point to. */
-static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, const mlog_field *before, mlog__wide *w,
-                                      long double *ld) {
-    const char *s;
-    int64_t most = want->prec;
+/* Fetches one argument as the format wants it: the C type must be exact, or all that follow are garbage. Of texts the address
+ * only: how much may be read of them another argument may say, which can come later. ld: memory that outlives this function, for
+ * the value to point to. */
+static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, mlog__wide *w, long double *ld) {
     switch (want->cls) {
     case MLOG__WANT_INT:
         if (want->mod == MLOG__MOD_L || want->mod == MLOG__MOD_T || want->mod == MLOG__MOD_Z)
@@ -6308,21 +6488,32 @@ static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, con
         return mlog__val_p(MLOG__K_LDOUBLE, ld, sizeof *ld);
     case MLOG__WANT_WCHAR: {
         wchar_t one = (wchar_t)va_arg(a->list, wint_t);
-        return mlog__thread_wide(w, &one, SIZE_MAX, 1);
+        return mlog__thread_wide(w, &one, -1, 1);
     }
-    case MLOG__WANT_WTEXT:
-        return mlog__thread_wide(w, va_arg(a->list, const wchar_t *), most < 0 ? SIZE_MAX : (size_t)most, SIZE_MAX);
-    case MLOG__WANT_TEXT:
-        s = va_arg(a->list, const char *);
-        if (most <= MLOG__PREC_ARG(0)) most = before[MLOG__PREC_ARG(0) - most].value.as.i;
-        return mlog_str(s, s == NULL ? 0 : most < 0 ? strlen(s) : strnlen(s, (size_t)most));
     default: return mlog__val_ptr(va_arg(a->list, const void *));
+    }
+}
+
+/* The arguments of a format, in their order; field[i].value of each. */
+static void mlog__thread_varargs(mlog__args *a, const mlog__printf *f, mlog_field *field, mlog__wide *w, long double *ld) {
+    for (uint32_t i = 0; i < f->nargs; i++) {
+        /* no names: a reader knows them by their place in the format */
+        field[i].key = "";
+        field[i].value = mlog__thread_vararg(a, &f->want[i], w, &ld[i]);
+    }
+    for (uint32_t i = 0; i < f->nargs; i++) {
+        const void *p = (const void *)(uintptr_t)field[i].value.as.u;
+        int64_t most = f->want[i].prec;
+        if (most <= MLOG__PREC_ARG(0)) most = (int32_t)field[MLOG__PREC_ARG(0) - most].value.as.i;
+        if (f->want[i].cls == MLOG__WANT_TEXT) field[i].value = mlog__thread_text((const char *)p, most);
+        if (f->want[i].cls == MLOG__WANT_WTEXT) field[i].value = mlog__thread_wide(w, (const wchar_t *)p, most, SIZE_MAX);
     }
 }
 
 /* [s] The format is scanned in each call, since it may be another one. The list is copied, so that the caller's stays usable. */
 void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
     int saved = errno;
+    level = mlog__level(level);
     if (!mlog__life_start() || !mlog__thread_on(logger, at.file == NULL ? "" : at.file, level)) {
         errno = saved;
         return;
@@ -6341,11 +6532,8 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
     va_copy(list.list, args);
     mlog__printf_scan(format, strlen(format), &f);
     mlog__thread_whole_slots(slot, source, &at, format, strlen(format));
-    for (; d.fields < f.nargs; d.fields++) {
-        /* no names: a reader knows them by their place in the format */
-        field[d.fields].key = "";
-        field[d.fields].value = mlog__thread_vararg(&list, &f.want[d.fields], field, &wide, &ld[d.fields]);
-    }
+    mlog__thread_varargs(&list, &f, field, &wide, ld);
+    d.fields = f.nargs;
     va_end(list.list);
     /* errno as it was when the call came in */
     if (f.uses_errno) field[d.fields].key = "", field[d.fields++].value = mlog__val_i(saved);
@@ -6584,7 +6772,7 @@ static char *mlog__format_json_array(char *p, const mlog__val *v) {
     mlog__val one;
     uint32_t at = 0, n = 0;
     *p++ = '[';
-    while (mlog__format_element(v, &at, &one)) {
+    while (n < v->full && mlog__format_element(v, &at, &one)) {
         if (n++ != 0) *p++ = ',';
         p = mlog__format_json_value(p, &one);
     }
@@ -6904,7 +7092,7 @@ static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const u
 
 /* Level and source that came with the call win over the site's. */
 static void mlog__format_logger(mlog__item *it, uint64_t to) {
-    it->level = (int)(uint32_t)to;
+    it->level = mlog__level((int)(uint32_t)to);
     const mlog__entry *lg = mlog__dict_entry((uint32_t)(to >> 32));
     if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
     it->source = mlog__dict_source(lg);
@@ -6929,7 +7117,7 @@ static int mlog__format_level(const unsigned char *p, uint64_t header) {
     if (header & MLOG__F_TO) {
         uint64_t to;
         memcpy(&to, p + 16 + 8 * (size_t)mlog__record_options(header & (MLOG__F_CONTEXT | MLOG__F_BOUND)), 8);
-        return (int)(uint32_t)to;
+        return mlog__level((int)(uint32_t)to);
     }
     const mlog__info *info = mlog__format_info(mlog__record_site(header));
     return info == NULL ? MLOG_ERROR : info->e->level;
@@ -7539,10 +7727,11 @@ static void mlog__format_loss(mlog__item *it, uint32_t words) {
 size_t mlog_value_json(const mlog_value *value, char *text, size_t size) {
     int saved = errno;
     mlog_value clean = mlog__record_clean(value);
-    size_t payload = (size_t)mlog__record_payload(&clean, UINT32_MAX), room = 7 * payload + 256, n;
+    uint64_t kept = mlog__record_kept(&clean, UINT32_MAX);
+    size_t payload = (size_t)mlog__record_payload(&clean, kept), room = 7 * payload + 256, n;
     unsigned char small[1024], *bytes = room <= sizeof small ? small : malloc(room), *end = bytes;
     if (bytes == NULL) return errno = saved, (size_t)0;
-    uint64_t word = mlog__record_put(&clean, &end, UINT32_MAX);
+    uint64_t word = mlog__record_put(&clean, &end, kept);
     const unsigned char *at = bytes;
     mlog__val v;
     if (!mlog__record_get(&v, clean.kind & 255, (clean.kind >> 8) & 255, word, &at, end)) v = (mlog__val){.kind = MLOG_K_NULL};
@@ -9277,7 +9466,7 @@ static bool mlog__flush_may_drain(void) {
 }
 
 /* The same for what is legal in a handler, where it only commits. */
-static bool mlog__flush_may_help(void) { return mlog__flush_may_drain() && !mlog__platform_in_handler(); }
+static bool mlog__flush_may_help(void) { return mlog__flush_may_drain() && !mlog__platform_in_handler(false); }
 
 /* A wake-up where there is no flusher's thread. */
 static void mlog__flush_unattended(void) {
@@ -9304,7 +9493,7 @@ static void mlog__flush_make_room(void) {
 static void mlog__flush_wake(void) {
     bool up = mlog__life_running() && __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_RELAXED); /* FLUSH-3 */
     if (!up) {
-        if (mlog__platform_in_handler() || !mlog__life_start()) return;
+        if (mlog__platform_in_handler(true) || !mlog__life_start()) return;
         if (!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_RELAXED)) { /* FLUSH-3 */
             mlog__flush_unattended();
             return;
@@ -10512,8 +10701,7 @@ static void mlog__life_floor(void) { /* levels that no sink takes need not be lo
     bool any = false;
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) any = true, floor = MLOG__MIN(floor, mlog__flush_all.sink[i].config.level);
-    __atomic_store_n(&mlog__rule_now.floor, any ? floor : 0, __ATOMIC_RELAXED); /* RULE-4 */
-    mlog__rule_apply_all();
+    mlog__rule_floor(any ? floor : 0);
 }
 
 /* What is to be called when no lock is held any more: close() may log, ask for statistics, add a sink. */
@@ -10784,7 +10972,7 @@ static void mlog__life_revive(void) {
     if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_RELAXED)) return; /* FLUSH-3 */
     if (mlog__flush_all.mode != MLOG_THREAD && __atomic_load_n(&mlog__flush_all.ready, __ATOMIC_RELAXED)) return; /* FLUSH-15 */
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return; /* LIFE-3 */
-    if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed()) return; /* the next call outside does it */
+    if (mlog__life_inside || mlog__platform_in_handler(true) || mlog__platform_borrowed()) return; /* the next call outside does it */
     mlog__life_lock();
     if (mlog__life_running()) (void)mlog__life_run_lanes();
     mlog__life_unlock();
@@ -10914,7 +11102,7 @@ static bool mlog__life_start(void) {
         if (MLOG__UNLIKELY(!__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_RELAXED))) mlog__life_revive(); /* FLUSH-3 */
         return true;
     }
-    if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed())
+    if (mlog__life_inside || mlog__platform_in_handler(true) || mlog__platform_borrowed())
         return mlog__dict_open() != NULL && mlog__thread_pages_open();
     static const mlog_config zero;
     char complaint[256] = "";
@@ -11513,7 +11701,7 @@ mlog_value mlog_object(void (*put)(mlog_writer *, const void *), const void *obj
     int saved = errno;
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     if (object == NULL || put == NULL) return mlog__val_p(MLOG_K_OBJECT, NULL, 0);
-    if (mlog__thread_objects == NULL) mlog__thread_objects = mlog__platform_map(MLOG__OBJECTS * MLOG__OBJECT_BYTES, false, false);
+    if (mlog__thread_objects == NULL) mlog__thread_objects = mlog__thread_object_memory();
     if (mlog__thread_objects == NULL) return errno = saved, mlog__val_p(MLOG_K_OBJECT, NULL, 0);
     while (depth > 0 && frame[depth - 1] <= here) depth--; /* left by longjmp or throw: the stack grows down */
     if (depth == MLOG__OBJECT_DEPTH) return mlog_str(deep, sizeof deep - 1);
@@ -11526,7 +11714,8 @@ mlog_value mlog_object(void (*put)(mlog_writer *, const void *), const void *obj
     mlog__thread_object_at = mine + 1; /* what was made inside is copied */
     if (w.cut) {
         mlog_value yes = mlog_bool(true);
-        w.at = mlog__record_put_field(w.at, "cut", &yes, 0);
+        mlog__sized size = {3, 0};
+        w.at = mlog__record_put_field(w.at, "cut", &yes, &size);
     }
     errno = saved;
     return mlog__val_p(MLOG_K_OBJECT, start, (size_t)(w.at - start));
@@ -11535,9 +11724,9 @@ mlog_value mlog_object(void (*put)(mlog_writer *, const void *), const void *obj
 void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
     mlog_field f = {key, value};
     mlog_value v = mlog__context_value(&f);
-    uint64_t bytes = mlog__record_field_bytes(key, &v, MLOG__OBJECT_BYTES);
-    if (bytes == 0 || bytes > (uint64_t)(w->end - w->at)) w->cut = true;
-    else w->at = mlog__record_put_field(w->at, key, &v, MLOG__OBJECT_BYTES);
+    mlog__sized size;
+    if (mlog__record_measure(&size, key, &v, MLOG__OBJECT_BYTES) > (uint64_t)(w->end - w->at)) w->cut = true;
+    else w->at = mlog__record_put_field(w->at, key, &v, &size);
 }
 
 #endif /* no error */

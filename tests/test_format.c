@@ -494,6 +494,223 @@ static void test_printf(void) {
     CHECK_EQ(lines(out_json, NULL), 1);
 }
 
+/* A copy whose last byte is the last one that may be read. */
+static void *at_edge(const void *from, size_t n) {
+    static char *pages[8];
+    static int next;
+    char **p = &pages[next++ % 8];
+    if (*p == NULL) {
+        *p = mmap(NULL, 2 * 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (*p == MAP_FAILED || mprotect(*p + 65536, 65536, PROT_NONE) != 0) abort();
+    }
+    return memcpy(*p + 65536 - n, from, n);
+}
+
+/* Texts without a NUL: nothing is read behind what the precision allows, which for wide ones counts bytes of whole characters. */
+static void test_precision(void) {
+    const char *open3 = at_edge("abc", 3);
+    const wchar_t *wide3 = at_edge(L"xyz", 3 * sizeof(wchar_t)), *euro2 = at_edge(L"\u20ac\u20ac", 2 * sizeof(wchar_t));
+    mlog_infof("%.3s|%.*s|%.3ls|%.*ls", open3, 3, open3, wide3, 3, wide3);
+    MSG("abc|abc|xyz|xyz");
+    say("%.3s|%.*s|%.3ls|%.*ls", open3, 3, open3, wide3, 3, wide3);
+    MSG("abc|abc|xyz|xyz");
+    mlog_infof("%.6ls|%.4ls|%.2ls|%.0ls|%.10ls", euro2, L"\u20ac\u20ac", euro2, wide3, L"abcdefghijklmnop");
+    MSG("\xe2\x82\xac\xe2\x82\xac|\xe2\x82\xac|||abcdefghij");
+    say("%.6ls|%.4ls|%.2ls|%.0ls|%.10ls", euro2, L"\u20ac\u20ac", euro2, wide3, L"abcdefghijklmnop");
+    MSG("\xe2\x82\xac\xe2\x82\xac|\xe2\x82\xac|||abcdefghij");
+    mlog_infof("%.*ls|%8.3ls|%-5.3ls|", -1, L"negative", L"\u00e9\u00e9", wide3);
+    MSG("negative|      \xc3\xa9|xyz  |");
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat"
+    mlog_infof("%1$.*2$s|%3$.*2$ls", open3, 3, wide3);
+    MSG("abc|xyz");
+    say("%1$.*2$s|%3$.*2$ls", open3, 3, wide3); /* the precision comes behind its text */
+    MSG("abc|xyz");
+#pragma GCC diagnostic pop
+    static char big[50000];
+    memset(big, 'x', sizeof big - 1);
+    mlog_infof("%.40000s", (const char *)big);
+    out_look();
+    CHECK_EQ(strspn(strstr(out_json, "xxx"), "x"), 40000);
+}
+
+/* As in printf, %s takes any pointer to bytes; %p takes the address of a text. */
+static void test_byte_pointers(void) {
+    unsigned char u[] = "unsigned";
+    const signed char *s = (const signed char *)"signed";
+    const unsigned char *open3 = at_edge("abc", 3);
+    char want[64];
+    for (int i = 0; i < 2; i++) { /* the first call of a site, and the next ones */
+        mlog_infof("%s %s %.3s %.*s %s", u, s, open3, 2, open3, (unsigned char *)(i ? NULL : u));
+        MSG(i ? "unsigned signed abc ab (null)" : "unsigned signed abc ab unsigned");
+    }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat"
+    (void)snprintf(want, sizeof want, "%p", (void *)u);
+    mlog_infof("%p", u);
+    MSG(want);
+#pragma GCC diagnostic pop
+}
+
+/* No room in the dictionary: a record carries its definition, and its arguments are read as they would be with one. */
+static void test_full_dictionary(void) {
+    const char *open3 = at_edge("abc", 3);
+    char want[64];
+    uint64_t end = __atomic_exchange_n(&mlog__dict_session->dict_end, MLOG__DICT_BYTES, __ATOMIC_RELAXED);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat"
+    (void)snprintf(want, sizeof want, "%p", (const void *)open3);
+    mlog_infof("%p", open3);
+    MSG(want);
+#pragma GCC diagnostic pop
+    mlog_infof("%.3s|%.*s|%ls|%lc|%s", open3, 2, open3, L"wide", (wint_t)L'w', (const unsigned char *)"bytes");
+    MSG("abc|ab|wide|w|bytes");
+    errno = EACCES;
+    mlog_infof("%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d %m", 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6);
+    MSG("1234567890123456 Permission denied");
+    mlog_info("pair", "a", 1, "password", "hunter2");
+    JSON(",\"a\":1,\"password\":\"[redacted]\"");
+    CHECK(strstr(out_json, "\"at\":\"test_format.c:") != NULL);
+    __atomic_store_n(&mlog__dict_session->dict_end, end, __ATOMIC_RELAXED);
+}
+
+/* Values that no maker makes: each costs itself, not the record, and not a byte of anybody else's memory. */
+static void test_wrong_values(void) {
+    static char big[1 << 20];
+    memset(big, 'a', sizeof big);
+    mlog_value huge = mlog_str(big, 1), bits = mlog_bytes("abcdefg", 7), none = {.kind = MLOG_K_TEXT, .size = 7};
+    huge.size = UINT32_MAX;
+    mlog_field fields[3] = {{"huge", huge}, {"bits", bits}, {"behind", mlog_str("behind", 6)}};
+    mlog_event e = {.level = MLOG_INFO, .msg = "wrong", .fields = fields, .nfields = 3};
+    mlog_emit(&e);
+    out_look();
+    CHECK(strstr(out_json, "\xe2\x80\xa6[cut from 4294967294 bytes]\",") != NULL);
+    SAME(out_get("behind"), "behind");
+    const uint32_t kinds[] = {MLOG_K_ARRAY | 0x11 << 8, MLOG_K_ARRAY | 0x1B << 8, MLOG_K_ARRAY | 13 << 8, MLOG_K_ARRAY, 24, 25, 200};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        fields[1].value.kind = kinds[i];
+        e.fields = fields + 1, e.nfields = 2;
+        mlog_emit(&e);
+        JSON(",\"bits\":null,\"behind\":\"behind\"");
+        mlog_info("wrong", "bits", fields[1].value, "behind", "behind");
+        JSON(",\"bits\":null,\"behind\":\"behind\"");
+    }
+    fields[1].value = mlog_array(((const int8_t[]){1, 2}), 2); /* bits above 15 mean nothing */
+    fields[1].value.kind |= 0x10000;
+    mlog_emit(&e);
+    JSON(",\"bits\":[1,2],\"behind\":\"behind\"");
+    mlog_info("wrong", "none", none);
+    JSON(",\"none\":null");
+    /* a length without a pointer */
+    mlog_emit(&(mlog_event){.level = MLOG_INFO, .msg_len = 50, .nfields = 3});
+    JSON("");
+    SAME(out_get("msg"), "");
+    mlog_context *c = mlog1_context_new(NULL, 3);
+    mlog_logger *lg = mlog1_bind(NULL, NULL, 3);
+    CHECK(c != NULL && lg != NULL);
+    mlog_context *outer = mlog_context_swap(c);
+    mlog_to(lg, MLOG_INFO, "nothing");
+    JSON("");
+    mlog_context_unref(mlog_context_swap(outer));
+    mlog_unbind(lg);
+}
+
+/* Only the bytes that carry a long double reach a record; of x87's 16 six are whatever the stack held. */
+static void test_long_double(void) {
+#if __LDBL_MANT_DIG__ == 64
+    union { long double ld; unsigned char byte[sizeof(long double)]; } dirty;
+    memset(&dirty, 0xC7, sizeof dirty);
+    dirty.ld = 1.5L;
+    memset(dirty.byte + 10, 0xC7, sizeof dirty - 10);
+    unsigned char out[32], *end = out;
+    mlog_value v = mlog__val_p(MLOG__K_LDOUBLE, &dirty, sizeof dirty);
+    (void)mlog__record_put(&v, &end, sizeof dirty);
+    CHECK(memchr(out, 0xC7, (size_t)(end - out)) == NULL);
+    mlog_infof("%Lg", dirty.ld);
+    MSG("1.5");
+#endif
+}
+
+/* ---- memory that another thread changes during the call ---- */
+
+#if defined(__SANITIZE_THREAD__)
+#define TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSAN 1
+#endif
+#endif
+#ifndef TSAN /* these races are what is tested */
+static volatile char flipped[16384], flipped_json[8] = "[1,2,3]";
+static volatile int flip_stop;
+
+static void *flip(void *unused) { /* a text that is 10 or 16,383 bytes long, and JSON that is good or not */
+    for (unsigned i = 0; !flip_stop; i++) {
+        flipped[10] = i % 2 ? 'x' : 0;
+        flipped_json[2] = i % 2 ? ',' : '\n';
+        for (volatile int k = 0; k < 200; k++) {}
+    }
+    return unused;
+}
+
+static void put_flipped(mlog_writer *w, const void *list) {
+    mlog1_put(w, (const char *)(uintptr_t)flipped, mlog_array((const char *const *)list, 3));
+}
+
+/* No record is longer than the room that was reserved for it, and each is good JSON: whatever was there at the time. */
+static void test_changing(void) {
+    const char *const text = (const char *)(uintptr_t)flipped, *list[3] = {text, "b", "c"};
+    const mlog_value array = mlog_array(list, 3), json = mlog_json((const char *)(uintptr_t)flipped_json, 7);
+    mlog_field field[2] = {{text, array}, {"json", json}};
+    pthread_t t;
+    memset((char *)(uintptr_t)flipped, 'x', sizeof flipped - 1);
+    CHECK(pthread_create(&t, NULL, flip, NULL) == 0);
+    int64_t end = now_ms() + 500;
+    long long calls = 0;
+    for (; now_ms() < end; calls += 6) {
+        mlog_info("changing", "list", array, "behind", 1);
+        mlog_info("changing", "json", json, "behind", 1);
+        mlog_infof("changing %s %s", text, (const unsigned char *)text);
+        mlog_emit(&(mlog_event){.level = MLOG_INFO, .msg = "changing", .fields = field, .nfields = 2});
+        mlog_context *c = mlog1_context_new(field, 2), *outer = mlog_context_swap(c);
+        mlog_info("changing");
+        mlog_context_unref(mlog_context_swap(outer));
+        mlog_info("changing", "object", mlog_object(put_flipped, list));
+    }
+    flip_stop = 1;
+    CHECK(pthread_join(t, NULL) == 0);
+    CHECK(mlog_flush(10000) == 0);
+    CHECK_EQ(file_lines(out_json_path, "changing"), calls);
+    CHECK_EQ(file_lines(out_json_path, "\"behind\":1}"), calls / 3);
+}
+#else
+static void test_changing(void) {}
+#endif
+
+/* Measured, then changed, then copied: the copy has the bytes that were measured, in an array as many texts as there are. */
+static void test_measured(void) {
+    char text[64] = "short", key[64] = "key";
+    const char *list[3] = {text, NULL, "last"};
+    mlog_value array = mlog_array((const char *const *)list, 3);
+    mlog__sized size;
+    size_t n = (size_t)mlog__record_measure(&size, key, &array, 1000);
+    unsigned char *room = at_edge(memset((char[256]){0}, 0xAA, n), n);
+    memset(text, 'x', sizeof text - 1);
+    memset(key, 'k', sizeof key - 1);
+    CHECK(mlog__record_put_field(room, key, &array, &size) == room + n);
+    memset(text + 1, 0, 1);
+    CHECK(mlog__record_put_field(room, key, &array, &size) == room + n);
+    CHECK(memchr(room, 0xAA, n) == NULL);
+    mlog__val got;
+    const unsigned char *at = room;
+    const char *name;
+    uint32_t len;
+    char out[256] = "";
+    CHECK(mlog__record_get_field(&at, room + n, &name, &len, &got) && at == room + n && len == 3);
+    *mlog__format_json_value(out, &got) = 0;
+    SAME(out, "[\"x\",null,\"last\"]");
+}
+
 /* A text longer than the record limit is cut before a character that does not fit, and says so. */
 static void test_cut(void) {
     enum { N = 900001 };
@@ -705,6 +922,9 @@ int main(void) {
     test_clashes_inline();
     test_levels();
     test_printf();
+    test_precision();
+    test_byte_pointers();
+    test_full_dictionary();
     test_cut();
     test_callback();
     test_value_json();
@@ -714,6 +934,12 @@ int main(void) {
     STRICT(out_json_path);
     CHECK(out_begin((mlog_config){.now = out_clock}) == 0);
     test_emit();
+    CHECK(out_begin((mlog_config){.now = out_clock}) == 0);
+    test_wrong_values();
+    test_long_double();
+    test_measured();
+    test_changing();
+    STRICT(out_json_path);
     CHECK(out_begin((mlog_config){.now = out_clock}) == 0);
     test_redaction();
     test_site_redaction_changes();

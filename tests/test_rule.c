@@ -219,6 +219,35 @@ static void test_enabled(void) {
     CHECK_EQ(on, 0);
 }
 
+static void beyond(int level, mlog_logger *lg) {
+    mlog(level, "beyond", "form", 0);
+    mlogf(level, "beyond %d", 1);
+    mlog_to(lg, level, "beyond", "form", 2);
+    mlog_emit(&(mlog_event){.level = level, .msg = "beyond 3"});
+    mlog_emit(&(mlog_event){.level = level, .msg = "beyond 4", .logger = lg});
+}
+
+/* Levels that are none count as the nearest one: no rule "off" lets them through, and they come out with a name. */
+static void test_beyond(void) {
+    static const int low[] = {0, -1, INT_MIN}, high[] = {25, 30, 127, 128, INT_MAX};
+    mlog_logger *lg = mlog_named("beyond.logger");
+    CHECK(mlog_levels("off") == 0);
+    for (int i = 0; i < 5; i++) beyond(high[i], lg);
+    for (int i = 0; i < 5; i++) CHECK(!mlog_enabled(high[i]) && !mlog_enabled_to(lg, high[i]));
+    CHECK(mlog_levels("debug") == 0);
+    for (int i = 0; i < 3; i++) beyond(low[i], lg);
+    out_look();
+    CHECK_EQ(lines(out_json, "beyond"), 0);
+    CHECK(mlog_levels("trace") == 0);
+    for (int i = 0; i < 5; i++) beyond(high[i], lg);
+    out_look();
+    CHECK_EQ(lines(out_json, "\"fatal\""), 25);
+    for (int i = 0; i < 3; i++) beyond(low[i], lg);
+    out_look();
+    CHECK_EQ(lines(out_json, "\"trace\""), 15);
+    CHECK(mlog_levels("info") == 0);
+}
+
 static void test_loggers(void) {
     char long_name[70];
     memset(long_name, 'l', 64);
@@ -344,6 +373,124 @@ static void test_floor(void) { /* what no sink takes is not even logged */
     CHECK_EQ(r.filtered, 1);
 }
 
+/* ---- sites that register while something changes ---- */
+
+enum { FRESH = 20000, FRESH_TAIL = 50 };
+static mlog__site fresh[FRESH];
+static int fresh_stop;
+static uint32_t fresh_at;
+
+static void fresh_site(mlog__site *s, const char *key) {
+    *s = (mlog__site){.word = MLOG__UNSEEN, .msg = "fresh", .keys = key, .file = "fresh.c", .func = "f", .source = "METALOG_SOURCE",
+                      .line = 1, .level = MLOG_INFO, .count = 1, .style = MLOG__PAIRS};
+}
+
+/* As a call of a macro does it: the gate, then the record. */
+static void fresh_call(mlog__site *s) {
+    uint64_t word = mlog__gate(s);
+    if (word == 0) return;
+    uint64_t *p = mlog1_begin(s, word, MLOG__C_INT);
+    p = mlog__put_i(p, 0, 4711);
+    (void)p;
+    mlog1_end();
+}
+
+static void *fresh_run(void *unused) { /* until told to stop, and then some: the last ones meet the last change */
+    uint32_t i = 0;
+    for (int tail = FRESH_TAIL; i < FRESH && tail > 0; i++) {
+        fresh_call(&fresh[i]);
+        if (__atomic_load_n(&fresh_stop, __ATOMIC_ACQUIRE)) tail--;
+    }
+    __atomic_store_n(&fresh_at, i, __ATOMIC_RELEASE);
+    return unused;
+}
+
+static void with_fresh(const char *key, void (*change)(int round)) {
+    pthread_t t;
+    for (int i = 0; i < FRESH; i++) fresh_site(&fresh[i], key);
+    fresh_stop = 0;
+    CHECK(pthread_create(&t, NULL, fresh_run, NULL) == 0);
+    for (int round = 0; round < 20; round++) change(round);
+    __atomic_store_n(&fresh_stop, 1, __ATOMIC_RELEASE);
+    CHECK(pthread_join(t, NULL) == 0);
+}
+
+/* The last call lets sinks of level WARN only. */
+static void change_floor(int round) {
+    static mlog_sink *s;
+    if (round % 2 == 0) s = mlog_sink_add(&(mlog_sink_config){.type = MLOG_NULL, .name = "low", .level = MLOG_TRACE});
+    else mlog_sink_remove(s);
+}
+
+/* The last list has the key "pin". */
+static void change_redact(int round) {
+    mlog_config c = {.env = "-", .redact = round % 2 == 0 ? "-" : "pin", .sinks = {{.type = MLOG_NULL}}};
+    CHECK(mlog_init(&c) == 0);
+}
+
+/* Whatever a site met while it registered, in the end its gate and its entry are as the last change says. */
+static void test_registering(void) {
+    mlog_config c = {.env = "-", .sinks = {{.type = MLOG_NULL, .level = MLOG_WARN}}};
+    uint32_t before = mlog__rule_now.version, wrong = 0, found = 0;
+    CHECK(mlog_shutdown(-1) == 0);
+    CHECK(mlog_init(&c) == 0);
+    before = mlog__rule_now.version;
+    mlog_sink_remove(mlog_sink_add(&(mlog_sink_config){.type = MLOG_NULL, .name = "low", .level = MLOG_TRACE}));
+    CHECK_EQ(mlog__rule_now.version, before + 4); /* a registration that began before looks again */
+    with_fresh("k\0", change_floor);
+    for (uint32_t i = 0; i < fresh_at; i++) wrong += __atomic_load_n(&fresh[i].word, __ATOMIC_RELAXED) != 0;
+    CHECK_EQ(wrong, 0);
+    for (mlog__site *s = mlog__this_module.sites; s != NULL && s != &mlog__rule_last; s = s->next) found += s >= fresh && s < fresh + FRESH;
+    CHECK_EQ(found, fresh_at);
+#if !defined(__clang__) || !defined(MLOG__SANITIZED) /* ThreadSanitizer knows no sequence locks */
+    mlog__this_module.sites = NULL; /* for the same sites once more */
+    wrong = 0;
+    with_fresh("pin\0", change_redact);
+    for (uint32_t i = 0; i < fresh_at; i++) {
+        const mlog__entry *e = mlog__dict_entry(mlog__record_site(__atomic_load_n(&fresh[i].word, __ATOMIC_RELAXED)));
+        wrong += e != NULL && e->how[0] != MLOG__H_SECRET; /* NULL: registers at its next call */
+    }
+    CHECK_EQ(wrong, 0);
+#endif
+}
+
+static char *locked_page;
+static int init_wanted, init_done;
+
+static void *init_run(void *unused) {
+    while (!__atomic_load_n(&init_wanted, __ATOMIC_ACQUIRE)) sleep_ms(1);
+    change_redact(1);
+    __atomic_store_n(&init_done, 1, __ATOMIC_RELEASE);
+    return unused;
+}
+
+/* The registration has read the keys and stumbles over the function's name: meanwhile the list changes. */
+static void on_page(int number) {
+    (void)number;
+    __atomic_store_n(&init_wanted, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&init_done, __ATOMIC_ACQUIRE)) {}
+    (void)mprotect(locked_page, 4096, PROT_READ | PROT_WRITE);
+}
+
+static void test_redact_meanwhile(void) {
+    pthread_t t;
+    static mlog__site site;
+    struct sigaction a = {.sa_handler = on_page}, old;
+    fresh_site(&site, "pin\0");
+    locked_page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    site.func = locked_page;
+    change_redact(0);
+    CHECK(pthread_create(&t, NULL, init_run, NULL) == 0);
+    CHECK(sigaction(SIGSEGV, &a, &old) == 0);
+    fresh_call(&site);
+    CHECK(sigaction(SIGSEGV, &old, NULL) == 0);
+    CHECK(pthread_join(t, NULL) == 0);
+    CHECK_EQ(init_done, 1);
+    fresh_call(&site);
+    const mlog__entry *e = mlog__dict_entry(mlog__record_site(site.word));
+    CHECK(e != NULL && e->how[0] == MLOG__H_SECRET);
+}
+
 int main(void) {
     CHECK(out_begin((mlog_config){0}) == 0);
     test_matches();
@@ -351,8 +498,11 @@ int main(void) {
     test_precedence();
     test_sites();
     test_enabled();
+    test_beyond();
     test_loggers();
     test_at_once();
     test_floor();
+    test_registering();
+    test_redact_meanwhile();
     return done();
 }

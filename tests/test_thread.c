@@ -232,6 +232,81 @@ static void test_scale(void) {
     (void)pthread_key_delete(scale_key);
 }
 
+/* ---- what a thread's last destructors leave behind ---- */
+
+static pthread_key_t objects_key;
+
+static void put_letter(mlog_writer *w, const void *p) { mlog_put(w, "letter", (const char *)p); }
+
+static void objects_destructor(void *value) {
+    uintptr_t round = (uintptr_t)value;
+    mlog_info("object", "o", mlog_object(put_letter, "a"), "round", (long long)round);
+    if (round < ROUNDS) (void)pthread_setspecific(objects_key, (void *)(round + 1));
+}
+
+static void *objects_run(void *unused) {
+    mlog_info("object", "o", mlog_object(put_letter, "a"), "round", 0);
+    (void)pthread_setspecific(objects_key, (void *)(uintptr_t)1);
+    return unused;
+}
+
+static long mapped_kib(void) {
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f != NULL && fscanf(f, "%ld", &pages) != 1) pages = 0;
+    if (f != NULL) (void)fclose(f);
+    return pages * 4;
+}
+
+/* The memory of its objects: of threads that end one after another only the first few leave any. */
+static void test_last_objects(void) {
+    enum { ENDS = 200 };
+    pthread_t t;
+    long before = 0;
+    start("objects.log", 65536, MLOG_BLOCK);
+    (void)pthread_key_create(&objects_key, objects_destructor); /* behind the library's own */
+    for (int i = 0; i < ENDS + 20; i++) {
+        if (i == 20) before = mapped_kib();
+        if (pthread_create(&t, NULL, objects_run, NULL) != 0) abort();
+        (void)pthread_join(t, NULL);
+    }
+    char *text = logged();
+    CHECK_EQ(lines(text, "{\"letter\":\"a\"}"), (ENDS + 20) * (ROUNDS + 1));
+    if (!SANITIZED) CHECK(mapped_kib() - before < ENDS * 512 / 4);
+    free(text);
+    (void)pthread_key_delete(objects_key);
+}
+
+/* A handler's first call, between a thread's look at its state and the making of it, makes it: there is no second slot. */
+static void test_made_between(void) {
+    start("between.log", 0, MLOG_BLOCK);
+    mlog_info("from the handler");
+    mlog__thread *t = mlog__thread_self;
+    uint32_t live = mlog__ring_all.live;
+    CHECK(mlog__thread_make(mlog__ring_all.bytes_each) == t);
+    CHECK(mlog__thread_self == t);
+    CHECK_EQ(mlog__ring_all.live, live);
+}
+
+/* ---- UTC of records that waited ---- */
+
+/* Pairs 10 ms apart, UTC is set forward by an hour between the second and the third: records show it from the third pair on, also
+ * when they are read late, one after another, with all pairs in the table. */
+static void test_late_clock(void) {
+    const int64_t MS = 1000000, hour = 3600000 * MS;
+    mlog__clock_table table = {.count = 6};
+    for (int i = 0; i < 6; i++)
+        table.pair[i] = (mlog__pair){(uint64_t)((1000 + 10 * i) * MS), (5000 + 10 * i) * MS + (i >= 2 ? hour : 0), (1000 + 10 * i) * MS};
+    mlog__clock_view view = {0};
+    for (int ms = 1000; ms <= 1080; ms++) {
+        int64_t utc = mlog__clock_utc(&view, &table, (uint64_t)(ms * MS)), want = (ms + 4000) * MS;
+        if (ms >= 1020) want += hour;
+        /* between the two pairs around the step either may be right */
+        CHECK(llabs(utc - want) < 100 || (ms > 1010 && ms < 1020 && llabs(utc - want - hour) < 100));
+    }
+    CHECK(llabs(mlog__clock_utc(&view, &table, (uint64_t)(1005 * MS)) - 5005 * MS) < 100); /* and back */
+}
+
 static atomic_int crowded_go, crowded_here;
 
 static void *crowded_run(void *number) {
@@ -620,6 +695,53 @@ static void test_deep(void) {
     free(text);
 }
 
+/* ---- records that are longer than a quarter of their ring ---- */
+
+static void many_vprintf(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog_vprintf(MLOG_HERE, NULL, MLOG_INFO, format, args);
+    va_end(args);
+}
+
+/* They are cut, and say so; none is dropped while the policy is to wait. */
+static void test_too_long(void) {
+    enum { ROUNDS_HERE = 50 };
+    static char keys[64][300], text[3000];
+    mlog_field field[64];
+    memset(text, 't', sizeof text - 1);
+    for (int i = 0; i < 64; i++) {
+        memset(keys[i], 'a' + i % 26, sizeof keys[i] - 1);
+        keys[i][sizeof keys[i] - 1] = 0;
+        field[i] = (mlog_field){keys[i], i % 2 ? mlog_str(text, sizeof text - 1) : mlog__val_i(i)};
+    }
+    start("long.log", 4096, MLOG_BLOCK);
+    uint64_t d0 = dropped();
+    for (int i = 0; i < ROUNDS_HERE; i++) {
+        mlog_emit(&(mlog_event){.at = MLOG_HERE, .level = MLOG_INFO, .msg = "emitted", .fields = field, .nfields = 64});
+        many_vprintf("many %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s %d %s", 1, text, 2,
+                     text, 3, text, 4, text, 5, text, 6, text, 7, text, 8, text, 9, text, 10, text, 11, text, 12, text, 13, text, 14,
+                     text, 15, text, 16, text);
+        mlog_context *c = mlog1_context_new(field, 64), *outer = mlog_context_swap(c);
+        const long double ld = 1.5L;
+        mlog_infof("sixteen %Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%Lg%m", ld, ld, ld, ld, ld, ld, ld, ld, ld, ld, ld, ld, ld,
+                   ld, ld, ld);
+        mlog_emit(&(mlog_event){.at = MLOG_HERE, .level = MLOG_INFO, .msg = "both", .fields = field, .nfields = 64});
+        mlog_context_unref(mlog_context_swap(outer));
+    }
+    char *long_text = logged();
+    CHECK_EQ(dropped(), d0);
+    CHECK_EQ(lines(long_text, "\"msg\":\"emitted\""), ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, "\"msg\":\"many 1 "), ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, "\"msg\":\"sixteen 1.51.51.51.51.51.51.51.51.51.51.51.51.51.51.51.5"), ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, "\"msg\":\"both\""), ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, "\"fields_cut\":64,") + lines(long_text, "\"fields_cut\":64}"), ROUNDS_HERE); /* all of the context */
+    CHECK_EQ(lines(long_text, "\"fields_cut\":"), 4 * ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, "\"at\":\"test_thread.c:"), 4 * ROUNDS_HERE);
+    CHECK_EQ(lines(long_text, NULL), 4 * ROUNDS_HERE);
+    free(long_text);
+}
+
 /* ---- arguments that log, jump, or change what they should not ---- */
 
 static int logs_itself(int n) {
@@ -812,25 +934,42 @@ static void test_changes(void) {
     free(text);
 }
 
-static int handler_seen = -1;
+static volatile int handler_seen = -1;
 static void look_from_handler(int signal) {
     char locals[20000]; /* a frame larger than a page */
     memset(locals, signal, sizeof locals);
-    handler_seen = mlog__platform_in_handler() && locals[signal] == signal;
+    handler_seen = mlog__platform_in_handler(true) && locals[signal] == signal;
 }
 
 /* A handler is told from a thread that merely blocks signals in a program that has handlers. */
 static void test_in_handler(void) {
     sigset_t usr1, old;
     on_signal(SIGUSR2, look_from_handler, 0);
-    CHECK(!mlog__platform_in_handler());
+    CHECK(!mlog__platform_in_handler(true));
     sigemptyset(&usr1);
     sigaddset(&usr1, SIGUSR1);
     (void)pthread_sigmask(SIG_BLOCK, &usr1, &old);
-    CHECK(!mlog__platform_in_handler());
+    CHECK(!mlog__platform_in_handler(true));
     (void)raise(SIGUSR2);
     CHECK_EQ(handler_seen, 1);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    const int real_time[3] = {SIGRTMIN, SIGRTMIN + 1, SIGRTMAX};
+    for (int i = 0; i < 3; i++) {
+        handler_seen = 0;
+        on_signal(real_time[i], look_from_handler, 0);
+        (void)raise(real_time[i]);
+        CHECK_EQ(handler_seen, 1);
+        on_signal(real_time[i], SIG_DFL, 0);
+    }
+#if defined(__x86_64__) && defined(__linux__)
+    handler_seen = 0;
+    on_signal(SIGUSR1, look_from_handler, SA_NODEFER); /* the mask is empty in it: the stack tells */
+    (void)raise(SIGUSR1);
+    CHECK_EQ(handler_seen, 1);
+    CHECK(!mlog__platform_in_handler(true));
+    on_signal(SIGUSR1, SIG_DFL, 0);
+#endif
+    on_signal(SIGUSR2, SIG_DFL, 0);
 }
 
 int main(void) {
@@ -840,6 +979,10 @@ int main(void) {
     in_child(cancel_in_child);
     in_child(total_in_child);
     in_child(test_scale);
+    test_late_clock();
+    in_child(test_made_between);
+    in_child(test_last_objects);
+    in_child(test_too_long); /* with a ring of its own size */
     in_child(beyond_total);
     if (!SANITIZED) in_child(beyond_slots);
     test_short_lived();
