@@ -7726,7 +7726,8 @@ static void mlog__format_loss(mlog__item *it, uint32_t words) {
 /* Encodes and decodes, as a call and the flusher would do it. */
 size_t mlog_value_json(const mlog_value *value, char *text, size_t size) {
     int saved = errno;
-    mlog_value clean = mlog__record_clean(value);
+    const mlog_value null = {.kind = MLOG_K_NULL};
+    mlog_value clean = mlog__record_clean(value == NULL ? &null : value);
     uint64_t kept = mlog__record_kept(&clean, UINT32_MAX);
     size_t payload = (size_t)mlog__record_payload(&clean, kept), room = 7 * payload + 256, n;
     unsigned char small[1024], *bytes = room <= sizeof small ? small : malloc(room), *end = bytes;
@@ -11478,6 +11479,7 @@ static bool mlog__life_look(void) {
 void mlog1_stats_read(mlog_stats *stats, size_t size) {
     mlog_stats r = {0};
     int saved = errno;
+    if (stats == NULL) return;
     if (mlog__life_look()) {
         mlog__ring_never_wait++;
         mlog__platform_lock(&mlog__flush_all.role);
@@ -11531,6 +11533,7 @@ static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
 int mlog1_sink_stats_read(const char *sink, mlog_sink_stats *stats, size_t size) {
     mlog_sink_stats r = {0};
     int saved = errno, found = -1;
+    if (stats == NULL) return mlog__life_why("mlog_sink_stats_read: NULL; expected a place for the numbers");
     memset(stats, 0, size);
     if (sink != NULL && mlog__life_look()) {
         mlog__ring_never_wait++;

@@ -613,6 +613,11 @@ static void test_wrong_values(void) {
     JSON("");
     mlog_context_unref(mlog_context_swap(outer));
     mlog_unbind(lg);
+    char json[8] = "";
+    CHECK_EQ(mlog_value_json(NULL, json, sizeof json), 4);
+    SAME(json, "null");
+    mlog_stats_read(NULL);
+    CHECK(mlog_sink_stats_read("json", NULL) == -1 && strstr(mlog_why(), "expected a place") != NULL);
 }
 
 /* Only the bytes that carry a long double reach a record; of x87's 16 six are whatever the stack held. */
