@@ -440,10 +440,10 @@ static void test_registering(void) {
     with_fresh("k\0", change_floor);
     for (uint32_t i = 0; i < fresh_at; i++) wrong += __atomic_load_n(&fresh[i].word, __ATOMIC_RELAXED) != 0;
     CHECK_EQ(wrong, 0);
-    for (mlog__site *s = mlog__this_module.sites; s != NULL && s != &mlog__rule_last; s = s->next) found += s >= fresh && s < fresh + FRESH;
+    for (mlog__site *s = mlog1_module.sites; s != NULL && s != &mlog__rule_last; s = s->next) found += s >= fresh && s < fresh + FRESH;
     CHECK_EQ(found, fresh_at);
 #if !defined(__clang__) || !defined(MLOG__SANITIZED) /* ThreadSanitizer knows no sequence locks */
-    mlog__this_module.sites = NULL; /* for the same sites once more */
+    mlog1_module.sites = NULL; /* for the same sites once more */
     wrong = 0;
     with_fresh("pin\0", change_redact);
     for (uint32_t i = 0; i < fresh_at; i++) {
