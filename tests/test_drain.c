@@ -434,9 +434,11 @@ static void case_fork_poll(void) { fork_with(MLOG_POLL); }
 static void case_fork_direct(void) { fork_with(MLOG_DIRECT); }
 static void case_fork_refused(void) { old_kernel = 1, fork_with(MLOG_DIRECT); }
 static void case_fork_ignored(void) { old_kernel = 2, fork_with(MLOG_DIRECT); }
+#ifndef EMULATED
 static void case_fork_thread(void) { fork_with(MLOG_THREAD); }
 static void case_fork_thread_refused(void) { old_kernel = 1, fork_with(MLOG_THREAD); }
 static void case_fork_thread_ignored(void) { old_kernel = 2, fork_with(MLOG_THREAD); }
+#endif
 static void case_switch(void) { /* the first call has started a thread: it ends */
     mlog_info("before");
     CHECK(mlog_flush(5000) == 0);
