@@ -3,8 +3,8 @@
  * A group is a set of rows that are measured together, interleaved, and repeated: a run of the group gives one value to each row,
  * and one ratio, taken within that run. A row shows the median over the runs and its range. Before and after each run the harness
  * measures the one-way hand-over of a cache line; during it, what other processes took from the CPUs. A run in which others took
- * more than MOST_LOAD of a CPU, or the hypervisor more than MOST_STEAL, is repeated, up to REPEATS times in a group; after that
- * it is kept and counted as disturbed. */
+ * more than MOST_LOAD of a CPU, or the hypervisor more than MOST_STEAL, is repeated, up to REPEATS times in a group
+ * and while REPEATS_UNTIL has not passed; after that it is kept and counted as disturbed. */
 #include <dirent.h>
 #include <math.h>
 #include <pthread.h>
@@ -15,6 +15,7 @@
 #include <sys/utsname.h>
 
 enum { RUNS_MAX = 9, ROWS_MAX = 400, REPEATS = 3 };
+static const double REPEATS_UNTIL = 240e9; /* ns after the start: a machine that is busy all the time shall not be measured for ever */
 static const double MOST_LOAD = 0.10, MOST_STEAL = 0.01; /* of one CPU */
 /* One-way hand-over in ns. On the machines seen so far it is 20 to 60 ns in fast phases and 100 to 300 in slow ones. */
 static const double SLOW_PHASE = 90;
@@ -29,7 +30,7 @@ typedef struct {
 
 static row rows[ROWS_MAX];
 static int rows_count;
-static struct { int runs; bool smoke, quick; int cpu[2]; bool pinned; char group[32]; double ns_per_tick, timer_ns, timer_step; FILE *out; } bench;
+static struct { int runs; bool smoke, quick; int cpu[2]; bool pinned; char group[32]; double ns_per_tick, timer_ns, timer_step, started; FILE *out; } bench;
 
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -276,7 +277,7 @@ static void measure(const char *group, void (*once)(void)) {
         double load = fmax(0, (after.busy - before.busy - (after.own - before.own)) / wall), steal = (after.steal - before.steal) / wall;
         /* the kernel counts in ticks of 10 ms: two of them say nothing */
         bool disturbed = (load > MOST_LOAD && load * wall > 2.5e7) || (steal > MOST_STEAL && steal * wall > 2.5e7);
-        bool again = disturbed && repeats > 0;
+        bool again = disturbed && repeats > 0 && now_ns() - bench.started < REPEATS_UNTIL;
         if (again) repeats--;
         else run++;
         runs_end(!again, (first + second) / 2, load, steal, disturbed);
