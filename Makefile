@@ -78,7 +78,7 @@ fail: ## checks that mistakes do not compile, and that the compiler says why
 deps: ## installs what the tests need, by package name (Debian)
 	@sh tests/deps.sh test
 
-bench: ## measures metalog beside its floors and other loggers: a table, build/bench.svg, build/bench.tsv (6 minutes; QUICK=1: one)
+bench: ## measures metalog beside floors and other loggers: table, build/bench.svg, build/bench.tsv (6 minutes; QUICK=1: one)
 	@sh tests/deps.sh bench
 	@sh bench/run.sh $(if $(QUICK),quick,full)
 

@@ -15,8 +15,8 @@ extern volatile double bench_b;
 extern volatile int bench_c;
 extern const char *volatile bench_text[BENCH_TEXTS];
 
-/* Another logger. start: path NULL means its own null output, else a new file; false when it does not work here, and `missing` then
- * says why. a, b: n calls of the messages A and B. drain: returns when every line is where it belongs. */
+/* Another logger. start: path NULL means its own null output, else a new file; false when it does not work here, and `missing`
+ * then says why. a, b: n calls of the messages A and B. drain: returns when every line is where it belongs. */
 typedef struct {
     const char *name, *missing, *null_does;
     bool (*start)(const char *path);

@@ -3,7 +3,8 @@
  *   bench_core RESULT DIRECTORY [quick|smoke]      everything but compile times and code sizes, which bench/run.sh adds
  *   bench_core memory N                            a process of its own: peak memory after N messages
  *
- * The floor of a call reads the CPU counter, stores 32 bytes and release-stores an index: no logger with such records can do less. */
+ * The floor of a call reads the CPU counter, stores 32 bytes and release-stores an index: no logger with such records can do
+ * less. */
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
 #include "bench.h"
@@ -20,7 +21,11 @@ enum { CALLS = 1000 };
 
 /* ---- floors: not inlined, and their memory is reached through volatile pointers, so that every store is made ---- */
 
-static struct { char *volatile area; uint64_t head __attribute__((aligned(128))); char fill[120]; } ground;
+static struct {
+    char *volatile area;
+    uint64_t head __attribute__((aligned(128)));
+    char fill[120];
+} ground;
 
 __attribute__((noinline)) void floor_both(int n);
 __attribute__((noinline)) void floor_store(int n);
@@ -55,16 +60,25 @@ void floor_counter(int n) {
     }
 }
 
-static void loop_empty(int n) { for (int i = 0; i < n; i++) __asm__ volatile("" : : : "memory"); }
+static void loop_empty(int n) {
+    for (int i = 0; i < n; i++) __asm__ volatile("" : : : "memory");
+}
 
 /* ---- the calls ---- */
 
-static void call_a(int n) { for (int i = 0; i < n; i++) mlog_info("A", "a", bench_a, "b", bench_b, "c", bench_c); }
-static void call_b(int n) { for (int i = 0; i < n; i++) mlog_info("B", "s", bench_text[i % BENCH_TEXTS], "c", bench_c, "b", bench_b); }
-static void call_c(int n) { for (int i = 0; i < n; i++) mlog_infof("C %d %d %s", bench_c, bench_c, bench_text[i % BENCH_TEXTS]); }
+static void call_a(int n) {
+    for (int i = 0; i < n; i++) mlog_info("A", "a", bench_a, "b", bench_b, "c", bench_c);
+}
+static void call_b(int n) {
+    for (int i = 0; i < n; i++) mlog_info("B", "s", bench_text[i % BENCH_TEXTS], "c", bench_c, "b", bench_b);
+}
+static void call_c(int n) {
+    for (int i = 0; i < n; i++) mlog_infof("C %d %d %s", bench_c, bench_c, bench_text[i % BENCH_TEXTS]);
+}
 static void call_d(int n) {
     for (int i = 0; i < n; i++)
-        mlog_info("D", "a", bench_a, "b", bench_b, "c", bench_c, "d", bench_a, "e", bench_b, "f", bench_c, "g", bench_a, "h", bench_b);
+        mlog_info("D", "a", bench_a, "b", bench_b, "c", bench_c, "d", bench_a, "e", bench_b, "f", bench_c, "g", bench_a, "h",
+                  bench_b);
 }
 static void call_e(int n) {
     mlog_with("task", 42, "tenant", "acme");
@@ -78,9 +92,15 @@ static void call_named(int n) {
 static void call_hex(int n) {
     for (int i = 0; i < n; i++) mlog_info("A", "a", bench_a, "b", bench_b, "c", mlog_hex((uint64_t)bench_a));
 }
-static void call_off(int n) { for (int i = 0; i < n; i++) mlog_debug("F", "a", bench_a, "b", bench_b, "c", bench_c); }
+static void call_off(int n) {
+    for (int i = 0; i < n; i++) mlog_debug("F", "a", bench_a, "b", bench_b, "c", bench_c);
+}
 
-typedef struct { const char *label; void (*calls)(int n); int to; } kind; /* to: index of the floor that its ratio is to */
+typedef struct {
+    const char *label;
+    void (*calls)(int n);
+    int to;
+} kind; /* to: index of the floor that its ratio is to */
 
 static double burst(void (*calls)(int n)) {
     uint64_t start = tick();
@@ -98,11 +118,18 @@ static bool start(const mlog_config *config) {
 }
 
 enum { KINDS = 12, ROUNDS_MAX = 101 };
-static const kind call_kinds[KINDS] = {{"floor: counter, 32 bytes, index", floor_both, 0}, {"floor: 32 bytes, index", floor_store, 0},
-    {"floor: counter alone", floor_counter, 0}, {"empty loop", loop_empty, 0}, {"A  int64, double, int", call_a, 0},
-    {"B  16-32 byte string, int, double", call_b, 0}, {"C  printf: 2 ints, string", call_c, 0}, {"D  8 pairs", call_d, 0},
-    {"E  A inside a context", call_e, 0}, {"F  disabled", call_off, 3}, {"A on a named logger", call_named, 0},
-    {"A with a mlog_value (hex)", call_hex, 0}};
+static const kind call_kinds[KINDS] = {{"floor: counter, 32 bytes, index", floor_both, 0},
+                                       {"floor: 32 bytes, index", floor_store, 0},
+                                       {"floor: counter alone", floor_counter, 0},
+                                       {"empty loop", loop_empty, 0},
+                                       {"A  int64, double, int", call_a, 0},
+                                       {"B  16-32 byte string, int, double", call_b, 0},
+                                       {"C  printf: 2 ints, string", call_c, 0},
+                                       {"D  8 pairs", call_d, 0},
+                                       {"E  A inside a context", call_e, 0},
+                                       {"F  disabled", call_off, 3},
+                                       {"A on a named logger", call_named, 0},
+                                       {"A with a mlog_value (hex)", call_hex, 0}};
 static mlog_clock clock_now;
 
 /* A run: ROUNDS times a burst of each kind, in turns, with empty rings before each. */
@@ -123,8 +150,8 @@ static void calls_once(void) {
     }
     const char *name = clock_now == MLOG_ARRIVAL ? "floor without counter" : "floor with counter";
     for (int k = 0; k < KINDS; k++)
-        put(quantile(took[k], rounds, 0.5), "ns", quantile(times[k], rounds, 0.5), call_kinds[k].to == 3 ? "empty loop" : name, "%s",
-            call_kinds[k].label);
+        put(quantile(took[k], rounds, 0.5), "ns", quantile(times[k], rounds, 0.5), call_kinds[k].to == 3 ? "empty loop" : name,
+            "%s", call_kinds[k].label);
 }
 
 static void measure_calls(void) {
@@ -140,16 +167,25 @@ static void measure_calls(void) {
 
 /* ---- single calls, beside single floors ---- */
 
-static struct { double gap_ns; int samples, kinds; bool sleeps; const char *name; } single;
+static struct {
+    double gap_ns;
+    int samples, kinds;
+    bool sleeps;
+    const char *name;
+} single;
 
-/* Floor, A and, at short pauses, B in turns; before each the same pause. Short pauses spin on the counter; a second sleeps, as a program would. */
+/* Floor, A and, at short pauses, B in turns; before each the same pause. Short pauses spin on the counter; a second sleeps, as a
+ * program would. */
 static void single_once(void) {
     enum { THREE = 3, MOST = 8192 };
     static double took[THREE][MOST];
     static const char *const name[THREE] = {"floor", "A", "B"};
     static void (*const call[THREE])(int) = {floor_both, call_a, call_b};
     static void (*const store[THREE])(int) = {floor_store, call_a, call_b};
-    static const struct { double q; const char *name; } at[] = {{0.5, "p50"}, {0.9, "p90"}, {0.99, "p99"}, {0.999, "p99.9"}, {1, "max"}};
+    static const struct {
+        double q;
+        const char *name;
+    } at[] = {{0.5, "p50"}, {0.9, "p90"}, {0.99, "p99"}, {0.999, "p99.9"}, {1, "max"}};
     mlog_config config = {.clock = clock_now, .full = MLOG_BLOCK, .sinks = {{.type = MLOG_NULL}}};
     if (!start(&config)) return;
     for (int k = 0; k < THREE; k++) (clock_now == MLOG_ARRIVAL ? store : call)[k](BENCH_TEXTS);
@@ -178,7 +214,12 @@ static void single_once(void) {
 }
 
 static void measure_singles(void) {
-    static const struct { double gap; int full, quick; bool sleeps; const char *name; } list[] = {
+    static const struct {
+        double gap;
+        int full, quick;
+        bool sleeps;
+        const char *name;
+    } list[] = {
         {50e3, 4000, 1000, false, "every 50 us"}, {2e6, 1000, 40, false, "every 2 ms"}, {1e9, 2, 0, true, "after 1 s idle"}};
     for (int c = 0; c < 2; c++)
         for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
@@ -197,11 +238,21 @@ static void measure_singles(void) {
 
 /* ---- lines a second ---- */
 
-static struct { const char *name; mlog_format format; const char *pattern; } const formats[] = {{"JSON", MLOG_JSON, NULL},
-    {"LOGFMT", MLOG_LOGFMT, NULL}, {"PRETTY", MLOG_PRETTY, NULL}, {"PATTERN", MLOG_PATTERN, "%d.%ms %-6V (%c:%F:%L) %m%P%n"},
-    {"BINARY", MLOG_BINARY, NULL}};
+static struct {
+    const char *name;
+    mlog_format format;
+    const char *pattern;
+} const formats[] = {{"JSON", MLOG_JSON, NULL},
+                     {"LOGFMT", MLOG_LOGFMT, NULL},
+                     {"PRETTY", MLOG_PRETTY, NULL},
+                     {"PATTERN", MLOG_PATTERN, "%d.%ms %-6V (%c:%F:%L) %m%P%n"},
+                     {"BINARY", MLOG_BINARY, NULL}};
 enum { FORMATS = sizeof formats / sizeof *formats };
-static struct { int format, threads; bool null; long lines; } flow;
+static struct {
+    int format, threads;
+    bool null;
+    long lines;
+} flow;
 static double json_rate; /* million lines/s of the newest run to a file from one thread, for ratios to the floors */
 static long json_bytes;
 
@@ -298,13 +349,18 @@ static void flow_once(void) {
             for (size_t t = 0; t < 3; t++) {
                 long bytes = 0;
                 flow.threads = threads[t];
-                double rate = flow_run(&bytes), floor = isnan(rate) ? NAN : null ? memcpy_rate(bytes) : write_rate(256 << 10, bytes);
+                double rate = flow_run(&bytes), floor = isnan(rate) ? NAN
+                                                        : null      ? memcpy_rate(bytes)
+                                                                    : write_rate(256 << 10, bytes);
                 if (isnan(rate)) break;
                 if (t == 0) alone = rate;
                 if (t == 0 && flow.format == 0 && !null) json_rate = rate, json_bytes = bytes;
                 const char *name = formats[flow.format].name;
-                row *r = t == 0 ? put(rate, "M lines/s", rate / floor, null ? "memcpy of the same bytes" : "write(2) of the same bytes", "%s to %s, 1 thread", name, where)
-                                : put(rate, "M lines/s", rate / alone, "1 thread", "%s to %s, %d threads", name, where, threads[t]);
+                row *r =
+                    t == 0
+                        ? put(rate, "M lines/s", rate / floor, null ? "memcpy of the same bytes" : "write(2) of the same bytes",
+                              "%s to %s, 1 thread", name, where)
+                        : put(rate, "M lines/s", rate / alone, "1 thread", "%s to %s, %d threads", name, where, threads[t]);
                 snprintf(r->note, sizeof r->note, "%ld bytes a line%s", bytes, t == 0 ? "" : "; threads not pinned");
             }
         }
@@ -368,16 +424,28 @@ static void grow_sinks_once(void) {
 }
 
 static void call_in(int fields) {
-    if (fields == 0) { call_a(CALLS); return; }
+    if (fields == 0) {
+        call_a(CALLS);
+        return;
+    }
     mlog_with("k1", fields, "k2", 2, "k3", "three", "k4", 4.5, "k5", true); /* an inner one of the same names would replace it */
-    if (fields == 5) { call_a(CALLS); return; }
+    if (fields == 5) {
+        call_a(CALLS);
+        return;
+    }
     mlog_with("l1", fields, "l2", 2, "l3", "three", "l4", 4.5, "l5", true);
-    if (fields == 10) { call_a(CALLS); return; }
-    mlog_with("m1", fields, "m2", 2, "m3", "three", "m4", 4.5, "m5", true, "n1", 1, "n2", 2, "n3", "three", "n4", 4.5, "n5", true);
+    if (fields == 10) {
+        call_a(CALLS);
+        return;
+    }
+    mlog_with("m1", fields, "m2", 2, "m3", "three", "m4", 4.5, "m5", true, "n1", 1, "n2", 2, "n3", "three", "n4", 4.5, "n5",
+              true);
     call_a(CALLS);
 }
 static int fields_now;
-static void call_in_many(int n) { for (int i = 0; i < n; i += CALLS) call_in(fields_now); }
+static void call_in_many(int n) {
+    for (int i = 0; i < n; i += CALLS) call_in(fields_now);
+}
 
 static void grow_context_once(void) {
     static const int list[] = {0, 5, 10, 20};
@@ -400,7 +468,11 @@ static void grow_context_once(void) {
 }
 
 /* N threads are alive, each with its ring; one at a time makes a burst, on the producers' core. */
-typedef struct { sem_t go, done; double ns; int bursts; } turn;
+typedef struct {
+    sem_t go, done;
+    double ns;
+    int bursts;
+} turn;
 
 static void *turner(void *arg) {
     turn *t = arg;
@@ -502,7 +574,8 @@ static void idle_once(void) {
     double cpu = clock_ns(clock);
     long before = switches_of(flusher, "voluntary_ctxt_switches:");
     sleep((unsigned)seconds);
-    put((double)(switches_of(flusher, "voluntary_ctxt_switches:") - before), "wake-ups", NAN, NULL, "flusher in %d s without a call", seconds);
+    put((double)(switches_of(flusher, "voluntary_ctxt_switches:") - before), "wake-ups", NAN, NULL,
+        "flusher in %d s without a call", seconds);
     put((clock_ns(clock) - cpu) / 1e3, "us", NAN, NULL, "flusher's CPU time in %d s without a call", seconds);
 }
 
@@ -529,12 +602,17 @@ static void memory_once(void) {
     FILE *f = popen(command, "r");
     if (f == NULL || fscanf(f, "%ld %ld", &kib, &rings) != 2) kib = 0;
     if (f != NULL) pclose(f);
-    if (kib > 0) put((double)kib / 1024, "MiB", (double)kib / (double)rings, "its ring", "peak memory, %s", bench.smoke || bench.quick ? "fewer messages" : "4 million messages");
+    if (kib > 0)
+        put((double)kib / 1024, "MiB", (double)kib / (double)rings, "its ring", "peak memory, %s",
+            bench.smoke || bench.quick ? "fewer messages" : "4 million messages");
 }
 
 /* ---- peers ---- */
 
-typedef struct { bench_peer *peer; double ns; } peer_time;
+typedef struct {
+    bench_peer *peer;
+    double ns;
+} peer_time;
 static bool peer_gone[32];
 
 static double peer_burst(void (*one)(int), void (*drain)(void)) {
@@ -561,7 +639,10 @@ static void peers_once(void) {
     for (int i = 0; i < bench_peers_count; i++) {
         bench_peer *p = &bench_peers[i];
         if (peer_gone[i]) continue;
-        if (!p->start(NULL)) { peer_gone[i] = true; continue; }
+        if (!p->start(NULL)) {
+            peer_gone[i] = true;
+            continue;
+        }
         pin(0, 0);
         pin_others(NULL);
         double pa = peer_burst(p->a, p->drain), pb = peer_burst(p->b, p->drain);
@@ -627,14 +708,22 @@ static void header(void) {
     time_t now = time(NULL);
     char day[32];
     strftime(day, sizeof day, "%Y-%m-%d %H:%M UTC", gmtime(&now));
-    fprintf(bench.out, "# taken: %s%s\n# cpu: %.*s, %ld online\n# kernel: %s %s %s\n# compiler: %s, -O2\n# kernel's clock source: %s; records: %s\n", day,
-            bench.smoke ? " (smoke run: no figure means anything)" : bench.quick ? " (quick run)" : "", (int)strcspn(model, "\n"), model,
-            sysconf(_SC_NPROCESSORS_ONLN), u.sysname, u.release, u.machine, __VERSION__, source,
+    fprintf(bench.out,
+            "# taken: %s%s\n# cpu: %.*s, %ld online\n# kernel: %s %s %s\n# compiler: %s, -O2\n# kernel's clock source: %s; "
+            "records: %s\n",
+            day,
+            bench.smoke   ? " (smoke run: no figure means anything)"
+            : bench.quick ? " (quick run)"
+                          : "",
+            (int)strcspn(model, "\n"), model, sysconf(_SC_NPROCESSORS_ONLN), u.sysname, u.release, u.machine, __VERSION__, source,
             mlog__clock_invariant_known() ? "the CPU's counter" : "CLOCK_MONOTONIC");
     if (bench.pinned) fprintf(bench.out, "# cores: producer on %d, flusher on %d\n", bench.cpu[0], bench.cpu[1]);
     else fprintf(bench.out, "# cores: one only; nothing is pinned, and there is no hand-over\n");
-    fprintf(bench.out, "# timer: %.1f ns a reading, subtracted; it moves in steps of %.1f ns\n", bench.timer_ns, bench.timer_step);
-    fprintf(bench.out, "# runs: %d; disturbed when others take over %.0f %% of a CPU, or the hypervisor %.0f %%; slow phase over %.0f ns hand-over\n",
+    fprintf(bench.out, "# timer: %.1f ns a reading, subtracted; it moves in steps of %.1f ns\n", bench.timer_ns,
+            bench.timer_step);
+    fprintf(bench.out,
+            "# runs: %d; disturbed when others take over %.0f %% of a CPU, or the hypervisor %.0f %%; slow phase over %.0f ns "
+            "hand-over\n",
             bench.runs, MOST_LOAD * 100, MOST_STEAL * 100, SLOW_PHASE);
 }
 
@@ -662,7 +751,8 @@ int main(int argc, char **argv) {
     measure_calls();
     measure_singles();
     measure("lines", flow_once);
-    if (mlog_init(&(mlog_config){.sinks = {{.type = MLOG_NULL, .format = MLOG_BINARY}}}) != 0) absent("lines", "BINARY", "not built");
+    if (mlog_init(&(mlog_config){.sinks = {{.type = MLOG_NULL, .format = MLOG_BINARY}}}) != 0)
+        absent("lines", "BINARY", "not built");
     measure("flusher's CPU", formats_once);
     measure("growth: sinks", grow_sinks_once);
     measure("growth: context", grow_context_once);

@@ -15,7 +15,8 @@
 #include <sys/utsname.h>
 
 enum { RUNS_MAX = 9, ROWS_MAX = 400, REPEATS = 3 };
-static const double REPEATS_UNTIL = 240e9; /* ns after the start: a machine that is busy all the time shall not be measured for ever */
+static const double REPEATS_UNTIL =
+    240e9; /* ns after the start: a machine that is busy all the time shall not be measured for ever */
 static const double MOST_LOAD = 0.10, MOST_STEAL = 0.01; /* of one CPU */
 /* One-way hand-over in ns. On the machines seen so far it is 20 to 60 ns in fast phases and 100 to 300 in slow ones. */
 static const double SLOW_PHASE = 90;
@@ -24,13 +25,21 @@ typedef struct {
     char group[32], label[80], unit[16], to[48], note[96];
     int n;
     double value[RUNS_MAX + 1], ratio[RUNS_MAX + 1]; /* the last one is of the run under way */
-    double handover, load, steal;                   /* medians over the runs of the group */
+    double handover, load, steal;                    /* medians over the runs of the group */
     int disturbed, repeated;
 } row;
 
 static row rows[ROWS_MAX];
 static int rows_count;
-static struct { int runs; bool smoke, quick; int cpu[2]; bool pinned; char group[32]; double ns_per_tick, timer_ns, timer_step, started; FILE *out; } bench;
+static struct {
+    int runs;
+    bool smoke, quick;
+    int cpu[2];
+    bool pinned;
+    char group[32];
+    double ns_per_tick, timer_ns, timer_step, started;
+    FILE *out;
+} bench;
 
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -149,7 +158,10 @@ static void choose_cpus(void) {
 
 /* ---- the hand-over of a cache line ---- */
 
-static struct { uint64_t at __attribute__((aligned(128))); char fill[120]; } line;
+static struct {
+    uint64_t at __attribute__((aligned(128)));
+    char fill[120];
+} line;
 enum { TURNS = 2000, BATCHES = 15 };
 
 static void *answer(void *arg) {
@@ -187,13 +199,16 @@ static double handover(void) {
 
 /* ---- the machine's other load ---- */
 
-typedef struct { double wall, busy, own, steal; } usage; /* ns, over all CPUs */
+typedef struct {
+    double wall, busy, own, steal;
+} usage; /* ns, over all CPUs */
 
 static usage usage_now(void) {
     usage u = {.wall = now_ns()};
     unsigned long long v[8] = {0};
     FILE *f = fopen("/proc/stat", "r");
-    if (f != NULL && fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7) == 8) {
+    if (f != NULL &&
+        fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7) == 8) {
         double jiffy = 1e9 / (double)sysconf(_SC_CLK_TCK);
         u.busy = (double)(v[0] + v[1] + v[2] + v[5] + v[6]) * jiffy;
         u.steal = (double)v[7] * jiffy;
@@ -221,7 +236,8 @@ static row *row_of(const char *label) {
 }
 
 /* One value of the run under way. to: what the ratio is to; NULL: none. Returns the row, for a note. */
-__attribute__((format(printf, 5, 6))) static row *put(double value, const char *unit, double ratio, const char *to, const char *label, ...) {
+__attribute__((format(printf, 5, 6))) static row *put(double value, const char *unit, double ratio, const char *to,
+                                                      const char *label, ...) {
     char text[80];
     va_list args;
     va_start(args, label);
@@ -274,7 +290,8 @@ static void measure(const char *group, void (*once)(void)) {
         once();
         usage after = usage_now();
         double second = handover(), wall = after.wall - before.wall;
-        double load = fmax(0, (after.busy - before.busy - (after.own - before.own)) / wall), steal = (after.steal - before.steal) / wall;
+        double load = fmax(0, (after.busy - before.busy - (after.own - before.own)) / wall),
+               steal = (after.steal - before.steal) / wall;
         /* the kernel counts in ticks of 10 ms: two of them say nothing */
         bool disturbed = (load > MOST_LOAD && load * wall > 2.5e7) || (steal > MOST_STEAL && steal * wall > 2.5e7);
         bool again = disturbed && repeats > 0 && now_ns() - bench.started < REPEATS_UNTIL;
@@ -287,8 +304,10 @@ static void measure(const char *group, void (*once)(void)) {
 }
 
 static void rows_write(void) {
-    fprintf(bench.out, "group\trow\tunit\tmedian\tmin\tmax\tratio\tratio_min\tratio_max\tratio_to\truns\thandover_ns\tphase\tother_load\tsteal\t"
-                       "disturbed\trepeated\tnote\n");
+    fprintf(
+        bench.out,
+        "group\trow\tunit\tmedian\tmin\tmax\tratio\tratio_min\tratio_max\tratio_to\truns\thandover_ns\tphase\tother_load\tsteal\t"
+        "disturbed\trepeated\tnote\n");
     for (int i = 0; i < rows_count; i++) {
         row *r = &rows[i];
         if (r->n == 0) {
@@ -302,6 +321,9 @@ static void rows_write(void) {
             fprintf(bench.out, "%.4g\t%.4g\t%.4g\t%s\t", times, q[0], q[r->n - 1], r->to);
         } else fprintf(bench.out, "\t\t\t\t");
         fprintf(bench.out, "%d\t%.1f\t%s\t%.2f\t%.3f\t%d\t%d\t%s\n", r->n, r->handover,
-                isnan(r->handover) ? "" : r->handover > SLOW_PHASE ? "slow" : "fast", r->load, r->steal, r->disturbed, r->repeated, r->note);
+                isnan(r->handover)         ? ""
+                : r->handover > SLOW_PHASE ? "slow"
+                                           : "fast",
+                r->load, r->steal, r->disturbed, r->repeated, r->note);
     }
 }

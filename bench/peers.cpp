@@ -1,5 +1,5 @@
-// The other loggers, each with the same two messages, A and B. Each writes as its own documentation shows, with the layout that it
-// has by default; "null" is the cheapest output that it brings along. HAVE_x comes from bench/run.sh, by pkg-config.
+// The other loggers, each with the same two messages, A and B. Each writes as its own documentation shows, with the layout that
+// it has by default; "null" is the cheapest output that it brings along. HAVE_x comes from bench/run.sh, by pkg-config.
 #include "bench.h"
 #include <cstdio>
 #include <cstdlib>
@@ -127,7 +127,7 @@ struct null_logger : google::base::Logger {
     void Flush() override {}
     google::uint32 LogSize() override { return 0; }
 };
-}
+} // namespace
 static null_logger glog_null;
 static google::base::Logger *glog_file;
 static std::string glog_path;
@@ -171,10 +171,15 @@ static bool glib_start(const char *path) {
     return true;
 }
 static void glib_a(int n) {
-    EACH(n, g_log_structured("bench", G_LOG_LEVEL_INFO, "KIND", "order", "MESSAGE", "A a=%ld b=%g c=%d", static_cast<long>(bench_a), bench_b, bench_c))
+    EACH(n, g_log_structured("bench", G_LOG_LEVEL_INFO, "KIND", "order", "MESSAGE", "A a=%ld b=%g c=%d",
+                             static_cast<long>(bench_a), bench_b, bench_c))
 }
-static void glib_b(int n) { EACH(n, g_log_structured("bench", G_LOG_LEVEL_INFO, "KIND", "order", "MESSAGE", "B s=%s c=%d b=%g", TEXT, bench_c, bench_b)) }
-static void glib_drain() { if (glib_file != nullptr) fflush(glib_file); }
+static void glib_b(int n) {
+    EACH(n, g_log_structured("bench", G_LOG_LEVEL_INFO, "KIND", "order", "MESSAGE", "B s=%s c=%d b=%g", TEXT, bench_c, bench_b))
+}
+static void glib_drain() {
+    if (glib_file != nullptr) fflush(glib_file);
+}
 static void glib_stop() {
     if (glib_file != nullptr) fclose(glib_file);
     glib_file = nullptr;
@@ -235,17 +240,21 @@ static void lttng_stop() {
 }
 #endif
 
-#define GONE(name, package) {name, "not installed (" package ")", "", nullptr, nullptr, nullptr, nullptr, nullptr, false}
+#define GONE(name, package) \
+    { name, "not installed (" package ")", "", nullptr, nullptr, nullptr, nullptr, nullptr, false }
 extern "C" {
 bench_peer bench_peers[] = {
-    {"fprintf", "/dev/null cannot be opened", "to /dev/null; no time, no level", fprintf_start, fprintf_a, fprintf_b, fprintf_drain, fprintf_stop, true},
-    {"syslog(3)", "not available: needs root and no /dev/log of the machine's own", "to a socket whose reader drops it", syslog_start,
-        syslog_a, syslog_b, syslog_drain, syslog_stop, true},
+    {"fprintf", "/dev/null cannot be opened", "to /dev/null; no time, no level", fprintf_start, fprintf_a, fprintf_b,
+     fprintf_drain, fprintf_stop, true},
+    {"syslog(3)", "not available: needs root and no /dev/log of the machine's own", "to a socket whose reader drops it",
+     syslog_start, syslog_a, syslog_b, syslog_drain, syslog_stop, true},
 #ifdef HAVE_SPDLOG
     {"spdlog sync", "", "null sink: message formatted, line not", spd_sync_start, spd_a, spd_b, spd_sync_drain, spd_stop, true},
-    {"spdlog async", "", "null sink: message formatted by the caller", spd_async_start, spd_a, spd_b, spd_async_drain, spd_stop, true},
+    {"spdlog async", "", "null sink: message formatted by the caller", spd_async_start, spd_a, spd_b, spd_async_drain, spd_stop,
+     true},
 #else
-    GONE("spdlog sync", "libspdlog-dev"), GONE("spdlog async", "libspdlog-dev"),
+    GONE("spdlog sync", "libspdlog-dev"),
+    GONE("spdlog async", "libspdlog-dev"),
 #endif
 #ifdef HAVE_GLOG
     {"glog", "", "null logger: line formatted", glog_start, glog_a, glog_b, glog_drain, glog_stop, true},
@@ -263,11 +272,13 @@ bench_peer bench_peers[] = {
     GONE("log4cplus", "liblog4cplus-dev"),
 #endif
 #ifdef HAVE_LTTNG
-    {"LTTng-UST, tracepoint off", "", "no session has it enabled", lttng_off, bench_lttng_a, bench_lttng_b, nothing, nothing, false},
-    {"LTTng-UST, tracepoint on", "no session daemon could be started", "into its ring; binary, read by the consumer daemon", lttng_on,
-        bench_lttng_a, bench_lttng_b, lttng_drain, lttng_stop, false},
+    {"LTTng-UST, tracepoint off", "", "no session has it enabled", lttng_off, bench_lttng_a, bench_lttng_b, nothing, nothing,
+     false},
+    {"LTTng-UST, tracepoint on", "no session daemon could be started", "into its ring; binary, read by the consumer daemon",
+     lttng_on, bench_lttng_a, bench_lttng_b, lttng_drain, lttng_stop, false},
 #else
-    GONE("LTTng-UST, tracepoint off", "liblttng-ust-dev"), GONE("LTTng-UST, tracepoint on", "liblttng-ust-dev"),
+    GONE("LTTng-UST, tracepoint off", "liblttng-ust-dev"),
+    GONE("LTTng-UST, tracepoint on", "liblttng-ust-dev"),
 #endif
 };
 const int bench_peers_count = sizeof bench_peers / sizeof *bench_peers;

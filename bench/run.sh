@@ -19,18 +19,17 @@ try() { "$@" || { echo "failed: $*" >&2; exit 1; }; }
 
 generate() { # that many functions with a call each, and as many with none
     awk -v n="$1" 'BEGIN {
-        print "#include \"metalog.h\"\nvoid (*const bench_sites[])(int64_t a, double b, int c);\nvoid (*const bench_no_sites[])(int64_t a, double b, int c);"
+        print "#include \"metalog.h\""
         for (i = 0; i < n; i++) {
             printf "static void s%d(int64_t a, double b, int c) { mlog_info(\"site %d\", \"a\", a, \"b\", b, \"c\", c); }\n", i, i
             printf "static void n%d(int64_t a, double b, int c) { __asm__ volatile(\"\" : : \"r\"(a), \"x\"(b), \"r\"(c)); }\n", i
         }
-        print "extern void (*const bench_sites[])(int64_t a, double b, int c);\nextern void (*const bench_no_sites[])(int64_t a, double b, int c);"
         for (k = 0; k < 2; k++) {
             printf "void (*const bench_%ssites[%d])(int64_t a, double b, int c) = {\n", k ? "no_" : "", n
             for (i = 0; i < n; i++) printf "%s%d,\n", k ? "n" : "s", i
             print "};"
         }
-    }' | sed '2,3d'
+    }'
 }
 # the generated file compiles for a quarter of a minute: -O1, and only when the header has changed
 if [ ! -e $out/sites$sites.o ] || [ metalog.h -nt $out/sites$sites.o ] || [ bench/run.sh -nt $out/sites$sites.o ]; then
@@ -64,7 +63,8 @@ peer lttng-ust HAVE_LTTNG
 # a session daemon of our own for the enabled tracepoint: root's would be shared, so where one runs already this row is left out
 daemon=
 BENCH_LTTNG=off
-if [ -n "$lttng" ] && [ "$mode" != smoke ] && command -v lttng-sessiond >/dev/null 2>&1 && ! pgrep lttng-sessiond >/dev/null 2>&1; then
+if [ -n "$lttng" ] && [ "$mode" != smoke ] && command -v lttng-sessiond >/dev/null 2>&1 &&
+    ! pgrep lttng-sessiond >/dev/null 2>&1; then
     LTTNG_HOME=$(mktemp -d)
     LTTNG_UST_ALLOW_BLOCKING=1
     export LTTNG_HOME LTTNG_UST_ALLOW_BLOCKING

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what `make demo` (argument demo), `make test` (test) or `make bench` (bench) needs and the machine lacks, by Debian package name.
-# Looks for the things themselves, not for packages: a compiler from elsewhere serves as well.
+# Installs what `make demo` (argument demo), `make test` (test) or `make bench` (bench) needs and the machine lacks, by Debian package
+# name. Looks for the things themselves, not for packages: a compiler from elsewhere serves as well.
 set -u
 what=${1:?demo, test or bench}
 missing=
@@ -72,7 +72,8 @@ install
 
 # The loggers to compare with: a row of the benchmark says so when one cannot be had, so this fails nothing.
 if [ "$what" = bench ]; then
-    for peer in libspdlog-dev:spdlog libgoogle-glog-dev:libglog libglib2.0-dev:glib-2.0 liblttng-ust-dev:lttng-ust liblog4cplus-dev:log4cplus; do
+    for peer in libspdlog-dev:spdlog libgoogle-glog-dev:libglog libglib2.0-dev:glib-2.0 liblttng-ust-dev:lttng-ust \
+        liblog4cplus-dev:log4cplus; do
         missing=
         need "${peer%:*}" pkg-config --exists "${peer#*:}"
         (install) || echo "goes on without ${peer%:*}" >&2
