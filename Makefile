@@ -16,14 +16,14 @@ export STRICT
 # A section test runs in every variant that its head comment does not exclude; see tests/part.sh.
 SECTIONS := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 VARIANTS := gcc plain clang asan tsan
-OTHERS   := compile demo examples fail json labels layers modules readme
+OTHERS   := bench compile demo examples fail json labels layers modules readme
 PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(VARIANTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test labels layers mutants compile fail fuzz targets clean deps $(addprefix part-,$(PARTS) report)
+.PHONY: help demo bench bench-check bench-record test labels layers mutants compile fail fuzz targets clean deps $(addprefix part-,$(PARTS) report)
 
 help: ## lists the targets
-	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 	@echo "  parts of the tests: $(SECTIONS) $(OTHERS) report"
 
 demo: ## indexes DIR (default /usr/include) and logs it: colour on the terminal, JSON in build/demo
@@ -82,11 +82,15 @@ targets: ## all section tests on 32-bit x86 and s390x (big-endian, in qemu): min
 deps: ## installs what the tests need, by package name (Debian)
 	@sh tests/deps.sh test
 
-bench: ## what a call and the flusher cost, as ratios to floors measured in the same run
-	@sh tests/deps.sh demo
-	@mkdir -p build
-	$(GCC) -O2 $(STRICT) -I. bench/core.c -o build/bench_core -pthread
-	build/bench_core build/bench.log
+bench: ## measures metalog beside floors and other loggers: table, build/bench.svg, build/bench.tsv (6 minutes; QUICK=1: one)
+	@sh tests/deps.sh bench
+	@sh bench/run.sh $(if $(QUICK),quick,full)
+
+bench-check: bench ## the same, then compares with bench/recorded.tsv; fails where a ratio is worse than noise explains
+	@python3 bench/report.py check build/bench.tsv bench/recorded.tsv
+
+bench-record: bench ## the same, then writes bench/recorded.tsv, bench/bench.svg and the table of the README
+	@python3 bench/report.py record build/bench.tsv
 
 clean: ## removes build/
 	rm -rf build

@@ -1,9 +1,8 @@
 #!/bin/sh
-# Installs what `make demo` (argument demo), `make test` (argument test) or `make targets` (argument targets) needs and the machine
-# lacks, by Debian package name.
-# Looks for the things themselves, not for packages: a compiler from elsewhere serves as well.
+# Installs what `make demo` (argument demo), `make test` (test), `make targets` (targets) or `make bench` (bench) needs and the machine
+# lacks, by Debian package name. Looks for the things themselves, not for packages: a compiler from elsewhere serves as well.
 set -u
-what=${1:?demo, test or targets}
+what=${1:?demo, test, targets or bench}
 missing=
 
 need() { # package, then a command that succeeds when the thing is there
@@ -71,7 +70,26 @@ if [ "$what" = targets ]; then # in Debian they take the place of gcc-multilib
     need qemu-user has qemu-s390x
     need python3 python3 -c ''
 fi
+if [ "$what" = bench ]; then
+    need g++ has "${GXX:-g++}"
+    need binutils has size
+    need python3 python3 -c ''
+    need pkg-config has pkg-config
+fi
 install
+
+# The loggers to compare with: a row of the benchmark says so when one cannot be had, so this fails nothing.
+if [ "$what" = bench ]; then
+    for peer in libspdlog-dev:spdlog libgoogle-glog-dev:libglog libglib2.0-dev:glib-2.0 liblttng-ust-dev:lttng-ust \
+        liblog4cplus-dev:log4cplus; do
+        missing=
+        need "${peer%:*}" pkg-config --exists "${peer#*:}"
+        (install) || echo "goes on without ${peer%:*}" >&2
+    done
+    missing=
+    need lttng-tools has lttng-sessiond
+    (install) || echo "goes on without lttng-tools" >&2
+fi
 
 # The run-time libraries of Clang's sanitizers are a package of their own, whose name depends on the release of Clang.
 if [ "$what" = test ] && ! links "$clang" -fsanitize=thread >/dev/null 2>&1; then
