@@ -16,7 +16,7 @@ export STRICT
 # A section test runs in every variant that its head comment does not exclude; see tests/part.sh.
 SECTIONS := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 VARIANTS := gcc plain clang asan tsan
-OTHERS   := bench compile demo examples fail json labels layers modules readme
+OTHERS   := bench compile demo examples fail json labels layers modules readme targets
 PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(VARIANTS)))
 
 .DEFAULT_GOAL := help
