@@ -340,7 +340,9 @@ METALOG_API void mlog_filter_free(mlog_filter *filter);
  * them as filtered); `levels` are the rules for the time of the capture, NULL: as they are. One at a time: NULL, with mlog_why(), when
  * another is under way or the rules are bad. _count waits until every call that returned before it is here, and counts the records
  * that match the filter ("msg='rejected' and qty=300"; NULL: all); (size_t)-1 when the filter is bad. _text: a line for each record
- * in the format PLAIN, without time and place, so that it can be compared; valid until the next call with this capture. _end gives everything free and hands the log back to the other sinks. Memory grows with what is logged. */
+ * in the format PLAIN, without time and place, so that it can be compared; valid until the next call with this capture. _end gives
+ * everything free and hands the log back to the other sinks. Memory grows with what is logged. Not from a sink's callback: there
+ * _begin returns NULL and _end does nothing. */
 METALOG_API mlog_capture *mlog_capture_begin(const char *levels);
 METALOG_API size_t mlog_capture_count(mlog_capture *capture, const char *filter);
 METALOG_API const char *mlog_capture_text(mlog_capture *capture);
@@ -11219,6 +11221,8 @@ mlog_capture *mlog_capture_begin(const char *levels) {
     int saved = errno;
     mlog__rule_set set;
     mlog__life_said[0] = 0;
+    if (mlog__life_on_lane()) /* the lane cannot rest while it waits for itself */
+        return (void)mlog__life_why("mlog_capture_begin: called from a callback of a sink; expected another thread"), (mlog_capture *)NULL;
     if (levels != NULL && mlog__rule_parse(&set, levels, "mlog_capture_begin") != 0) return errno = saved, (mlog_capture *)NULL;
     mlog_capture *c = mlog__life_start() ? calloc(1, sizeof *c) : NULL;
     if (c == NULL) return mlog__life_why("mlog_capture_begin: no memory"), errno = saved, (mlog_capture *)NULL;
@@ -11264,6 +11268,10 @@ void mlog_capture_end(mlog_capture *c) {
     int saved = errno;
     mlog__closing closing = {0};
     if (c == NULL || c != mlog__life_captures) return;
+    if (mlog__life_on_lane()) {
+        (void)mlog__life_why("mlog_capture_end: called from a callback of a sink; expected another thread");
+        return;
+    }
     (void)mlog_flush(-1); /* what was logged up to here is the capture's */
     mlog__life_stop_lanes();
     for (int i = 0; i < MLOG__SINKS; i++) {

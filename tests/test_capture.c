@@ -111,12 +111,30 @@ static void test_threads(void) { /* nothing is lost, however fast it comes: the 
     }
 }
 
+static int refused;
+static int captures(void *user, const mlog_record *r) {
+    (void)user, (void)r;
+    mlog_capture *c = mlog_capture_begin(NULL);
+    if (c == NULL && strstr(mlog_why(), "callback") != NULL) __atomic_add_fetch(&refused, 1, __ATOMIC_RELAXED);
+    mlog_capture_end(c);
+    return 0;
+}
+
+static void test_callback(void) { /* a lane cannot rest while it waits for itself: refused, not waited for */
+    mlog_sink *s = mlog_sink_add(&(mlog_sink_config){.type = MLOG_CALLBACK, .write = captures});
+    mlog_info("seen by the callback");
+    CHECK(mlog_flush(5000) == 0);
+    CHECK_EQ(__atomic_load_n(&refused, __ATOMIC_RELAXED), 1);
+    mlog_sink_remove(s);
+}
+
 int main(void) {
     CHECK(out_begin((mlog_config){.levels = "info"}) == 0);
     test_counts();
     test_others();
     test_levels();
     test_threads();
+    test_callback();
     STRICT(out_json_path);
     return done();
 }
