@@ -11196,6 +11196,19 @@ void mlog_sink_remove(mlog_sink *s) {
 
 static mlog_capture *mlog__life_captures; /* the one that is under way */
 
+/* It begins where the sinks have got to, not at the heads: what others logged between the last pass and now would be nobody's. */
+static void mlog__life_capture_from(mlog_sink *capture) {
+    for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
+        mlog__ring *r = mlog__flush_ring(k);
+        uint64_t from = r == NULL ? 0 : r->tail;
+        for (int i = 0; i < MLOG__SINKS; i++) {
+            const mlog_sink *s = &mlog__flush_all.sink[i];
+            if (s->used && s != capture) from = MLOG__MAX(from, s->next[k]);
+        }
+        capture->next[k] = capture->done[k] = from;
+    }
+}
+
 /* Puts the capture in the place of the other sinks; called with the lanes at rest. */
 static bool mlog__life_capture(mlog_capture *c) {
     const mlog_sink_config config = {.name = "capture", .type = MLOG_NULL, .format = MLOG_PLAIN, .utc = MLOG_YES};
@@ -11210,7 +11223,7 @@ static bool mlog__life_capture(mlog_capture *c) {
         if (s->used) s->config.level = MLOG_OFF + 1;
     }
     c->sink = mlog__life_install(&opened, false);
-    if (c->sink != NULL) return mlog__life_captures = c, true;
+    if (c->sink != NULL) return mlog__life_capture_from(c->sink), mlog__life_captures = c, true;
     for (int i = 0; i < MLOG__SINKS; i++)
         if (c->level[i] >= 0) mlog__flush_all.sink[i].config.level = c->level[i];
     mlog__sink_discard(&opened);

@@ -128,6 +128,35 @@ static void test_callback(void) { /* a lane cannot rest while it waits for itsel
     mlog_sink_remove(s);
 }
 
+static int stop_calls;
+static void *calls(void *count) {
+    long *n = count;
+    for (; !__atomic_load_n(&stop_calls, __ATOMIC_RELAXED); ++*n) {
+        mlog_info("all the time", "n", *n);
+        if (*n % 4 == 0) (void)usleep(20);
+    }
+    return NULL;
+}
+
+static void test_begin(void) { /* a call beside _begin is in the file or in the capture: never in both, never in none */
+    long called[3] = {0}, captured = 0, before = (long)file_lines(out_json_path, "all the time");
+    for (int round = 0; round < 20; round++) {
+        pthread_t t[3];
+        __atomic_store_n(&stop_calls, 0, __ATOMIC_RELAXED);
+        for (int i = 0; i < 3; i++) (void)pthread_create(&t[i], NULL, calls, &called[i]);
+        sleep_ms(5);
+        mlog_capture *c = mlog_capture_begin(NULL);
+        __atomic_store_n(&stop_calls, 1, __ATOMIC_RELAXED);
+        for (int i = 0; i < 3; i++) (void)pthread_join(t[i], NULL);
+        captured += (long)mlog_capture_count(c, "msg='all the time'");
+        mlog_capture_end(c);
+    }
+    out_skip();
+    mlog_stats all;
+    mlog_stats_read(&all);
+    CHECK_EQ((long)file_lines(out_json_path, "all the time") - before + captured + (long)all.dropped, called[0] + called[1] + called[2]);
+}
+
 int main(void) {
     CHECK(out_begin((mlog_config){.levels = "info"}) == 0);
     test_counts();
@@ -135,6 +164,7 @@ int main(void) {
     test_levels();
     test_threads();
     test_callback();
+    test_begin();
     STRICT(out_json_path);
     return done();
 }
