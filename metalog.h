@@ -336,7 +336,7 @@ static inline bool mlog_filter_match(const mlog_filter *filter, const mlog_recor
 }
 METALOG_API void mlog_filter_free(mlog_filter *filter);
 
-/* For tests of programs that log. From _begin on, the records of all threads are kept here, and the other sinks get none (they count
+/* For tests of programs that log. From _begin on, the records of all threads are kept here, and the other sinks, those added meanwhile too, get none (they count
  * them as filtered); `levels` are the rules for the time of the capture, NULL: as they are. One at a time: NULL, with mlog_why(), when
  * another is under way or the rules are bad. _count waits until every call that returned before it is here, and counts the records
  * that match the filter ("msg='rejected' and qty=300"; NULL: all); (size_t)-1 when the filter is bad. _text: a line for each record
@@ -10487,6 +10487,14 @@ static int mlog__life_free_sink(void) {
     return -1;
 }
 
+static mlog_capture *mlog__life_captures; /* the one that is under way */
+
+/* Does a capture keep the records from the other sinks? No more, once mlog_shutdown has taken its sink. */
+static bool mlog__life_capturing(void) {
+    const mlog_capture *c = mlog__life_captures;
+    return c != NULL && c->sink->used && c->sink->capture == c;
+}
+
 /* Puts an opened sink into a free place, from the present heads on; under `role`. */
 static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     int i = mlog__life_free_sink();
@@ -10497,6 +10505,7 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     mlog__platform_lock_init(&s->lock);
     s->of_init = of_init;
     s->desk = &mlog__flush_all.desk[s->lane1];
+    if (mlog__life_capturing()) mlog__life_captures->level[i] = s->config.level, s->config.level = MLOG_OFF + 1;
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r == NULL) continue;
@@ -10752,7 +10761,9 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     mlog__rule_redact(redact);
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
     mlog__platform_unlock(&mlog__flush_all.role);
-    if (!mlog__life.levels_said) mlog__rule_set_now(&rules); /* mlog_levels wins over everything, also over a later mlog_init */
+    /* mlog_levels wins over everything, also over a later mlog_init; the rules of a capture stay until its end */
+    if (!mlog__life.levels_said && mlog__life_capturing() && mlog__life_captures->ruled) mlog__life_captures->rules = rules;
+    else if (!mlog__life.levels_said) mlog__rule_set_now(&rules);
     mlog__life_floor();
     __atomic_store_n(&mlog__life.state, MLOG__L_RUNNING, __ATOMIC_RELEASE); /* LIFE-1 with mlog__life_start */
     (void)mlog__life_run_lanes();
@@ -11113,6 +11124,7 @@ int mlog_levels(const char *rules) {
     if (mlog__rule_parse(&set, rules, "mlog_levels") != 0) return errno = saved, -1;
     mlog__life_lock();
     mlog__life.levels_said = true;
+    if (mlog__life_captures != NULL) mlog__life_captures->ruled = false; /* its end brings no older rules back */
     mlog__rule_set_now(&set);
     mlog__life_unlock();
     errno = saved;
@@ -11193,8 +11205,6 @@ void mlog_sink_remove(mlog_sink *s) {
 }
 
 /* -- capture -- */
-
-static mlog_capture *mlog__life_captures; /* the one that is under way */
 
 /* It begins where the sinks have got to, not at the heads: what others logged between the last pass and now would be nobody's. */
 static void mlog__life_capture_from(mlog_sink *capture) {

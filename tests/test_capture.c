@@ -157,6 +157,44 @@ static void test_begin(void) { /* a call beside _begin is in the file or in the 
     CHECK_EQ((long)file_lines(out_json_path, "all the time") - before + captured + (long)all.dropped, called[0] + called[1] + called[2]);
 }
 
+static int got;
+static int gets(void *user, const mlog_record *r) {
+    (void)user, (void)r;
+    __atomic_add_fetch(&got, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static void test_meanwhile(void) { /* sinks and rules that come while a capture is under way are for the time behind it */
+    mlog_capture *c = mlog_capture_begin("debug");
+    mlog_sink *s = mlog_sink_add(&(mlog_sink_config){.type = MLOG_CALLBACK, .write = gets});
+    mlog_debug("one");
+    CHECK(out_begin((mlog_config){.levels = "warn"}) == 0);
+    mlog_debug("two");
+    CHECK_EQ(mlog_capture_count(c, NULL), 2);
+    CHECK_EQ(__atomic_load_n(&got, __ATOMIC_RELAXED), 0);
+    CHECK_EQ(file_lines(out_json_path, NULL), 0);
+    mlog_capture_end(c);
+    mlog_info("not any more");
+    mlog_warn("three");
+    out_look();
+    CHECK_EQ(lines(out_json, NULL), 1);
+    CHECK_EQ(__atomic_load_n(&got, __ATOMIC_RELAXED), 1);
+    c = mlog_capture_begin("off");
+    CHECK(mlog_levels("debug") == 0); /* wins over everything, also over what was before the capture */
+    mlog_debug("four");
+    CHECK_EQ(mlog_capture_count(c, NULL), 1);
+    mlog_capture_end(c);
+    CHECK(mlog_enabled(MLOG_DEBUG));
+    c = mlog_capture_begin(NULL);
+    CHECK(mlog_shutdown(5000) == 0);
+    mlog_warn("to the files again");
+    out_look();
+    CHECK_EQ(lines(out_json, NULL), 1);
+    mlog_capture_end(c);
+    mlog_sink_remove(NULL);
+    (void)s; /* mlog_shutdown took it */
+}
+
 int main(void) {
     CHECK(out_begin((mlog_config){.levels = "info"}) == 0);
     test_counts();
@@ -166,5 +204,6 @@ int main(void) {
     test_callback();
     test_begin();
     STRICT(out_json_path);
+    test_meanwhile();
     return done();
 }
