@@ -10533,9 +10533,19 @@ static void mlog__life_close(const mlog__closing *closing) {
     for (uint32_t i = 0; i < closing->count; i++) closing->of[i].close(closing->of[i].user);
 }
 
+/* What was held back: its records count as read, and would be lost with the sink when another one of the program has written them. */
+static void mlog__life_write_held(mlog_sink *s) {
+    mlog__held held;
+    if (s->lane1 || s->dead || s->out.len == 0 || s->config.type == MLOG_NULL) return;
+    mlog__flush_hold(&held);
+    if (mlog__sink_write(s) != 0) mlog__sink_commit(s, mlog__flush_rings());
+    mlog__flush_let_go(&held);
+}
+
 /* Takes a sink out; under `lane1`, the configuration's lock and `role`, taken in this order, so that a slow callback delays only who
  * waits for its end. */
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
+    mlog__life_write_held(s);
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
         mlog__flush_all.handed[k] = MLOG__MAX(mlog__flush_all.handed[k], s->done[k]);
