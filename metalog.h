@@ -10797,7 +10797,10 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     s->backoff_ms = 0;
     memset(s->gap, 0, sizeof s->gap);
     memset(s->drop, 0, sizeof s->drop);
-    s->untold = false;
+    s->untold = s->urgent = s->armed = false;
+    s->closing = false; /* whoever wanted to change the sinks is not here */
+    s->held_since = 0;
+    s->most = s->taken = 0;
     mlog__platform_lock_init(&s->lock);
 }
 
