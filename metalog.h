@@ -10872,6 +10872,10 @@ static bool mlog__life_adopt(void) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (s->used) mlog__life_reset_sink(s, whole > (uint32_t)s->lane1);
     }
+    if (mlog__life_captures != NULL) { /* somebody who is not here may look at it */
+        mlog__platform_lock_init(&mlog__life_captures->lock);
+        mlog__life_captures->text = NULL;
+    }
     __atomic_store_n(&mlog__life.witness[0], 1, __ATOMIC_RELEASE); /* LIFE-6 */
     __atomic_store_n(adopting, 0, __ATOMIC_RELEASE); /* LIFE-6 */
     mlog__life_revive();

@@ -4,6 +4,7 @@
 #include "output.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
 
 static void test_counts(void) {
     mlog_capture *c = mlog_capture_begin(NULL);
@@ -195,6 +196,37 @@ static void test_meanwhile(void) { /* sinks and rules that come while a capture 
     (void)s; /* mlog_shutdown took it */
 }
 
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) { return "die_after_fork=0:atexit_sleep_ms=0"; } /* children start threads here */
+
+static int stop_looking;
+static void *looks(void *capture) {
+    while (!__atomic_load_n(&stop_looking, __ATOMIC_RELAXED)) (void)mlog__capture_count(capture, NULL);
+    return NULL;
+}
+
+static void test_child(void) { /* forked while another thread looks at the capture: that thread is not in the child, its lock is */
+    pthread_t t;
+    mlog_capture *c = mlog_capture_begin(NULL);
+    for (int i = 0; i < 20000; i++) mlog_info("parent's");
+    CHECK_EQ(mlog_capture_count(c, NULL), 20000);
+    (void)pthread_create(&t, NULL, looks, c);
+    sleep_ms(5);
+    for (int i = 0; i < 5; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            (void)alarm(20);
+            mlog_info("child's");
+            _exit(mlog_capture_count(c, "msg=\"child's\"") == 1 ? 0 : 1);
+        }
+        int status = -1;
+        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    }
+    __atomic_store_n(&stop_looking, 1, __ATOMIC_RELAXED);
+    (void)pthread_join(t, NULL);
+    mlog_capture_end(c);
+}
+
 int main(void) {
     CHECK(out_begin((mlog_config){.levels = "info"}) == 0);
     test_counts();
@@ -203,6 +235,7 @@ int main(void) {
     test_threads();
     test_callback();
     test_begin();
+    test_child();
     STRICT(out_json_path);
     test_meanwhile();
     return done();
