@@ -5088,6 +5088,8 @@ static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED); /* RING-4 */
 }
 
+static uint32_t mlog__ring_policy(const mlog__thread *t) { return __atomic_load_n(&t->policy, __ATOMIC_RELAXED); } /* LIFE-2 */
+
 /* Waits for room as the policy says. False: drop. After one expiry it drops at once until a quarter of the ring is free: a dead
  * disk costs one deadline, not one a call. A handler on top of a call never waits: it would hold up the record below it. */
 static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
@@ -5097,7 +5099,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     bool never = mlog__ring_never_wait || t->outer != NULL || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
     bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_ACQUIRE); /* FLUSH-13 */
     if (alone && !never) never = mlog__platform_in_handler(); /* perhaps the interrupted thread is the one that makes room */
-    if (!alone && (t->policy == MLOG_DROP || t->broken)) never = true;
+    if (!alone && (mlog__ring_policy(t) == MLOG_DROP || t->broken)) never = true;
     if (never) return mlog__flush_wake(), false;
     int64_t full_ms = __atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED); /* LIFE-2 */
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + full_ms * 1000000;
@@ -5105,14 +5107,15 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     /* RING-3: its clock is not read yet: nobody waits for this call */
     __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED);
     if (alone) mlog__flush_make_room();
-    bool room = mlog__ring_room(t, bytes), patient = t->policy != MLOG_DROP && !t->broken;
+    bool room = mlog__ring_room(t, bytes), patient = mlog__ring_policy(t) != MLOG_DROP && !t->broken;
     /* asked after each look at the ring: room that came in the last moment still counts */
     for (; !room && patient; room = mlog__ring_room(t, bytes)) {
         int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
-        if (t->policy == MLOG_WAIT && left <= 0) break;
+        uint32_t policy = mlog__ring_policy(t);
+        if (policy == MLOG_WAIT && left <= 0) break;
         /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
          * started */
-        mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), t->policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
+        mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
     __atomic_store_n(&t->state, state, __ATOMIC_RELAXED); /* RING-3 */
     if (patient) t->broken = !room;
@@ -6016,7 +6019,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
     t->record = (uint64_t *)(void *)(t->data + (head & t->mask));
     if (t->record != old) memmove(t->record, old, (size_t)used);
     t->record[0] = header;
-    t->record[1] = mlog__thread_stamp(t->clock); /* it waited: its time is now */
+    t->record[1] = mlog__thread_stamp(__atomic_load_n(&t->clock, __ATOMIC_RELAXED)); /* LIFE-2; it waited: its time is now */
     t->next = head + used;
     return t->record + (slots - old);
 }
@@ -10565,6 +10568,13 @@ static void mlog__life_hurry(bool yes, bool of_init) {
     }
 }
 
+/* A pair to tell times by before the first pass. Who makes a pass right now takes one itself: the table has one writer. */
+static void mlog__life_first_pair(void) {
+    if (!mlog__platform_trylock(&mlog__flush_all.role)) return;
+    mlog__life_take_pair(&mlog__flush_all.desk[0], true);
+    mlog__platform_unlock(&mlog__flush_all.role);
+}
+
 /* MLOG_POLL, MLOG_DIRECT: threads that an earlier configuration or the first call started end by themselves. */
 static void mlog__life_end_threads(void) {
     uint32_t then = mlog__flush_all.mode == MLOG_POLL ? 0 : 3;
@@ -10577,7 +10587,7 @@ static void mlog__life_end_threads(void) {
         mlog__platform_wake(&mlog__flush_all.kick0);
         mlog__flush_kick1();
     }
-    if (!mlog__flush_all.ready) mlog__life_take_pair(&mlog__flush_all.desk[0], true); /* the first end of the line to tell times by */
+    if (!mlog__flush_all.ready) mlog__life_first_pair();
     __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELEASE);  /* FLUSH-13 */
     __atomic_store_n(&mlog__flush_all.ready, 1, __ATOMIC_RELEASE); /* FLUSH-13 */
     while (was != 2 && /* not when the process exits */
@@ -10591,7 +10601,7 @@ static bool mlog__life_run_threads(bool callbacks) {
     void *generation = (void *)(uintptr_t)mlog__flush_all.generation;
     __atomic_compare_exchange_n(&mlog__ring_all.asleep, &direct, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* FLUSH-1 */
     if (!mlog__flush_all.running0) {
-        mlog__life_take_pair(&mlog__flush_all.desk[0], true);
+        mlog__life_first_pair();
         bool up = mlog__platform_thread(mlog__flush_run, generation);
         __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELEASE); /* FLUSH-3 */
     }
@@ -10807,7 +10817,8 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
 /* Starts the lanes of a library that is configured, when they do not run: in a child, or after an attempt that failed. */
 static void mlog__life_revive(void) {
     if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_ACQUIRE)) return; /* FLUSH-3 */
-    if (mlog__flush_all.mode != MLOG_THREAD && __atomic_load_n(&mlog__flush_all.ready, __ATOMIC_ACQUIRE)) return; /* FLUSH-13 */
+    uint32_t mode = __atomic_load_n(&mlog__flush_all.mode, __ATOMIC_RELAXED); /* FLUSH-15 */
+    if (mode != MLOG_THREAD && __atomic_load_n(&mlog__flush_all.ready, __ATOMIC_ACQUIRE)) return; /* FLUSH-13 */
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return; /* LIFE-3 */
     if (mlog__life_inside || mlog__platform_in_handler() || mlog__platform_borrowed()) return; /* the next call outside does it */
     mlog__life_lock();
@@ -11532,7 +11543,7 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
     mlog__page *page = mlog__thread_page_of(t);
     for (int i = 0; i < 3; i++) {
         mlog__thread *level = &page->level[i];
-        if (c.full != 0) level->policy = c.full;
+        if (c.full != 0) __atomic_store_n(&level->policy, (uint32_t)c.full, __ATOMIC_RELAXED); /* LIFE-2 */
         if (c.name != NULL && level->ring != NULL) mlog__ring_set_name(level->ring, c.name);
     }
     return 0;

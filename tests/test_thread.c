@@ -812,6 +812,37 @@ static void test_changes(void) {
     free(text);
 }
 
+static void *log_hard(void *count) { /* its ring is full most of the time */
+    while (__atomic_load_n(&keep_logging, __ATOMIC_RELAXED)) {
+        mlog_context *c = mlog_context_new("inside", 1);
+        mlog_info("hard", "text", letters, "n", __atomic_fetch_add((int *)count, 1, __ATOMIC_RELAXED));
+        mlog_context_unref(c);
+    }
+    return NULL;
+}
+
+static void test_changes_of_waiters(void) { /* who makes the passes, while calls wait for room */
+    static const mlog_flusher who[] = {MLOG_DIRECT, MLOG_POLL, MLOG_THREAD};
+    static int count;
+    pthread_t t[3];
+    start("waiters.log", 4096, MLOG_BLOCK);
+    const char *path = log_path;
+    keep_logging = 1;
+    for (int i = 0; i < 3; i++) (void)pthread_create(&t[i], NULL, log_hard, &count);
+    for (int i = 0; i < 9; i++) {
+        sleep_ms(3);
+        mlog_config c = {.levels = "trace", .env = "-", .full = MLOG_BLOCK, .ring_bytes = 4096, .flusher = who[i % 3],
+                         .sinks = {{.type = MLOG_FILE, .path = path}}};
+        CHECK(mlog_init(&c) == 0);
+    }
+    __atomic_store_n(&keep_logging, 0, __ATOMIC_RELAXED);
+    for (int i = 0; i < 3; i++) (void)pthread_join(t[i], NULL);
+    log_path = path;
+    char *text = logged();
+    CHECK_EQ(not_once(text, "hard", "n", count), 0);
+    free(text);
+}
+
 static int handler_seen = -1;
 static void look_from_handler(int signal) {
     char locals[20000]; /* a frame larger than a page */
@@ -854,5 +885,6 @@ int main(void) {
     test_objects();
     test_errno();
     test_changes();
+    test_changes_of_waiters();
     return done();
 }
