@@ -9251,7 +9251,7 @@ static struct {
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
     mlog__u64 counted_at[MLOG__RINGS];
     uint64_t counted, counted_bytes;
-    uint64_t handed[MLOG__RINGS];   /* what sinks that are gone have written: not for their successors */
+    uint64_t handed[2][MLOG__RINGS]; /* by lane, what sinks that are gone have written: not for their successors */
     uint64_t stuck[MLOG__SLOTS];    /* head + 1 of a call that was waited for in vain */
     uint64_t context_head[MLOG__RINGS];
     uint32_t context_rings; /* as many of them count */
@@ -10513,7 +10513,7 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r == NULL) continue;
         /* RING-1 */
-        uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[k]) : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
+        uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[s->lane1][k]) : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
     __atomic_store_n(&s->used, true, __ATOMIC_RELEASE); /* FLUSH-6 */
@@ -10545,18 +10545,43 @@ static void mlog__life_write_held(mlog_sink *s) {
     mlog__flush_let_go(&held);
 }
 
+/* A callback that stopped in the middle of a batch: its successor begins behind what it had. With a flush() nothing of it is safe. */
+static void mlog__life_note_delivered(mlog_sink *s) {
+    for (size_t at = 0; s->lane1 && s->config.flush == NULL && at < s->sent;) {
+        mlog__stashed head;
+        uint64_t header;
+        memcpy(&head, s->out.p + at, sizeof head);
+        memcpy(&header, s->out.p + at + sizeof head, 8);
+        if (head.why == 0) s->done[head.ring] = MLOG__MAX(s->done[head.ring], head.pos + mlog__record_bytes(header));
+        at += sizeof head + (size_t)mlog__record_bytes(header);
+    }
+}
+
 /* Takes a sink out; under `lane1`, the configuration's lock and `role`, taken in this order, so that a slow callback delays only who
  * waits for its end. */
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     mlog__life_write_held(s);
+    mlog__life_note_delivered(s);
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
-        mlog__flush_all.handed[k] = MLOG__MAX(mlog__flush_all.handed[k], s->done[k]);
+        mlog__flush_all.handed[s->lane1][k] = MLOG__MAX(mlog__flush_all.handed[s->lane1][k], s->done[k]);
     if (s->config.close != NULL) {
         closing->of[closing->count].close = s->config.close;
         closing->of[closing->count++].user = s->config.user;
     }
     mlog__sink_discard(s);
+}
+
+/* All of them, or those of mlog_init. A lane that had none begins where the other one got to. */
+static void mlog__life_take_all(bool of_init, mlog__closing *closing) {
+    bool had[2] = {false, false};
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (!s->used || (of_init && !s->of_init)) continue;
+        if (s->of_init) had[s->lane1] = true;
+        mlog__life_take_out(s, closing);
+    }
+    if (had[0] != had[1]) memcpy(mlog__flush_all.handed[had[0]], mlog__flush_all.handed[had[1]], sizeof mlog__flush_all.handed[0]);
 }
 
 /* Asks callback sinks to stop behind the present callback, so that who wants to change sinks waits for one call only. */
@@ -10774,9 +10799,7 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     }
     mlog__life_hook();
     mlog__platform_lock(&mlog__flush_all.role);
-    for (int i = 0; i < MLOG__SINKS; i++)
-        if (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].of_init)
-            mlog__life_take_out(&mlog__flush_all.sink[i], closing);
+    mlog__life_take_all(true, closing);
     mlog__life_resolve(c);
     mlog__rule_redact(redact);
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
@@ -11123,8 +11146,7 @@ int mlog_shutdown(int ms) {
     mlog__life_hurry(false, false);
     mlog__life_lock();
     mlog__platform_lock(&mlog__flush_all.role);
-    for (int i = 0; i < MLOG__SINKS; i++)
-        if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i], &closing);
+    mlog__life_take_all(false, &closing);
     mlog__life.levels_said = false; /* a later start is that of the last mlog_init */
     __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE); /* LIFE-1 */
     /* the next call looks, and starts again */

@@ -843,6 +843,28 @@ static void test_changes_of_waiters(void) { /* who makes the passes, while calls
     free(text);
 }
 
+static void test_handing_on(void) { /* a callback that is quicker than the file does not decide where the next file begins */
+    static int count, called;
+    pthread_t t[3];
+    start("handing-on.log", 65536, MLOG_BLOCK);
+    const char *path = log_path;
+    keep_logging = 1;
+    for (int i = 0; i < 3; i++) (void)pthread_create(&t[i], NULL, log_hard, &count);
+    for (int i = 0; i < 40; i++) {
+        sleep_ms(1);
+        mlog_config c = {.levels = "trace", .env = "-", .full = MLOG_BLOCK, .ring_bytes = 65536,
+                         .sinks = {{.type = MLOG_FILE, .path = path}, {.type = MLOG_CALLBACK, .write = callback_write, .user = &called}}};
+        CHECK(mlog_init(&c) == 0);
+    }
+    __atomic_store_n(&keep_logging, 0, __ATOMIC_RELAXED);
+    for (int i = 0; i < 3; i++) (void)pthread_join(t[i], NULL);
+    log_path = path;
+    char *text = logged();
+    CHECK_EQ(not_once(text, "hard", "n", count), 0);
+    CHECK(__atomic_load_n(&called, __ATOMIC_RELAXED) > 0);
+    free(text);
+}
+
 static int handler_seen = -1;
 static void look_from_handler(int signal) {
     char locals[20000]; /* a frame larger than a page */
@@ -886,5 +908,6 @@ int main(void) {
     test_errno();
     test_changes();
     test_changes_of_waiters();
+    test_handing_on();
     return done();
 }
