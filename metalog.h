@@ -4990,6 +4990,7 @@ typedef struct mlog__thread {
     /* depth: 0 the thread, 1 and 2 handlers. policy: MLOG_WAIT, MLOG_BLOCK or MLOG_DROP */
     uint32_t staged, slot, depth, policy;
     bool broken;                 /* a deadline expired: drop at once until a quarter of the ring is free */
+    bool own_policy;             /* by mlog_thread: a later mlog_init leaves it */
     mlog__stage stage;
 } mlog__thread;
 
@@ -5328,6 +5329,7 @@ static void mlog__thread_set_clock(mlog__thread *t) {
 /* Fills one level of a page. Its state stays NONE until all three are ready. */
 static void mlog__thread_prepare(mlog__page *page, uint32_t slot, uint32_t depth) {
     mlog__thread *t = &page->level[depth];
+    __atomic_store_n(&t->own_policy, false, __ATOMIC_RELAXED); /* LIFE-2 */
     t->slot = slot;
     t->depth = depth;
     mlog__thread_set_clock(t);
@@ -10750,6 +10752,7 @@ static void mlog__life_resolve(const mlog_config *c) {
         for (int i = 0; i < 3; i++) {
             mlog__thread *t = &mlog__thread_page(slot)->level[i];
             __atomic_store_n(&t->clock, mode, __ATOMIC_RELAXED); /* LIFE-2 */
+            if (__atomic_load_n(&t->own_policy, __ATOMIC_RELAXED)) continue; /* LIFE-2 */
             __atomic_store_n(&t->policy, (uint32_t)r->full, __ATOMIC_RELAXED); /* LIFE-2 */
         }
 }
@@ -11565,6 +11568,7 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
     mlog__page *page = mlog__thread_page_of(t);
     for (int i = 0; i < 3; i++) {
         mlog__thread *level = &page->level[i];
+        if (c.full != 0) __atomic_store_n(&level->own_policy, true, __ATOMIC_RELAXED);         /* LIFE-2 */
         if (c.full != 0) __atomic_store_n(&level->policy, (uint32_t)c.full, __ATOMIC_RELAXED); /* LIFE-2 */
         if (c.name != NULL && level->ring != NULL) mlog__ring_set_name(level->ring, c.name);
     }

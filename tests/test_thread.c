@@ -865,6 +865,30 @@ static void test_handing_on(void) { /* a callback that is quicker than the file 
     free(text);
 }
 
+static void *own_full(void *unused) {
+    CHECK(mlog_thread(&(mlog_thread_config){.full = MLOG_DROP}) == 0);
+    start("own-full.log", 65536, MLOG_BLOCK);
+    CHECK_EQ(mlog__thread_self->policy, MLOG_DROP);
+    return unused;
+}
+
+static void *programs_full(void *unused) {
+    mlog_info("the next thread of this ring");
+    CHECK_EQ(mlog__thread_self->policy, MLOG_BLOCK);
+    return unused;
+}
+
+static void test_own_full(void) { /* what a thread said about a full queue stays when the configuration changes, and goes with it */
+    pthread_t t;
+    (void)pthread_create(&t, NULL, own_full, NULL);
+    (void)pthread_join(t, NULL);
+    for (int i = 0; i < 20; i++) {
+        (void)pthread_create(&t, NULL, programs_full, NULL);
+        (void)pthread_join(t, NULL);
+        CHECK(mlog_flush(5000) == 0);
+    }
+}
+
 static int handler_seen = -1;
 static void look_from_handler(int signal) {
     char locals[20000]; /* a frame larger than a page */
@@ -909,5 +933,6 @@ int main(void) {
     test_changes();
     test_changes_of_waiters();
     test_handing_on();
+    test_own_full();
     return done();
 }
