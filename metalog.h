@@ -339,11 +339,13 @@ static inline bool mlog_filter_match(const mlog_filter *filter, const mlog_recor
 }
 METALOG_API void mlog_filter_free(mlog_filter *filter);
 
-/* For tests of programs that log. From _begin on, the records of all threads are kept here, and the other sinks get none (they count
+/* For tests of programs that log. From _begin on, the records of all threads are kept here, and the other sinks, those added meanwhile too, get none (they count
  * them as filtered); `levels` are the rules for the time of the capture, NULL: as they are. One at a time: NULL, with mlog_why(), when
  * another is under way or the rules are bad. _count waits until every call that returned before it is here, and counts the records
  * that match the filter ("msg='rejected' and qty=300"; NULL: all); (size_t)-1 when the filter is bad. _text: a line for each record
- * in the format PLAIN, without time and place, so that it can be compared; valid until the next call with this capture. _end gives everything free and hands the log back to the other sinks. Memory grows with what is logged. */
+ * in the format PLAIN, without time and place, so that it can be compared; valid until the next call with this capture. _end gives
+ * everything free and hands the log back to the other sinks. Memory grows with what is logged. Not from a sink's callback: there
+ * _begin returns NULL and _end does nothing. */
 METALOG_API mlog_capture *mlog_capture_begin(const char *levels);
 METALOG_API size_t mlog_capture_count(mlog_capture *capture, const char *filter);
 METALOG_API const char *mlog_capture_text(mlog_capture *capture);
@@ -5071,6 +5073,7 @@ typedef struct mlog__thread {
     /* depth: 0 the thread, 1 and 2 handlers. policy: MLOG_WAIT, MLOG_BLOCK or MLOG_DROP */
     uint32_t staged, slot, depth, policy;
     bool broken;                 /* a deadline expired: drop at once until a quarter of the ring is free */
+    bool own_policy;             /* by mlog_thread: a later mlog_init leaves it */
     mlog__stage stage;
 } mlog__thread;
 
@@ -5169,6 +5172,8 @@ static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED); /* RING-4 */
 }
 
+static uint32_t mlog__ring_policy(const mlog__thread *t) { return __atomic_load_n(&t->policy, __ATOMIC_RELAXED); } /* LIFE-2 */
+
 /* Waits for room as the policy says. False: drop. After one expiry it drops at once until a quarter of the ring is free: a dead
  * disk costs one deadline, not one a call. A handler on top of a call never waits: it would hold up the record below it. */
 static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
@@ -5178,7 +5183,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     bool never = mlog__ring_never_wait || t->outer != NULL || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
     bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
     if (alone && !never) never = mlog__platform_in_handler(true); /* perhaps the interrupted thread is the one that makes room */
-    if (!alone && (t->policy == MLOG_DROP || t->broken)) never = true;
+    if (!alone && (mlog__ring_policy(t) == MLOG_DROP || t->broken)) never = true;
     if (never) return mlog__flush_wake(), false;
     int64_t full_ms = __atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED); /* LIFE-2 */
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + full_ms * 1000000;
@@ -5186,14 +5191,15 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     /* RING-3: its clock is not read yet: nobody waits for this call */
     __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED);
     if (alone) mlog__flush_make_room();
-    bool room = mlog__ring_room(t, bytes), patient = t->policy != MLOG_DROP && !t->broken;
+    bool room = mlog__ring_room(t, bytes), patient = mlog__ring_policy(t) != MLOG_DROP && !t->broken;
     /* asked after each look at the ring: room that came in the last moment still counts */
     for (; !room && patient; room = mlog__ring_room(t, bytes)) {
         int64_t left = deadline - mlog__platform_clock(CLOCK_MONOTONIC);
-        if (t->policy == MLOG_WAIT && left <= 0) break;
+        uint32_t policy = mlog__ring_policy(t);
+        if (policy == MLOG_WAIT && left <= 0) break;
         /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
          * started */
-        mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), t->policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
+        mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
     __atomic_store_n(&t->state, state, __ATOMIC_RELAXED); /* RING-3 */
     if (patient) t->broken = !room;
@@ -5410,6 +5416,7 @@ static void mlog__thread_set_clock(mlog__thread *t) {
 /* Fills one level of a page. Its state stays NONE until all three are ready. */
 static void mlog__thread_prepare(mlog__page *page, uint32_t slot, uint32_t depth) {
     mlog__thread *t = &page->level[depth];
+    __atomic_store_n(&t->own_policy, false, __ATOMIC_RELAXED); /* LIFE-2 */
     t->slot = slot;
     t->depth = depth;
     mlog__thread_set_clock(t);
@@ -6191,7 +6198,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
     t->record = (uint64_t *)(void *)(t->data + (head & t->mask));
     if (t->record != old) memmove(t->record, old, (size_t)used);
     t->record[0] = header;
-    t->record[1] = mlog__thread_stamp(t->clock); /* it waited: its time is now */
+    t->record[1] = mlog__thread_stamp(__atomic_load_n(&t->clock, __ATOMIC_RELAXED)); /* LIFE-2; it waited: its time is now */
     t->next = head + used;
     return t->record + (slots - old);
 }
@@ -9436,7 +9443,7 @@ static struct {
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
     mlog__u64 counted_at[MLOG__RINGS];
     uint64_t counted, counted_bytes;
-    uint64_t handed[MLOG__RINGS];   /* what sinks that are gone have written: not for their successors */
+    uint64_t handed[2][MLOG__RINGS]; /* by lane, what sinks that are gone have written: not for their successors */
     uint64_t stuck[MLOG__SLOTS];    /* head + 1 of a call that was waited for in vain */
     uint64_t context_head[MLOG__RINGS];
     uint32_t context_rings; /* as many of them count */
@@ -10676,6 +10683,14 @@ static int mlog__life_free_sink(void) {
     return -1;
 }
 
+static mlog_capture *mlog__life_captures; /* the one that is under way */
+
+/* Does a capture keep the records from the other sinks? No more, once mlog_shutdown has taken its sink. */
+static bool mlog__life_capturing(void) {
+    const mlog_capture *c = mlog__life_captures;
+    return c != NULL && c->sink->used && c->sink->capture == c;
+}
+
 /* Puts an opened sink into a free place, from the present heads on; under `role`. */
 static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     int i = mlog__life_free_sink();
@@ -10686,11 +10701,12 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     mlog__platform_lock_init(&s->lock);
     s->of_init = of_init;
     s->desk = &mlog__flush_all.desk[s->lane1];
+    if (mlog__life_capturing()) mlog__life_captures->level[i] = s->config.level, s->config.level = MLOG_OFF + 1;
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r == NULL) continue;
         /* RING-1 */
-        uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[k]) : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
+        uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[s->lane1][k]) : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
     __atomic_store_n(&s->used, true, __ATOMIC_RELEASE); /* FLUSH-6 */
@@ -10712,17 +10728,52 @@ static void mlog__life_close(const mlog__closing *closing) {
     for (uint32_t i = 0; i < closing->count; i++) closing->of[i].close(closing->of[i].user);
 }
 
+/* What was held back: its records count as read, and would be lost with the sink when another one of the program has written them. */
+static void mlog__life_write_held(mlog_sink *s) {
+    mlog__held held;
+    if (s->lane1 || s->dead || s->out.len == 0 || s->config.type == MLOG_NULL) return;
+    mlog__flush_hold(&held);
+    if (mlog__sink_write(s) != 0) mlog__sink_commit(s, mlog__flush_rings());
+    mlog__flush_let_go(&held);
+}
+
+/* A callback that stopped in the middle of a batch: its successor begins behind what it had. With a flush() nothing of it is safe. */
+static void mlog__life_note_delivered(mlog_sink *s) {
+    for (size_t at = 0; s->lane1 && s->config.flush == NULL && at < s->sent;) {
+        mlog__stashed head;
+        uint64_t header;
+        memcpy(&head, s->out.p + at, sizeof head);
+        memcpy(&header, s->out.p + at + sizeof head, 8);
+        if (head.why == 0) s->done[head.ring] = MLOG__MAX(s->done[head.ring], head.pos + mlog__record_bytes(header));
+        at += sizeof head + (size_t)mlog__record_bytes(header);
+    }
+}
+
 /* Takes a sink out; under `lane1`, the configuration's lock and `role`, taken in this order, so that a slow callback delays only who
  * waits for its end. */
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
+    mlog__life_write_held(s);
+    mlog__life_note_delivered(s);
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
-        mlog__flush_all.handed[k] = MLOG__MAX(mlog__flush_all.handed[k], s->done[k]);
+        mlog__flush_all.handed[s->lane1][k] = MLOG__MAX(mlog__flush_all.handed[s->lane1][k], s->done[k]);
     if (s->config.close != NULL) {
         closing->of[closing->count].close = s->config.close;
         closing->of[closing->count++].user = s->config.user;
     }
     mlog__sink_discard(s);
+}
+
+/* All of them, or those of mlog_init. A lane that had none begins where the other one got to. */
+static void mlog__life_take_all(bool of_init, mlog__closing *closing) {
+    bool had[2] = {false, false};
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (!s->used || (of_init && !s->of_init)) continue;
+        if (s->of_init) had[s->lane1] = true;
+        mlog__life_take_out(s, closing);
+    }
+    if (had[0] != had[1]) memcpy(mlog__flush_all.handed[had[0]], mlog__flush_all.handed[had[1]], sizeof mlog__flush_all.handed[0]);
 }
 
 /* Asks callback sinks to stop behind the present callback, so that who wants to change sinks waits for one call only. */
@@ -10732,6 +10783,13 @@ static void mlog__life_hurry(bool yes, bool of_init) {
         if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) || (of_init && !s->of_init)) continue; /* FLUSH-6 */
         __atomic_store_n(&s->closing, yes, __ATOMIC_RELAXED); /* FLUSH-7 */
     }
+}
+
+/* A pair to tell times by before the first pass. Who makes a pass right now takes one itself: the table has one writer. */
+static void mlog__life_first_pair(void) {
+    if (!mlog__platform_trylock(&mlog__flush_all.role)) return;
+    mlog__life_take_pair(&mlog__flush_all.desk[0], true);
+    mlog__platform_unlock(&mlog__flush_all.role);
 }
 
 /* MLOG_POLL, MLOG_DIRECT: threads that an earlier configuration or the first call started end by themselves. */
@@ -10746,7 +10804,7 @@ static void mlog__life_end_threads(void) {
         mlog__platform_wake(&mlog__flush_all.kick0);
         mlog__flush_kick1();
     }
-    if (!mlog__flush_all.ready) mlog__life_take_pair(&mlog__flush_all.desk[0], true); /* the first end of the line to tell times by */
+    if (!mlog__flush_all.ready) mlog__life_first_pair();
     __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELEASE);  /* FLUSH-13 */
     __atomic_store_n(&mlog__flush_all.ready, 1, __ATOMIC_RELAXED); /* FLUSH-15 */
     while (was != 2 && /* not when the process exits */
@@ -10760,7 +10818,7 @@ static bool mlog__life_run_threads(bool callbacks) {
     void *generation = (void *)(uintptr_t)mlog__flush_all.generation;
     __atomic_compare_exchange_n(&mlog__ring_all.asleep, &direct, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* FLUSH-1 */
     if (!mlog__flush_all.running0) {
-        mlog__life_take_pair(&mlog__flush_all.desk[0], true);
+        mlog__life_first_pair();
         bool up = mlog__platform_thread(mlog__flush_run, generation);
         __atomic_store_n(&mlog__flush_all.running0, up, __ATOMIC_RELAXED); /* FLUSH-3 */
     }
@@ -10884,6 +10942,7 @@ static void mlog__life_resolve(const mlog_config *c) {
         for (int i = 0; i < 3; i++) {
             mlog__thread *t = &mlog__thread_page(slot)->level[i];
             __atomic_store_n(&t->clock, mode, __ATOMIC_RELAXED); /* LIFE-2 */
+            if (__atomic_load_n(&t->own_policy, __ATOMIC_RELAXED)) continue; /* LIFE-2 */
             __atomic_store_n(&t->policy, (uint32_t)r->full, __ATOMIC_RELAXED); /* LIFE-2 */
         }
 }
@@ -10933,14 +10992,14 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     }
     mlog__life_hook();
     mlog__platform_lock(&mlog__flush_all.role);
-    for (int i = 0; i < MLOG__SINKS; i++)
-        if (mlog__flush_all.sink[i].used && mlog__flush_all.sink[i].of_init)
-            mlog__life_take_out(&mlog__flush_all.sink[i], closing);
+    mlog__life_take_all(true, closing);
     mlog__life_resolve(c);
     mlog__rule_redact(redact);
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
     mlog__platform_unlock(&mlog__flush_all.role);
-    if (!mlog__life.levels_said) mlog__rule_set_now(&rules); /* mlog_levels wins over everything, also over a later mlog_init */
+    /* mlog_levels wins over everything, also over a later mlog_init; the rules of a capture stay until its end */
+    if (!mlog__life.levels_said && mlog__life_capturing() && mlog__life_captures->ruled) mlog__life_captures->rules = rules;
+    else if (!mlog__life.levels_said) mlog__rule_set_now(&rules);
     mlog__life_floor();
     __atomic_store_n(&mlog__life.state, MLOG__L_RUNNING, __ATOMIC_RELEASE); /* LIFE-1 with mlog__life_start */
     (void)mlog__life_run_lanes();
@@ -10964,14 +11023,18 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     s->backoff_ms = 0;
     memset(s->gap, 0, sizeof s->gap);
     memset(s->drop, 0, sizeof s->drop);
-    s->untold = false;
+    s->untold = s->urgent = s->armed = false;
+    s->closing = false; /* whoever wanted to change the sinks is not here */
+    s->held_since = 0;
+    s->most = s->taken = 0;
     mlog__platform_lock_init(&s->lock);
 }
 
 /* Starts the lanes of a library that is configured, when they do not run: in a child, or after an attempt that failed. */
 static void mlog__life_revive(void) {
     if (!mlog__life_running() || __atomic_load_n(&mlog__flush_all.running0, __ATOMIC_RELAXED)) return; /* FLUSH-3 */
-    if (mlog__flush_all.mode != MLOG_THREAD && __atomic_load_n(&mlog__flush_all.ready, __ATOMIC_RELAXED)) return; /* FLUSH-15 */
+    uint32_t mode = __atomic_load_n(&mlog__flush_all.mode, __ATOMIC_RELAXED); /* FLUSH-15 */
+    if (mode != MLOG_THREAD && __atomic_load_n(&mlog__flush_all.ready, __ATOMIC_RELAXED)) return; /* FLUSH-15 */
     if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return; /* LIFE-3 */
     if (mlog__life_inside || mlog__platform_in_handler(true) || mlog__platform_borrowed()) return; /* the next call outside does it */
     mlog__life_lock();
@@ -11035,6 +11098,10 @@ static bool mlog__life_adopt(void) {
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (s->used) mlog__life_reset_sink(s, whole > (uint32_t)s->lane1);
+    }
+    if (mlog__life_captures != NULL) { /* somebody who is not here may look at it */
+        mlog__platform_lock_init(&mlog__life_captures->lock);
+        mlog__life_captures->text = NULL;
     }
     __atomic_store_n(&mlog__life.witness[0], 1, __ATOMIC_RELEASE); /* LIFE-6 */
     __atomic_store_n(adopting, 0, __ATOMIC_RELEASE); /* LIFE-6 */
@@ -11272,8 +11339,7 @@ int mlog_shutdown(int ms) {
     mlog__life_hurry(false, false);
     mlog__life_lock();
     mlog__platform_lock(&mlog__flush_all.role);
-    for (int i = 0; i < MLOG__SINKS; i++)
-        if (mlog__flush_all.sink[i].used) mlog__life_take_out(&mlog__flush_all.sink[i], &closing);
+    mlog__life_take_all(false, &closing);
     mlog__life.levels_said = false; /* a later start is that of the last mlog_init */
     __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE); /* LIFE-1 */
     /* the next call looks, and starts again */
@@ -11301,6 +11367,7 @@ int mlog_levels(const char *rules) {
     if (mlog__rule_parse(&set, rules, "mlog_levels") != 0) return errno = saved, -1;
     mlog__life_lock();
     mlog__life.levels_said = true;
+    if (mlog__life_captures != NULL) mlog__life_captures->ruled = false; /* its end brings no older rules back */
     mlog__rule_set_now(&set);
     mlog__life_unlock();
     errno = saved;
@@ -11382,7 +11449,18 @@ void mlog_sink_remove(mlog_sink *s) {
 
 /* -- capture -- */
 
-static mlog_capture *mlog__life_captures; /* the one that is under way */
+/* It begins where the sinks have got to, not at the heads: what others logged between the last pass and now would be nobody's. */
+static void mlog__life_capture_from(mlog_sink *capture) {
+    for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
+        mlog__ring *r = mlog__flush_ring(k);
+        uint64_t from = r == NULL ? 0 : r->tail;
+        for (int i = 0; i < MLOG__SINKS; i++) {
+            const mlog_sink *s = &mlog__flush_all.sink[i];
+            if (s->used && s != capture) from = MLOG__MAX(from, s->next[k]);
+        }
+        capture->next[k] = capture->done[k] = from;
+    }
+}
 
 /* Puts the capture in the place of the other sinks; called with the lanes at rest. */
 static bool mlog__life_capture(mlog_capture *c) {
@@ -11398,7 +11476,7 @@ static bool mlog__life_capture(mlog_capture *c) {
         if (s->used) s->config.level = MLOG_OFF + 1;
     }
     c->sink = mlog__life_install(&opened, false);
-    if (c->sink != NULL) return mlog__life_captures = c, true;
+    if (c->sink != NULL) return mlog__life_capture_from(c->sink), mlog__life_captures = c, true;
     for (int i = 0; i < MLOG__SINKS; i++)
         if (c->level[i] >= 0) mlog__flush_all.sink[i].config.level = c->level[i];
     mlog__sink_discard(&opened);
@@ -11409,6 +11487,8 @@ mlog_capture *mlog_capture_begin(const char *levels) {
     int saved = errno;
     mlog__rule_set set;
     mlog__life_said[0] = 0;
+    if (mlog__life_on_lane()) /* the lane cannot rest while it waits for itself */
+        return (void)mlog__life_why("mlog_capture_begin: called from a callback of a sink; expected another thread"), (mlog_capture *)NULL;
     if (levels != NULL && mlog__rule_parse(&set, levels, "mlog_capture_begin") != 0) return errno = saved, (mlog_capture *)NULL;
     mlog_capture *c = mlog__life_start() ? calloc(1, sizeof *c) : NULL;
     if (c == NULL) return mlog__life_why("mlog_capture_begin: no memory"), errno = saved, (mlog_capture *)NULL;
@@ -11454,6 +11534,10 @@ void mlog_capture_end(mlog_capture *c) {
     int saved = errno;
     mlog__closing closing = {0};
     if (c == NULL || c != mlog__life_captures) return;
+    if (mlog__life_on_lane()) {
+        (void)mlog__life_why("mlog_capture_end: called from a callback of a sink; expected another thread");
+        return;
+    }
     (void)mlog_flush(-1); /* what was logged up to here is the capture's */
     mlog__life_stop_lanes();
     for (int i = 0; i < MLOG__SINKS; i++) {
@@ -11676,7 +11760,8 @@ int mlog1_thread(const mlog_thread_config *config, size_t size) {
     mlog__page *page = mlog__thread_page_of(t);
     for (int i = 0; i < 3; i++) {
         mlog__thread *level = &page->level[i];
-        if (c.full != 0) level->policy = c.full;
+        if (c.full != 0) __atomic_store_n(&level->own_policy, true, __ATOMIC_RELAXED);         /* LIFE-2 */
+        if (c.full != 0) __atomic_store_n(&level->policy, (uint32_t)c.full, __ATOMIC_RELAXED); /* LIFE-2 */
         if (c.name != NULL && level->ring != NULL) mlog__ring_set_name(level->ring, c.name);
     }
     return 0;

@@ -4,6 +4,7 @@
 #include "output.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
 
 static void test_counts(void) {
     mlog_capture *c = mlog_capture_begin(NULL);
@@ -111,12 +112,131 @@ static void test_threads(void) { /* nothing is lost, however fast it comes: the 
     }
 }
 
+static int refused;
+static int captures(void *user, const mlog_record *r) {
+    (void)user, (void)r;
+    mlog_capture *c = mlog_capture_begin(NULL);
+    if (c == NULL && strstr(mlog_why(), "callback") != NULL) __atomic_add_fetch(&refused, 1, __ATOMIC_RELAXED);
+    mlog_capture_end(c);
+    return 0;
+}
+
+static void test_callback(void) { /* a lane cannot rest while it waits for itself: refused, not waited for */
+    mlog_sink *s = mlog_sink_add(&(mlog_sink_config){.type = MLOG_CALLBACK, .write = captures});
+    mlog_info("seen by the callback");
+    CHECK(mlog_flush(5000) == 0);
+    CHECK_EQ(__atomic_load_n(&refused, __ATOMIC_RELAXED), 1);
+    mlog_sink_remove(s);
+}
+
+static int stop_calls;
+static void *calls(void *count) {
+    long *n = count;
+    for (; !__atomic_load_n(&stop_calls, __ATOMIC_RELAXED); ++*n) {
+        mlog_info("all the time", "n", *n);
+        if (*n % 4 == 0) (void)usleep(20);
+    }
+    return NULL;
+}
+
+static void test_begin(void) { /* a call beside _begin is in the file or in the capture: never in both, never in none */
+    long called[3] = {0}, captured = 0, before = (long)file_lines(out_json_path, "all the time");
+    for (int round = 0; round < 20; round++) {
+        pthread_t t[3];
+        __atomic_store_n(&stop_calls, 0, __ATOMIC_RELAXED);
+        for (int i = 0; i < 3; i++) (void)pthread_create(&t[i], NULL, calls, &called[i]);
+        sleep_ms(5);
+        mlog_capture *c = mlog_capture_begin(NULL);
+        __atomic_store_n(&stop_calls, 1, __ATOMIC_RELAXED);
+        for (int i = 0; i < 3; i++) (void)pthread_join(t[i], NULL);
+        captured += (long)mlog_capture_count(c, "msg='all the time'");
+        mlog_capture_end(c);
+    }
+    out_skip();
+    mlog_stats all;
+    mlog_stats_read(&all);
+    CHECK_EQ((long)file_lines(out_json_path, "all the time") - before + captured + (long)all.dropped, called[0] + called[1] + called[2]);
+}
+
+static int got;
+static int gets(void *user, const mlog_record *r) {
+    (void)user, (void)r;
+    __atomic_add_fetch(&got, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static void test_meanwhile(void) { /* sinks and rules that come while a capture is under way are for the time behind it */
+    mlog_capture *c = mlog_capture_begin("debug");
+    mlog_sink *s = mlog_sink_add(&(mlog_sink_config){.type = MLOG_CALLBACK, .write = gets});
+    mlog_debug("one");
+    CHECK(out_begin((mlog_config){.levels = "warn"}) == 0);
+    mlog_debug("two");
+    CHECK_EQ(mlog_capture_count(c, NULL), 2);
+    CHECK_EQ(__atomic_load_n(&got, __ATOMIC_RELAXED), 0);
+    CHECK_EQ(file_lines(out_json_path, NULL), 0);
+    mlog_capture_end(c);
+    mlog_info("not any more");
+    mlog_warn("three");
+    out_look();
+    CHECK_EQ(lines(out_json, NULL), 1);
+    CHECK_EQ(__atomic_load_n(&got, __ATOMIC_RELAXED), 1);
+    c = mlog_capture_begin("off");
+    CHECK(mlog_levels("debug") == 0); /* wins over everything, also over what was before the capture */
+    mlog_debug("four");
+    CHECK_EQ(mlog_capture_count(c, NULL), 1);
+    mlog_capture_end(c);
+    CHECK(mlog_enabled(MLOG_DEBUG));
+    c = mlog_capture_begin(NULL);
+    CHECK(mlog_shutdown(5000) == 0);
+    mlog_warn("to the files again");
+    out_look();
+    CHECK_EQ(lines(out_json, NULL), 1);
+    mlog_capture_end(c);
+    mlog_sink_remove(NULL);
+    (void)s; /* mlog_shutdown took it */
+}
+
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) { return "die_after_fork=0:atexit_sleep_ms=0"; } /* children start threads here */
+
+static int stop_looking;
+static void *looks(void *capture) {
+    while (!__atomic_load_n(&stop_looking, __ATOMIC_RELAXED)) (void)mlog__capture_count(capture, NULL);
+    return NULL;
+}
+
+static void test_child(void) { /* forked while another thread looks at the capture: that thread is not in the child, its lock is */
+    pthread_t t;
+    mlog_capture *c = mlog_capture_begin(NULL);
+    for (int i = 0; i < 20000; i++) mlog_info("parent's");
+    CHECK_EQ(mlog_capture_count(c, NULL), 20000);
+    (void)pthread_create(&t, NULL, looks, c);
+    sleep_ms(5);
+    for (int i = 0; i < 5; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            (void)alarm(20);
+            mlog_info("child's");
+            _exit(mlog_capture_count(c, "msg=\"child's\"") == 1 ? 0 : 1);
+        }
+        int status = -1;
+        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    }
+    __atomic_store_n(&stop_looking, 1, __ATOMIC_RELAXED);
+    (void)pthread_join(t, NULL);
+    mlog_capture_end(c);
+}
+
 int main(void) {
     CHECK(out_begin((mlog_config){.levels = "info"}) == 0);
     test_counts();
     test_others();
     test_levels();
     test_threads();
+    test_callback();
+    test_begin();
+    test_child();
     STRICT(out_json_path);
+    test_meanwhile();
     return done();
 }

@@ -420,6 +420,43 @@ static void test_fork_in_callback(void) {
     CHECK_EQ(callback_lines, 50);
 }
 
+static int callback_waits, callback_got;
+static int waiting_write(void *user, const mlog_record *r) {
+    (void)user, (void)r;
+    __atomic_add_fetch(&callback_got, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&callback_waits, __ATOMIC_RELAXED)) sleep_ms(1);
+    return 0;
+}
+
+static void *removes(void *sink) {
+    mlog_sink_remove(sink);
+    return NULL;
+}
+
+static void test_fork_beside_removal(void) { /* the parent waits for the end of a callback; the child's sink is not about to go */
+    mlog_config c = {.env = "-", .exit_ms = 100, .sinks = {{.type = MLOG_NULL}}};
+    pthread_t t;
+    CHECK(mlog_init(&c) == 0);
+    mlog_sink *s = mlog_sink_add(&(mlog_sink_config){.type = MLOG_CALLBACK, .write = waiting_write});
+    callback_waits = 1;
+    say(0, 0, 3);
+    while (__atomic_load_n(&callback_got, __ATOMIC_RELAXED) == 0) sleep_ms(1);
+    (void)pthread_create(&t, NULL, removes, s);
+    sleep_ms(300);
+    leaks_allowed = 1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        callback_waits = callback_got = 0;
+        say(1, 0, 5);
+        int flushed = mlog_flush(3000);
+        _exit(flushed == 0 && __atomic_load_n(&callback_got, __ATOMIC_RELAXED) == 5 ? 0 : 1);
+    }
+    leaks_allowed = 0;
+    CHECK_EQ(ended(pid), 0);
+    __atomic_store_n(&callback_waits, 0, __ATOMIC_RELAXED);
+    (void)pthread_join(t, NULL);
+}
+
 /* ---- descriptors that the host closes ---- */
 
 static void close_all(int from) {
@@ -554,6 +591,7 @@ int main(void) {
     }
     test_no_rings();
     test_fork_in_callback();
+    test_fork_beside_removal();
     test_no_leak();
     return done();
 }

@@ -239,6 +239,24 @@ static void test_refused(void) {
     }
 }
 
+static void test_replaced(void) { /* a sink that is taken away while it holds text back writes it */
+    char *quick = strdup(temp_path("quick.log")), *slow = strdup(temp_path("slow.log"));
+    path = quick;
+    mlog_config c = {.env = "-", .sinks = {{.type = MLOG_FILE, .path = quick},
+                                           {.type = MLOG_FILE, .path = slow, .flush_ms = 3600000, .flush_level = MLOG_OFF}}};
+    CHECK(mlog_init(&c) == 0);
+    for (size_t i = 0; i < 50; i++) {
+        mlog_info("held", "i", i);
+        CHECK(until(i + 1, 5000) >= 0);
+        if (i == 0) CHECK_EQ(file_lines(slow, NULL), 0); /* the control: it does hold it back */
+        (void)mlog_shutdown(0);
+    }
+    CHECK(mlog_flush(5000) == 0);
+    CHECK_EQ(file_lines(slow, NULL), 50);
+    CHECK(mlog_shutdown(5000) == 0);
+    free(quick), free(slow);
+}
+
 int main(void) {
     CHECK_EQ(ends(child_exits), 1);
     CHECK_EQ(ends(child_dies), 1);
@@ -250,6 +268,7 @@ int main(void) {
     test_records();
     test_full();
     test_callback();
+    test_replaced();
     test_refused();
     return done();
 }

@@ -934,6 +934,83 @@ static void test_changes(void) {
     free(text);
 }
 
+static void *log_hard(void *count) { /* its ring is full most of the time */
+    while (__atomic_load_n(&keep_logging, __ATOMIC_RELAXED)) {
+        mlog_context *c = mlog_context_new("inside", 1);
+        mlog_info("hard", "text", letters, "n", __atomic_fetch_add((int *)count, 1, __ATOMIC_RELAXED));
+        mlog_context_unref(c);
+    }
+    return NULL;
+}
+
+static void test_changes_of_waiters(void) { /* who makes the passes, while calls wait for room */
+    static const mlog_flusher who[] = {MLOG_DIRECT, MLOG_POLL, MLOG_THREAD};
+    static int count;
+    pthread_t t[3];
+    start("waiters.log", 4096, MLOG_BLOCK);
+    const char *path = log_path;
+    keep_logging = 1;
+    for (int i = 0; i < 3; i++) (void)pthread_create(&t[i], NULL, log_hard, &count);
+    for (int i = 0; i < 9; i++) {
+        sleep_ms(3);
+        mlog_config c = {.levels = "trace", .env = "-", .full = MLOG_BLOCK, .ring_bytes = 4096, .flusher = who[i % 3],
+                         .sinks = {{.type = MLOG_FILE, .path = path}}};
+        CHECK(mlog_init(&c) == 0);
+    }
+    __atomic_store_n(&keep_logging, 0, __ATOMIC_RELAXED);
+    for (int i = 0; i < 3; i++) (void)pthread_join(t[i], NULL);
+    log_path = path;
+    char *text = logged();
+    CHECK_EQ(not_once(text, "hard", "n", count), 0);
+    free(text);
+}
+
+static void test_handing_on(void) { /* a callback that is quicker than the file does not decide where the next file begins */
+    static int count, called;
+    pthread_t t[3];
+    start("handing-on.log", 65536, MLOG_BLOCK);
+    const char *path = log_path;
+    keep_logging = 1;
+    for (int i = 0; i < 3; i++) (void)pthread_create(&t[i], NULL, log_hard, &count);
+    for (int i = 0; i < 40; i++) {
+        sleep_ms(1);
+        mlog_config c = {.levels = "trace", .env = "-", .full = MLOG_BLOCK, .ring_bytes = 65536,
+                         .sinks = {{.type = MLOG_FILE, .path = path}, {.type = MLOG_CALLBACK, .write = callback_write, .user = &called}}};
+        CHECK(mlog_init(&c) == 0);
+    }
+    __atomic_store_n(&keep_logging, 0, __ATOMIC_RELAXED);
+    for (int i = 0; i < 3; i++) (void)pthread_join(t[i], NULL);
+    log_path = path;
+    char *text = logged();
+    CHECK_EQ(not_once(text, "hard", "n", count), 0);
+    CHECK(__atomic_load_n(&called, __ATOMIC_RELAXED) > 0);
+    free(text);
+}
+
+static void *own_full(void *unused) {
+    CHECK(mlog_thread(&(mlog_thread_config){.full = MLOG_DROP}) == 0);
+    start("own-full.log", 65536, MLOG_BLOCK);
+    CHECK_EQ(mlog__thread_self->policy, MLOG_DROP);
+    return unused;
+}
+
+static void *programs_full(void *unused) {
+    mlog_info("the next thread of this ring");
+    CHECK_EQ(mlog__thread_self->policy, MLOG_BLOCK);
+    return unused;
+}
+
+static void test_own_full(void) { /* what a thread said about a full queue stays when the configuration changes, and goes with it */
+    pthread_t t;
+    (void)pthread_create(&t, NULL, own_full, NULL);
+    (void)pthread_join(t, NULL);
+    for (int i = 0; i < 20; i++) {
+        (void)pthread_create(&t, NULL, programs_full, NULL);
+        (void)pthread_join(t, NULL);
+        CHECK(mlog_flush(5000) == 0);
+    }
+}
+
 static volatile int handler_seen = -1;
 static void look_from_handler(int signal) {
     char locals[20000]; /* a frame larger than a page */
@@ -997,5 +1074,8 @@ int main(void) {
     test_objects();
     test_errno();
     test_changes();
+    test_changes_of_waiters();
+    test_handing_on();
+    test_own_full();
     return done();
 }
