@@ -10705,8 +10705,8 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r == NULL) continue;
-        /* RING-1 */
-        uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[s->lane1][k]) : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
+        uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[s->lane1][k])
+                                : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
     __atomic_store_n(&s->used, true, __ATOMIC_RELEASE); /* FLUSH-6 */
@@ -10728,7 +10728,7 @@ static void mlog__life_close(const mlog__closing *closing) {
     for (uint32_t i = 0; i < closing->count; i++) closing->of[i].close(closing->of[i].user);
 }
 
-/* What was held back: its records count as read, and would be lost with the sink when another one of the program has written them. */
+/* What was held back: its records count as read, and would be lost with the sink when another one has written them. */
 static void mlog__life_write_held(mlog_sink *s) {
     mlog__held held;
     if (s->lane1 || s->dead || s->out.len == 0 || s->config.type == MLOG_NULL) return;
@@ -10737,7 +10737,7 @@ static void mlog__life_write_held(mlog_sink *s) {
     mlog__flush_let_go(&held);
 }
 
-/* A callback that stopped in the middle of a batch: its successor begins behind what it had. With a flush() nothing of it is safe. */
+/* A callback that stopped in the middle of a batch: its successor begins behind what it had; with a flush(), before. */
 static void mlog__life_note_delivered(mlog_sink *s) {
     for (size_t at = 0; s->lane1 && s->config.flush == NULL && at < s->sent;) {
         mlog__stashed head;
@@ -10773,7 +10773,8 @@ static void mlog__life_take_all(bool of_init, mlog__closing *closing) {
         if (s->of_init) had[s->lane1] = true;
         mlog__life_take_out(s, closing);
     }
-    if (had[0] != had[1]) memcpy(mlog__flush_all.handed[had[0]], mlog__flush_all.handed[had[1]], sizeof mlog__flush_all.handed[0]);
+    uint64_t(*handed)[MLOG__RINGS] = mlog__flush_all.handed;
+    if (had[0] != had[1]) memcpy(handed[had[0]], handed[had[1]], sizeof handed[0]);
 }
 
 /* Asks callback sinks to stop behind the present callback, so that who wants to change sinks waits for one call only. */
@@ -11488,7 +11489,8 @@ mlog_capture *mlog_capture_begin(const char *levels) {
     mlog__rule_set set;
     mlog__life_said[0] = 0;
     if (mlog__life_on_lane()) /* the lane cannot rest while it waits for itself */
-        return (void)mlog__life_why("mlog_capture_begin: called from a callback of a sink; expected another thread"), (mlog_capture *)NULL;
+        return (void)mlog__life_why("mlog_capture_begin: called from a callback of a sink; expected another thread"),
+               (mlog_capture *)NULL;
     if (levels != NULL && mlog__rule_parse(&set, levels, "mlog_capture_begin") != 0) return errno = saved, (mlog_capture *)NULL;
     mlog_capture *c = mlog__life_start() ? calloc(1, sizeof *c) : NULL;
     if (c == NULL) return mlog__life_why("mlog_capture_begin: no memory"), errno = saved, (mlog_capture *)NULL;

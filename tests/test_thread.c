@@ -975,7 +975,8 @@ static void test_handing_on(void) { /* a callback that is quicker than the file 
     for (int i = 0; i < 40; i++) {
         sleep_ms(1);
         mlog_config c = {.levels = "trace", .env = "-", .full = MLOG_BLOCK, .ring_bytes = 65536,
-                         .sinks = {{.type = MLOG_FILE, .path = path}, {.type = MLOG_CALLBACK, .write = callback_write, .user = &called}}};
+                         .sinks = {{.type = MLOG_FILE, .path = path},
+                                   {.type = MLOG_CALLBACK, .write = callback_write, .user = &called}}};
         CHECK(mlog_init(&c) == 0);
     }
     __atomic_store_n(&keep_logging, 0, __ATOMIC_RELAXED);
@@ -1000,7 +1001,7 @@ static void *programs_full(void *unused) {
     return unused;
 }
 
-static void test_own_full(void) { /* what a thread said about a full queue stays when the configuration changes, and goes with it */
+static void test_own_full(void) { /* what a thread said about a full queue stays when the configuration changes, and ends with it */
     pthread_t t;
     (void)pthread_create(&t, NULL, own_full, NULL);
     (void)pthread_join(t, NULL);
