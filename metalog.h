@@ -1554,6 +1554,16 @@ static const mlog__instance *mlog__platform_rival(uint64_t device, uint64_t inod
 }
 
 #if defined(__x86_64__) && defined(__linux__)
+/* Is it a signal's frame that begins here with its return address, or a stray copy of that address, as every question like this one
+ * leaves behind in unused parts of the stack? In a frame, the registers that it saved follow (Linux, struct rt_sigframe and
+ * sigcontext_64): the stack pointer, which then pointed above the frame, and the code segment of 64-bit programs. */
+static bool mlog__platform_is_frame(const char *at) {
+    uint64_t word[25];
+    struct iovec here = {word, sizeof word}, there = {(void *)(uintptr_t)at, sizeof word};
+    if (process_vm_readv(getpid(), &here, 1, &there, 1, 0) != (ssize_t)sizeof word) return false;
+    return word[21] > (uintptr_t)at && word[21] - (uintptr_t)at < UINT64_C(1) << 26 && (word[24] & 0xFFFF) == 0x33;
+}
+
 /* Looks for a value on the stack from `at` up, at most 64 KiB, without ever faulting beyond the stack's end: the kernel does
  * the reading (of this very process) and says how far it came. 64 KiB: a handler that has already used more of the stack than
  * that before its first log call is taken for a plain thread. */
@@ -1563,7 +1573,7 @@ static bool mlog__platform_on_stack(const char *at, void *value) {
         struct iovec here = {found, sizeof found}, there = {(void *)(uintptr_t)at, sizeof found};
         ssize_t n = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
         for (ssize_t k = 0; k < n / (ssize_t)sizeof *found; k++)
-            if (found[k] == value) return true;
+            if (found[k] == value && mlog__platform_is_frame(at + k * (ssize_t)sizeof *found)) return true;
         if (n < (ssize_t)sizeof found) break;
     }
     return false;
