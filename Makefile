@@ -17,7 +17,10 @@ export STRICT
 SECTIONS := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 VARIANTS := gcc plain clang asan tsan
 OTHERS   := bench compile demo examples fail json labels layers modules readme targets
-PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(VARIANTS)))
+# plain: without optimization, where a call is made in one piece; for the sections that are about calls
+PLAIN    := alone context drain filter format golden limit printf ring thread
+VARIANTS_OF = $(if $(filter $(1),$(PLAIN)),$(VARIANTS),$(filter-out plain,$(VARIANTS)))
+PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(call VARIANTS_OF,$(s))))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo bench bench-check bench-record test labels layers mutants compile fail fuzz targets clean deps $(addprefix part-,$(PARTS) report)
