@@ -5452,7 +5452,7 @@ static void mlog__thread_make_rings(mlog__page *page, uint32_t slot, uint64_t ri
         mlog__ring_attach(&page->level[i], both[i]);
         both[i]->tid = mlog__platform_tid();
         mlog__ring_set_name(both[i], "");
-        __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELEASE); /* THREAD-2 */
+        __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELAXED); /* THREAD-2 */
     }
 }
 

@@ -38,7 +38,8 @@ static char path[512], second[512];
 
 static void start(void) {
     mlog_config c = {.env = "-", .full = MLOG_BLOCK, .ring_bytes = 8192, .sinks = {{.type = MLOG_FILE, .path = path},
-                     {.name = "callback", .type = MLOG_CALLBACK, .write = takes, .user = &taken}}};
+                     {.name = "callback", .type = MLOG_CALLBACK, .format = MLOG_LOGFMT, .write = takes, .user = &taken},
+                     {.name = "flat", .type = MLOG_NULL, .format = MLOG_LOGFMT}}}; /* LOGFMT in both lanes */
     if (!CHECK(mlog_init(&c) == 0)) printf("    %s\n", mlog_why());
 }
 
