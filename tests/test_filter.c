@@ -833,7 +833,7 @@ static void test_no_decoding(void) {
         uint64_t header;
         memcpy(&header, p, 8);
         if (mlog__record_site(header) == MLOG__S_PAD) p = r->data + ((at + mlog__record_bytes(header)) & (r->bytes - 1));
-        memset(p + 16, 0x7f, 4); /* the length of the text */
+        memset(p + 16, 0x7f, 8); /* the length of the text, in either byte order */
         pthread_mutex_unlock(&mlog__flush_all.role);
         CHECK(mlog_flush(10000) == 0);
         mlog_sink_stats s = stats("null");
@@ -873,7 +873,7 @@ static void test_speed(void) {
     CHECK_EQ(hits, rounds * n);
     mlog_filter_free(filter);
     printf("speed: five comparisons %.1f ns a record, %.2f times clock_gettime (%.1f ns)\n", best, best / clock_ns, clock_ns);
-#if defined(__OPTIMIZE__) && !defined(MLOG__SANITIZED)
+#if defined(__OPTIMIZE__) && !defined(MLOG__SANITIZED) && !defined(EMULATED)
     CHECK(best < 50 || best < 2.5 * clock_ns); /* the second: on a machine where everything is slow */
 #endif
 }
@@ -926,7 +926,7 @@ int main(void) {
     test_times();
     test_two();
     test_refused_sinks();
-#if !__has_feature(thread_sanitizer) /* which refuses threads in a child */
+#if !__has_feature(thread_sanitizer) && !defined(EMULATED) /* which refuse threads in a child, or end by them (qemu-user 7.2) */
     test_child();
 #endif
     test_offered_again();
