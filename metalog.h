@@ -1805,13 +1805,24 @@ static inline char *mlog__text_two(char *p, uint32_t v) {
     return p + 2;
 }
 
-/* Writes exactly eight digits; v < 10^8. */
+/* Writes exactly eight digits; v < 10^8. All at once, halving the groups in one word: two of four digits, four of two, eight
+ * (Paul Khuong, "How to print integers really fast", pvk.ca, 2017). 10486 / 2^20 is 1 / 100 for what is below 10^4, 103 / 2^10
+ * is 1 / 10 for what is below 100; no product reaches the group above. */
 static inline char *mlog__text_eight(char *p, uint32_t v) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint64_t x = v / 10000 | (uint64_t)(v % 10000) << 32, high = (x * 10486 >> 20) & UINT64_C(0x7F0000007F);
+    x = high | (x - 100 * high) << 16;
+    high = (x * 103 >> 10) & UINT64_C(0xF000F000F000F);
+    x = (high | (x - 10 * high) << 8) + UINT64_C(0x3030303030303030);
+    memcpy(p, &x, 8);
+    return p + 8;
+#else
     uint32_t high = v / 10000, low = v % 10000;
     p = mlog__text_two(p, high / 100);
     p = mlog__text_two(p, high % 100);
     p = mlog__text_two(p, low / 100);
     return mlog__text_two(p, low % 100);
+#endif
 }
 
 /* Writes one to four digits without leading zeros; v < 10000. Branches instead of a loop: lengths repeat from record to record,
@@ -5067,13 +5078,12 @@ typedef struct mlog__thread {
     /* state: MLOG__T_*. clock: MLOG__TICKS_*, how this thread stamps its records */
     uint32_t state, clock;
     uint64_t limit;              /* position that a record may reach without looking further: min(tail + bytes, next wrap) */
-    uint64_t next;               /* end of the record in progress */
+    uint64_t header;             /* of the record in progress; with `head` it says where the next payload goes */
     mlog__u64 *head;             /* &ring->head, or &aside while a call is staged */
     unsigned char *data;
     /* context: the number that records carry, a copy of what mlog__context_now says; kept by who enters and leaves contexts */
     uint64_t mask, context;
-    /* start of the record in progress, whose header grows with each payload */
-    uint64_t *record;
+    uint64_t *record;            /* start of the record in progress */
     uint64_t wide;               /* room that the fast copy of a text needs; out of reach where a tool watches every load */
     const uint32_t *attention;   /* non-zero there: mlog1_end has more to do */
     mlog__ring *ring;
@@ -5227,7 +5237,7 @@ static void mlog__ring_set_name(mlog__ring *r, const char *name) {
     for (int i = 0; i < 4; i++) __atomic_store_n(&r->name[i], words[i], __ATOMIC_RELAXED); /* RING-5 */
 }
 
-static void mlog__ring_get_name(const mlog__ring *r, uint64_t name[4]) {
+static inline void mlog__ring_get_name(const mlog__ring *r, uint64_t name[4]) {
     name[0] = __atomic_load_n(&r->name[0], __ATOMIC_RELAXED); /* RING-5 */
     for (int i = 1; i < 4; i++) name[i] = name[0] == 0 ? 0 : __atomic_load_n(&r->name[i], __ATOMIC_RELAXED); /* RING-5 */
 }
@@ -5253,10 +5263,13 @@ static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
     return n;
 }
 
-/* For the flusher: everything before `tail` may be written over. The fence is its cost of RING-4, once in a pass and ring. */
-static void mlog__ring_release(mlog__ring *r, uint64_t tail) {
-    if (tail == __atomic_load_n(&r->tail, __ATOMIC_RELAXED)) return; /* RING-2 */
+/* For the flusher: everything before `tail` may be written over. The fence is its cost of RING-4. last: of this pass; before
+ * that a waiting owner is woken only for a quarter of the ring, or it would wake up for each batch. */
+static void mlog__ring_release(mlog__ring *r, uint64_t tail, bool last) {
+    bool moves = tail != __atomic_load_n(&r->tail, __ATOMIC_RELAXED); /* RING-2 */
+    if (!moves && (!last || __atomic_load_n(&r->waiting, __ATOMIC_RELAXED) == 0)) return; /* RING-4 */
     __atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE); /* RING-2 */
+    if (!last && mlog__ring_free(r) < r->bytes / 4) return;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);            /* RING-4 with mlog__ring_sleep */
     if (__atomic_load_n(&r->waiting, __ATOMIC_RELAXED) != 0) { /* RING-4 */
         __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED); /* RING-4 */
@@ -6076,7 +6089,7 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
     t->stage.drop = 0;
     t->limit = 0;
     t->head = &t->aside;
-    t->next = 0;
+    t->header = 0;
     t->attention = &mlog__ring_all.always;
     t->staged = 1;
 }
@@ -6110,9 +6123,9 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
     if (to) word += MLOG__F_TO + (UINT64_C(1) << 32);
     if (to && bound != 0) word += MLOG__F_BOUND + (UINT64_C(1) << 32);
     /* without payloads: texts ask for their room when they come */
-    uint64_t next = head + mlog__record_bytes(word);
+    uint64_t end = head + mlog__record_bytes(word);
     uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED); /* LIFE-2 */
-    if (MLOG__UNLIKELY(next > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
+    if (MLOG__UNLIKELY(end > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
         __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
         return NULL;
     }
@@ -6125,7 +6138,7 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
     p[0] = word;
     p[1] = any_clock ? mlog__thread_stamp(clock) : MLOG__LIKELY(clock == MLOG__TICKS_COUNTER) ? mlog__clock_counter() : 0;
     t->record = p;
-    t->next = next;
+    t->header = word;
     p += 2;
     if (MLOG__UNLIKELY(context != 0)) *p++ = context;
     if (to && bound != 0) *p++ = bound;
@@ -6191,7 +6204,7 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
  * stage. Needed, since the length of texts is not known when the record begins: measuring first would read each text twice. */
 MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     int saved = errno;
-    uint64_t head = *t->head, used = t->next - head, header = t->record[0], *old = t->record;
+    uint64_t head, used = mlog__record_bytes(t->header), header = t->header, *old = t->record;
     bool room = mlog__ring_wait(t, used + bytes);
     errno = saved;
     if (!room) {
@@ -6209,28 +6222,37 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
     if (t->record != old) memmove(t->record, old, (size_t)used);
     t->record[0] = header;
     t->record[1] = mlog__thread_stamp(__atomic_load_n(&t->clock, __ATOMIC_RELAXED)); /* LIFE-2; it waited: its time is now */
-    t->next = head + used;
     return t->record + (slots - old);
+}
+
+/* The position behind what the record in progress has so far. */
+static inline uint64_t mlog__thread_reached(const mlog__thread *t) {
+    return __atomic_load_n(t->head, __ATOMIC_RELAXED) + mlog__record_bytes(t->header); /* RING-1: the owner's own */
+}
+
+/* Where its next payload goes: a record lies in one piece. */
+static inline unsigned char *mlog__thread_payload(const mlog__thread *t) {
+    return (unsigned char *)t->record + mlog__record_bytes(t->header);
 }
 
 /* Makes sure of the room. Returns the slots, which may have moved, or NULL: in a dropped record the slots of the stage take
  * what follows. */
 static uint64_t *mlog__thread_extend(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
-    if (MLOG__LIKELY(t->next + bytes <= t->limit)) return slots;
+    if (MLOG__LIKELY(mlog__thread_reached(t) + bytes <= t->limit)) return slots;
     return mlog__thread_grow(t, slots, bytes);
 }
 
 /* The header in the ring follows: a reader after a crash must find the length that belongs to the head. Both are the owner's:
  * no order between them is needed before the release. */
 static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
-    t->next += bytes;
-    t->record[0] += bytes << 29; /* bytes / 8 << 32 */
+    t->header += bytes << 29; /* bytes / 8 << 32 */
+    t->record[0] = t->header;
 }
 
 /* Bytes that the next payload may have, so that the record stays below a quarter of its ring: half of what is left, so that a
  * long first text leaves room for the others. */
 static uint64_t mlog__thread_allowance(const mlog__thread *t) {
-    uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 256, used = t->next - *t->head;
+    uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 256, used = mlog__record_bytes(t->header);
     return used >= most ? 0 : (most - used) / 2;
 }
 
@@ -6247,7 +6269,7 @@ MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *sl
     uint64_t kept = mlog__record_kept(&v, mlog__thread_allowance(t)), bytes = mlog__record_payload(&v, kept);
     uint64_t *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
-    unsigned char *payload = t->data + (t->next & t->mask);
+    unsigned char *payload = mlog__thread_payload(t);
     /* NULL: nothing is written; no address in the ring, since none was reserved */
     if (bytes == 0) payload = NULL;
     at[i] = mlog__record_put(&v, &payload, kept);
@@ -6264,7 +6286,7 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
         255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
         255, 255, 255, 255, 255, 255, 255, 255, 0};
     /* within one page of 4 KiB, the smallest there is: what begins in mapped memory ends in it */
-    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && t->next + t->wide <= t->limit)) {
+    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && mlog__thread_reached(t) + t->wide <= t->limit)) {
         __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text),
                 b = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
         __m128i zero = _mm_setzero_si128();
@@ -6273,7 +6295,7 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
         if (MLOG__LIKELY(nul != 0)) {
             /* 31 at most: the stores of 32 bytes hold it and its NUL */
             uint64_t n = (uint32_t)__builtin_ctz(nul), room = mlog__record_padded(n);
-            unsigned char *p = t->data + (t->next & t->mask);
+            unsigned char *p = mlog__thread_payload(t);
             /* n times 255, then zeros */
             const unsigned char *m = keep + 32 - n;
             _mm_storeu_si128((__m128i *)(void *)p, _mm_and_si128(a, _mm_loadu_si128((const __m128i *)(const void *)m)));
@@ -6309,7 +6331,7 @@ uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
     uint64_t bytes = plain ? 8 : 8 + mlog__record_payload(&v, kept);
     uint64_t *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
-    unsigned char *inner = t->data + (t->next & t->mask), *payload = inner + 8;
+    unsigned char *inner = mlog__thread_payload(t), *payload = inner + 8;
     uint64_t word = mlog__record_put(&v, &payload, kept);
     memcpy(inner, &word, 8);
     at[i] = v.kind & 0xFFFF;
@@ -6327,7 +6349,7 @@ uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
     mlog_value v = mlog__val_p(MLOG__K_LDOUBLE, &value, sizeof value);
     uint64_t bytes = mlog__record_payload(&v, sizeof value), *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
-    unsigned char *payload = t->data + (t->next & t->mask);
+    unsigned char *payload = mlog__thread_payload(t);
     at[i] = mlog__record_put(&v, &payload, sizeof value);
     mlog__thread_grown(t, bytes);
     return at;
@@ -6360,7 +6382,9 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
 void mlog1_end(void) {
     mlog__thread *t = mlog__thread_self;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
-    __atomic_store_n(t->head, t->next, __ATOMIC_RELEASE); /* RING-1: the record is whole, also for a reader after a crash */
+    /* head and header are added here and not in mlog1_begin: so nothing of a call waits for the stores of the call before but
+     * the head itself */
+    __atomic_store_n(t->head, mlog__thread_reached(t), __ATOMIC_RELEASE); /* RING-1: whole, also for a reader after a crash */
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
     if (MLOG__UNLIKELY(__atomic_load_n(t->attention, __ATOMIC_RELAXED) != 0)) /* FLUSH-1: no fence, see flush */
@@ -6590,7 +6614,8 @@ typedef struct { uint32_t piece_at[17], head_at, gap, end; bool plain; char text
 typedef struct {
     const mlog__entry *e;
     const char *key[16];
-    uint32_t key_len[16], piece_at[17], head_len, text_len;
+    uint32_t key_len[16], piece_at[17], head_len;
+    uint32_t straight;     /* room for a line without its payloads and context, if records may go straight to text; else 0 */
     uint64_t mask;         /* a bit per key, by hash: no common bit, no clash */
     mlog__printf *print;
     const char *source;
@@ -6691,6 +6716,15 @@ static void mlog__format_add(mlog__out *list, uint32_t *n, const char *key, uint
 }
 
 /* -- values as JSON -- */
+
+/* Lays down n static bytes in steps of 32: it reads and writes up to 31 bytes too many, which MLOG__SPILL behind static texts and
+ * in the room of each line is for. A call of memcpy costs as much as the rest of a piece. */
+enum { MLOG__SPILL = 32 };
+static inline char *mlog__format_lay(char *p, const char *s, size_t n) {
+    memcpy(p, s, MLOG__SPILL);
+    for (size_t i = MLOG__SPILL; i < n; i += MLOG__SPILL) memcpy(p + i, s + i, MLOG__SPILL);
+    return p + n;
+}
 
 static char *mlog__format_put(char *p, const char *s, size_t n) {
     memcpy(p, s, n);
@@ -6899,11 +6933,16 @@ static char *mlog__format_tail(char *p, const char *source, size_t source_len, c
     return MLOG__PUT_TEXT(p, "\",\"thread\":");
 }
 
+/* Numbers, and texts as they are: what needs no scratch in any format, and no look at a second word. */
+static bool mlog__format_is_scalar(uint32_t kind) {
+    return kind != MLOG__K_VALUE && kind != MLOG__K_LDOUBLE && kind != MLOG_K_ARRAY && kind != MLOG_K_OBJECT && kind != MLOG_K_JSON;
+}
+
 /* Everything static of a site, escaped once: a record then costs its values. One allocation, sized for the worst case. */
 static mlog__info *mlog__format_learn(const mlog__entry *e) {
     size_t texts = (size_t)e->msg_len + e->source_len + e->file_len + e->keys_len;
     mlog__info *info =
-        calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2048 + (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
+        calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2048 + MLOG__SPILL + (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
     if (info == NULL) return NULL;
     char *p = (char *)(info + 1);
     info->e = e;
@@ -6936,21 +6975,28 @@ static mlog__info *mlog__format_learn(const mlog__entry *e) {
     p = mlog__format_head(p, e->level, mlog__dict_msg(e), e->msg_len);
     p = mlog__format_tail(p, info->source, e->source_len, mlog__dict_file(e), e->file_len, e->line);
     info->head_len = (uint32_t)(p - info->head);
+    bool scalar = n == e->count;
+    for (uint32_t i = 0; i < e->count; i++) scalar = scalar && mlog__format_is_scalar(e->kind[i]);
+    /* 40: a number, or the quotes and the mark of a text that was cut; LOGFMT's static parts are no longer than JSON's */
+    if (scalar) info->straight = (uint32_t)(p - info->pieces) + 40 * e->count + 512 + 2 * MLOG__SPILL;
     return info;
 }
 
 /* Two lanes may learn the same site at once: one of them wins. */
-static const mlog__info *mlog__format_info(uint32_t number) {
-    if (number / 8 >= sizeof mlog__format_infos / sizeof *mlog__format_infos) return NULL;
-    mlog__info **place = &mlog__format_infos[number / 8], *info = __atomic_load_n(place, __ATOMIC_ACQUIRE); /* FORMAT-1 */
-    if (MLOG__LIKELY(info != NULL)) return info;
+MLOG__COLD static const mlog__info *mlog__format_meet(mlog__info **place, uint32_t number) {
     const mlog__entry *e = mlog__dict_entry(number);
-    mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e);
+    mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e), *info = NULL;
     /* FORMAT-1 */
     if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return fresh;
     free(fresh);
     return info;
+}
+
+static inline const mlog__info *mlog__format_info(uint32_t number) {
+    if (number / 8 >= sizeof mlog__format_infos / sizeof *mlog__format_infos) return NULL;
+    mlog__info **place = &mlog__format_infos[number / 8], *info = __atomic_load_n(place, __ATOMIC_ACQUIRE); /* FORMAT-1 */
+    return MLOG__LIKELY(info != NULL) ? info : mlog__format_meet(place, number);
 }
 
 /* Its slot has a new owner. */
@@ -7018,7 +7064,7 @@ static mlog__known *mlog__format_study(mlog__desk *desk, uint64_t id) {
     }
     size_t names_len = (size_t)(names - made), fields = fresh.count * sizeof *list;
     fresh.json_len = (uint32_t)(p - desk->values.p);
-    k = malloc(sizeof *k + fields + names_len + fresh.json_len);
+    k = malloc(sizeof *k + fields + names_len + fresh.json_len + MLOG__SPILL);
     if (k == NULL) return free(copy), (mlog__known *)NULL;
     *k = fresh;
     k->bytes = copy;
@@ -7267,21 +7313,24 @@ static char *mlog__format_json_thread(char *p, const mlog__item *it) {
     return p;
 }
 
+MLOG__COLD static void mlog__format_new_owner(mlog__owner *o, mlog__item *it, uint32_t tid, const uint64_t name[4]) {
+    memcpy(o->name, name, sizeof o->name);
+    memcpy(o->text, name, sizeof o->text);
+    o->text[sizeof o->text - 1] = 0;
+    o->tid = tid;
+    it->thread = o->text;
+    it->thread_len = o->len = (uint32_t)strlen(o->text);
+    it->owner = NULL;
+    o->json_len = (uint32_t)(mlog__format_json_thread(o->json, it) - o->json);
+}
+
 /* Says whose record it is; the name as the ring has it. */
-static void mlog__format_owner(mlog__desk *desk, mlog__item *it, uint32_t tid, const uint64_t name[4]) {
+static inline void mlog__format_owner(mlog__desk *desk, mlog__item *it, uint32_t tid, const uint64_t name[4]) {
     mlog__owner *o = &desk->owner;
     it->tid = tid;
     if (MLOG__UNLIKELY(o->json_len == 0 || o->tid != tid || o->name[0] != name[0] || o->name[1] != name[1] ||
-                       o->name[2] != name[2] || o->name[3] != name[3])) {
-        memcpy(o->name, name, sizeof o->name);
-        memcpy(o->text, name, sizeof o->text);
-        o->text[sizeof o->text - 1] = 0;
-        o->tid = tid;
-        it->thread = o->text;
-        it->thread_len = o->len = (uint32_t)strlen(o->text);
-        it->owner = NULL;
-        o->json_len = (uint32_t)(mlog__format_json_thread(o->json, it) - o->json);
-    }
+                       o->name[2] != name[2] || o->name[3] != name[3]))
+        mlog__format_new_owner(o, it, tid, name);
     it->thread = o->text;
     it->thread_len = o->len;
     it->owner = o;
@@ -7611,7 +7660,7 @@ MLOG__COLD static const mlog__flat *mlog__format_flatten(const mlog__info *info)
                              .file_len = e->file_len, .line = e->line};
     size_t texts = (size_t)e->msg_len + e->source_len + e->file_len;
     size_t keys = info->head == NULL ? 0 : (size_t)(info->head - info->pieces);
-    mlog__flat *fresh = calloc(1, sizeof *fresh + keys + 7 * texts + 512);
+    mlog__flat *fresh = calloc(1, sizeof *fresh + keys + 7 * texts + 512 + MLOG__SPILL);
     if (fresh == NULL) return NULL;
     char *p = fresh->text;
     fresh->plain = true;
@@ -7646,7 +7695,7 @@ MLOG__COLD static bool mlog__format_flat_context(const mlog__known *known, char 
         if (plain) p = mlog__format_flat_value(p, &k->field[i].val, scratch, false);
     }
     k->flat_len = (uint32_t)(p - start);
-    if (plain) k->flat = malloc(k->flat_len + 1);
+    if (plain) k->flat = malloc(k->flat_len + MLOG__SPILL);
     if (k->flat != NULL) memcpy(k->flat, start, k->flat_len);
     k->flat_state = k->flat != NULL ? 1 : 2;
     return k->flat_state == 1;
@@ -7710,6 +7759,87 @@ static bool mlog__format_logfmt(mlog__buffer *b, mlog__desk *desk, mlog__item *i
     *p++ = '\n';
     b->len = (size_t)(p - b->p);
     return true;
+}
+
+/* -- straight: from the slots to text, for records of plain sites in JSON and LOGFMT --
+ * Most records have nothing but a site, its numbers and texts, and at most a context. They are written without the decoded
+ * values between, in one pass over their slots. What it writes is what the long way writes; test_format compares them. */
+
+static inline char *mlog__format_straight_value(char *p, uint32_t kind, uint64_t word, const unsigned char **payload,
+                                                const unsigned char *end, bool flat) {
+    mlog__val v;
+    if (kind == MLOG_K_INT) return mlog__text_i64(p, (int64_t)word);
+    if (kind == MLOG_K_UINT) return mlog__text_u64(p, word);
+    if (kind == MLOG_K_DOUBLE && MLOG__LIKELY((word >> 52 & 0x7FF) != 0x7FF)) { /* finite */
+        double d;
+        memcpy(&d, &word, 8);
+        return mlog__text_double(p, d);
+    }
+    if (MLOG__UNLIKELY(!mlog__record_get(&v, kind, 0, word, payload, end))) return NULL;
+    if (MLOG__UNLIKELY(kind != MLOG_K_TEXT || v.full > v.len))
+        return flat ? mlog__format_flat_value(p, &v, NULL, false) : mlog__format_json_value(p, &v);
+    if (flat) return mlog__format_flat_text(p, v.as.p, v.len, false);
+    *p++ = '"';
+    p = mlog__text_json(p, v.as.p, v.len);
+    *p++ = '"';
+    return p;
+}
+
+/* The values with what stands before each; NULL: the bytes are not sound. */
+static inline char *mlog__format_straight_values(char *p, const mlog__entry *e, const char *text, const uint32_t *at,
+                                                 const unsigned char *slots, const unsigned char *end, bool flat) {
+    uint32_t count = e->count;
+    const unsigned char *payload = slots + 8 * (size_t)count;
+    if (payload > end) return NULL;
+    for (uint32_t i = 0; i < count && p != NULL; i++) {
+        uint64_t word;
+        memcpy(&word, slots + 8 * (size_t)i, 8);
+        p = mlog__format_lay(p, text + at[i], at[i + 1] - at[i]);
+        p = mlog__format_straight_value(p, e->kind[i], word, &payload, end, flat);
+    }
+    return p;
+}
+
+/* The context of a record that may go straight: its fields must not clash with the site's, nor name another source. False: they do. */
+static inline bool mlog__format_straight_context(const mlog__info *info, const mlog__known *k) {
+    return k != NULL && k->source == NULL && (info->mask & k->mask) == 0;
+}
+
+/* Appends the record at `record` as a line; time and header of `it` are set, nothing else of it is looked at. 1: done; 0: it takes
+ * the long way; -1: the bytes are not sound. */
+static inline int mlog__format_straight(mlog__buffer *b, mlog__desk *desk, const mlog__info *info, const mlog__item *it,
+                                        const unsigned char *record, bool flat) {
+    const mlog__known *k = NULL;
+    const mlog__flat *f = NULL;
+    size_t bytes = (size_t)mlog__record_bytes(it->header), context = 0;
+    const unsigned char *slots = record + 16;
+    if (MLOG__UNLIKELY(it->header & MLOG__F_CONTEXT)) {
+        uint64_t id;
+        memcpy(&id, slots, 8);
+        slots += 8;
+        k = mlog__format_context(desk, id);
+        if (!mlog__format_straight_context(info, k) || (flat && k->flat_state != 1)) return 0;
+        context = flat ? k->flat_len : k->json_len;
+    }
+    if (flat) {
+        f = __atomic_load_n(&info->flat, __ATOMIC_ACQUIRE); /* FORMAT-2 */
+        if (f == NULL || !f->plain) return 0;
+    }
+    if (MLOG__UNLIKELY(!mlog__format_room(b, info->straight + 6 * bytes + context))) return -1;
+    char *p = b->p + b->len;
+    p = mlog__text_utc(flat ? MLOG__PUT_TEXT(p, "ts=") : MLOG__PUT_TEXT(p, "{\"ts\":\""), it->time, &desk->utc);
+    p = flat ? mlog__format_lay(p, f->text + f->head_at, f->end - f->head_at) : mlog__format_lay(p, info->head, info->head_len);
+    if (!flat) p = mlog__format_lay(p, it->owner->json, it->owner->json_len);
+    else if (it->thread_len == 0) p = mlog__text_u64(p, it->tid);
+    else p = mlog__format_flat_text(p, it->thread, it->thread_len, false);
+    if (k != NULL) p = mlog__format_lay(p, flat ? k->flat : k->json, context);
+    p = flat ? mlog__format_straight_values(p, info->e, f->text, f->piece_at, slots, record + bytes, true)
+             : mlog__format_straight_values(p, info->e, info->pieces, info->piece_at, slots, record + bytes, false);
+    if (MLOG__UNLIKELY(p == NULL)) return -1;
+    if (!flat) *p++ = '}';
+    *p++ = '\n';
+    b->len = (size_t)(p - b->p);
+    return 1;
 }
 
 /* The report of losses is a record like another: level WARN, source metalog, a count per level. */
@@ -8968,6 +9098,7 @@ struct mlog_sink {
     mlog_capture *capture;       /* its records go there instead of a file */
     int64_t held_since;          /* CLOCK_MONOTONIC of the batch's first record, 0: empty */
     bool urgent, armed;          /* it holds a record of hold_level; it is on its way */
+    uint8_t straight;            /* of this batch: 1: JSON, 2: LOGFMT, to which plain records go without detours; 0: neither */
     mlog__lock lock;             /* lane 1 reads rings under it, lane 0 skips under it */
     mlog__desk *desk;
     mlog__pattern *pattern;      /* of MLOG_PATTERN, compiled */
@@ -9451,6 +9582,7 @@ static struct {
     uint32_t reopen, exiting;
     const void *closer;             /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
+    uint64_t released[MLOG__RINGS]; /* their tails, as this thread knows them */
     mlog__u64 counted_at[MLOG__RINGS];
     uint64_t counted, counted_bytes;
     uint64_t handed[2][MLOG__RINGS]; /* by lane, what sinks that are gone have written: not for their successors */
@@ -9473,6 +9605,7 @@ static int mlog__flush_linger = 100; /* naps of a millisecond before a deep slee
 #endif
 
 static bool mlog__flush_here(uint64_t most);
+static void mlog__flush_release(uint32_t rings, bool last);
 static bool mlog__flush_pass1(void);
 
 /* May this thread make a pass? Not in a vfork child, not on top of a pass or of a lock that a pass takes. */
@@ -9536,7 +9669,7 @@ static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__
 /* -- walking and merging -- */
 
 /* Moves past padding and reads the time of the next record. False: nothing left. */
-static bool mlog__flush_peek(mlog__source *s) {
+static inline bool mlog__flush_peek(mlog__source *s) {
     while (s->pos < s->end) {
         const unsigned char *p = s->ring->data + (s->pos & (s->ring->bytes - 1));
         uint64_t words[2];
@@ -9646,7 +9779,7 @@ static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *
     it->id = (uint64_t)from->number << 48 | from->pos / 8;
 }
 
-static void mlog__flush_owner(mlog__desk *desk, mlog__item *it, const mlog__ring *r) {
+static inline void mlog__flush_owner(mlog__desk *desk, mlog__item *it, const mlog__ring *r) {
     uint64_t name[4];
     mlog__ring_get_name(r, name);
     mlog__format_owner(desk, it, r->tid, name);
@@ -9734,10 +9867,33 @@ static bool mlog__flush_loss_counts(const mlog_sink *s, const uint64_t *words, u
     return false;
 }
 
+/* The commonest record, of a plain site, in time, for a sink without filter. False: it takes the long way, nothing has changed. */
+static inline bool mlog__flush_straight(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header) {
+    uint32_t site = mlog__record_site(header);
+    if ((header & ~MLOG__F_CONTEXT) >> 52 != 0 || site < MLOG__FIRST_SITE || from->ticks < s->last_ticks || from->ticks == 0) return false;
+    const mlog__info *info = mlog__format_info(site);
+    if (info == NULL || info->straight == 0 || info->e->level < s->config.level) return false;
+    mlog__item it;
+    it.time = mlog__life_utc(s->desk, from->ticks);
+    if (it.time < s->last_time) return false;
+    it.header = header;
+    mlog__flush_owner(s->desk, &it, from->ring);
+    int done = s->straight == 1 ? mlog__format_straight(&s->out, s->desk, info, &it, record, false)
+                                : mlog__format_straight(&s->out, s->desk, info, &it, record, true);
+    if (done == 0) return false;
+    s->last_ticks = from->ticks;
+    s->last_time = it.time;
+    if (MLOG__UNLIKELY(info->e->level >= s->hold_level)) s->urgent = true;
+    if (MLOG__LIKELY(done > 0)) s->in_written++;
+    else s->in_lost++, s->errors++;
+    return true;
+}
+
 /* One record to text, for lane 0: filter first, decode only what is wanted. */
 static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
     mlog__item it;
     if (s->out.len >= MLOG__BATCH - MLOG__PAGE) return false;
+    if (MLOG__LIKELY(s->straight != 0) && mlog__flush_straight(s, from, record, header)) return true;
     if (MLOG__UNLIKELY(mlog__record_site(header) == MLOG__S_LOSS)) {
         uint64_t n = mlog__record_bytes(header) / 8 - 2;
         mlog__flush_begin(s, &it, from, header, now);
@@ -9787,6 +9943,12 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
     (void)mlog__flush_put(s, &it);
 }
 
+/* What a batch needs to know once. */
+static uint8_t mlog__flush_goes_straight(const mlog_sink *s) {
+    if (s->filter != NULL || s->capture != NULL) return 0;
+    return s->config.format == MLOG_JSON ? 1 : s->config.format == MLOG_LOGFMT && !s->console ? 2 : 0;
+}
+
 /* Batches of one sink until it has all of the snapshot (true), or cannot go on. wanted: nothing is held back. */
 static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wanted) {
     for (;;) {
@@ -9802,6 +9964,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
         if (s->out.len == 0 || !s->armed) {
             if (s->gaps != 0 && s->out.len == 0) mlog__flush_tell(s, s->gap, mlog__flush_skipped), s->gaps = 0;
             size_t before = s->out.len;
+            s->straight = mlog__flush_goes_straight(s);
             uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
             bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line);
             mlog__flush_all.work_bytes += (int64_t)(s->out.len - before);
@@ -9826,6 +9989,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             return false;
         }
         mlog__sink_commit(s, rings);
+        mlog__flush_release(rings, false);
         if (s->reopen) s->reopen = false, (void)mlog__sink_renew(s, mlog__sink_ours(s));
     }
 }
@@ -10074,13 +10238,16 @@ static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64
     return at;
 }
 
-/* tail = the minimum over the sinks that hold; retired rings that are read to the end go back. */
-static void mlog__flush_release(uint32_t rings) {
+/* tail = the minimum over the sinks that hold. At the end of a pass, retired rings that are read to the end go back; within it,
+ * after a batch, only what has moved is looked at. */
+static void mlog__flush_release(uint32_t rings, bool last) {
     mlog_sink *keeper = mlog__flush_keeper();
+    if (last) __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4: for the tails that were stored within the pass */
     for (uint32_t i = 0; i < rings; i++) {
+        uint64_t head = mlog__flush_all.head[i], tail = head;
+        if (!last && mlog__flush_all.released[i] == head) continue;
         mlog__ring *r = mlog__flush_ring(i);
         if (r == NULL) continue;
-        uint64_t head = mlog__flush_all.head[i], tail = head;
         for (int k = 0; k < MLOG__SINKS; k++) {
             mlog_sink *s = &mlog__flush_all.sink[k];
             if (s->used && (s->holds || s == keeper) && s->done[i] < tail) tail = s->done[i];
@@ -10089,10 +10256,12 @@ static void mlog__flush_release(uint32_t rings) {
         for (int k = 0; k < MLOG__SINKS; k++) {
             mlog_sink *s = &mlog__flush_all.sink[k];
             if (!s->used || s->holds || s == keeper) continue;
-            uint64_t at = mlog__flush_skip(s, r, i, tail, head);
+            uint64_t at = mlog__flush_skip(s, r, i, last ? tail : 0, head); /* nobody lags before the pass is over */
             if (at < lowest) lowest = at;
         }
-        mlog__ring_release(r, lowest);
+        mlog__ring_release(r, lowest, last);
+        mlog__flush_all.released[i] = lowest;
+        if (!last) continue;
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
         mlog__ring *other = mlog__flush_ring(i + 1);
@@ -10196,7 +10365,7 @@ static bool mlog__flush_pass(void) {
             if (mlog__flush_all.sink[i].used && !mlog__flush_all.sink[i].lane1)
                 complete = mlog__flush_sink(&mlog__flush_all.sink[i], rings, now, true) && complete;
     }
-    mlog__flush_release(rings);
+    mlog__flush_release(rings, true);
     mlog__flush_contexts();
     if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1(); /* FLUSH-4 */
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
