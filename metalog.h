@@ -7765,7 +7765,7 @@ static bool mlog__format_logfmt(mlog__buffer *b, mlog__desk *desk, mlog__item *i
  * Most records have nothing but a site, its numbers and texts, and at most a context. They are written without the decoded
  * values between, in one pass over their slots. What it writes is what the long way writes; test_format compares them. */
 
-static inline char *mlog__format_straight_value(char *p, uint32_t kind, uint64_t word, const unsigned char **payload,
+MLOG__INLINE char *mlog__format_straight_value(char *p, uint32_t kind, uint64_t word, const unsigned char **payload,
                                                 const unsigned char *end, bool flat) {
     mlog__val v;
     if (kind == MLOG_K_INT) return mlog__text_i64(p, (int64_t)word);
@@ -7786,7 +7786,7 @@ static inline char *mlog__format_straight_value(char *p, uint32_t kind, uint64_t
 }
 
 /* The values with what stands before each; NULL: the bytes are not sound. */
-static inline char *mlog__format_straight_values(char *p, const mlog__entry *e, const char *text, const uint32_t *at,
+MLOG__INLINE char *mlog__format_straight_values(char *p, const mlog__entry *e, const char *text, const uint32_t *at,
                                                  const unsigned char *slots, const unsigned char *end, bool flat) {
     uint32_t count = e->count;
     const unsigned char *payload = slots + 8 * (size_t)count;
@@ -7807,7 +7807,7 @@ static inline bool mlog__format_straight_context(const mlog__info *info, const m
 
 /* Appends the record at `record` as a line; time and header of `it` are set, nothing else of it is looked at. 1: done; 0: it takes
  * the long way; -1: the bytes are not sound. */
-static inline int mlog__format_straight(mlog__buffer *b, mlog__desk *desk, const mlog__info *info, const mlog__item *it,
+MLOG__INLINE int mlog__format_straight(mlog__buffer *b, mlog__desk *desk, const mlog__info *info, const mlog__item *it,
                                         const unsigned char *record, bool flat) {
     const mlog__known *k = NULL;
     const mlog__flat *f = NULL;
@@ -9583,8 +9583,10 @@ static struct {
     const void *closer;             /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
     uint64_t released[MLOG__RINGS]; /* their tails, as this thread knows them */
-    mlog__u64 counted_at[MLOG__RINGS];
-    uint64_t counted, counted_bytes;
+    mlog__u64 counted_at[MLOG__RINGS]; /* heads of the last pass, and the bytes before them */
+    uint64_t counted_bytes;
+    uint64_t tallied[MLOG__RINGS];  /* records before it are in `counted`: the first sink that reads on counts them */
+    uint64_t counted;
     uint64_t handed[2][MLOG__RINGS]; /* by lane, what sinks that are gone have written: not for their successors */
     uint64_t stuck[MLOG__SLOTS];    /* head + 1 of a call that was waited for in vain */
     uint64_t context_head[MLOG__RINGS];
@@ -9716,6 +9718,14 @@ static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, co
     return n;
 }
 
+/* Counts what no sink has read. */
+static void mlog__flush_tally(uint32_t i, const mlog__ring *r, uint64_t to) {
+    uint64_t *from = &mlog__flush_all.tallied[i];
+    if (MLOG__LIKELY(*from >= to)) return;
+    mlog__flush_all.counted += mlog__flush_count(r, *from, to, NULL);
+    *from = to;
+}
+
 /* What a lane does with one record. False: stop before it, the batch is full. */
 typedef bool (*mlog__flush_each)(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header,
                                  uint64_t now);
@@ -9723,8 +9733,9 @@ typedef bool (*mlog__flush_each)(mlog_sink *s, const mlog__source *from, const u
 /* Has the sink taken what mlog_poll allows in one call? */
 static bool mlog__flush_cut(const mlog_sink *s) { return MLOG__UNLIKELY(s->most != 0) && s->taken >= s->most; }
 
-/* Hands on records in the order of their times, those not after `now`; positions in next[] follow. True: all that there was. */
-static bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each) {
+/* Hands on records in the order of their times, those not after `now`; positions in next[] follow. tally: by lane 0, which counts
+ * what it meets first. True: all that there was. */
+MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each, bool tally) {
     bool all = true;
     while (n > 0) {
         uint32_t first = 0;
@@ -9742,7 +9753,12 @@ static bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint
             memcpy(&header, p, 8);
             if (mlog__flush_cut(s) || !each(s, f, p, header, now)) return false;
             s->taken++;
-            f->pos += mlog__record_bytes(header);
+            uint64_t *tallied = &mlog__flush_all.tallied[f->number], end = f->pos + mlog__record_bytes(header);
+            if (tally && f->pos >= *tallied) {
+                *tallied = end;
+                mlog__flush_all.counted += mlog__record_site(header) != MLOG__S_LOSS;
+            }
+            f->pos = end;
             more = mlog__flush_peek(f);
             s->next[f->number] = f->pos;
         } while (more && f->ticks <= second && f->ticks <= now);
@@ -9868,7 +9884,7 @@ static bool mlog__flush_loss_counts(const mlog_sink *s, const uint64_t *words, u
 }
 
 /* The commonest record, of a plain site, in time, for a sink without filter. False: it takes the long way, nothing has changed. */
-static inline bool mlog__flush_straight(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header) {
+MLOG__INLINE bool mlog__flush_straight(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header) {
     uint32_t site = mlog__record_site(header);
     if ((header & ~MLOG__F_CONTEXT) >> 52 != 0 || site < MLOG__FIRST_SITE || from->ticks < s->last_ticks || from->ticks == 0) return false;
     const mlog__info *info = mlog__format_info(site);
@@ -9966,7 +9982,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             size_t before = s->out.len;
             s->straight = mlog__flush_goes_straight(s);
             uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
-            bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line);
+            bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true);
             mlog__flush_all.work_bytes += (int64_t)(s->out.len - before);
             if (all && s->out.len == 0) {
                 for (uint32_t i = 0; i < rings; i++)
@@ -10119,7 +10135,7 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
         if (s->gaps != 0) mlog__flush_stash_report(s, now, s->gap, MLOG__W_SKIPPED), s->gaps = 0;
         if (s->untold) mlog__flush_stash_report(s, now, s->drop, MLOG__W_DROPPED), s->untold = false;
         uint32_t n = mlog__flush_collect(mlog__flush_all.merge[1], s->next, head, rings);
-        bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash);
+        bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash, false);
         if (all && s->out.len == 0)
             for (uint32_t i = 0; i < rings; i++) s->next[i] = MLOG__MAX(s->next[i], head[i]);
         mlog__platform_unlock(&s->lock);
@@ -10181,7 +10197,6 @@ static bool mlog__flush_snapshot(uint32_t rings) {
         if (head - r->tail > r->bytes / 2) mlog__flush_all.crowded = true;
         if (head == mlog__flush_all.counted_at[i]) continue;
         more = true;
-        mlog__flush_all.counted += mlog__flush_count(r, mlog__flush_all.counted_at[i], head, NULL);
         mlog__flush_all.counted_bytes += head - mlog__flush_all.counted_at[i];
         /* FLUSH-8: mlog__flush_pending looks without the lock */
         __atomic_store_n(&mlog__flush_all.counted_at[i], head, __ATOMIC_RELAXED);
@@ -10259,6 +10274,7 @@ static void mlog__flush_release(uint32_t rings, bool last) {
             uint64_t at = mlog__flush_skip(s, r, i, last ? tail : 0, head); /* nobody lags before the pass is over */
             if (at < lowest) lowest = at;
         }
+        mlog__flush_tally(i, r, lowest);
         mlog__ring_release(r, lowest, last);
         mlog__flush_all.released[i] = lowest;
         if (!last) continue;
@@ -11255,6 +11271,8 @@ static bool mlog__life_adopt(void) {
     memset(mlog__thread_spare, 0, sizeof mlog__thread_spare);
     memset(mlog__flush_all.head, 0, sizeof mlog__flush_all.head);
     memset(mlog__flush_all.counted_at, 0, sizeof mlog__flush_all.counted_at);
+    memset(mlog__flush_all.tallied, 0, sizeof mlog__flush_all.tallied);
+    memset(mlog__flush_all.released, 0, sizeof mlog__flush_all.released);
     memset(mlog__flush_all.handed, 0, sizeof mlog__flush_all.handed);
     memset(mlog__flush_all.stuck, 0, sizeof mlog__flush_all.stuck);
     mlog__flush_all.counted = mlog__flush_all.counted_bytes = 0;
@@ -11756,7 +11774,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             r.rings++;
             r.accepted +=
                 /* RING-1 */
-                mlog__flush_count(ring, mlog__flush_all.counted_at[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
+                mlog__flush_count(ring, mlog__flush_all.tallied[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
             /* RING-6 */
             for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&ring->dropped[k], __ATOMIC_RELAXED);
         }

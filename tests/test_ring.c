@@ -212,6 +212,7 @@ static void place_at(uint64_t at) {
     stall();
     mlog__flush_all.head[number] = at;
     __atomic_store_n(&mlog__flush_all.counted_at[number], at, __ATOMIC_RELAXED);
+    mlog__flush_all.tallied[number] = at;
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (s->used) s->next[number] = s->done[number] = at;
