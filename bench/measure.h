@@ -282,6 +282,8 @@ static void runs_end(bool keep, double at, double load, double steal, bool distu
 /* Runs `once` until the group has its runs. A value is the median of what `once` put in each. */
 static void measure(const char *group, void (*once)(void)) {
     int repeats = bench.smoke ? 0 : bench.quick ? 1 : REPEATS;
+    const char *only = getenv("ONLY"); /* for who works on one thing */
+    if (only != NULL && strstr(group, only) == NULL) return;
     snprintf(bench.group, sizeof bench.group, "%s", group);
     fprintf(stderr, "  %s ", group);
     for (int run = 0; run < bench.runs;) {

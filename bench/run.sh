@@ -82,7 +82,7 @@ trap 'exit 130' INT TERM
 
 echo "measuring; a dot is a run, r a disturbed one that is repeated, d a disturbed one that is kept" >&2
 try $out/bench_core $result.new $out "$mode"
-try python3 bench/report.py compile $result.new "$mode"
+[ -n "${ONLY:-}" ] || try python3 bench/report.py compile $result.new "$mode"
 mv $result.new $result
 try python3 bench/report.py table $result
 try python3 bench/report.py svg $result $out.svg
