@@ -5077,14 +5077,15 @@ typedef struct {
 typedef struct mlog__thread {
     /* state: MLOG__T_*. clock: MLOG__TICKS_*, how this thread stamps its records */
     uint32_t state, clock;
-    uint64_t limit;              /* position that a record may reach without looking further: min(tail + bytes, next wrap) */
-    uint64_t header;             /* of the record in progress; with `head` it says where the next payload goes */
+    uintptr_t limit;             /* where a record may end without looking further, in `data`: behind it lies tail + bytes, or
+                                  * the last word of the lap; 0: look */
+    uintptr_t used;              /* bytes of the record in progress so far */
     mlog__u64 *head;             /* &ring->head, or &aside while a call is staged */
     unsigned char *data;
     /* context: the number that records carry, a copy of what mlog__context_now says; kept by who enters and leaves contexts */
     uint64_t mask, context;
     uint64_t *record;            /* start of the record in progress */
-    uint64_t wide;               /* room that the fast copy of a text needs; out of reach where a tool watches every load */
+    uintptr_t wide;              /* room that the fast copy of a text needs; out of reach where a tool watches every load */
     const uint32_t *attention;   /* non-zero there: mlog1_end has more to do */
     mlog__ring *ring;
     struct mlog__thread *outer, *inner; /* of the same slot: interrupted by a handler, for a handler */
@@ -5143,12 +5144,13 @@ static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
     t->limit = 0; /* the first record computes it */
 }
 
-/* Moves t->limit up to what is free now, but not over the end of the lap: the fast path then needs one comparison for both. */
+/* Moves t->limit up to what is free now, but not over the end of the lap: the fast path then needs one comparison for both. The
+ * last word of a lap is always padding: a record that ended there would leave a limit above the whole of the next lap. */
 static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
     uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes; /* RING-2 */
-    uint64_t wrap = (head | t->mask) + 1;
-    t->limit = MLOG__MIN(room, wrap);
+    uint64_t lap = head & ~t->mask, last = t->mask + 1 - 8;
+    t->limit = (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last);
 }
 
 /* Fills the rest of the lap when `bytes` do not fit before the wrap. False: the padding has no room yet. It is a record like
@@ -5156,7 +5158,7 @@ static void mlog__ring_look(mlog__thread *t, uint64_t head) {
 static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask) + 1;
-    if (head + bytes <= wrap) return true;
+    if (head + bytes < wrap) return true;
     if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes) return false; /* RING-2 */
     /* its time is never read: padding is passed over before anybody looks at times */
     uint64_t pad = mlog__record_header(MLOG__S_PAD, (wrap - head) / 8, 0);
@@ -5171,7 +5173,7 @@ static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
     if (!mlog__ring_pad(t, bytes)) return false;
     uint64_t head = __atomic_load_n(&t->ring->head, __ATOMIC_RELAXED);
     mlog__ring_look(t, head);
-    return head + bytes <= t->limit;
+    return (uintptr_t)t->data + (head & t->mask) + bytes <= t->limit;
 }
 
 /* Bytes free at this moment; the owner's view, so it can only grow until the owner writes. */
@@ -5449,7 +5451,7 @@ static void mlog__thread_prepare(mlog__page *page, uint32_t slot, uint32_t depth
     t->attention = depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
     t->staged = 0;
     /* 40: two stores of 16 bytes, and 8 to spare; a text of 31 bytes takes 32 */
-    t->wide = mlog__platform_on_valgrind() ? UINT64_C(1) << 62 : 40;
+    t->wide = mlog__platform_on_valgrind() ? UINTPTR_MAX / 2 : 40;
     t->limit = 0;
     t->head = &t->aside;
     t->ring = NULL; /* the last owner's, if any */
@@ -6089,7 +6091,7 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
     t->stage.drop = 0;
     t->limit = 0;
     t->head = &t->aside;
-    t->header = 0;
+    t->used = 0;
     t->attention = &mlog__ring_all.always;
     t->staged = 1;
 }
@@ -6114,23 +6116,23 @@ static uint64_t *mlog__thread_to_junk(int level) {
 /* Begins a record in the ring; NULL when there is no room at hand, or the context travels inside, or the clock is a function:
  * no call stands in here, so that the callers need no stack frame. Some twenty instructions; `to` and `any_clock` are constants
  * in each copy. The header is the site's word plus flags and lengths: additions instead of a table, since no carry can occur. */
-MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to, uint64_t to_word, uint64_t bound,
-                                         bool any_clock) {
+MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, uint64_t context, bool to, uint64_t to_word,
+                                         uint64_t bound, bool any_clock) {
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler from here on uses the next level */
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
-    uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED), context = t->context;
+    uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
     if (MLOG__UNLIKELY(context != 0)) word += MLOG__F_CONTEXT + (UINT64_C(1) << 32);
     if (to) word += MLOG__F_TO + (UINT64_C(1) << 32);
     if (to && bound != 0) word += MLOG__F_BOUND + (UINT64_C(1) << 32);
+    /* 8-aligned: head is a sum of multiples of 8, data lies at 1024 */
+    uint64_t *p = (uint64_t *)(void *)(t->data + (head & t->mask));
     /* without payloads: texts ask for their room when they come */
-    uint64_t end = head + mlog__record_bytes(word);
+    uintptr_t used = (uintptr_t)mlog__record_bytes(word);
     uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED); /* LIFE-2 */
-    if (MLOG__UNLIKELY(end > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
+    if (MLOG__UNLIKELY((uintptr_t)p + used > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
         __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
         return NULL;
     }
-    /* 8-aligned: head is a sum of multiples of 8, data lies at 1024 */
-    uint64_t *p = (uint64_t *)(void *)(t->data + (head & t->mask));
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw 1024(%0)" : : "r"(p)); /* the lines ahead come over from the flusher's core in time */
 #endif
@@ -6138,7 +6140,7 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, bool to
     p[0] = word;
     p[1] = any_clock ? mlog__thread_stamp(clock) : MLOG__LIKELY(clock == MLOG__TICKS_COUNTER) ? mlog__clock_counter() : 0;
     t->record = p;
-    t->header = word;
+    t->used = used;
     p += 2;
     if (MLOG__UNLIKELY(context != 0)) *p++ = context;
     if (to && bound != 0) *p++ = bound;
@@ -6164,7 +6166,7 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
         if (room) mlog__thread_tell_loss(t);
         room = room && mlog__ring_wait(t, bytes); /* the report took some of it */
         if (room)
-            p = mlog__thread_fast(t, word, to, (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32, bound,
+            p = mlog__thread_fast(t, word, t->context, to, (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32, bound,
                                   true);
     }
     errno = saved;
@@ -6176,12 +6178,20 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     return t->stage.slot;
 }
 
+/* The fast path inside a context: apart, so that the other needs no registers for it. */
+static __attribute__((noinline)) uint64_t *mlog__thread_begin_inside(mlog__site *site, uint64_t word, uint64_t classes) {
+    mlog__thread *t = mlog__thread_self;
+    uint64_t *p = mlog__thread_fast(t, word, t->context, false, 0, 0, false);
+    return MLOG__LIKELY(p != NULL) ? p : mlog__thread_slow(site, word, classes, NULL, site->level, false);
+}
+
 /* The fast path is a dozen loads and stores and the counter; its order is what the banner of `ring` says. Returns where the
  * slots begin; from here to mlog1_end no code of the user runs. errno stays. */
 uint64_t *mlog1_begin(mlog__site *site, uint64_t word, uint64_t classes) {
     mlog__thread *t = mlog__thread_self;
     if (MLOG__LIKELY(t->state == MLOG__T_READY && (int64_t)word >= 0)) {
-        uint64_t *p = mlog__thread_fast(t, word, false, 0, 0, false);
+        if (MLOG__UNLIKELY(t->context != 0)) return mlog__thread_begin_inside(site, word, classes);
+        uint64_t *p = mlog__thread_fast(t, word, 0, false, 0, 0, false);
         if (MLOG__LIKELY(p != NULL)) return p;
     }
     return mlog__thread_slow(site, word, classes, NULL, site->level, false);
@@ -6194,7 +6204,7 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
         /* no bound context: its word is left out */
         uint64_t to = (uint32_t)level, bound = 0;
         if (logger != NULL) to |= (uint64_t)logger->entry << 32, bound = mlog__context_number(logger->bound);
-        uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, true, to, bound, false);
+        uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, t->context, true, to, bound, false);
         if (MLOG__LIKELY(p != NULL)) return p;
     }
     return mlog__thread_slow(site, word, classes, logger, level, true);
@@ -6204,7 +6214,7 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
  * stage. Needed, since the length of texts is not known when the record begins: measuring first would read each text twice. */
 MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     int saved = errno;
-    uint64_t head, used = mlog__record_bytes(t->header), header = t->header, *old = t->record;
+    uint64_t head, used = t->used, header = t->record[0], *old = t->record;
     bool room = mlog__ring_wait(t, used + bytes);
     errno = saved;
     if (!room) {
@@ -6225,34 +6235,24 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
     return t->record + (slots - old);
 }
 
-/* The position behind what the record in progress has so far. */
-static inline uint64_t mlog__thread_reached(const mlog__thread *t) {
-    return __atomic_load_n(t->head, __ATOMIC_RELAXED) + mlog__record_bytes(t->header); /* RING-1: the owner's own */
-}
-
-/* Where its next payload goes: a record lies in one piece. */
-static inline unsigned char *mlog__thread_payload(const mlog__thread *t) {
-    return (unsigned char *)t->record + mlog__record_bytes(t->header);
-}
-
 /* Makes sure of the room. Returns the slots, which may have moved, or NULL: in a dropped record the slots of the stage take
  * what follows. */
 static uint64_t *mlog__thread_extend(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
-    if (MLOG__LIKELY(mlog__thread_reached(t) + bytes <= t->limit)) return slots;
+    if (MLOG__LIKELY((uintptr_t)t->record + t->used + bytes <= t->limit)) return slots;
     return mlog__thread_grow(t, slots, bytes);
 }
 
 /* The header in the ring follows: a reader after a crash must find the length that belongs to the head. Both are the owner's:
  * no order between them is needed before the release. */
 static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
-    t->header += bytes << 29; /* bytes / 8 << 32 */
-    t->record[0] = t->header;
+    t->used += (uintptr_t)bytes;
+    t->record[0] += bytes << 29; /* bytes / 8 << 32 */
 }
 
 /* Bytes that the next payload may have, so that the record stays below a quarter of its ring: half of what is left, so that a
  * long first text leaves room for the others. */
 static uint64_t mlog__thread_allowance(const mlog__thread *t) {
-    uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 256, used = mlog__record_bytes(t->header);
+    uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 256, used = t->used;
     return used >= most ? 0 : (most - used) / 2;
 }
 
@@ -6269,7 +6269,7 @@ MLOG__COLD static uint64_t *mlog__thread_text_slow(mlog__thread *t, uint64_t *sl
     uint64_t kept = mlog__record_kept(&v, mlog__thread_allowance(t)), bytes = mlog__record_payload(&v, kept);
     uint64_t *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
-    unsigned char *payload = mlog__thread_payload(t);
+    unsigned char *payload = (unsigned char *)t->record + t->used;
     /* NULL: nothing is written; no address in the ring, since none was reserved */
     if (bytes == 0) payload = NULL;
     at[i] = mlog__record_put(&v, &payload, kept);
@@ -6286,7 +6286,7 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
         255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
         255, 255, 255, 255, 255, 255, 255, 255, 0};
     /* within one page of 4 KiB, the smallest there is: what begins in mapped memory ends in it */
-    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && mlog__thread_reached(t) + t->wide <= t->limit)) {
+    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && (uintptr_t)t->record + t->used + t->wide <= t->limit)) {
         __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text),
                 b = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
         __m128i zero = _mm_setzero_si128();
@@ -6295,7 +6295,7 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
         if (MLOG__LIKELY(nul != 0)) {
             /* 31 at most: the stores of 32 bytes hold it and its NUL */
             uint64_t n = (uint32_t)__builtin_ctz(nul), room = mlog__record_padded(n);
-            unsigned char *p = mlog__thread_payload(t);
+            unsigned char *p = (unsigned char *)t->record + t->used;
             /* n times 255, then zeros */
             const unsigned char *m = keep + 32 - n;
             _mm_storeu_si128((__m128i *)(void *)p, _mm_and_si128(a, _mm_loadu_si128((const __m128i *)(const void *)m)));
@@ -6331,7 +6331,7 @@ uint64_t *mlog1_value(uint64_t *slots, unsigned i, mlog_value value) {
     uint64_t bytes = plain ? 8 : 8 + mlog__record_payload(&v, kept);
     uint64_t *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
-    unsigned char *inner = mlog__thread_payload(t), *payload = inner + 8;
+    unsigned char *inner = (unsigned char *)t->record + t->used, *payload = inner + 8;
     uint64_t word = mlog__record_put(&v, &payload, kept);
     memcpy(inner, &word, 8);
     at[i] = v.kind & 0xFFFF;
@@ -6349,7 +6349,7 @@ uint64_t *mlog1_ldouble(uint64_t *slots, unsigned i, long double value) {
     mlog_value v = mlog__val_p(MLOG__K_LDOUBLE, &value, sizeof value);
     uint64_t bytes = mlog__record_payload(&v, sizeof value), *at = mlog__thread_extend(t, slots, bytes);
     if (at == NULL) return t->stage.slot;
-    unsigned char *payload = mlog__thread_payload(t);
+    unsigned char *payload = (unsigned char *)t->record + t->used;
     at[i] = mlog__record_put(&v, &payload, sizeof value);
     mlog__thread_grown(t, bytes);
     return at;
@@ -6382,9 +6382,8 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
 void mlog1_end(void) {
     mlog__thread *t = mlog__thread_self;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
-    /* head and header are added here and not in mlog1_begin: so nothing of a call waits for the stores of the call before but
-     * the head itself */
-    __atomic_store_n(t->head, mlog__thread_reached(t), __ATOMIC_RELEASE); /* RING-1: whole, also for a reader after a crash */
+    uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED) + t->used; /* RING-1: the owner's own */
+    __atomic_store_n(t->head, head, __ATOMIC_RELEASE); /* RING-1: the record is whole, also for a reader after a crash */
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
     if (MLOG__UNLIKELY(__atomic_load_n(t->attention, __ATOMIC_RELAXED) != 0)) /* FLUSH-1: no fence, see flush */
