@@ -5085,7 +5085,7 @@ typedef struct mlog__thread {
     /* context: the number that records carry, a copy of what mlog__context_now says; kept by who enters and leaves contexts */
     uint64_t mask, context;
     uint64_t *record;            /* start of the record in progress */
-    uintptr_t wide;              /* room that the fast copy of a text needs; out of reach where a tool watches every load */
+    uint64_t wide;               /* room that the fast copy of a text needs; out of reach where a tool watches every load */
     const uint32_t *attention;   /* non-zero there: mlog1_end has more to do */
     mlog__ring *ring;
     struct mlog__thread *outer, *inner; /* of the same slot: interrupted by a handler, for a handler */
@@ -5451,7 +5451,7 @@ static void mlog__thread_prepare(mlog__page *page, uint32_t slot, uint32_t depth
     t->attention = depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
     t->staged = 0;
     /* 40: two stores of 16 bytes, and 8 to spare; a text of 31 bytes takes 32 */
-    t->wide = mlog__platform_on_valgrind() ? UINTPTR_MAX / 2 : 40;
+    t->wide = mlog__platform_on_valgrind() ? UINT64_C(1) << 62 : 40;
     t->limit = 0;
     t->head = &t->aside;
     t->ring = NULL; /* the last owner's, if any */
@@ -6286,7 +6286,7 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
         255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
         255, 255, 255, 255, 255, 255, 255, 255, 0};
     /* within one page of 4 KiB, the smallest there is: what begins in mapped memory ends in it */
-    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && (uintptr_t)t->record + t->used + t->wide <= t->limit)) {
+    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && (uint64_t)((uintptr_t)t->record + t->used) + t->wide <= t->limit)) {
         __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text),
                 b = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
         __m128i zero = _mm_setzero_si128();

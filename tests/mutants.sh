@@ -158,8 +158,8 @@ stores() { # function what first second from to: the order of two instructions, 
 }
 wanted fences && {
     stores mlog1_end "READY before head" 'movq.*%r[a-z0-9]*, \\(%r' 'movl.*[$]1, \\(%r' \
-        '    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */\n    __atomic_store_n(t->head, t->next, __ATOMIC_RELEASE);' \
-        '    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);__atomic_signal_fence(__ATOMIC_SEQ_CST);__atomic_store_n(t->head, t->next, __ATOMIC_RELEASE);'
+        '    __atomic_store_n(t->head, head, __ATOMIC_RELEASE);' \
+        '    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);__atomic_signal_fence(__ATOMIC_SEQ_CST);__atomic_store_n(t->head, head, __ATOMIC_RELEASE);'
     stores mlog1_begin "BUSY behind the clock" 'movl.*[$]2, \\(%r' 'rdtsc' \
         '__atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler' '/* and a handler'
 } >>"$dir/table"
