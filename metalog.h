@@ -4347,8 +4347,7 @@ static bool mlog__dict_adopt(void) {
 /* A complete entry by number, or NULL. Numbers come from records, so they are hostile: bounded here. One may arrive before its
  * entry is visible: the wait is for stores in flight, a microsecond at most. An entry whose thread died in the middle stays
  * NULL. */
-static const mlog__entry *mlog__dict_entry(uint32_t number) {
-    const mlog__session *s = mlog__dict_session;
+static const mlog__entry *mlog__dict_find(const mlog__session *s, uint32_t number) {
     uint64_t at = (uint64_t)number * 8;
     if (s == NULL || number < MLOG__FIRST_SITE || at + sizeof(mlog__entry) > MLOG__DICT_BYTES) return NULL;
     const mlog__entry *e = (const mlog__entry *)(const void *)(s->dict + at);
@@ -4356,6 +4355,8 @@ static const mlog__entry *mlog__dict_entry(uint32_t number) {
         if (__atomic_load_n(&e->state, __ATOMIC_ACQUIRE) == 1) return e; /* DICT-2 with mlog__dict_add */
     return NULL;
 }
+
+static const mlog__entry *mlog__dict_entry(uint32_t number) { return mlog__dict_find(mlog__dict_session, number); }
 
 /* NUL-terminated, so that a reader may hand out pointers into the dictionary. */
 static char *mlog__dict_copy(char *at, const char *text, size_t n) {
@@ -6610,7 +6611,7 @@ enum { MLOG__NAMES_BYTES = MLOG__FIELDS * (255 + 24) }; /* of names that had to 
 typedef struct { uint32_t piece_at[17], head_at, gap, end; bool plain; char text[]; } mlog__flat;
 
 /* What is known of a call site, decoded from its dictionary entry. */
-typedef struct {
+typedef struct mlog__info {
     const mlog__entry *e;
     const char *key[16];
     uint32_t key_len[16], piece_at[17], head_len;
@@ -6641,8 +6642,10 @@ typedef struct {
     char text[32], json[6 * 32 + 4];
 } mlog__owner;
 
-/* One per lane: what formatting needs to remember. */
+/* One per lane, and one per file or dead process that is read: whose records they are, and what formatting needs to remember. */
 typedef struct mlog__desk {
+    const mlog__session *session;
+    struct mlog__info **infos; /* by entry number / 8: entries are larger than 64 bytes */
     mlog__owner owner;
     mlog__text_clock utc, local;
     mlog__clock_view clock;
@@ -6669,7 +6672,8 @@ typedef struct {
     const uint64_t *lost;  /* a report of losses: words {level:8 | count:56} */
 } mlog__item;
 
-static mlog__info *mlog__format_infos[MLOG__DICT_BYTES / 8 / 8]; /* by entry number / 8: entries are larger than 64 bytes */
+enum { MLOG__INFOS = MLOG__DICT_BYTES / 8 / 8 };
+static mlog__info *mlog__format_infos[MLOG__INFOS]; /* of our own sites, for both lanes */
 
 static const char *const mlog__format_reserved[] = {"ts", "level", "msg", "source", "at", "thread", "ts_call", "recovered", NULL};
 
@@ -6982,8 +6986,8 @@ static mlog__info *mlog__format_learn(const mlog__entry *e) {
 }
 
 /* Two lanes may learn the same site at once: one of them wins. */
-MLOG__COLD static const mlog__info *mlog__format_meet(mlog__info **place, uint32_t number) {
-    const mlog__entry *e = mlog__dict_entry(number);
+MLOG__COLD static const mlog__info *mlog__format_meet(const mlog__desk *desk, mlog__info **place, uint32_t number) {
+    const mlog__entry *e = mlog__dict_find(desk->session, number);
     mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e), *info = NULL;
     /* FORMAT-1 */
     if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -6992,10 +6996,10 @@ MLOG__COLD static const mlog__info *mlog__format_meet(mlog__info **place, uint32
     return info;
 }
 
-static inline const mlog__info *mlog__format_info(uint32_t number) {
-    if (number / 8 >= sizeof mlog__format_infos / sizeof *mlog__format_infos) return NULL;
-    mlog__info **place = &mlog__format_infos[number / 8], *info = __atomic_load_n(place, __ATOMIC_ACQUIRE); /* FORMAT-1 */
-    return MLOG__LIKELY(info != NULL) ? info : mlog__format_meet(place, number);
+static inline const mlog__info *mlog__format_info(const mlog__desk *desk, uint32_t number) {
+    if (number / 8 >= MLOG__INFOS) return NULL;
+    mlog__info **place = &desk->infos[number / 8], *info = __atomic_load_n(place, __ATOMIC_ACQUIRE); /* FORMAT-1 */
+    return MLOG__LIKELY(info != NULL) ? info : mlog__format_meet(desk, place, number);
 }
 
 /* Its slot has a new owner. */
@@ -7007,21 +7011,21 @@ static void mlog__format_forget(mlog__known *k) {
 }
 
 /* The slot of a context; NULL: the number is not sound. */
-static const mlog__context_slot *mlog__format_slot(uint64_t id) {
+static const mlog__context_slot *mlog__format_slot(const mlog__session *session, uint64_t id) {
     if (id == 0 || (id & 0xFFFFF) >= MLOG__CONTEXTS) return NULL;
-    const mlog__context_slot *slot = &mlog__dict_session->context[id & 0xFFFFF];
+    const mlog__context_slot *slot = &session->context[id & 0xFFFFF];
     return slot->id == id && slot->bytes <= sizeof slot->fields ? slot : NULL;
 }
 
 /* Copies the fields of a context and its ancestors, outermost first, however deep they are. NULL: no memory. */
-static char *mlog__format_gather(uint64_t id, uint32_t *bytes) {
-    const mlog__context_slot *slot = mlog__format_slot(id);
+static char *mlog__format_gather(const mlog__session *session, uint64_t id, uint32_t *bytes) {
+    const mlog__context_slot *slot = mlog__format_slot(session, id);
     uint32_t depth = 0;
     *bytes = 0;
-    for (; slot != NULL && depth < MLOG__CONTEXTS; depth++, slot = mlog__format_slot(slot->parent)) *bytes += slot->bytes;
+    for (; slot != NULL && depth < MLOG__CONTEXTS; depth++, slot = mlog__format_slot(session, slot->parent)) *bytes += slot->bytes;
     char *copy = malloc(*bytes + 1), *at = copy == NULL ? NULL : copy + *bytes;
-    slot = mlog__format_slot(id);
-    for (; at != NULL && depth > 0 && slot->bytes <= (size_t)(at - copy); depth--, slot = mlog__format_slot(slot->parent)) {
+    slot = mlog__format_slot(session, id);
+    for (; at != NULL && depth > 0 && slot->bytes <= (size_t)(at - copy); depth--, slot = mlog__format_slot(session, slot->parent)) {
         at -= slot->bytes;
         memcpy(at, slot->fields, slot->bytes);
     }
@@ -7051,7 +7055,7 @@ static mlog__known *mlog__format_study(mlog__desk *desk, uint64_t id) {
     mlog__known fresh = {.id = id}, *k;
     mlog__out list[MLOG__FIELDS];
     uint32_t bytes;
-    char *copy = mlog__format_gather(id, &bytes);
+    char *copy = mlog__format_gather(desk->session, id, &bytes);
     bool room = mlog__format_room(&desk->names, MLOG__NAMES_BYTES) && mlog__format_room(&desk->values, (size_t)bytes * 7 + 4096);
     if (copy == NULL || !room) return free(copy), (mlog__known *)NULL;
     char *made = desk->names.p, *names = made, *p = desk->values.p;
@@ -7153,9 +7157,9 @@ static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const u
 }
 
 /* Level and source that came with the call win over the site's. */
-static void mlog__format_logger(mlog__item *it, uint64_t to) {
+static void mlog__format_logger(mlog__item *it, const mlog__desk *desk, uint64_t to) {
     it->level = mlog__level((int)(uint32_t)to);
-    const mlog__entry *lg = mlog__dict_entry((uint32_t)(to >> 32));
+    const mlog__entry *lg = mlog__dict_find(desk->session, (uint32_t)(to >> 32));
     if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
     it->source = mlog__dict_source(lg);
     it->source_len = lg->source_len;
@@ -7168,20 +7172,20 @@ static const unsigned char *mlog__format_options(mlog__item *it, mlog__desk *des
     memcpy(word, p, 8 * (size_t)n);
     if (h & MLOG__F_CONTEXT) it->context = mlog__format_context(desk, word[i++]);
     if (h & MLOG__F_BOUND) it->bound = mlog__format_context(desk, word[i++]);
-    if (h & MLOG__F_TO) mlog__format_logger(it, word[i++]);
+    if (h & MLOG__F_TO) mlog__format_logger(it, desk, word[i++]);
     if (h & MLOG__F_TIME) it->time = (int64_t)word[i++], it->late = false; /* it is what it is */
     if (h & MLOG__F_TID) it->tid = (uint32_t)word[i++], it->thread_len = 0, it->owner = NULL;
     return p + 8 * (size_t)n;
 }
 
 /* Level of a record by its first words, for filters that need no more. */
-static int mlog__format_level(const unsigned char *p, uint64_t header) {
+static int mlog__format_level(const mlog__desk *desk, const unsigned char *p, uint64_t header) {
     if (header & MLOG__F_TO) {
         uint64_t to;
         memcpy(&to, p + 16 + 8 * (size_t)mlog__record_options(header & (MLOG__F_CONTEXT | MLOG__F_BOUND)), 8);
         return mlog__level((int)(uint32_t)to);
     }
-    const mlog__info *info = mlog__format_info(mlog__record_site(header));
+    const mlog__info *info = mlog__format_info(desk, mlog__record_site(header));
     return info == NULL ? MLOG_ERROR : info->e->level;
 }
 
@@ -7216,7 +7220,7 @@ static void mlog__format_relabel(mlog__item *it, const mlog__known *k) {
 /* Level, source, thread, and the message where no printf makes it, without the slots. False: those must be decoded to tell. */
 static bool mlog__format_peek(mlog__item *it, mlog__desk *desk, const unsigned char *p) {
     uint32_t site = mlog__record_site(it->header);
-    const mlog__info *info = site < MLOG__FIRST_SITE || (it->header & MLOG__F_FIELDS) ? NULL : mlog__format_info(site);
+    const mlog__info *info = site < MLOG__FIRST_SITE || (it->header & MLOG__F_FIELDS) ? NULL : mlog__format_info(desk, site);
     if (info == NULL) return false;
     (void)mlog__format_open(it, desk, p);
     it->info = info;
@@ -7233,7 +7237,7 @@ static bool mlog__format_decode(mlog__item *it, mlog__desk *desk, const unsigned
     p = mlog__format_open(it, desk, p);
     if (p > end) return false;
     if (MLOG__LIKELY(site >= MLOG__FIRST_SITE)) {
-        const mlog__info *info = it->info = mlog__format_info(site);
+        const mlog__info *info = it->info = mlog__format_info(desk, site);
         if (info == NULL) return false;
         const mlog__entry *e = info->e;
         const unsigned char *slots = p;
@@ -9690,8 +9694,8 @@ static inline bool mlog__flush_peek(mlog__source *s) {
     return false;
 }
 
-/* Records (not padding, not reports of losses) between two positions; by level when asked. */
-static uint64_t mlog__flush_count(const mlog__ring *r, uint64_t from, uint64_t to, uint64_t *by_level) {
+/* Records (not padding, not reports of losses) between two positions. */
+static uint64_t mlog__flush_count(const mlog__ring *r, uint64_t from, uint64_t to) {
     mlog__source s = {r, 0, from, to, 0};
     uint64_t n = 0;
     while (mlog__flush_peek(&s)) {
@@ -9699,9 +9703,7 @@ static uint64_t mlog__flush_count(const mlog__ring *r, uint64_t from, uint64_t t
         uint64_t header;
         memcpy(&header, p, 8);
         s.pos += mlog__record_bytes(header);
-        if (mlog__record_site(header) == MLOG__S_LOSS) continue;
-        n++;
-        if (by_level != NULL) by_level[MLOG__MIN((unsigned)mlog__format_level(p, header), 25u)]++;
+        n += mlog__record_site(header) != MLOG__S_LOSS;
     }
     return n;
 }
@@ -9721,7 +9723,7 @@ static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, co
 static void mlog__flush_tally(uint32_t i, const mlog__ring *r, uint64_t to) {
     uint64_t *from = &mlog__flush_all.tallied[i];
     if (MLOG__LIKELY(*from >= to)) return;
-    mlog__flush_all.counted += mlog__flush_count(r, *from, to, NULL);
+    mlog__flush_all.counted += mlog__flush_count(r, *from, to);
     *from = to;
 }
 
@@ -9855,7 +9857,7 @@ static bool mlog__flush_open(mlog_sink *s, mlog__item *it, mlog__open_record *o)
     p = mlog__format_put(p, it->msg, it->msg_len);
     *p++ = 0;
     *mlog__text_u64(o->number, it->tid) = 0;
-    o->record = (mlog_record){.time = it->time, .id = {mlog__dict_session->id, it->id}, .level = it->level, .tid = it->tid,
+    o->record = (mlog_record){.time = it->time, .id = {s->desk->session->id, it->id}, .level = it->level, .tid = it->tid,
                               .source = source, .thread = it->thread_len ? it->thread : o->number, .msg = msg,
                               .msg_len = it->msg_len, .at = {v->p + v->len, it->func == NULL ? "" : it->func, (int)it->line},
                               .fields = o->field, .nfields = n};
@@ -9886,7 +9888,7 @@ static bool mlog__flush_loss_counts(const mlog_sink *s, const uint64_t *words, u
 MLOG__INLINE bool mlog__flush_straight(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header) {
     uint32_t site = mlog__record_site(header);
     if ((header & ~MLOG__F_CONTEXT) >> 52 != 0 || site < MLOG__FIRST_SITE || from->ticks < s->last_ticks || from->ticks == 0) return false;
-    const mlog__info *info = mlog__format_info(site);
+    const mlog__info *info = mlog__format_info(s->desk, site);
     if (info == NULL || info->straight == 0 || info->e->level < s->config.level) return false;
     mlog__item it;
     it.time = mlog__life_utc(s->desk, from->ticks);
@@ -9920,7 +9922,7 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
         mlog__flush_end(s, &it);
         return true;
     }
-    if (s->config.level > 0 && mlog__format_level(record, header) < s->config.level) {
+    if (s->config.level > 0 && mlog__format_level(s->desk, record, header) < s->config.level) {
         s->in_filtered++;
         return true;
     }
@@ -9971,7 +9973,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             mlog__sink_give_up(s, rings);
             for (uint32_t i = 0; i < rings; i++) {
                 if (s->next[i] >= mlog__flush_all.head[i]) continue;
-                s->lost += mlog__flush_count(mlog__flush_ring(i), s->next[i], mlog__flush_all.head[i], NULL);
+                s->lost += mlog__flush_count(mlog__flush_ring(i), s->next[i], mlog__flush_all.head[i]);
                 s->next[i] = s->done[i] = mlog__flush_all.head[i];
             }
             return true;
@@ -10023,7 +10025,7 @@ static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsi
     mlog__stashed head = {.ring = from->number, .pos = from->pos, .ticks = from->ticks, .now = now};
     if (s->out.len != 0 && s->out.len + bytes > MLOG__BATCH / 4) return s->armed = true, false;
     if (mlog__record_site(header) != MLOG__S_LOSS && s->config.level > 0 &&
-        mlog__format_level(record, header) < s->config.level) {
+        mlog__format_level(s->desk, record, header) < s->config.level) {
         s->in_filtered++;
         return true;
     }
@@ -10040,7 +10042,7 @@ static bool mlog__flush_stash(mlog_sink *s, const mlog__source *from, const unsi
     memcpy(s->out.p + s->out.len + sizeof head, record, (size_t)bytes);
     s->out.len += sizeof head + (size_t)bytes;
     if (mlog__record_site(header) == MLOG__S_LOSS) return true;
-    if (mlog__format_level(record, header) >= s->hold_level) s->urgent = true;
+    if (mlog__format_level(s->desk, record, header) >= s->hold_level) s->urgent = true;
     s->in_written++;
     return true;
 }
@@ -10226,7 +10228,7 @@ static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r
         memcpy(&it.header, p, 8);
         at.pos += mlog__record_bytes(it.header);
         if (mlog__record_site(it.header) == MLOG__S_LOSS) continue;
-        int level = mlog__format_level(p, it.header);
+        int level = mlog__format_level(&mlog__flush_all.desk[0], p, it.header);
         it.decoded = it.rendered = false;
         mlog__flush_owner(&mlog__flush_all.desk[0], &it, r);
         bool wanted = level >= s->config.level &&
@@ -10804,7 +10806,7 @@ static void mlog__life_take_pair(mlog__desk *desk, bool now) {
 
 static int64_t mlog__life_utc(mlog__desk *desk, uint64_t ticks) {
     /* LIFE-2 */
-    if (__atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED) == MLOG__TICKS_GIVEN) return (int64_t)ticks;
+    if (__atomic_load_n(&desk->session->clock_mode, __ATOMIC_RELAXED) == MLOG__TICKS_GIVEN) return (int64_t)ticks;
     return mlog__clock_utc(&desk->clock, desk->pairs, ticks);
 }
 
@@ -11035,7 +11037,11 @@ static bool mlog__life_run_lanes(void) {
         mlog__desk *desk = &mlog__flush_all.desk[i];
         static mlog__clock_table table1;
         mlog__clock_table *pairs = i == 0 ? &mlog__dict_session->clock : &table1;
-        if (desk->pairs != pairs) desk->pairs = pairs; /* a lane that runs already reads it */
+        if (desk->pairs != pairs) { /* a lane that runs already reads it */
+            desk->session = mlog__dict_session;
+            desk->infos = mlog__format_infos;
+            desk->pairs = pairs;
+        }
         if (i == 1 && callbacks && !mlog__flush_all.running1 && mlog__flush_all.running0) { /* lane 0 knows the counter's rate */
             mlog__platform_lock(&mlog__flush_all.role);
             table1 = mlog__dict_session->clock;
@@ -11773,7 +11779,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             r.rings++;
             r.accepted +=
                 /* RING-1 */
-                mlog__flush_count(ring, mlog__flush_all.tallied[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
+                mlog__flush_count(ring, mlog__flush_all.tallied[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
             /* RING-6 */
             for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&ring->dropped[k], __ATOMIC_RELAXED);
         }
@@ -11807,7 +11813,7 @@ static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
     for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
         mlog__ring *ring = mlog__flush_ring(i);
         /* RING-1 */
-        if (ring != NULL) r->pending += mlog__flush_count(ring, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), NULL);
+        if (ring != NULL) r->pending += mlog__flush_count(ring, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
     }
     mlog__platform_unlock(&s->lock);
 }

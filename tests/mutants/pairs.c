@@ -75,8 +75,8 @@ static void add_entry(void) {
     __atomic_store_n(&number, mlog__dict_add(&e, "msg", "", "", "", ""), __ATOMIC_RELAXED);
 }
 static void see_entry(void) { look(mlog__dict_entry(__atomic_load_n(&number, __ATOMIC_RELAXED))->msg_len); }
-static void learn(void) { (void)mlog__format_info(number); }
-static void see_learnt(void) { look(mlog__format_info(number)->head_len); }
+static void learn(void) { (void)mlog__format_info(&mlog__flush_all.desk[0], number); }
+static void see_learnt(void) { look(mlog__format_info(&mlog__flush_all.desk[0], number)->head_len); }
 
 /* ---- sites, modules, loggers ---- */
 
