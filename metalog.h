@@ -1234,6 +1234,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -1278,7 +1279,7 @@ enum {
     MLOG__PAGE = 4096,
     MLOG__DICT_BYTES = 16 << 20, /* about 80,000 call sites */
     MLOG__CONTEXTS = 16384,
-    MLOG__CONTEXT_BYTES = 512,
+    MLOG__CONTEXT_BYTES = 1024,  /* some twenty fields; longer ones travel inside each record */
     MLOG__SINKS = 16,
     MLOG__BATCH = 256 << 10,     /* bytes formatted before they are written: 64 KiB costs 20 % of the throughput */
     MLOG__FIELDS = 64,           /* fields of one record: pairs, context and run-time fields together */
@@ -1344,6 +1345,24 @@ static void mlog__platform_unmap(void *p, size_t size) {
 /* The parent's rings are not the child's: in a child they are not there at all, so that a write through a stale pointer crashes
  * in a test instead of appearing as a second writer in the parent's ring. */
 static void mlog__platform_keep_from_child(void *p, size_t size) { (void)madvise(p, size, MADV_DONTFORK); }
+
+/* Makes sure that a mapping of a file has its blocks: a full file system is an error here, and no SIGBUS later. False: full, or a
+ * kernel before 5.14, which does not know the advice (errno is EINVAL then). */
+static bool mlog__platform_reserve(void *p, size_t size) {
+    enum { POPULATE_WRITE = 23 }; /* MADV_POPULATE_WRITE, which older headers lack */
+    return madvise(p, size, POPULATE_WRITE) == 0;
+}
+
+/* A second view of a shared mapping; NULL: the kernel refuses. mremap(2): an old size of 0. */
+static void *mlog__platform_alias(void *p, size_t size) {
+    void *alias = mremap(p, 0, size, MREMAP_MAYMOVE);
+    return alias == MAP_FAILED ? NULL : alias;
+}
+
+/* Puts a mapping into the place of another one: at no moment is that address unmapped, which a handler could read. */
+static bool mlog__platform_replace(void *fresh, size_t size, void *old) {
+    return mremap(fresh, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, old) != MAP_FAILED;
+}
 
 /* Zero in every child, also of a raw clone without CLONE_VM, which runs no pthread_atfork handler. False: kernels before 4.14,
  * where only children of fork() are noticed. */
@@ -4251,7 +4270,8 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
  * entry's number is its offset / 8. Space is taken by compare-and-swap on the end: no lock, also in a handler.
  *
  *   SESSION  magic, version, byte order, word size, clock mode, id and boot (who wrote this, on which kernel)
- *            dict_end | clock: the pairs | context[16384]: slots of 512 bytes | dict: 16 MiB of entries
+ *            dict_end | clock: the pairs | promise[16]: of the sinks, see store | context[16384]: slots of 1 KiB
+ *            dict: 16 MiB of entries | move[16][8192]: of the promises
  *   ENTRY    state, sizes, type, level, kinds of the arguments, rules for texts | message, file, function, source, each key: each
  *            with its NUL
  *
@@ -4288,7 +4308,15 @@ typedef struct {
 /* A context as records refer to it: its number, its parent's, its encoded fields. Written by `context`, read by the flusher. */
 typedef struct { uint64_t id, parent; uint32_t bytes, count; unsigned char fields[MLOG__CONTEXT_BYTES - 24]; } mlog__context_slot;
 
-/* The shared header of a process: what recovery will need beside the rings. */
+/* What a sink is about to write, and how far each ring is read then: see store. */
+typedef struct { uint64_t ring, pos; } mlog__move;
+typedef struct {
+    uint64_t key, shared;        /* key: whose, by path and name; 0: nobody's. shared: others write to the file, too */
+    mlog__u64 armed, done;       /* numbers of batches */
+    uint64_t seq, dev, ino, off, len, sum, moves, check; /* the batch; check: over these and the moves */
+} mlog__promise;
+
+/* The shared header of a process: what recovery needs beside the rings. */
 typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, clock_mode;
@@ -4296,9 +4324,12 @@ typedef struct {
     uint64_t id, boot[2];
     /* bytes taken of dict; on a line of its own, since every registration writes it */
     mlog__u64 dict_end __attribute__((aligned(64)));
+    mlog__u64 contexts;      /* slots [0, contexts) may have been used: the others are not touched, or they would become memory */
     mlog__clock_table clock __attribute__((aligned(64)));
+    mlog__promise promise[MLOG__SINKS] __attribute__((aligned(64)));
     mlog__context_slot context[MLOG__CONTEXTS] __attribute__((aligned(64)));
     unsigned char dict[MLOG__DICT_BYTES] __attribute__((aligned(64)));
+    mlog__move move[MLOG__SINKS][MLOG__RINGS] __attribute__((aligned(64)));
 } mlog__session;
 
 static mlog__session *mlog__dict_session; /* set once; a child puts its own copy at the same address */
@@ -4325,6 +4356,91 @@ static mlog__session *mlog__dict_open(void) {
     return first;
 }
 
+/* Of a session that lies in a file, blocks are reserved by the piece: most programs need a hundredth of it. */
+enum { MLOG__PIECE = 64 << 10 };
+static struct {
+    uint32_t filed;
+    uint8_t reserved[sizeof(mlog__session) / MLOG__PIECE + 2];
+} mlog__dict_place;
+
+/* [s] Makes sure that bytes of the session may be written. False: the file system is full. */
+static bool mlog__dict_reserve(const void *p, size_t n) {
+    if (!__atomic_load_n(&mlog__dict_place.filed, __ATOMIC_ACQUIRE)) return true; /* DICT-4 */
+    size_t at = (size_t)((const char *)p - (const char *)mlog__dict_session), last = (at + n - 1) / MLOG__PIECE;
+    for (size_t i = at / MLOG__PIECE; i <= last; i++) {
+        if (__atomic_load_n(&mlog__dict_place.reserved[i], __ATOMIC_RELAXED)) continue; /* DICT-4 */
+        size_t piece = MLOG__MIN((size_t)MLOG__PIECE, sizeof(mlog__session) - i * MLOG__PIECE);
+        if (!mlog__platform_reserve((char *)mlog__dict_session + i * MLOG__PIECE, piece)) return false;
+        __atomic_store_n(&mlog__dict_place.reserved[i], 1, __ATOMIC_RELAXED); /* DICT-4 */
+    }
+    return true;
+}
+
+/* [s] The slot of a context is about to be used for the first time. False: the file system is full. */
+static bool mlog__dict_take_context(uint32_t i) {
+    mlog__session *s = mlog__dict_session;
+    if (s == NULL) return true;
+    uint64_t before = __atomic_load_n(&s->contexts, __ATOMIC_RELAXED); /* DICT-3 */
+    while (before <= i && !__atomic_compare_exchange_n(&s->contexts, &before, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {} /* DICT-3 */
+    return mlog__dict_reserve(&s->context[i], MLOG__CONTEXT_BYTES);
+}
+
+/* Marks what a fresh file has: everything, or its first bytes; then reserves what `from` uses. False: full. */
+static bool mlog__dict_prepare(mlog__session *fresh, const mlog__session *from, bool whole) {
+    const size_t context = offsetof(mlog__session, context), dict = offsetof(mlog__session, dict);
+    size_t end = dict + (size_t)MLOG__MIN(from->dict_end, (uint64_t)MLOG__DICT_BYTES), contexts = context + (size_t)from->contexts * MLOG__CONTEXT_BYTES;
+    memset(mlog__dict_place.reserved, whole, sizeof mlog__dict_place.reserved);
+    for (size_t i = 0; i < sizeof *fresh / MLOG__PIECE && !whole; i++) {
+        size_t at = i * MLOG__PIECE, next = at + MLOG__PIECE;
+        bool used = at < contexts || (next > dict && at < end);
+        if (used && !mlog__platform_reserve((char *)fresh + at, MLOG__PIECE)) return false;
+        mlog__dict_place.reserved[i] = used;
+    }
+    return true;
+}
+
+/* What `from` knows goes to `to`, whose promises stay empty. */
+static void mlog__dict_copy_all(mlog__session *to, const mlog__session *from, uint64_t end) {
+    memcpy(to, from, offsetof(mlog__session, dict_end));
+    to->clock = from->clock;
+    to->contexts = MLOG__MIN(from->contexts, (uint64_t)MLOG__CONTEXTS);
+    memcpy(to->context, from->context, (size_t)to->contexts * MLOG__CONTEXT_BYTES);
+    memcpy(to->dict, from->dict, (size_t)MLOG__MIN(end, (uint64_t)MLOG__DICT_BYTES));
+    to->dict_end = end;
+}
+
+/* What other threads stored into the old pages after they were copied: each byte that differs from the copy is carried over. What
+ * they store from now on goes to the new pages, and no byte is stored twice: entries and slots are written once. */
+static void mlog__dict_carry(void *to, const void *then, const void *old, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (((const char *)old)[i] != ((const char *)then)[i]) ((char *)to)[i] = ((const char *)old)[i];
+}
+
+/* Moves the session into `fresh`, a mapping of a file, at its old address, while other threads log; the flusher is away. A dictionary
+ * that looks full makes those who register meanwhile put their definitions into their records. False: nothing has changed. */
+static bool mlog__dict_move(mlog__session *fresh, bool whole) {
+    mlog__session *s = mlog__dict_session, *then = mlog__platform_map(sizeof *s, true, false),
+                  *old = mlog__platform_alias(s, sizeof *s);
+    if (then == NULL) return false;
+    uint64_t end = __atomic_exchange_n(&s->dict_end, MLOG__DICT_BYTES, __ATOMIC_ACQ_REL); /* DICT-4 */
+    mlog__dict_copy_all(then, s, end);
+    bool moved = mlog__dict_prepare(fresh, then, whole);
+    if (moved) {
+        mlog__dict_copy_all(fresh, then, end);
+        fresh->dict_end = MLOG__DICT_BYTES;
+        moved = mlog__platform_replace(fresh, sizeof *fresh, s);
+    }
+    if (moved && old != NULL) {
+        mlog__dict_carry(s->context, then->context, old->context, (size_t)then->contexts * MLOG__CONTEXT_BYTES);
+        mlog__dict_carry(s->dict, then->dict, old->dict, (size_t)end);
+    }
+    __atomic_store_n(&s->dict_end, end, __ATOMIC_RELEASE); /* DICT-4 */
+    __atomic_store_n(&mlog__dict_place.filed, moved, __ATOMIC_RELEASE); /* DICT-4 */
+    mlog__platform_unmap(then, sizeof *then);
+    if (old != NULL) mlog__platform_unmap(old, sizeof *old);
+    return moved;
+}
+
 /* In a child: a private copy of the dictionary takes the place of the mapping that it shares with its parent, so that site
  * numbers and pointers stay good. Contexts are published anew by their users: copying 8 MiB of slots would cost every child a
  * millisecond. False: no memory, this child cannot log. The parent writes on meanwhile; entries behind `end` are not ours, one
@@ -4337,11 +4453,12 @@ static bool mlog__dict_adopt(void) {
     uint64_t end = __atomic_load_n(&old->dict_end, __ATOMIC_RELAXED); /* DICT-3: whole entries say so themselves, DICT-2 */
     memcpy(s, old, offsetof(mlog__session, dict_end));
     s->dict_end = end;
+    s->contexts = old->contexts; /* they are published anew */
     s->clock = old->clock;
     memcpy(s->dict, old->dict, (size_t)MLOG__MIN(end, (uint64_t)MLOG__DICT_BYTES));
     mlog__platform_random(&s->id, sizeof s->id);
-    /* in one step: at no moment is the old address unmapped, which a handler could read */
-    return mremap(s, sizeof *s, sizeof *s, MREMAP_MAYMOVE | MREMAP_FIXED, old) != MAP_FAILED;
+    mlog__dict_place.filed = 0;
+    return mlog__platform_replace(s, sizeof *s, old);
 }
 
 /* A complete entry by number, or NULL. Numbers come from records, so they are hostile: bounded here. One may arrive before its
@@ -4372,6 +4489,19 @@ static const char *mlog__dict_func(const mlog__entry *e) { return mlog__dict_fil
 static const char *mlog__dict_source(const mlog__entry *e) { return mlog__dict_func(e) + e->func_len + 1; }
 static const char *mlog__dict_keys(const mlog__entry *e) { return mlog__dict_source(e) + e->source_len + 1; }
 
+/* Is an entry of a session that is not ours what it says? All its texts end where their lengths say, inside of it. */
+static bool mlog__dict_sound(const mlog__session *s, const mlog__entry *e) {
+    size_t left = MLOG__DICT_BYTES - (size_t)((const unsigned char *)e - s->dict);
+    size_t need = sizeof *e + (size_t)e->msg_len + e->file_len + e->func_len + e->source_len + e->keys_len + 5;
+    if (e->bytes > left || need > e->bytes || e->count > sizeof e->kind || (e->type != MLOG__D_SITE && e->type != MLOG__D_LOGGER))
+        return false;
+    const char *end[5] = {mlog__dict_msg(e) + e->msg_len, mlog__dict_file(e) + e->file_len, mlog__dict_func(e) + e->func_len,
+                          mlog__dict_source(e) + e->source_len, mlog__dict_keys(e) + e->keys_len};
+    for (int i = 0; i < 5; i++)
+        if (*end[i] != 0) return false;
+    return true;
+}
+
 /* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full (or there is no memory).
  * Legal in a handler, also on top of itself: each taker has its own bytes from the compare-and-swap on. */
 static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const char *file, const char *func, const char *source,
@@ -4386,6 +4516,7 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
         if (bytes > MLOG__DICT_BYTES - at) return 0;
     } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)); /* DICT-3 */
     mlog__entry *e = (mlog__entry *)(void *)(s->dict + at);
+    if (!mlog__dict_reserve(e, (size_t)bytes)) return 0; /* the place stays empty */
     /* state is 0 in `head`: the entry stays invisible until all of it is there */
     *e = *head;
     e->bytes = (uint32_t)bytes;
@@ -4396,6 +4527,214 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     mlog__dict_copy(p, keys, head->keys_len);
     __atomic_store_n(&e->state, 1, __ATOMIC_RELEASE); /* DICT-2: pairs with mlog__dict_entry */
     return (uint32_t)(at / 8);
+}
+
+/* ==== store ====
+ * Where what shall survive the process lies: its session and its rings as files in a directory of ours. The kernel keeps the pages of
+ * a process that was killed, whatever killed it; the next program with the same sinks reads them (see recover).
+ *
+ *   DIR   /dev/shm/metalog-<uid>, or ring_dir: mode 0700, ours        <id>.session      <id>.<number>.ring        mode 0600
+ *
+ * Who is alive: a session's file is locked (flock) through a mapping of its first page that no child inherits. The lock lives as long
+ * as the address space: no close-everything of a daemon ends it, SIGKILL does. (POSIX locks fall with any close, and a pid is soon
+ * somebody else's.) A file is locked before it has a size, so that nobody takes one in the making for a dead one; who finds that it
+ * was removed meanwhile makes another.
+ *
+ * A promise, per sink: what a batch will be, written down before it is, so that it is written exactly once, whoever writes it.
+ *   1 intent: sequence number, file, offset, length, sum, and how far each ring is read behind it     2 armed = number
+ *   3 the bytes                        4 done = number: the commit                       5 cur of each ring = what the intent says
+ * Killed before 2: nothing happened. Before 4: the file tells whether the bytes are there. Before the end of 5: it is done again. All
+ * are plain stores of one thread to pages that outlive it, so what comes later was stored later.
+ *
+ * owns: the directory, names, locks and mappings of the files, the steps of a promise
+ * may call: platform text dict
+ */
+
+static struct {
+    uint32_t on;        /* rings are files */
+    char dir[256];
+    void *lock;         /* the mapping that holds the lock */
+    uint32_t refused;   /* a ring that should have been a file is none: for a warning */
+} mlog__store;
+
+enum { MLOG__STORE_PATH = 256 + 64 };
+
+/* [s] The path of a session's file, or of one of its rings. */
+static void mlog__store_path(char path[MLOG__STORE_PATH], uint64_t id, bool ring, uint32_t number) {
+    size_t n = strlen(mlog__store.dir);
+    memcpy(path, mlog__store.dir, n);
+    char *p = path + n;
+    *p++ = '/';
+    p = mlog__text_hex(p, id);
+    *p++ = '.';
+    if (ring) p = mlog__text_u64(p, number), *p++ = '.';
+    memcpy(p, ring ? "ring" : "session", ring ? 5 : 8);
+}
+
+/* [s] Makes a file of `size` bytes, of which the first `reserve` have their blocks, and maps it. NULL: errno says why. */
+static void *mlog__store_map(const char *path, size_t size, size_t reserve, bool touch) {
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    void *p = MAP_FAILED;
+    if (fd < 0) return NULL;
+    if (ftruncate(fd, (off_t)size) == 0 && fallocate(fd, 0, 0, (off_t)reserve) == 0)
+        p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | (touch ? MAP_POPULATE : 0), fd, 0);
+    int error = errno;
+    if (p == MAP_FAILED) (void)unlink(path);
+    close(fd);
+    errno = error;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+/* [s] Locks a file that is there. NULL: it is another's, or it was removed meanwhile. */
+static void *mlog__store_lock(const char *path) {
+    int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    void *p = MAP_FAILED;
+    if (fd < 0) return NULL;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink == 1)
+        p = mmap(NULL, MLOG__PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    close(fd);
+    if (p == MAP_FAILED) return NULL;
+    mlog__platform_keep_from_child(p, MLOG__PAGE);
+    return p;
+}
+
+/* Is the directory there, ours, and closed to everybody else? It is made when it is missing. */
+static bool mlog__store_dir(const char *dir) {
+    struct stat st;
+    if (strlen(dir) >= sizeof mlog__store.dir) return errno = ENAMETOOLONG, false;
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST) return false;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool ours = fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
+    close(fd);
+    if (!ours) errno = EPERM;
+    return ours;
+}
+
+/* [s] The session goes into a file, at its old address. False: nothing has changed. */
+static bool mlog__store_session(void) {
+    char path[MLOG__STORE_PATH];
+    const size_t size = sizeof(mlog__session);
+    mlog__store_path(path, mlog__dict_session->id, false, 0);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); /* the lock before there is anything to read */
+    if (fd < 0) return false;
+    close(fd);
+    void *lock = mlog__store_lock(path);
+    mlog__session *fresh = NULL;
+    bool whole = false, moved = false;
+    fd = lock == NULL ? -1 : open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && ftruncate(fd, (off_t)size) == 0) {
+        fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (fresh == MAP_FAILED) fresh = NULL;
+        /* kernels before 5.14 reserve nothing by the piece */
+        if (fresh != NULL && !mlog__platform_reserve(fresh, MLOG__PIECE)) whole = errno == EINVAL && fallocate(fd, 0, 0, (off_t)size) == 0;
+        moved = fresh != NULL && mlog__dict_move(fresh, whole);
+    }
+    int error = errno;
+    if (fd >= 0) close(fd);
+    if (moved) {
+        mlog__store.lock = lock;
+        return true;
+    }
+    if (fresh != NULL) mlog__platform_unmap(fresh, size);
+    if (lock != NULL) mlog__platform_unmap(lock, MLOG__PAGE);
+    (void)unlink(path);
+    errno = error;
+    return false;
+}
+
+/* Begins: rings that are made from here on are files. -1: errno says why, and everything stays as it was. */
+static int mlog__store_begin(const char *dir) {
+    if (mlog__store.on) return 0; /* it stays where it is to the end */
+    if (!mlog__store_dir(dir)) return -1;
+    memcpy(mlog__store.dir, dir, strlen(dir) + 1);
+    if (!mlog__store_session()) return -1;
+    __atomic_store_n(&mlog__store.on, 1, __ATOMIC_RELEASE); /* STORE-1 */
+    return 0;
+}
+
+/* [s] In a child, whose session has a number of its own: it gets files of its own, or none. */
+static void mlog__store_adopt(void) {
+    if (!mlog__store.on) return;
+    mlog__store.lock = NULL; /* not inherited */
+    mlog__store.on = mlog__store_session();
+}
+
+/* [s] A ring as a file; NULL: it must do without. */
+static void *mlog__store_ring(uint32_t number, size_t size, bool touch) {
+    char path[MLOG__STORE_PATH];
+    if (!__atomic_load_n(&mlog__store.on, __ATOMIC_ACQUIRE)) return NULL; /* STORE-1 */
+    mlog__store_path(path, mlog__dict_session->id, true, number);
+    void *p = mlog__store_map(path, size, size, touch);
+    if (p == NULL) __atomic_store_n(&mlog__store.refused, 1, __ATOMIC_RELAXED); /* STORE-2 */
+    return p;
+}
+
+/* Everything is out: no file stays behind. The mappings go on without their names. */
+static void mlog__store_end(uint32_t rings) {
+    char path[MLOG__STORE_PATH];
+    if (!mlog__store.on) return;
+    mlog__store.on = 0;
+    for (uint32_t i = 0; i < rings; i++) mlog__store_path(path, mlog__dict_session->id, true, i), (void)unlink(path);
+    mlog__store_path(path, mlog__dict_session->id, false, 0);
+    (void)unlink(path);
+}
+
+/* -- promises -- */
+
+/* FNV-1a over words; what is summed here was written by us, and shall only be told from something else. */
+static uint64_t mlog__store_sum(uint64_t h, const void *p, size_t n) {
+    for (; n > 0; p = (const char *)p + 8, n = n > 8 ? n - 8 : 0) {
+        uint64_t word = 0;
+        memcpy(&word, p, MLOG__MIN(n, (size_t)8));
+        h = (h ^ word) * UINT64_C(1099511628211);
+        h ^= h >> 32;
+    }
+    return h;
+}
+
+/* Of a batch, its ends are enough: all of it lies between them in the file, or none, since it was appended; and each line has its
+ * own time. */
+enum { MLOG__STORE_ENDS = 2048 };
+static uint64_t mlog__store_sum_batch(const char *p, size_t n) {
+    uint64_t h = mlog__store_sum(n, p, MLOG__MIN(n, (size_t)MLOG__STORE_ENDS));
+    size_t rest = MLOG__MIN(n, (size_t)MLOG__STORE_ENDS);
+    return mlog__store_sum(h, p + n - rest, rest);
+}
+
+static uint64_t mlog__store_check(const mlog__promise *p, const mlog__move *move) {
+    return mlog__store_sum(mlog__store_sum(1, &p->seq, offsetof(mlog__promise, check) - offsetof(mlog__promise, seq)), move,
+                           (size_t)MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS) * sizeof *move);
+}
+
+/* Steps 1 and 2: says what will be written, and how far the rings are read behind it, where that changes. False: there is no room to
+ * say it. */
+static bool mlog__store_arm(mlog__session *session, uint32_t sink, const mlog__promise *what, const uint64_t *done, const uint64_t *next,
+                            uint32_t rings, bool own) {
+    mlog__promise *p = &session->promise[sink];
+    mlog__move *move = session->move[sink];
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < rings; i++) {
+        if (done[i] == next[i]) continue;
+        if (own && !mlog__dict_reserve(&move[n], sizeof *move)) return false;
+        move[n++] = (mlog__move){i, next[i]};
+    }
+    p->seq = p->done + 1;
+    p->dev = what->dev;
+    p->ino = what->ino;
+    p->off = what->off;
+    p->len = what->len;
+    p->sum = what->sum;
+    p->moves = n;
+    p->check = mlog__store_check(p, move);
+    __atomic_store_n(&p->armed, p->seq, __ATOMIC_RELEASE); /* STORE-3 */
+    return true;
+}
+
+/* Step 4. */
+static void mlog__store_commit(mlog__promise *p) {
+    __atomic_store_n(&p->done, p->armed, __ATOMIC_RELEASE); /* STORE-3 */
 }
 
 /* ==== rule ====
@@ -4822,7 +5161,7 @@ static mlog_context *mlog__context_take(void) {
     while (i < MLOG__CONTEXTS)
         /* CONTEXT-1 */
         if (__atomic_compare_exchange_n(&mlog__context_pool.fresh, &i, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-            return &blocks[i];
+            return mlog__dict_take_context(i) ? &blocks[i] : NULL;
     return NULL;
 }
 
@@ -4984,6 +5323,10 @@ static void mlog__context_release(void) {
  *   DICT-1     session's maker                     who finds it made                   the session's head
  *   DICT-2     entry's writer: state = 1           flusher, also in a child            the entry before its number means anything
  *   DICT-3     the end of the area: relaxed, it hands out room and nothing else
+ *   DICT-4     who moves the session: filed, end   who registers                       what is reserved; what it has not yet
+ *   STORE-1    who begins: on                      who makes a ring                    the directory's name
+ *   STORE-2    a ring had to do without a file: relaxed, a hint
+ *   STORE-3    a sink's lane: armed, done           who reads after a crash             the batch before its number
  *   RULE-1     a change: version                   a lookup: version, before           the rules of that version
  *   RULE-2     sites and loggers: list head        who walks the list                  the node before its place in the list
  *   RULE-3     modules: list head                  who walks the list                  the module before its place in the list
@@ -5030,7 +5373,7 @@ static void mlog__context_release(void) {
  *   LIFE-8     statements held back: relaxed, counts and a time that stand for themselves
  *
  * owns: layout of rings, space, padding, waiting, drops
- * may call: platform clock record text
+ * may call: platform clock store record text
  */
 
 /* FREE: no owner, empty, for the next thread. RETIRED: its owner has ended, the flusher reads it to the end. */
@@ -5049,7 +5392,8 @@ typedef struct {
     mlog__u64 dropped[26];                           /* by level, the owner's */
     mlog__u64 untold[26];                            /* of these: not yet reported in the stream */
     mlog__u64 tail __attribute__((aligned(64)));     /* the flusher's line: the minimum over the sinks that hold */
-    uint32_t waiting;                                /* the owner waits for room */
+    uint32_t waiting, filed;                         /* waiting: the owner, for room. filed: it survives the process */
+    mlog__u64 cur[MLOG__SINKS];                      /* of a ring that is a file: how far each sink has written it, see store */
     unsigned char data[] __attribute__((aligned(512)));
 } mlog__ring;
 
@@ -5094,6 +5438,7 @@ typedef struct mlog__thread {
     mlog__u64 aside;
     /* depth: 0 the thread, 1 and 2 handlers. policy: MLOG_WAIT, MLOG_BLOCK or MLOG_DROP */
     uint32_t staged, slot, depth, policy;
+    uint32_t stored;             /* whether rings were files when its own were made */
     bool broken;                 /* a deadline expired: drop at once until a quarter of the ring is free */
     bool own_policy;             /* by mlog_thread: a later mlog_init leaves it */
     mlog__stage stage;
@@ -5123,8 +5468,11 @@ MLOG__TLS uint8_t mlog__ring_never_wait;
 /* A ring in a mapping of its own; touch: with all its pages, so that no call meets a page fault. NULL: no memory. */
 static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch) {
     size_t size = sizeof(mlog__ring) + (size_t)bytes;
-    mlog__ring *r = mlog__platform_map(size, true, touch);
+    mlog__ring *r = mlog__store_ring(number, size, touch);
+    bool filed = r != NULL;
+    if (!filed) r = mlog__platform_map(size, true, touch);
     if (r == NULL) return NULL;
+    r->filed = filed;
     mlog__platform_keep_from_child(r, size);
     memcpy(r->magic, "mlogring", 8);
     r->version = 1;
@@ -5136,13 +5484,16 @@ static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch
     return r;
 }
 
+/* The owner's; who makes rings into files sets it to 0, so that the owner looks. */
+static inline void mlog__ring_limit(mlog__thread *t, uintptr_t limit) { __atomic_store_n(&t->limit, limit, __ATOMIC_RELAXED); } /* STORE-1 */
+
 /* Makes t write into r. */
 static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
     t->ring = r;
     t->head = &r->head;
     t->data = r->data;
     t->mask = r->bytes - 1;
-    t->limit = 0; /* the first record computes it */
+    mlog__ring_limit(t, 0); /* the first record computes it */
 }
 
 /* Moves t->limit up to what is free now, but not over the end of the lap: the fast path then needs one comparison for both. The
@@ -5151,7 +5502,7 @@ static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
     uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes; /* RING-2 */
     uint64_t lap = head & ~t->mask, last = t->mask + 1 - 8;
-    t->limit = (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last);
+    mlog__ring_limit(t, (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last));
 }
 
 /* Fills the rest of the lap when `bytes` do not fit before the wrap. False: the padding has no room yet. It is a record like
@@ -5174,7 +5525,7 @@ static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
     if (!mlog__ring_pad(t, bytes)) return false;
     uint64_t head = __atomic_load_n(&t->ring->head, __ATOMIC_RELAXED);
     mlog__ring_look(t, head);
-    return (uintptr_t)t->data + (head & t->mask) + bytes <= t->limit;
+    return (uintptr_t)t->data + (head & t->mask) + bytes <= __atomic_load_n(&t->limit, __ATOMIC_RELAXED);
 }
 
 /* Bytes free at this moment; the owner's view, so it can only grow until the owner writes. */
@@ -5387,12 +5738,14 @@ static uint32_t mlog__thread_take_slot(uint64_t bytes) {
     /* a guess: mlog__thread_ring decides */
     uint64_t limit = __atomic_load_n(&mlog__ring_all.total_limit, __ATOMIC_RELAXED); /* LIFE-2 */
     bool more = __atomic_load_n(&mlog__ring_all.total, __ATOMIC_RELAXED) + bytes <= limit; /* THREAD-6 */
+    uint32_t store = __atomic_load_n(&mlog__store.on, __ATOMIC_ACQUIRE); /* STORE-1 */
     /* 4 * 4095 bytes to look at in the worst case, once in the life of a thread */
     for (int round = 0; round < 4; round++)
         for (uint32_t i = 1; i < MLOG__SLOTS; i++) {
             uint8_t unused = MLOG__S_UNUSED;
             if (__atomic_load_n(&mlog__thread_all.state[i], __ATOMIC_RELAXED) != MLOG__S_UNUSED) continue; /* THREAD-1 */
             const mlog__ring *r = __atomic_load_n(&mlog__ring_list[2 * i], __ATOMIC_ACQUIRE); /* THREAD-7 */
+            if (r != NULL && r->filed != store && store) continue; /* made before the files were */
             if (round == 0 ? r == NULL || r->bytes != bytes : round == 1 ? r != NULL || !more : round == 2 && r == NULL) continue;
             uint8_t *state = &mlog__thread_all.state[i];
             /* THREAD-1 */
@@ -5453,9 +5806,10 @@ static void mlog__thread_prepare(mlog__page *page, uint32_t slot, uint32_t depth
     t->staged = 0;
     /* 40: two stores of 16 bytes, and 8 to spare; a text of 31 bytes takes 32 */
     t->wide = mlog__platform_on_valgrind() ? UINT64_C(1) << 62 : 40;
-    t->limit = 0;
+    mlog__ring_limit(t, 0);
     t->head = &t->aside;
     t->ring = NULL; /* the last owner's, if any */
+    t->stored = __atomic_load_n(&mlog__store.on, __ATOMIC_RELAXED); /* STORE-1 */
     t->broken = false;
 }
 
@@ -5477,6 +5831,31 @@ static mlog__page *mlog__thread_page_alone(void) {
     mlog__page *page = mlog__platform_map(MLOG__PAGE_BYTES, false, false);
     if (page != NULL) (void)mlog__platform_wipe_in_child(page, MLOG__PAGE_BYTES);
     return page;
+}
+
+/* The thread has no state any more. Returns the slot that is still taken, 0: it had none. */
+static uint32_t mlog__thread_retire(mlog__thread *t) {
+    uint32_t slot = mlog__thread_slot(t);
+    mlog__page *page = mlog__thread_page_of(t);
+    mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
+    for (int i = 0; i < 3; i++) __atomic_store_n(&page->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED); /* RING-3 */
+    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED); /* THREAD-6 */
+    if (slot == 0) mlog__platform_unmap(page, MLOG__PAGE_BYTES);
+    return slot;
+}
+
+/* Its rings stay until the flusher has read them; it gives them back then. */
+static void mlog__thread_hand_over(mlog__thread *t) {
+    uint32_t slot = mlog__thread_retire(t);
+    bool rings = slot == 0;
+    for (uint32_t i = 0; i < 2 && slot != 0; i++) {
+        /* the side ring first: the pass that finds the main ring retired then finds both */
+        mlog__ring *r = mlog__ring_list[2 * slot + 1 - i];
+        if (r == NULL) continue;
+        rings = true;
+        __atomic_store_n(&r->state, MLOG__R_RETIRED, __ATOMIC_RELEASE); /* THREAD-2: its last records before its end */
+    }
+    if (!rings) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
 }
 
 /* The calling thread's state, made on its first call (and on the first in a child). Safe in a handler: maps memory, takes a slot by
@@ -5517,17 +5896,6 @@ static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
     return t;
 }
 
-/* The thread has no state any more. Returns the slot that is still taken, 0: it had none. */
-static uint32_t mlog__thread_retire(mlog__thread *t) {
-    uint32_t slot = mlog__thread_slot(t);
-    mlog__page *page = mlog__thread_page_of(t);
-    mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
-    for (int i = 0; i < 3; i++) __atomic_store_n(&page->level[i].state, MLOG__T_NONE, __ATOMIC_RELAXED); /* RING-3 */
-    __atomic_fetch_sub(&mlog__ring_all.live, 1, __ATOMIC_RELAXED); /* THREAD-6 */
-    if (slot == 0) mlog__platform_unmap(page, MLOG__PAGE_BYTES);
-    return slot;
-}
-
 #ifndef METALOG_NO_THREADS
 /* The thread ends: called up to four times by the C library, retires in the last round, so that destructors of others may log. */
 static void mlog__thread_exit(void *round) {
@@ -5559,16 +5927,7 @@ static void mlog__thread_exit(void *round) {
     mlog__platform_unmap(objects, MLOG__OBJECTS * MLOG__OBJECT_BYTES);
     /* never logged, or a child that has not logged since its fork: nothing of this process to give back */
     if (t->state == MLOG__T_NONE) return;
-    uint32_t slot = mlog__thread_retire(t);
-    bool rings = slot == 0;
-    for (uint32_t i = 0; i < 2 && slot != 0; i++) {
-        /* the side ring first: the pass that finds the main ring retired then finds both */
-        mlog__ring *r = mlog__ring_list[2 * slot + 1 - i];
-        if (r == NULL) continue;
-        rings = true;
-        __atomic_store_n(&r->state, MLOG__R_RETIRED, __ATOMIC_RELEASE); /* THREAD-2: its last records before its end */
-    }
-    if (!rings) __atomic_store_n(&mlog__thread_all.state[slot], MLOG__S_UNUSED, __ATOMIC_RELEASE); /* THREAD-1 */
+    mlog__thread_hand_over(t);
 }
 #endif
 
@@ -6039,6 +6398,23 @@ static void mlog__thread_finish(mlog__thread *t) {
     mlog__thread_commit(t, &d);
 }
 
+/* Its rings were made before rings were files: new ones, which survive it, under its name and policy. */
+MLOG__COLD static mlog__thread *mlog__thread_move(mlog__thread *t) {
+    if (t->depth != 0 || t->staged || mlog__platform_in_handler(true)) return t;
+    uint64_t name[4], bytes = t->ring->bytes;
+    uint32_t policy = t->policy;
+    bool own = t->own_policy;
+    mlog__ring_get_name(t->ring, name);
+    mlog__thread_hand_over(t);
+    t = mlog__thread_make(bytes);
+    for (mlog__thread *level = t; level != NULL; level = level->inner) {
+        if (own) __atomic_store_n(&level->own_policy, true, __ATOMIC_RELAXED);    /* LIFE-2 */
+        if (own) __atomic_store_n(&level->policy, policy, __ATOMIC_RELAXED);      /* LIFE-2 */
+        if (level->ring != NULL) mlog__ring_set_name(level->ring, (const char *)name);
+    }
+    return t;
+}
+
 /* Takes this level of the thread for a call: state BUSY, nothing else may use it until mlog__thread_leave. NULL: nowhere to
  * write. The start of the library happens here, once; it may open files. */
 static mlog__thread *mlog__thread_enter(void) {
@@ -6047,6 +6423,7 @@ static mlog__thread *mlog__thread_enter(void) {
     if (t == &mlog__thread_junk) return NULL; /* a handler on top of a call that has nowhere to write */
     /* LIFE-2 */
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(__atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED));
+    else if (MLOG__UNLIKELY(t->stored != mlog__store.on && t->ring != NULL && t->state == MLOG__T_READY)) t = mlog__thread_move(t);
     while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
     if (t == NULL) return NULL;
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
@@ -6068,7 +6445,7 @@ static void mlog__thread_tell_flusher(void) {
  * handlers may come in. */
 static void mlog__thread_leave(mlog__thread *t) {
     t->head = t->ring == NULL ? &t->aside : &t->ring->head;
-    t->limit = 0;
+    mlog__ring_limit(t, 0);
     t->attention = t->depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
     t->staged = 0;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
@@ -6090,7 +6467,7 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
     /* before anything here can change it */
     t->stage.error = errno;
     t->stage.drop = 0;
-    t->limit = 0;
+    mlog__ring_limit(t, 0);
     t->head = &t->aside;
     t->used = 0;
     t->attention = &mlog__ring_all.always;
@@ -6130,7 +6507,7 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, uint64_
     /* without payloads: texts ask for their room when they come */
     uintptr_t used = (uintptr_t)mlog__record_bytes(word);
     uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED); /* LIFE-2 */
-    if (MLOG__UNLIKELY((uintptr_t)p + used > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
+    if (MLOG__UNLIKELY((uintptr_t)p + used > __atomic_load_n(&t->limit, __ATOMIC_RELAXED) || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
         __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
         return NULL;
     }
@@ -6239,7 +6616,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
 /* Makes sure of the room. Returns the slots, which may have moved, or NULL: in a dropped record the slots of the stage take
  * what follows. */
 static uint64_t *mlog__thread_extend(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
-    if (MLOG__LIKELY((uintptr_t)t->record + t->used + bytes <= t->limit)) return slots;
+    if (MLOG__LIKELY((uintptr_t)t->record + t->used + bytes <= __atomic_load_n(&t->limit, __ATOMIC_RELAXED))) return slots;
     return mlog__thread_grow(t, slots, bytes);
 }
 
@@ -6287,7 +6664,7 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
         255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
         255, 255, 255, 255, 255, 255, 255, 255, 0};
     /* within one page of 4 KiB, the smallest there is: what begins in mapped memory ends in it */
-    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && (uint64_t)((uintptr_t)t->record + t->used) + t->wide <= t->limit)) {
+    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && (uint64_t)((uintptr_t)t->record + t->used) + t->wide <= __atomic_load_n(&t->limit, __ATOMIC_RELAXED))) {
         __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text),
                 b = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
         __m128i zero = _mm_setzero_si128();
@@ -6646,6 +7023,7 @@ typedef struct {
 typedef struct mlog__desk {
     const mlog__session *session;
     struct mlog__info **infos; /* by entry number / 8: entries are larger than 64 bytes */
+    bool foreign, recovered;   /* foreign: nothing in the session is trusted. recovered: its records are marked so */
     mlog__owner owner;
     mlog__text_clock utc, local;
     mlog__clock_view clock;
@@ -6985,9 +7363,15 @@ static mlog__info *mlog__format_learn(const mlog__entry *e) {
     return info;
 }
 
+/* An entry of the session that the desk works for. */
+static const mlog__entry *mlog__format_entry(const mlog__desk *desk, uint32_t number) {
+    const mlog__entry *e = mlog__dict_find(desk->session, number);
+    return e != NULL && desk->foreign && !mlog__dict_sound(desk->session, e) ? NULL : e;
+}
+
 /* Two lanes may learn the same site at once: one of them wins. */
 MLOG__COLD static const mlog__info *mlog__format_meet(const mlog__desk *desk, mlog__info **place, uint32_t number) {
-    const mlog__entry *e = mlog__dict_find(desk->session, number);
+    const mlog__entry *e = mlog__format_entry(desk, number);
     mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e), *info = NULL;
     /* FORMAT-1 */
     if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -7159,7 +7543,7 @@ static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const u
 /* Level and source that came with the call win over the site's. */
 static void mlog__format_logger(mlog__item *it, const mlog__desk *desk, uint64_t to) {
     it->level = mlog__level((int)(uint32_t)to);
-    const mlog__entry *lg = mlog__dict_find(desk->session, (uint32_t)(to >> 32));
+    const mlog__entry *lg = mlog__format_entry(desk, (uint32_t)(to >> 32));
     if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
     it->source = mlog__dict_source(lg);
     it->source_len = lg->source_len;
@@ -7290,7 +7674,9 @@ static uint32_t mlog__format_list(mlog__item *it, mlog__desk *desk, mlog__out *l
     uint32_t n = 0;
     if (!mlog__format_room(&desk->names, MLOG__NAMES_BYTES)) return 0;
     char *names = desk->names.p, *end = names + desk->names.cap;
-    if (it->context != NULL) memcpy(list, it->context->field, it->context->count * sizeof *list), n = it->context->count;
+    if (MLOG__UNLIKELY(desk->recovered)) list[n++] = (mlog__out){"recovered", 9, {.kind = MLOG_K_BOOL, .as.u = 1}};
+    uint32_t inherited = it->context == NULL ? 0 : MLOG__MIN(it->context->count, MLOG__FIELDS - n);
+    if (inherited != 0) memcpy(list + n, it->context->field, inherited * sizeof *list), n += inherited;
     for (uint32_t i = 0; i < it->from_context; i++)
         mlog__format_add(list, &n, it->field[i].key, it->field[i].len, &it->field[i].val, &names, end);
     for (uint32_t i = 0; it->bound != NULL && i < it->bound->count; i++)
@@ -7364,7 +7750,7 @@ static bool mlog__format_json(mlog__buffer *b, mlog__desk *desk, mlog__item *it)
     if (!mlog__format_room(b, mlog__format_bound(it))) return false;
     const mlog__info *info = it->info;
     uint64_t pairs = info == NULL ? 0 : info->mask, context = it->context == NULL ? 0 : it->context->mask;
-    bool easy = info != NULL && it->fields == 0 && it->bound == NULL && (pairs & context) == 0;
+    bool easy = info != NULL && it->fields == 0 && it->bound == NULL && (pairs & context) == 0 && !desk->recovered;
     mlog__out list[MLOG__FIELDS];
     uint32_t n = easy ? 0 : mlog__format_list(it, desk, list);
     char *p = b->p + b->len;
@@ -7743,7 +8129,7 @@ static bool mlog__format_logfmt(mlog__buffer *b, mlog__desk *desk, mlog__item *i
     const mlog__flat *flat = info == NULL || console ? NULL : __atomic_load_n(&info->flat, __ATOMIC_ACQUIRE); /* FORMAT-2 */
     if (MLOG__UNLIKELY(flat == NULL && info != NULL && !console)) flat = mlog__format_flatten(info);
     char *p = b->p + b->len, *scratch = p + 2 * bound;
-    bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL;
+    bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL && !desk->recovered;
     if (easy && context != NULL)
         easy = (info->mask & context->mask) == 0 &&
                (context->flat_state == 1 || (context->flat_state == 0 && mlog__format_flat_context(context, p, scratch)));
@@ -9072,7 +9458,7 @@ static bool mlog__pattern_line(mlog__pattern *p, mlog__buffer *b, mlog__desk *de
  * Where text goes. A sink keeps its own positions in every ring: `next` is how far it has read, `done` how far it has written.
  * It is opened by one thread, used by its lane, and closed when no lane runs.
  * owns: descriptors, opening and checking of files, writes and their errors
- * may call: platform text format filter pattern record ring
+ * may call: platform text format filter pattern record store ring
  */
 
 struct mlog_sink {
@@ -9105,6 +9491,11 @@ struct mlog_sink {
     mlog__lock lock;             /* lane 1 reads rings under it, lane 0 skips under it */
     mlog__desk *desk;
     mlog__pattern *pattern;      /* of MLOG_PATTERN, compiled */
+    uint64_t key;                /* names the sink in sessions */
+    mlog__session *session;      /* whose promise, by `number`, covers its batches, and whose rings these are; NULL: none does */
+    mlog__ring *const *rings;
+    uint32_t number;
+    bool promised;               /* this batch is */
 };
 
 /* The caller's strings may go after mlog_init. */
@@ -9350,6 +9741,15 @@ static int mlog__sink_open_target(mlog_sink *s) {
     return 0;
 }
 
+/* Whose promise in a session it is: by the sink's name and the file's path as the system knows it. 0: it can have none. */
+static uint64_t mlog__sink_key(const mlog_sink *s) {
+    char *path = s->config.type != MLOG_FILE || !s->regular ? NULL : realpath(s->config.path, NULL);
+    if (path == NULL) return 0;
+    uint64_t key = mlog__store_sum(mlog__store_sum(2, s->name, strlen(s->name)), path, strlen(path));
+    free(path);
+    return key | 1;
+}
+
 /* Fills an unused sink from its configuration and opens it. 0, or -1 with nothing left open. */
 static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     mlog__pattern *pattern = NULL;
@@ -9374,6 +9774,7 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     s->console = terminal || c->type == MLOG_CONSOLE;
     s->utc = c->utc == MLOG_YES || (c->utc == MLOG_AUTO && !terminal);
     s->lane1 = c->type == MLOG_CALLBACK;
+    s->key = mlog__sink_key(s);
     s->holds = s->regular || c->type == MLOG_NULL;
     s->hold_level = INT_MAX;
     if (c->flush_level == 0 && c->flush_ms == 0 && c->flush_records == 0) return 0;
@@ -9412,10 +9813,37 @@ static ssize_t mlog__sink_push(mlog_sink *s, const char *p, size_t n) {
     return write(s->fd, p, MLOG__MIN(n, (size_t)PIPE_BUF)); /* a pipe that polls ready takes so much without blocking */
 }
 
+/* Says what this batch is, before its first byte is written. Where that cannot be said, it is written all the same. */
+static void mlog__sink_promise(mlog_sink *s, uint32_t rings) {
+    struct stat st;
+    if (s->session == NULL || s->promised || s->sent != 0 || s->out.len == 0 || fstat(s->fd, &st) != 0) return;
+    const mlog__promise what = {.dev = (uint64_t)st.st_dev, .ino = (uint64_t)st.st_ino, .off = (uint64_t)st.st_size,
+                                .len = s->out.len, .sum = mlog__store_sum_batch(s->out.p, s->out.len)};
+    s->promised = mlog__store_arm(s->session, s->number, &what, s->done, s->next, rings, s->session == mlog__dict_session);
+}
+
+/* The batch is out: the commit, and behind it the positions. Another end than was promised: somebody else writes, too. */
+static void mlog__sink_keep(mlog_sink *s, uint32_t rings) {
+    if (s->session == NULL) return;
+    mlog__promise *p = &s->session->promise[s->number];
+    struct stat st;
+    if (s->promised && fstat(s->fd, &st) == 0 && (uint64_t)st.st_size != p->off + p->len) p->shared = 1;
+    if (s->promised) mlog__store_commit(p);
+    for (uint32_t i = 0; i < rings; i++) {
+        mlog__ring *r = s->done[i] == s->next[i] ? NULL : __atomic_load_n(&s->rings[i], __ATOMIC_ACQUIRE); /* THREAD-7 */
+        if (r != NULL && r->filed) __atomic_store_n(&r->cur[s->number], s->next[i], __ATOMIC_RELAXED); /* STORE-3 */
+    }
+    s->promised = false;
+}
+
 /* Writes what is left of the batch. 1: all of it; 0: later (full pipe, error with backoff). A peer that is gone takes the rest away. */
-static int mlog__sink_write(mlog_sink *s) {
+static int mlog__sink_write(mlog_sink *s, uint32_t rings) {
     if (s->retry_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->retry_at) return 0;
-    if (s->sent < s->out.len && !mlog__sink_ours(s) && !mlog__sink_renew(s, false)) return mlog__sink_failed(s), 0;
+    if (s->sent < s->out.len && !mlog__sink_ours(s)) {
+        if (!mlog__sink_renew(s, false)) return mlog__sink_failed(s), 0;
+        s->promised = s->promised && s->sent != 0; /* it may be another file */
+    }
+    mlog__sink_promise(s, rings);
     while (s->sent < s->out.len) {
         ssize_t n = mlog__sink_push(s, s->out.p + s->sent, s->out.len - s->sent);
         if (n >= 0) {
@@ -9443,6 +9871,7 @@ static void mlog__sink_commit(mlog_sink *s, uint32_t rings) {
     s->out.len = s->sent = 0;
     s->urgent = s->armed = false;
     s->held_since = 0;
+    mlog__sink_keep(s, rings);
     memcpy(s->done, s->next, rings * sizeof *s->done);
 }
 
@@ -9783,7 +10212,7 @@ static bool mlog__flush_due(mlog_sink *s, bool wanted) {
 
 /* Time, thread and id of a record; times never run backwards. */
 static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *from, uint64_t header, uint64_t now) {
-    uint64_t ticks = from->ticks == 0 && now != UINT64_MAX ? now : from->ticks; /* a test's clock may begin at 0 */
+    uint64_t ticks = from->ticks != 0 ? from->ticks : now != UINT64_MAX ? now : s->last_ticks; /* a test's clock may begin at 0 */
     it->header = header;
     it->late = ticks < s->last_ticks;
     if (!it->late) s->last_ticks = ticks;
@@ -9962,6 +10391,7 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
 
 /* What a batch needs to know once. */
 static uint8_t mlog__flush_goes_straight(const mlog_sink *s) {
+    if (s->desk->foreign) return 0;
     if (s->filter != NULL || s->capture != NULL) return 0;
     return s->config.format == MLOG_JSON ? 1 : s->config.format == MLOG_LOGFMT && !s->console ? 2 : 0;
 }
@@ -10001,7 +10431,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             }
         }
         if (s->config.type == MLOG_NULL) s->bytes += s->out.len;
-        else if (mlog__sink_write(s) == 0) {
+        else if (mlog__sink_write(s, rings) == 0) {
             if (s->dead) continue;
             return false;
         }
@@ -10700,6 +11130,336 @@ static bool mlog__flush_wait(int ms) {
     return mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline);
 }
 
+/* ==== recover ====
+ * At the start with the same sinks: what a dead process had logged and not yet written is written, marked `recovered`, exactly once,
+ * by the steps of its own promises (see store). Who recovers runs on as the dead process's flusher, with its session and its rings;
+ * killed in the middle of it, the next one does the same.
+ *
+ *   the last batch of a sink was armed and not done: its bytes stand in the file (found by device and inode, also under the name of
+ *   a rotation)          done = armed, and the rings are read as far as it says
+ *   part of them stands  one writer: the file is cut at the batch's offset; several: the torn line is ended. Then it is formed anew
+ *   none stands          it is formed anew
+ *
+ * Only a regular file is recovered, by who writes to the same path under the same name: a ring names its sinks by a hash of both,
+ * and no path is ever read from it. All that comes from the files is checked again before it is used; the dictionary and the rings
+ * are copied first, so that nothing changes behind a check. What belongs to other sinks stays for them.
+ *
+ * owns: the reading of dead sessions, the settling of their promises
+ * may call: platform clock store dict ring text format filter sink flush
+ */
+
+#ifndef METALOG_NO_FILES
+typedef struct {
+    uint64_t id;
+    mlog__session *file, *copy;            /* as it lies there, and what is read */
+    mlog__ring **rings, **copies;          /* by number */
+    uint32_t count;
+    int lock;
+    mlog__desk desk;
+} mlog__dead;
+
+static uint64_t mlog__recover_count; /* records, for the statistics; under `role` */
+
+/* A file of ours, as it must be: regular, one link, for nobody else. -1: it is something else. */
+static int mlog__recover_open(const char *path, struct stat *st) {
+    int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return -1;
+    bool fine = fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_uid == geteuid() && (st->st_mode & 077) == 0;
+    if (!fine) close(fd);
+    return fine ? fd : -1;
+}
+
+/* One ring of the dead process. A ring that is not sound is left out. */
+static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number) {
+    struct stat st;
+    int fd = mlog__recover_open(path, &st);
+    size_t size = fd < 0 ? 0 : (size_t)st.st_size, bytes = size - sizeof(mlog__ring);
+    mlog__ring *r = MAP_FAILED;
+    if (size > sizeof *r && size <= sizeof *r + (64u << 20)) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0) close(fd);
+    if (r == MAP_FAILED) return;
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+    bool sound = memcmp(r->magic, "mlogring", 8) == 0 && r->version == 1 && r->byte_order == 0x01020304 &&
+                 r->word_size == sizeof(void *) && r->number == number && r->session == d->id && r->bytes == bytes &&
+                 (bytes & (bytes - 1)) == 0 && head % 8 == 0;
+    /* with room behind it: words of a record that is none are read before its length is known to be false */
+    mlog__ring *copy = sound ? malloc(size + 256) : NULL;
+    if (copy == NULL) {
+        mlog__platform_unmap(r, size);
+        return;
+    }
+    memcpy(copy, r, size);
+    memset((char *)copy + size, 0, 256);
+    copy->head = head;
+    d->rings[number] = r;
+    d->copies[number] = copy;
+    d->count = MLOG__MAX(d->count, number + 1);
+}
+
+/* Does `name` belong to the session, and as which ring? -1: it does not; -2: it is the session itself. */
+static int mlog__recover_name(const char *name, uint64_t id) {
+    char *end;
+    uint64_t of = strtoull(name, &end, 16);
+    if (end == name || *end != '.' || of != id) return -1;
+    if (strcmp(end, ".session") == 0) return -2;
+    const char *digits = end + 1;
+    unsigned long number = strtoul(digits, &end, 10);
+    return end != digits && strcmp(end, ".ring") == 0 && number < MLOG__RINGS ? (int)number : -1;
+}
+
+/* Calls `each` with the path of every ring of the session. */
+static void mlog__recover_each(mlog__dead *d, void (*each)(mlog__dead *, const char *path, uint32_t number)) {
+    DIR *dir = opendir(mlog__store.dir);
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        char path[MLOG__STORE_PATH];
+        int number = mlog__recover_name(e->d_name, d->id);
+        if (number < 0) continue;
+        mlog__store_path(path, d->id, true, (uint32_t)number);
+        each(d, path, (uint32_t)number);
+    }
+    if (dir != NULL) closedir(dir);
+}
+
+static void mlog__recover_remove(mlog__dead *d, const char *path, uint32_t number) {
+    (void)d, (void)number;
+    (void)unlink(path);
+}
+
+static void mlog__recover_close(mlog__dead *d) {
+    for (uint32_t i = 0; d->rings != NULL && i < d->count; i++) {
+        if (d->rings[i] != NULL) mlog__platform_unmap(d->rings[i], sizeof(mlog__ring) + (size_t)d->copies[i]->bytes);
+        free(d->copies[i]);
+    }
+    for (uint32_t i = 0; d->desk.infos != NULL && i < MLOG__INFOS; i++)
+        if (d->desk.infos[i] != NULL) free(d->desk.infos[i]->flat), free(d->desk.infos[i]);
+    for (uint32_t i = 0; d->desk.known != NULL && i < MLOG__CONTEXTS; i++) mlog__format_forget(d->desk.known[i]);
+    mlog__buffer *const buffer[4] = {&d->desk.names, &d->desk.message, &d->desk.values, &d->desk.text};
+    for (int i = 0; i < 4; i++) free(buffer[i]->p);
+    free(d->desk.known);
+    if (d->desk.locale != (locale_t)0) freelocale(d->desk.locale);
+    if (d->desk.infos != NULL) mlog__platform_unmap(d->desk.infos, MLOG__INFOS * sizeof *d->desk.infos);
+    if (d->rings != NULL) mlog__platform_unmap(d->rings, 2 * MLOG__RINGS * sizeof *d->rings);
+    if (d->copy != NULL) mlog__platform_unmap(d->copy, sizeof *d->copy);
+    if (d->file != NULL) mlog__platform_unmap(d->file, sizeof *d->file);
+    if (d->lock >= 0) close(d->lock);
+}
+
+/* Takes a session whose process is dead. False: it lives, it is not ours to judge, or there is no memory. A file without a size or
+ * a head belongs to who died before the first record: it goes. */
+static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
+    char path[MLOG__STORE_PATH];
+    struct stat st;
+    memset(d, 0, sizeof *d);
+    d->id = id;
+    mlog__store_path(path, id, false, 0);
+    d->lock = mlog__recover_open(path, &st);
+    if (d->lock < 0 || flock(d->lock, LOCK_EX | LOCK_NB) != 0 || fstat(d->lock, &st) != 0 || st.st_nlink != 1) return false;
+    if (st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session)) return false; /* of another version */
+    mlog__session *s = st.st_size == 0 ? MAP_FAILED : mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, d->lock, 0);
+    if (s == MAP_FAILED || s->id != id) {
+        if (s != MAP_FAILED) mlog__platform_unmap(s, sizeof *s);
+        mlog__recover_each(d, mlog__recover_remove);
+        return (void)unlink(path), false;
+    }
+    d->file = s;
+    if (memcmp(s->magic, "metalog", 8) != 0 || s->version != 1 || s->byte_order != 0x01020304 || s->word_size != sizeof(void *))
+        return false;
+    d->copy = mlog__platform_map(sizeof *s, false, false);
+    d->rings = mlog__platform_map(2 * MLOG__RINGS * sizeof *d->rings, false, false);
+    d->desk.infos = mlog__platform_map(MLOG__INFOS * sizeof *d->desk.infos, false, false);
+    if (d->copy == NULL || d->rings == NULL || d->desk.infos == NULL) return false;
+    d->copies = d->rings + MLOG__RINGS;
+    mlog__dict_copy_all(d->copy, s, s->dict_end);
+    d->desk.session = d->copy;
+    d->desk.pairs = &d->copy->clock;
+    d->desk.foreign = d->desk.recovered = true;
+    mlog__recover_each(d, mlog__recover_ring);
+    return true;
+}
+
+/* -- settling a promise -- */
+
+/* The rings are read as far as the batch says; never back: what came behind it without a batch counts, too. */
+static void mlog__recover_move(mlog__dead *d, uint32_t k) {
+    mlog__promise *p = &d->file->promise[k];
+    uint64_t n = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
+    for (uint64_t i = 0; p->seq == p->done && i < n; i++) {
+        mlog__move m = d->file->move[k][i];
+        mlog__ring *r = m.ring < d->count ? d->rings[m.ring] : NULL;
+        if (r != NULL && m.pos > r->cur[k]) __atomic_store_n(&r->cur[k], m.pos, __ATOMIC_RELAXED); /* STORE-3 */
+    }
+}
+
+/* Opens the file of the batch: the sink's own, or one of those that it was rotated to. -1: it is gone. */
+static int mlog__recover_find(const mlog_sink *s, const mlog__promise *p) {
+    char path[PATH_MAX];
+    struct stat st;
+    for (int i = 0; i <= 1000; i++) {
+        int n = i == 0 ? snprintf(path, sizeof path, "%s", s->config.path) : snprintf(path, sizeof path, "%s.%d", s->config.path, i);
+        if (n < 0 || (size_t)n >= sizeof path) return -1;
+        int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0 && i > 1) return -1;
+        if (fd >= 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_dev == p->dev && (uint64_t)st.st_ino == p->ino) return fd;
+        if (fd >= 0) close(fd);
+    }
+    return -1;
+}
+
+/* Do the bytes of the batch stand in the file? Its two ends tell. */
+static bool mlog__recover_stands(int fd, const mlog__promise *p) {
+    char ends[2 * MLOG__STORE_ENDS];
+    size_t n = (size_t)MLOG__MIN(p->len, (uint64_t)MLOG__STORE_ENDS);
+    if (p->len == 0 || p->len > UINT64_C(1) << 40) return false;
+    if (pread(fd, ends, n, (off_t)p->off) != (ssize_t)n || pread(fd, ends + n, n, (off_t)(p->off + p->len - n)) != (ssize_t)n) return false;
+    uint64_t h = mlog__store_sum((size_t)p->len, ends, n);
+    return mlog__store_sum(h, ends + n, n) == p->sum;
+}
+
+/* Ends a line that was torn. */
+static void mlog__recover_end_line(int fd) {
+    struct stat st;
+    char last = '\n';
+    if (fstat(fd, &st) != 0 || st.st_size == 0 || pread(fd, &last, 1, st.st_size - 1) != 1 || last == '\n') return;
+    if (pwrite(fd, "\n", 1, st.st_size) != 1) return; /* the next batch begins on the torn line then */
+}
+
+/* After this, done == armed, and the file holds whole batches only. Each step may be done again. */
+static void mlog__recover_settle(mlog__dead *d, uint32_t k, const mlog_sink *s) {
+    mlog__promise *p = &d->file->promise[k];
+    bool armed = p->armed != p->done && p->seq == p->armed && p->check == mlog__store_check(p, d->file->move[k]);
+    if (armed) {
+        int fd = mlog__recover_find(s, p);
+        struct stat st;
+        if (fd >= 0 && mlog__recover_stands(fd, p)) {
+            mlog__store_commit(p);
+        } else if (fd >= 0) {
+            bool alone = !p->shared && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0;
+            if (alone && (uint64_t)st.st_size > p->off) alone = ftruncate(fd, (off_t)p->off) == 0;
+            if (!alone) p->shared = 1, mlog__recover_end_line(fd);
+        }
+        if (fd >= 0) close(fd);
+    }
+    if (p->armed != p->done) p->seq = 0, __atomic_store_n(&p->armed, p->done, __ATOMIC_RELEASE); /* STORE-3 */
+    mlog__recover_move(d, k);
+}
+
+/* -- writing the rest -- */
+
+/* The rings that hold something for this sink. */
+static uint32_t mlog__recover_collect(mlog__dead *d, mlog_sink *s, mlog__source *list) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < d->count; i++) {
+        const mlog__ring *r = d->copies[i];
+        if (r == NULL || s->next[i] >= r->head) continue;
+        list[n] = (mlog__source){r, i, s->next[i], r->head, 0};
+        if (mlog__flush_peek(&list[n])) n++;
+        else s->next[i] = r->head;
+    }
+    return n;
+}
+
+/* What its threads lost and nobody told yet. */
+static void mlog__recover_losses(mlog__dead *d, mlog_sink *s) {
+    uint64_t counts[26] = {0}, words[26];
+    for (uint32_t i = 0; i < d->count; i++) {
+        int n = d->rings[i] == NULL ? 0 : mlog__ring_untold(d->rings[i], words);
+        for (int k = 0; k < n; k++) counts[words[k] & 255] += words[k] >> 8;
+    }
+    mlog__flush_tell(s, counts, "records dropped: queue full");
+}
+
+/* Batches until all is written. False: the file takes no more for now; the rest stays for the next start. */
+static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list) {
+    for (;;) {
+        uint32_t n = mlog__recover_collect(d, s, list);
+        bool all = mlog__flush_merge(s, list, n, UINT64_MAX, mlog__flush_line, false);
+        for (uint32_t i = 0; all && i < d->count; i++)
+            if (d->copies[i] != NULL) s->next[i] = MLOG__MAX(s->next[i], d->copies[i]->head);
+        if (all) mlog__recover_losses(d, s);
+        mlog__recover_count += s->in_written;
+        if (s->out.len != 0 && mlog__sink_write(s, d->count) == 0) return false;
+        mlog__sink_commit(s, d->count);
+        if (all) return true;
+    }
+}
+
+/* One sink of the dead process, by one of ours. */
+static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
+    mlog_sink s = *ours;
+    mlog__source *list = malloc((d->count + 1) * sizeof *list);
+    s.next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s.next, false, false);
+    bool done = list != NULL && s.next != NULL;
+    if (done) {
+        s.done = s.next + MLOG__RINGS;
+        s.desk = &d->desk;
+        s.session = d->file;
+        s.rings = d->rings;
+        s.number = k;
+        s.out = (mlog__buffer){NULL, 0, 0};
+        const mlog__clock_table *t = &d->copy->clock;
+        bool arrival = d->copy->clock_mode == MLOG__TICKS_ARRIVAL && t->count != 0;
+        s.last_ticks = arrival ? t->pair[(t->count - 1) % MLOG__PAIRS_KEPT].ticks : 0;
+        mlog__recover_settle(d, k, ours);
+        for (uint32_t i = 0; i < d->count; i++) {
+            const mlog__ring *r = d->copies[i];
+            if (r == NULL) continue;
+            uint64_t cur = d->rings[i]->cur[k];
+            s.next[i] = s.done[i] = cur > r->head || r->head - cur > r->bytes || cur % 8 != 0 ? r->head : cur;
+        }
+        done = mlog__recover_write(d, &s, list);
+        ours->fd = s.fd;
+        ours->dev = s.dev;
+        ours->ino = s.ino;
+        ours->claim = s.claim;
+        ours->last_time = s.last_time;
+        free(s.out.p);
+    }
+    free(list);
+    if (s.next != NULL) mlog__platform_unmap(s.next, 2 * MLOG__RINGS * sizeof *s.next);
+    return done;
+}
+
+/* All that is ours of one dead session; when nothing is left that somebody else may want, its files go. */
+static void mlog__recover_session(uint64_t id, mlog_sink *opened, uint32_t n) {
+    mlog__dead d;
+    mlog__held held;
+    char path[MLOG__STORE_PATH];
+    bool taken = mlog__recover_take(&d, id), rest = false;
+    if (taken) {
+        mlog__flush_hold(&held);
+        mlog__flush_locale(&d.desk);
+    }
+    for (uint32_t k = 0; taken && k < MLOG__SINKS; k++) {
+        mlog__promise *p = &d.file->promise[k];
+        mlog_sink *ours = NULL;
+        for (uint32_t i = 0; i < n && p->key != 0; i++)
+            if (opened[i].key == p->key) ours = &opened[i];
+        if (ours != NULL && mlog__recover_sink(&d, k, ours)) p->key = 0;
+        rest = rest || p->key != 0;
+    }
+    if (taken) mlog__flush_let_go(&held);
+    if (taken && !rest) {
+        mlog__recover_each(&d, mlog__recover_remove);
+        mlog__store_path(path, id, false, 0);
+        (void)unlink(path);
+    }
+    mlog__recover_close(&d);
+}
+
+/* Looks for dead sessions in our directory; under `role`, before the sinks are used for anything else. */
+static void mlog__recover_all(mlog_sink *opened, uint32_t n) {
+    uint64_t found[256];
+    uint32_t many = 0;
+    DIR *dir = opendir(mlog__store.dir);
+    for (const struct dirent *e; dir != NULL && many < 256 && (e = readdir(dir)) != NULL;) {
+        uint64_t id = strtoull(e->d_name, NULL, 16);
+        if (id != mlog__dict_session->id && mlog__recover_name(e->d_name, id) == -2) found[many++] = id;
+    }
+    if (dir != NULL) closedir(dir);
+    for (uint32_t i = 0; i < many; i++) mlog__recover_session(found[i], opened, n);
+}
+#endif
+
 /* ==== life ====
  * Configuration, start, flush on demand, the end, and what a forked child does first.
  * owns: the resolved configuration, start and stop, fork, exit, mlog_why, loggers
@@ -10817,8 +11577,6 @@ static int mlog__life_check(const mlog_config *c) {
     const char *field = c->file != NULL                                        ? "file"
                         : c->watch == MLOG_YES                                 ? "watch"
                         : c->control != NULL                                   ? "control"
-                        : c->ring_dir != NULL                                  ? "ring_dir"
-                        : c->crash_safe == MLOG_YES                            ? "crash_safe"
                         : c->catch_fatal == MLOG_YES                           ? "catch_fatal"
                         : c->recorder_level != 0                               ? "recorder_level"
                                                                                : NULL;
@@ -10887,6 +11645,69 @@ static bool mlog__life_capturing(void) {
     return c != NULL && c->sink->used && c->sink->capture == c;
 }
 
+#ifndef METALOG_NO_FILES
+/* Where the files of the rings lie, unless the configuration says it: in memory that outlives the process; a container's first process
+ * takes its /dev/shm with it, so there they lie beside the log. */
+static void mlog__life_ring_dir(char dir[PATH_MAX], const mlog_sink *opened, uint32_t n, bool shm) {
+    if (mlog__life.config.ring_dir != NULL) {
+        snprintf(dir, PATH_MAX, "%s", mlog__life.config.ring_dir);
+        return;
+    }
+    snprintf(dir, PATH_MAX, "/dev/shm/metalog-%u", (unsigned)geteuid());
+    if (shm && getpid() != 1) return;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!opened[i].regular || opened[i].config.path == NULL) continue;
+        const char *slash = strrchr(opened[i].config.path, '/');
+        int len = slash == NULL ? 1 : (int)(slash - opened[i].config.path);
+        snprintf(dir, PATH_MAX, "%.*s/.metalog-rings", len, slash == NULL ? "." : opened[i].config.path);
+        return;
+    }
+}
+
+/* Rings become files as soon as there is a file sink, or crash_safe asks for it; then what dead processes left for these sinks is
+ * written. Under `role`. A place that fails costs a warning, not the log. */
+static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint, size_t size) {
+    mlog_choice choice = mlog__life.config.crash_safe;
+    bool file = false;
+    char dir[PATH_MAX];
+    for (uint32_t i = 0; i < n; i++) file = file || opened[i].key != 0;
+    if (choice == MLOG_NO || (choice == MLOG_AUTO && !file)) return;
+    bool before = mlog__store.on != 0;
+    mlog__life_ring_dir(dir, opened, n, true);
+    int failed = mlog__store_begin(dir), error = errno;
+    if (failed && mlog__life.config.ring_dir == NULL) {
+        mlog__life_ring_dir(dir, opened, n, false);
+        failed = mlog__store_begin(dir);
+    }
+    if (failed) {
+        snprintf(complaint, size, "crash_safe: ring directory \"%.100s\": %s; expected one of ours, mode 0700, with room: records die with the process",
+                 dir, strerror(error));
+        return;
+    }
+    for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before; slot++) /* threads that logged before get new rings */
+        for (int i = 0; i < 3; i++) mlog__ring_limit(&mlog__thread_page(slot)->level[i], 0);
+    mlog__recover_all(opened, n);
+}
+#endif
+
+/* From here on its batches are promised, from the positions that it begins with. */
+static void mlog__life_promise(mlog_sink *s, uint32_t number) {
+    s->session = NULL;
+    if (!mlog__store.on) return;
+    mlog__promise *p = &mlog__dict_session->promise[number];
+    memset(p, 0, sizeof *p);
+    if (s->key == 0) return;
+    for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
+        mlog__ring *r = mlog__flush_ring(k);
+        if (r != NULL && r->filed) __atomic_store_n(&r->cur[number], s->done[k], __ATOMIC_RELAXED); /* STORE-3 */
+    }
+    s->session = mlog__dict_session;
+    s->rings = mlog__ring_list;
+    s->number = number;
+    s->promised = false;
+    __atomic_store_n(&p->key, s->key, __ATOMIC_RELEASE); /* STORE-3 */
+}
+
 /* Puts an opened sink into a free place, from the present heads on; under `role`. */
 static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
     int i = mlog__life_free_sink();
@@ -10905,6 +11726,7 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
                                 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
+    mlog__life_promise(s, (uint32_t)i);
     __atomic_store_n(&s->used, true, __ATOMIC_RELEASE); /* FLUSH-6 */
     return s;
 }
@@ -10929,7 +11751,7 @@ static void mlog__life_write_held(mlog_sink *s) {
     mlog__held held;
     if (s->lane1 || s->dead || s->out.len == 0 || s->config.type == MLOG_NULL) return;
     mlog__flush_hold(&held);
-    if (mlog__sink_write(s) != 0) mlog__sink_commit(s, mlog__flush_rings());
+    if (mlog__sink_write(s, mlog__flush_rings()) != 0) mlog__sink_commit(s, mlog__flush_rings());
     mlog__flush_let_go(&held);
 }
 
@@ -10950,6 +11772,7 @@ static void mlog__life_note_delivered(mlog_sink *s) {
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     mlog__life_write_held(s);
     mlog__life_note_delivered(s);
+    if (s->session != NULL) __atomic_store_n(&s->session->promise[s->number].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
         mlog__flush_all.handed[s->lane1][k] = MLOG__MAX(mlog__flush_all.handed[s->lane1][k], s->done[k]);
@@ -11093,15 +11916,15 @@ static void mlog__life_hook(void) {
 /* Everything that mlog_init decides, resolved in one place: zero means default. */
 static void mlog__life_resolve(const mlog_config *c) {
     mlog_config *r = &mlog__life.config;
-    char *old[4 + 8 * 4] = {(char *)(uintptr_t)r->name, (char *)(uintptr_t)r->levels, (char *)(uintptr_t)r->env,
-                            (char *)(uintptr_t)r->redact};
+    char *old[5 + 8 * 4] = {(char *)(uintptr_t)r->name, (char *)(uintptr_t)r->levels, (char *)(uintptr_t)r->env,
+                            (char *)(uintptr_t)r->redact, (char *)(uintptr_t)r->ring_dir};
     mlog_config fresh = *c;
     for (int i = 0; i < 8; i++) { /* for a start after mlog_shutdown */
         mlog_sink_config *s = &fresh.sinks[i], *before = &r->sinks[i];
-        old[4 + 4 * i] = (char *)(uintptr_t)before->name, s->name = mlog__sink_copy(s->name);
-        old[5 + 4 * i] = (char *)(uintptr_t)before->path, s->path = mlog__sink_copy(s->path);
-        old[6 + 4 * i] = (char *)(uintptr_t)before->owner, s->owner = mlog__sink_copy(s->owner);
-        old[7 + 4 * i] = (char *)(uintptr_t)before->where, s->where = mlog__sink_copy(s->where);
+        old[5 + 4 * i] = (char *)(uintptr_t)before->name, s->name = mlog__sink_copy(s->name);
+        old[6 + 4 * i] = (char *)(uintptr_t)before->path, s->path = mlog__sink_copy(s->path);
+        old[7 + 4 * i] = (char *)(uintptr_t)before->owner, s->owner = mlog__sink_copy(s->owner);
+        old[8 + 4 * i] = (char *)(uintptr_t)before->where, s->where = mlog__sink_copy(s->where);
     }
     char *layout[8];
     for (int i = 0; i < 8; i++)
@@ -11110,6 +11933,7 @@ static void mlog__life_resolve(const mlog_config *c) {
     fresh.levels = mlog__sink_copy(c->levels);
     fresh.env = mlog__sink_copy(c->env);
     fresh.redact = mlog__sink_copy(c->redact);
+    fresh.ring_dir = mlog__sink_copy(c->ring_dir);
     fresh.clock = c->clock == 0 ? MLOG_COUNTER : c->clock;
     fresh.full = c->full == 0 ? MLOG_WAIT : c->full;
     fresh.full_ms = c->full_ms == 0 ? 100 : c->full_ms;
@@ -11196,6 +12020,9 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     mlog__life_take_all(true, closing);
     mlog__life_resolve(c);
     mlog__rule_redact(redact);
+#ifndef METALOG_NO_FILES
+    mlog__life_make_safe(opened, made, complaint, size);
+#endif
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
     mlog__platform_unlock(&mlog__flush_all.role);
     /* mlog_levels wins over everything, also over a later mlog_init; the rules of a capture stay until its end */
@@ -11213,6 +12040,8 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
 /* The child keeps the sinks and their descriptors; positions, batches and counts were the parent's. */
 static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     memset(s->next, 0, 2 * MLOG__RINGS * sizeof *s->next);
+    mlog__life_promise(s, (uint32_t)(s - mlog__flush_all.sink));
+    if (s->session != NULL) s->session->promise[s->number].shared = 1; /* with its parent */
     s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
     if (!whole) mlog__pattern_forget(s->pattern);
@@ -11263,7 +12092,9 @@ static bool mlog__life_adopt(void) {
     mlog__platform_lock_init(&mlog__flush_all.role);
     mlog__platform_lock_init(&mlog__flush_all.lane1);
     mlog__life_inside = 0;
-    if (!mlog__dict_adopt()) return __atomic_store_n(adopting, 0, __ATOMIC_RELEASE), false; /* LIFE-6 */
+    bool dict = mlog__dict_adopt();
+    if (dict) mlog__store_adopt();
+    if (!dict) return __atomic_store_n(adopting, 0, __ATOMIC_RELEASE), false; /* LIFE-6 */
     memset(mlog__ring_list, 0, sizeof mlog__ring_list);
     mlog__ring_all.count = mlog__ring_all.live = 0;
     mlog__ring_all.asleep = mlog__flush_all.exiting ? 2 : 1;
@@ -11502,6 +12333,18 @@ static void mlog__life_finish_call(void) {
     if (left > 0) (void)mlog__flush_wait((int)left);
 }
 
+/* Has every file what was logged? Then nothing needs to be recovered. */
+static bool mlog__life_drained(void) {
+    for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
+        const mlog__ring *r = mlog__flush_ring(i);
+        for (int k = 0; k < MLOG__SINKS && r != NULL; k++) {
+            const mlog_sink *s = &mlog__flush_all.sink[k];
+            if (s->used && s->session != NULL && s->done[i] != __atomic_load_n(&r->head, __ATOMIC_ACQUIRE)) return false; /* RING-1 */
+        }
+    }
+    return true;
+}
+
 /* At the very end: records that only handlers logged, of a library that was never started, or is stopped, go out after all. Then the
  * flusher stops, since the kernel would end it in the middle of a line when other threads still log; this thread writes what it logs
  * from here on (in destructors of shared objects) by itself. Last of this module: 101. */
@@ -11514,6 +12357,7 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
         if (i == 999) return; /* it hangs in a write: the process shall not */
         mlog__platform_nap(100000);
     }
+    if (mlog__life_drained()) mlog__store_end(mlog__flush_rings());
     mlog__platform_unlock(&mlog__flush_all.role);
     __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELAXED); /* FLUSH-3 */
     __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELAXED);     /* FLUSH-13 */
@@ -11582,6 +12426,7 @@ int mlog_levels(const char *rules) {
 mlog_sink *mlog1_sink_add(const mlog_sink_config *config, size_t size) {
     mlog_sink_config c = {0};
     mlog_sink opened, *s = NULL;
+    char complaint[256] = "";
     int saved = errno;
     mlog__life_said[0] = 0;
     if (config == NULL) return (void)mlog__life_why("mlog_sink_add: NULL; expected a configuration"), (mlog_sink *)NULL;
@@ -11590,12 +12435,16 @@ mlog_sink *mlog1_sink_add(const mlog_sink_config *config, size_t size) {
     mlog__life_lock();
     if (mlog__sink_open(&opened, &c) == 0) {
         mlog__platform_lock(&mlog__flush_all.role);
+#ifndef METALOG_NO_FILES
+        mlog__life_make_safe(&opened, 1, complaint, sizeof complaint);
+#endif
         s = mlog__life_install(&opened, false);
         mlog__platform_unlock(&mlog__flush_all.role);
         if (s == NULL) mlog__sink_discard(&opened), mlog__life_why("mlog_sink_add: expected at most %d sinks", MLOG__SINKS);
         else mlog__life_floor(), (void)mlog__life_run_lanes();
     }
     mlog__life_unlock();
+    if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
     errno = saved;
     return s;
 }
@@ -11773,6 +12622,9 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
         mlog__platform_lock(&mlog__flush_all.role);
         r.accepted = mlog__flush_all.counted;
         r.bytes = mlog__flush_all.counted_bytes;
+#ifndef METALOG_NO_FILES
+        r.recovered = mlog__recover_count;
+#endif
         for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
             mlog__ring *ring = mlog__flush_ring(i);
             if (ring == NULL) continue;

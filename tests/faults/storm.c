@@ -1,0 +1,121 @@
+/* A storm of SIGKILL: a program with several threads logs and is killed at a random moment, again and again; each next start recovers.
+ * What a call has returned is counted in memory that outlives the program, by the program itself; lines are counted in the file, by this
+ * program. Nothing may be lost, doubled or torn.
+ *
+ *   storm DIR KILLS THREADS [paced]        exit 0: all is there once; 1: not; prints what was attempted, written, lost, doubled, torn */
+#define METALOG_IMPLEMENTATION
+#include "metalog.h"
+#include <sys/wait.h>
+
+enum { THREADS = 16 };
+typedef struct { uint64_t started[THREADS], returned[THREADS]; uint64_t dropped; } tally; /* of one run */
+static tally *runs;
+static char path[512], rings[512];
+
+static int run_now, threads, paced;
+
+static void *chatter(void *arg) {
+    int t = (int)(intptr_t)arg;
+    char text[64];
+    for (uint64_t i = 0;; i++) {
+        snprintf(text, sizeof text, "%.*s", (int)(i % 60), "a text of a length that changes from one call to the next one.");
+        __atomic_store_n(&runs[run_now].started[t], i + 1, __ATOMIC_RELAXED);
+        mlog_info("storm", "run", run_now, "t", t, "i", i, "text", text);
+        __atomic_store_n(&runs[run_now].returned[t], i + 1, __ATOMIC_RELAXED);
+        if (paced) usleep(200);
+    }
+    return NULL;
+}
+
+static mlog_config config(void) {
+    return (mlog_config){.ring_dir = rings, .full = MLOG_BLOCK, .ring_bytes = 64 << 10, .sinks = {{.type = MLOG_FILE, .path = path}}};
+}
+
+static void victim(void) {
+    mlog_config c = config();
+    pthread_t id;
+    if (mlog_init(&c) != 0) fprintf(stderr, "%s\n", mlog_why()), _exit(3);
+    for (intptr_t t = 1; t < threads; t++) pthread_create(&id, NULL, chatter, (void *)t);
+    chatter((void *)0);
+}
+
+/* Reads the numbers of a line. False: it is torn. */
+static bool parse(const char *line, size_t n, int *run, int *t, uint64_t *i) {
+    const char *at = strstr(line, "\"run\":");
+    unsigned long long number;
+    if (n < 2 || line[0] != '{' || line[n - 2] != '}' || at == NULL) return false;
+    if (sscanf(at, "\"run\":%d,\"t\":%d,\"i\":%llu,\"text\":\"", run, t, &number) != 3) return false;
+    *i = number;
+    return strstr(line + 1, "{\"ts\"") == NULL; /* two lines in one */
+}
+
+int main(int argc, char **argv) {
+    if (argc < 4) return fprintf(stderr, "usage: storm DIR KILLS THREADS [paced]\n"), 2;
+    int kills = atoi(argv[2]);
+    threads = atoi(argv[3]);
+    paced = argc > 4;
+    unsetenv("METALOG");
+    snprintf(path, sizeof path, "%s/storm.log", argv[1]);
+    snprintf(rings, sizeof rings, "%s/rings", argv[1]);
+    runs = mmap(NULL, (size_t)(kills + 1) * sizeof *runs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    uint32_t seed = (uint32_t)(kills * 31 + threads * 7 + paced) | 1;
+    (void)unlink(path);
+    for (run_now = 0; run_now < kills; run_now++) {
+        pid_t pid = fork();
+        if (pid == 0) victim(), _exit(0);
+        seed = seed * 1664525u + 1013904223u;
+        usleep(500 + (seed >> 16) % (run_now % 10 == 0 ? 30000 : 6000)); /* now and then it comes far, mostly it dies young */
+        kill(pid, SIGKILL);
+        int status;
+        waitpid(pid, &status, 0);
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) return fprintf(stderr, "run %d: status %x\n", run_now, status), 1;
+    }
+    pid_t pid = fork(); /* the last recovery */
+    if (pid == 0) {
+        mlog_config c = config();
+        int bad = mlog_init(&c) != 0 || mlog_shutdown(10000) != 0;
+        exit(bad);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    if (status != 0) return fprintf(stderr, "the last start failed: %x\n", status), 1;
+
+    uint64_t returned = 0, lines = 0, torn = 0, doubled = 0, lost = 0, recovered = 0, strange = 0, early = 0;
+    uint8_t **seen = calloc((size_t)kills * THREADS, sizeof *seen);
+    FILE *f = fopen(path, "r");
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    while (f != NULL && (n = getline(&line, &cap, f)) > 0) {
+        int run, t;
+        uint64_t i;
+        lines++;
+        if (!parse(line, (size_t)n, &run, &t, &i)) {
+            if (torn++ < 3) fprintf(stderr, "torn: %s", line);
+            continue;
+        }
+        if (run < 0 || run >= kills || t < 0 || t >= threads || i >= runs[run].started[t]) {
+            strange++;
+            continue;
+        }
+        recovered += strstr(line, "\"recovered\":true") != NULL;
+        uint8_t **s = &seen[run * THREADS + t];
+        if (*s == NULL) *s = calloc(runs[run].started[t] + 1, 1);
+        if ((*s)[i]++ != 0 && doubled++ < 3) fprintf(stderr, "doubled: %s", line);
+    }
+    for (int run = 0; run < kills; run++)
+        for (int t = 0; t < threads; t++) {
+            returned += runs[run].returned[t];
+            early += runs[run].returned[t] == 0;
+            for (uint64_t i = 0; i < runs[run].returned[t]; i++)
+                if (seen[run * THREADS + t] == NULL || seen[run * THREADS + t][i] == 0)
+                    if (lost++ < 3) fprintf(stderr, "lost: run %d thread %d record %llu of %llu\n", run, t, (unsigned long long)i, (unsigned long long)runs[run].returned[t]);
+        }
+    DIR *dir = opendir(rings);
+    uint64_t left = 0;
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) left += e->d_name[0] != '.';
+    printf("kills %d, threads %d%s: %llu returned, %llu lines, %llu of them recovered, lost %llu, doubled %llu, torn %llu, strange %llu, files left %llu\n", kills,
+           threads, paced ? ", paced" : "", (unsigned long long)returned, (unsigned long long)lines, (unsigned long long)recovered,
+           (unsigned long long)lost, (unsigned long long)doubled, (unsigned long long)torn, (unsigned long long)strange, (unsigned long long)left);
+    return lost + doubled + torn + strange + left != 0 || returned < (uint64_t)kills || recovered == 0;
+}
