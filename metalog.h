@@ -4311,7 +4311,7 @@ typedef struct { uint64_t id, parent; uint32_t bytes, count; unsigned char field
 /* What a sink is about to write, and how far each ring is read then: see store. */
 typedef struct { uint64_t ring, pos; } mlog__move;
 typedef struct {
-    uint64_t key, shared;        /* key: whose, by path and name; 0: nobody's. shared: others write to the file, too */
+    uint64_t key, shared;        /* key: whose, by path; 0: nobody's. shared: others write to the file, too */
     mlog__u64 armed, done;       /* numbers of batches */
     uint64_t seq, dev, ino, off, len, sum, moves, check; /* the batch; check: over these and the moves */
 } mlog__promise;
@@ -9741,11 +9741,11 @@ static int mlog__sink_open_target(mlog_sink *s) {
     return 0;
 }
 
-/* Whose promise in a session it is: by the sink's name and the file's path as the system knows it. 0: it can have none. */
+/* Whose promise in a session it is: who writes to the same path, as the system knows it. 0: it can have none. */
 static uint64_t mlog__sink_key(const mlog_sink *s) {
     char *path = s->config.type != MLOG_FILE || !s->regular ? NULL : realpath(s->config.path, NULL);
     if (path == NULL) return 0;
-    uint64_t key = mlog__store_sum(mlog__store_sum(2, s->name, strlen(s->name)), path, strlen(path));
+    uint64_t key = mlog__store_sum(2, path, strlen(path));
     free(path);
     return key | 1;
 }
@@ -11140,8 +11140,9 @@ static bool mlog__flush_wait(int ms) {
  *   part of them stands  one writer: the file is cut at the batch's offset; several: the torn line is ended. Then it is formed anew
  *   none stands          it is formed anew
  *
- * Only a regular file is recovered, by who writes to the same path under the same name: a ring names its sinks by a hash of both,
- * and no path is ever read from it. All that comes from the files is checked again before it is used; the dictionary and the rings
+ * First all dead sessions are settled, then the first byte is written: what one of them cuts off must not be what another one has
+ * just got. Only a regular file is recovered, by who writes to the same path: a session names its sinks by a hash of that, and no
+ * path is ever read from it. All that comes from the files is checked again before it is used; the dictionary and the rings
  * are copied first, so that nothing changes behind a check. What belongs to other sinks stays for them.
  *
  * owns: the reading of dead sessions, the settling of their promises
@@ -11283,7 +11284,7 @@ static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
 static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     mlog__promise *p = &d->file->promise[k];
     uint64_t n = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
-    for (uint64_t i = 0; p->seq == p->done && i < n; i++) {
+    for (uint64_t i = 0; p->seq != 0 && p->seq == p->done && i < n; i++) {
         mlog__move m = d->file->move[k][i];
         mlog__ring *r = m.ring < d->count ? d->rings[m.ring] : NULL;
         if (r != NULL && m.pos > r->cur[k]) __atomic_store_n(&r->cur[k], m.pos, __ATOMIC_RELAXED); /* STORE-3 */
@@ -11334,6 +11335,7 @@ static void mlog__recover_settle(mlog__dead *d, uint32_t k, const mlog_sink *s) 
             mlog__store_commit(p);
         } else if (fd >= 0) {
             bool alone = !p->shared && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0;
+            alone = alone && (uint64_t)st.st_size < p->off + p->len; /* longer: somebody else has written */
             if (alone && (uint64_t)st.st_size > p->off) alone = ftruncate(fd, (off_t)p->off) == 0;
             if (!alone) p->shared = 1, mlog__recover_end_line(fd);
         }
@@ -11399,7 +11401,6 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
         const mlog__clock_table *t = &d->copy->clock;
         bool arrival = d->copy->clock_mode == MLOG__TICKS_ARRIVAL && t->count != 0;
         s.last_ticks = arrival ? t->pair[(t->count - 1) % MLOG__PAIRS_KEPT].ticks : 0;
-        mlog__recover_settle(d, k, ours);
         for (uint32_t i = 0; i < d->count; i++) {
             const mlog__ring *r = d->copies[i];
             if (r == NULL) continue;
@@ -11419,29 +11420,40 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
     return done;
 }
 
+static mlog_sink *mlog__recover_ours(const mlog__promise *p, mlog_sink *opened, uint32_t n) {
+    for (uint32_t i = 0; i < n && p->key != 0; i++)
+        if (opened[i].key == p->key) return &opened[i];
+    return NULL;
+}
+
 /* All that is ours of one dead session; when nothing is left that somebody else may want, its files go. */
-static void mlog__recover_session(uint64_t id, mlog_sink *opened, uint32_t n) {
-    mlog__dead d;
+static void mlog__recover_rest(mlog__dead *d, mlog_sink *opened, uint32_t n) {
     mlog__held held;
     char path[MLOG__STORE_PATH];
-    bool taken = mlog__recover_take(&d, id), rest = false;
-    if (taken) {
-        mlog__flush_hold(&held);
-        mlog__flush_locale(&d.desk);
-    }
-    for (uint32_t k = 0; taken && k < MLOG__SINKS; k++) {
-        mlog__promise *p = &d.file->promise[k];
-        mlog_sink *ours = NULL;
-        for (uint32_t i = 0; i < n && p->key != 0; i++)
-            if (opened[i].key == p->key) ours = &opened[i];
-        if (ours != NULL && mlog__recover_sink(&d, k, ours)) p->key = 0;
+    bool rest = false;
+    mlog__flush_hold(&held);
+    mlog__flush_locale(&d->desk);
+    for (uint32_t k = 0; k < MLOG__SINKS; k++) {
+        mlog__promise *p = &d->file->promise[k];
+        mlog_sink *ours = mlog__recover_ours(p, opened, n);
+        if (ours != NULL && mlog__recover_sink(d, k, ours)) p->key = 0;
         rest = rest || p->key != 0;
     }
-    if (taken) mlog__flush_let_go(&held);
-    if (taken && !rest) {
-        mlog__recover_each(&d, mlog__recover_remove);
-        mlog__store_path(path, id, false, 0);
-        (void)unlink(path);
+    mlog__flush_let_go(&held);
+    if (rest) return;
+    mlog__recover_each(d, mlog__recover_remove);
+    mlog__store_path(path, d->id, false, 0);
+    (void)unlink(path);
+}
+
+static void mlog__recover_session(uint64_t id, mlog_sink *opened, uint32_t n, bool settle) {
+    mlog__dead d;
+    if (mlog__recover_take(&d, id)) {
+        for (uint32_t k = 0; settle && k < MLOG__SINKS; k++) {
+            const mlog_sink *ours = mlog__recover_ours(&d.file->promise[k], opened, n);
+            if (ours != NULL) mlog__recover_settle(&d, k, ours);
+        }
+        if (!settle) mlog__recover_rest(&d, opened, n);
     }
     mlog__recover_close(&d);
 }
@@ -11456,7 +11468,8 @@ static void mlog__recover_all(mlog_sink *opened, uint32_t n) {
         if (id != mlog__dict_session->id && mlog__recover_name(e->d_name, id) == -2) found[many++] = id;
     }
     if (dir != NULL) closedir(dir);
-    for (uint32_t i = 0; i < many; i++) mlog__recover_session(found[i], opened, n);
+    for (uint32_t i = 0; i < many; i++) mlog__recover_session(found[i], opened, n, true);
+    for (uint32_t i = 0; i < many; i++) mlog__recover_session(found[i], opened, n, false);
 }
 #endif
 
