@@ -1664,7 +1664,8 @@ MLOG__COLD static bool mlog__platform_in_handler(bool thorough) {
  * may call: platform
  */
 
-enum { MLOG__TICKS_COUNTER, MLOG__TICKS_ARRIVAL, MLOG__TICKS_SYSTEM, MLOG__TICKS_GIVEN }; /* how a call stamps its record */
+/* How a call stamps its record. LOOK: as the session says; for threads that shall not go on without looking. */
+enum { MLOG__TICKS_COUNTER, MLOG__TICKS_ARRIVAL, MLOG__TICKS_SYSTEM, MLOG__TICKS_GIVEN, MLOG__TICKS_LOOK };
 
 #if defined(__x86_64__) || defined(__i386__)
 /* Not serialized on purpose: rdtscp or a fence costs 10 ns and more, and the few instructions by which the processor may move
@@ -5484,16 +5485,13 @@ static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch
     return r;
 }
 
-/* The owner's; who makes rings into files sets it to 0, so that the owner looks. */
-static inline void mlog__ring_limit(mlog__thread *t, uintptr_t limit) { __atomic_store_n(&t->limit, limit, __ATOMIC_RELAXED); } /* STORE-1 */
-
 /* Makes t write into r. */
 static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
     t->ring = r;
     t->head = &r->head;
     t->data = r->data;
     t->mask = r->bytes - 1;
-    mlog__ring_limit(t, 0); /* the first record computes it */
+    t->limit = 0; /* the first record computes it */
 }
 
 /* Moves t->limit up to what is free now, but not over the end of the lap: the fast path then needs one comparison for both. The
@@ -5502,7 +5500,7 @@ static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
     uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes; /* RING-2 */
     uint64_t lap = head & ~t->mask, last = t->mask + 1 - 8;
-    mlog__ring_limit(t, (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last));
+    t->limit = (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last);
 }
 
 /* Fills the rest of the lap when `bytes` do not fit before the wrap. False: the padding has no room yet. It is a record like
@@ -5525,7 +5523,7 @@ static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
     if (!mlog__ring_pad(t, bytes)) return false;
     uint64_t head = __atomic_load_n(&t->ring->head, __ATOMIC_RELAXED);
     mlog__ring_look(t, head);
-    return (uintptr_t)t->data + (head & t->mask) + bytes <= __atomic_load_n(&t->limit, __ATOMIC_RELAXED);
+    return (uintptr_t)t->data + (head & t->mask) + bytes <= t->limit;
 }
 
 /* Bytes free at this moment; the owner's view, so it can only grow until the owner writes. */
@@ -5806,7 +5804,7 @@ static void mlog__thread_prepare(mlog__page *page, uint32_t slot, uint32_t depth
     t->staged = 0;
     /* 40: two stores of 16 bytes, and 8 to spare; a text of 31 bytes takes 32 */
     t->wide = mlog__platform_on_valgrind() ? UINT64_C(1) << 62 : 40;
-    mlog__ring_limit(t, 0);
+    t->limit = 0;
     t->head = &t->aside;
     t->ring = NULL; /* the last owner's, if any */
     t->stored = __atomic_load_n(&mlog__store.on, __ATOMIC_RELAXED); /* STORE-1 */
@@ -6072,6 +6070,7 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
 /* What the clock says now, in the ticks of this process. Read after the space is reserved: a call that waited is as young as it
  * looks. */
 static uint64_t mlog__thread_stamp(uint32_t mode) {
+    if (MLOG__UNLIKELY(mode == MLOG__TICKS_LOOK)) mode = __atomic_load_n(&mlog__dict_session->clock_mode, __ATOMIC_RELAXED); /* LIFE-2 */
     if (MLOG__LIKELY(mode == MLOG__TICKS_COUNTER)) return mlog__clock_counter();
     return mode == MLOG__TICKS_ARRIVAL ? 0 : mlog__life_ticks();
 }
@@ -6445,7 +6444,7 @@ static void mlog__thread_tell_flusher(void) {
  * handlers may come in. */
 static void mlog__thread_leave(mlog__thread *t) {
     t->head = t->ring == NULL ? &t->aside : &t->ring->head;
-    mlog__ring_limit(t, 0);
+    t->limit = 0;
     t->attention = t->depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
     t->staged = 0;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
@@ -6467,7 +6466,7 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
     /* before anything here can change it */
     t->stage.error = errno;
     t->stage.drop = 0;
-    mlog__ring_limit(t, 0);
+    t->limit = 0;
     t->head = &t->aside;
     t->used = 0;
     t->attention = &mlog__ring_all.always;
@@ -6507,7 +6506,8 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, uint64_
     /* without payloads: texts ask for their room when they come */
     uintptr_t used = (uintptr_t)mlog__record_bytes(word);
     uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED); /* LIFE-2 */
-    if (MLOG__UNLIKELY((uintptr_t)p + used > __atomic_load_n(&t->limit, __ATOMIC_RELAXED) || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
+    bool room = (uintptr_t)p + used <= t->limit;
+    if (MLOG__UNLIKELY(!room || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
         __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
         return NULL;
     }
@@ -6616,7 +6616,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
 /* Makes sure of the room. Returns the slots, which may have moved, or NULL: in a dropped record the slots of the stage take
  * what follows. */
 static uint64_t *mlog__thread_extend(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
-    if (MLOG__LIKELY((uintptr_t)t->record + t->used + bytes <= __atomic_load_n(&t->limit, __ATOMIC_RELAXED))) return slots;
+    if (MLOG__LIKELY((uintptr_t)t->record + t->used + bytes <= t->limit)) return slots;
     return mlog__thread_grow(t, slots, bytes);
 }
 
@@ -6664,7 +6664,8 @@ uint64_t *mlog1_text(uint64_t *slots, unsigned i, const char *text) {
         255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
         255, 255, 255, 255, 255, 255, 255, 255, 0};
     /* within one page of 4 KiB, the smallest there is: what begins in mapped memory ends in it */
-    if (MLOG__LIKELY(text != NULL && ((uintptr_t)text & 4095) <= 4064 && (uint64_t)((uintptr_t)t->record + t->used) + t->wide <= __atomic_load_n(&t->limit, __ATOMIC_RELAXED))) {
+    bool whole = text != NULL && ((uintptr_t)text & 4095) <= 4064;
+    if (MLOG__LIKELY(whole && (uint64_t)((uintptr_t)t->record + t->used) + t->wide <= t->limit)) {
         __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text),
                 b = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
         __m128i zero = _mm_setzero_si128();
@@ -11476,7 +11477,7 @@ static void mlog__recover_all(mlog_sink *opened, uint32_t n) {
 /* ==== life ====
  * Configuration, start, flush on demand, the end, and what a forked child does first.
  * owns: the resolved configuration, start and stop, fork, exit, mlog_why, loggers
- * may call: platform clock record dict rule context ring thread text format filter pattern sink flush capture
+ * may call: store recover platform clock record dict rule context ring thread text format filter pattern sink flush capture
  */
 
 enum { MLOG__L_NOT, MLOG__L_RUNNING };
@@ -11698,7 +11699,7 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
         return;
     }
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before; slot++) /* threads that logged before get new rings */
-        for (int i = 0; i < 3; i++) mlog__ring_limit(&mlog__thread_page(slot)->level[i], 0);
+        for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].clock, MLOG__TICKS_LOOK, __ATOMIC_RELAXED); /* LIFE-2 */
     mlog__recover_all(opened, n);
 }
 #endif
