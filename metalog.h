@@ -4668,7 +4668,7 @@ static void *mlog__store_ring(uint32_t number, size_t size, bool touch) {
     if (!__atomic_load_n(&mlog__store.on, __ATOMIC_ACQUIRE)) return NULL; /* STORE-1 */
     mlog__store_path(path, mlog__dict_session->id, true, number);
     void *p = mlog__store_map(path, size, size, touch);
-    if (p == NULL) __atomic_store_n(&mlog__store.refused, 1, __ATOMIC_RELAXED); /* STORE-2 */
+    if (p == NULL && mlog__store.refused == 0) __atomic_store_n(&mlog__store.refused, 1, __ATOMIC_RELAXED); /* STORE-2 */
     return p;
 }
 
@@ -9994,7 +9994,7 @@ static void mlog__capture_free(mlog_capture *c) {
  * With MLOG_POLL, MLOG_DIRECT, or where no thread can be made, passes over both lanes are made by those who call.
  *
  * owns: lanes, passes, merging, sleep, positions of sinks, the release of rings
- * may call: platform clock record dict rule context ring thread text format filter pattern sink capture
+ * may call: store platform clock record dict rule context ring thread text format filter pattern sink capture
  */
 
 typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks; } mlog__source;
@@ -10370,6 +10370,17 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
     return true;
 }
 
+/* A warning of our own, into the stream. */
+static void mlog__flush_warn(mlog_sink *s, const char *msg) {
+    mlog__item it = {.header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid()};
+    if (it.time == 0) it.time = mlog__platform_clock(CLOCK_REALTIME);
+    mlog__format_loss(&it, 0);
+    it.fields = 0;
+    it.msg = msg;
+    it.msg_len = (uint32_t)strlen(msg);
+    (void)mlog__flush_put(s, &it);
+}
+
 static const char mlog__flush_skipped[] = "records skipped: this sink was too slow";
 
 /* What this sink skipped, or what a thread lost and never came back to tell. */
@@ -10410,6 +10421,10 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             return true;
         }
         if (s->out.len == 0 || !s->armed) {
+            if (MLOG__UNLIKELY(__atomic_load_n(&mlog__store.refused, __ATOMIC_RELAXED) == 1)) { /* STORE-2 */
+                __atomic_store_n(&mlog__store.refused, 2, __ATOMIC_RELAXED); /* STORE-2 */
+                mlog__flush_warn(s, "crash_safe: no room for a ring file: this thread's records die with the process");
+            }
             if (s->gaps != 0 && s->out.len == 0) mlog__flush_tell(s, s->gap, mlog__flush_skipped), s->gaps = 0;
             size_t before = s->out.len;
             s->straight = mlog__flush_goes_straight(s);
@@ -11157,6 +11172,8 @@ typedef struct {
     mlog__ring **rings, **copies;          /* by number */
     uint32_t count;
     int lock;
+    bool rest;                             /* somebody may still want something of it */
+    time_t age;
     mlog__desk desk;
 } mlog__dead;
 
@@ -11227,6 +11244,14 @@ static void mlog__recover_remove(mlog__dead *d, const char *path, uint32_t numbe
     (void)unlink(path);
 }
 
+/* Its files go. */
+static void mlog__recover_forget(mlog__dead *d) {
+    char path[MLOG__STORE_PATH];
+    mlog__recover_each(d, mlog__recover_remove);
+    mlog__store_path(path, d->id, false, 0);
+    (void)unlink(path);
+}
+
 static void mlog__recover_close(mlog__dead *d) {
     for (uint32_t i = 0; d->rings != NULL && i < d->count; i++) {
         if (d->rings[i] != NULL) mlog__platform_unmap(d->rings[i], sizeof(mlog__ring) + (size_t)d->copies[i]->bytes);
@@ -11246,8 +11271,8 @@ static void mlog__recover_close(mlog__dead *d) {
     if (d->lock >= 0) close(d->lock);
 }
 
-/* Takes a session whose process is dead. False: it lives, it is not ours to judge, or there is no memory. A file without a size or
- * a head belongs to who died before the first record: it goes. */
+/* Takes a session whose process is dead. False: it lives, or is not for us to judge. A file without a size or a head belongs to who
+ * died before the first record: it goes. */
 static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
     char path[MLOG__STORE_PATH];
     struct stat st;
@@ -11256,27 +11281,54 @@ static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
     mlog__store_path(path, id, false, 0);
     d->lock = mlog__recover_open(path, &st);
     if (d->lock < 0 || flock(d->lock, LOCK_EX | LOCK_NB) != 0 || fstat(d->lock, &st) != 0 || st.st_nlink != 1) return false;
+    d->age = st.st_mtime;
     if (st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session)) return false; /* of another version */
     mlog__session *s = st.st_size == 0 ? MAP_FAILED : mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, d->lock, 0);
     if (s == MAP_FAILED || s->id != id) {
         if (s != MAP_FAILED) mlog__platform_unmap(s, sizeof *s);
-        mlog__recover_each(d, mlog__recover_remove);
-        return (void)unlink(path), false;
+        mlog__recover_forget(d);
+        return false;
     }
     d->file = s;
-    if (memcmp(s->magic, "metalog", 8) != 0 || s->version != 1 || s->byte_order != 0x01020304 || s->word_size != sizeof(void *))
-        return false;
-    d->copy = mlog__platform_map(sizeof *s, false, false);
+    return memcmp(s->magic, "metalog", 8) == 0 && s->version == 1 && s->byte_order == 0x01020304 && s->word_size == sizeof(void *);
+}
+
+/* Reads it whole. False: no memory. */
+static bool mlog__recover_read(mlog__dead *d) {
+    d->copy = mlog__platform_map(sizeof *d->copy, false, false);
     d->rings = mlog__platform_map(2 * MLOG__RINGS * sizeof *d->rings, false, false);
     d->desk.infos = mlog__platform_map(MLOG__INFOS * sizeof *d->desk.infos, false, false);
     if (d->copy == NULL || d->rings == NULL || d->desk.infos == NULL) return false;
     d->copies = d->rings + MLOG__RINGS;
-    mlog__dict_copy_all(d->copy, s, s->dict_end);
+    mlog__dict_copy_all(d->copy, d->file, d->file->dict_end);
     d->desk.session = d->copy;
     d->desk.pairs = &d->copy->clock;
     d->desk.foreign = d->desk.recovered = true;
     mlog__recover_each(d, mlog__recover_ring);
     return true;
+}
+
+/* Has a ring something that a sink of its process has not written? */
+static void mlog__recover_look(mlog__dead *d, const char *path, uint32_t number) {
+    struct stat st;
+    mlog__ring head;
+    int fd = mlog__recover_open(path, &st);
+    if (fd < 0) return;
+    bool read = pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && head.number == number;
+    close(fd);
+    for (uint32_t k = 0; read && k < MLOG__SINKS; k++)
+        if (d->file->promise[k].key != 0 && head.cur[k] != head.head) d->rest = true;
+}
+
+/* Nothing is left in it for anybody: all batches are done, all rings are read. */
+static bool mlog__recover_is_empty(mlog__dead *d) {
+    d->rest = false;
+    for (uint32_t k = 0; k < MLOG__SINKS; k++) {
+        const mlog__promise *p = &d->file->promise[k];
+        if (p->key != 0 && p->armed != p->done) return false;
+    }
+    mlog__recover_each(d, mlog__recover_look);
+    return !d->rest;
 }
 
 /* -- settling a promise -- */
@@ -11430,47 +11482,82 @@ static mlog_sink *mlog__recover_ours(const mlog__promise *p, mlog_sink *opened, 
 /* All that is ours of one dead session; when nothing is left that somebody else may want, its files go. */
 static void mlog__recover_rest(mlog__dead *d, mlog_sink *opened, uint32_t n) {
     mlog__held held;
-    char path[MLOG__STORE_PATH];
-    bool rest = false;
+    d->rest = false;
     mlog__flush_hold(&held);
     mlog__flush_locale(&d->desk);
     for (uint32_t k = 0; k < MLOG__SINKS; k++) {
         mlog__promise *p = &d->file->promise[k];
         mlog_sink *ours = mlog__recover_ours(p, opened, n);
         if (ours != NULL && mlog__recover_sink(d, k, ours)) p->key = 0;
-        rest = rest || p->key != 0;
+        d->rest = d->rest || p->key != 0;
     }
     mlog__flush_let_go(&held);
-    if (rest) return;
-    mlog__recover_each(d, mlog__recover_remove);
-    mlog__store_path(path, d->id, false, 0);
-    (void)unlink(path);
+    if (!d->rest) mlog__recover_forget(d);
 }
 
-static void mlog__recover_session(uint64_t id, mlog_sink *opened, uint32_t n, bool settle) {
+/* What is known of a session after the first round. */
+typedef struct { uint64_t id; time_t age; bool ours, left; } mlog__found;
+
+/* First round: settles what is ours; removes what nobody needs any more; what is left waits for its own program. */
+static void mlog__recover_meet(mlog__found *f, mlog_sink *opened, uint32_t n) {
     mlog__dead d;
-    if (mlog__recover_take(&d, id)) {
-        for (uint32_t k = 0; settle && k < MLOG__SINKS; k++) {
-            const mlog_sink *ours = mlog__recover_ours(&d.file->promise[k], opened, n);
-            if (ours != NULL) mlog__recover_settle(&d, k, ours);
+    if (mlog__recover_take(&d, f->id)) {
+        bool ours = false;
+        for (uint32_t k = 0; k < MLOG__SINKS; k++) ours = ours || mlog__recover_ours(&d.file->promise[k], opened, n) != NULL;
+        f->ours = ours && mlog__recover_read(&d);
+        for (uint32_t k = 0; f->ours && k < MLOG__SINKS; k++) {
+            const mlog_sink *sink = mlog__recover_ours(&d.file->promise[k], opened, n);
+            if (sink != NULL) mlog__recover_settle(&d, k, sink);
         }
-        if (!settle) mlog__recover_rest(&d, opened, n);
+        f->age = d.age;
+        f->left = !ours && !mlog__recover_is_empty(&d);
+        if (!ours && !f->left) mlog__recover_forget(&d);
     }
     mlog__recover_close(&d);
 }
 
-/* Looks for dead sessions in our directory; under `role`, before the sinks are used for anything else. */
-static void mlog__recover_all(mlog_sink *opened, uint32_t n) {
-    uint64_t found[256];
+static void mlog__recover_write_out(const mlog__found *f, mlog_sink *opened, uint32_t n) {
+    mlog__dead d;
+    if (mlog__recover_take(&d, f->id) && mlog__recover_read(&d)) mlog__recover_rest(&d, opened, n);
+    mlog__recover_close(&d);
+}
+
+/* Programs that never come back must not fill the place: of the dead, the oldest beyond MLOG__DEAD go, with what is in them. Returns
+ * how many. */
+enum { MLOG__DEAD = 64 };
+static uint32_t mlog__recover_bound(mlog__found *found, uint32_t many) {
+    uint32_t left = 0, gone = 0;
+    for (uint32_t i = 0; i < many; i++) left += found[i].left;
+    for (; left > MLOG__DEAD; left--, gone++) {
+        mlog__found *oldest = NULL;
+        mlog__dead d;
+        for (uint32_t i = 0; i < many; i++)
+            if (found[i].left && (oldest == NULL || found[i].age < oldest->age)) oldest = &found[i];
+        oldest->left = false;
+        if (mlog__recover_take(&d, oldest->id)) mlog__recover_forget(&d);
+        mlog__recover_close(&d);
+    }
+    return gone;
+}
+
+/* Looks for dead sessions in our directory; under `role`, before the sinks are used for anything else. Returns how many had to go
+ * unread. */
+static uint32_t mlog__recover_all(mlog_sink *opened, uint32_t n) {
+    enum { MOST = 1024 };
+    mlog__found *found = calloc(MOST, sizeof *found);
     uint32_t many = 0;
-    DIR *dir = opendir(mlog__store.dir);
-    for (const struct dirent *e; dir != NULL && many < 256 && (e = readdir(dir)) != NULL;) {
+    DIR *dir = found == NULL ? NULL : opendir(mlog__store.dir);
+    for (const struct dirent *e; dir != NULL && many < MOST && (e = readdir(dir)) != NULL;) {
         uint64_t id = strtoull(e->d_name, NULL, 16);
-        if (id != mlog__dict_session->id && mlog__recover_name(e->d_name, id) == -2) found[many++] = id;
+        if (id != mlog__dict_session->id && mlog__recover_name(e->d_name, id) == -2) found[many++].id = id;
     }
     if (dir != NULL) closedir(dir);
-    for (uint32_t i = 0; i < many; i++) mlog__recover_session(found[i], opened, n, true);
-    for (uint32_t i = 0; i < many; i++) mlog__recover_session(found[i], opened, n, false);
+    for (uint32_t i = 0; i < many; i++) mlog__recover_meet(&found[i], opened, n);
+    for (uint32_t i = 0; i < many; i++)
+        if (found[i].ours) mlog__recover_write_out(&found[i], opened, n);
+    uint32_t gone = mlog__recover_bound(found, many);
+    free(found);
+    return gone;
 }
 #endif
 
@@ -11700,7 +11787,9 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
     }
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before; slot++) /* threads that logged before get new rings */
         for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].clock, MLOG__TICKS_LOOK, __ATOMIC_RELAXED); /* LIFE-2 */
-    mlog__recover_all(opened, n);
+    uint32_t gone = mlog__recover_all(opened, n);
+    if (gone != 0)
+        snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
 }
 #endif
 

@@ -1,0 +1,168 @@
+/* SIGKILL at every system call of the flusher and of recovery. A program logs a few batches and dies at its k-th system call on files,
+ * before it, behind it, or in the middle of a write; the next start recovers and dies at its j-th; a third one finishes. After each such
+ * history every record whose call had returned stands in the file once, no line is torn, no file of the rings is left.
+ *
+ *   calls DIR [every]      every: how many of the second deaths are left out, 1: none; exit 0: all histories were right */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What the parent and its victims share. */
+static struct {
+    uint64_t returned;
+    uint32_t steps, die_at, how; /* how: 0 before the call, 1 behind it, 2 a write of half */
+    uint32_t armed;              /* counting has begun */
+} *shared;
+
+static void step(uint32_t how) {
+    if (!shared->armed) return;
+    if (how == 0) __atomic_fetch_add(&shared->steps, 1, __ATOMIC_SEQ_CST);
+    if (shared->steps == shared->die_at && shared->how == how) kill(getpid(), SIGKILL), pause();
+}
+
+static ssize_t step_write(int fd, const void *p, size_t n) {
+    step(0);
+    if (shared->armed && shared->steps == shared->die_at && shared->how == 2) {
+        if (n > 1 && write(fd, p, n / 2) < 0) _exit(9);
+        kill(getpid(), SIGKILL), pause();
+    }
+    ssize_t r = write(fd, p, n);
+    step(1);
+    return r;
+}
+static int step_ftruncate(int fd, off_t n) { step(0); int r = ftruncate(fd, n); step(1); return r; }
+static int step_unlink(const char *p) { step(0); int r = unlink(p); step(1); return r; }
+static int step_flock(int fd, int how) { step(0); int r = flock(fd, how); step(1); return r; }
+static int step_fstat(int fd, struct stat *st) { step(0); int r = fstat(fd, st); step(1); return r; }
+static ssize_t step_pwrite(int fd, const void *p, size_t n, off_t at) { step(0); ssize_t r = pwrite(fd, p, n, at); step(1); return r; }
+static int step_fallocate(int fd, int mode, off_t at, off_t n) { step(0); int r = fallocate(fd, mode, at, n); step(1); return r; }
+#define write step_write
+#define ftruncate step_ftruncate
+#define unlink step_unlink
+#define flock step_flock
+#define fstat step_fstat
+#define pwrite step_pwrite
+#define fallocate step_fallocate
+#define METALOG_IMPLEMENTATION
+#include "metalog.h"
+#undef write
+#undef ftruncate
+#undef unlink
+#undef flock
+#undef fstat
+#undef pwrite
+#undef fallocate
+
+enum { RECORDS = 60 };
+static char path[512], rings[512];
+
+static int start(void) {
+    mlog_config c = {.env = "-", .ring_dir = rings, .full = MLOG_BLOCK, .ring_bytes = 4096, .sinks = {{.type = MLOG_FILE, .path = path}}};
+    int bad = mlog_init(&c);
+    if (bad != 0) fprintf(stderr, "%s\n", mlog_why());
+    return bad;
+}
+
+static void log_some(void) {
+    static const char text[] = "some text that makes the record longer, so that several laps and batches come together";
+    for (int i = 0; i < RECORDS; i++) {
+        mlog_info("step", "i", i, "text", text);
+        shared->returned = (uint64_t)i + 1;
+    }
+}
+
+/* A child that logs (or only recovers) and dies at a step; true: it got to its end. */
+static bool child(bool logs, uint32_t die_at, uint32_t how) {
+    int status;
+    shared->steps = 0;
+    shared->die_at = die_at;
+    shared->how = how;
+    pid_t pid = fork();
+    if (pid == 0) {
+        shared->armed = 1;
+        if (start() != 0) _exit(3);
+        if (logs) log_some();
+        if (mlog_flush(10000) != 0) _exit(4);
+        exit(0);
+    }
+    waitpid(pid, &status, 0);
+    shared->armed = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) return false;
+    fprintf(stderr, "step %u how %u: status 0x%x\n", die_at, how, (unsigned)status);
+    exit(1);
+}
+
+static uint64_t lost, doubled, torn, left, histories;
+
+static void check(const char *what, uint32_t k, uint32_t how, uint32_t j) {
+    uint32_t seen[RECORDS] = {0};
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    uint64_t before = lost + doubled + torn + left;
+    FILE *f = fopen(path, "r");
+    while (f != NULL && (n = getline(&line, &cap, f)) > 0) {
+        const char *at = strstr(line, "\"i\":");
+        int i = at == NULL ? -1 : atoi(at + 4);
+        bool whole = n > 2 && line[n - 1] == '\n' && line[n - 2] == '}' && line[0] == '{' && strstr(line + 1, "{\"ts\"") == NULL;
+        if (!whole || i < 0 || i >= RECORDS) torn++;
+        else if (seen[i]++ != 0) doubled++;
+    }
+    if (f != NULL) fclose(f);
+    free(line);
+    for (uint64_t i = 0; i < shared->returned; i++) lost += seen[i] == 0;
+    DIR *dir = opendir(rings);
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) left += e->d_name[0] != '.';
+    if (dir != NULL) closedir(dir);
+    histories++;
+    if (lost + doubled + torn + left != before && before < 5)
+        fprintf(stderr, "%s: dead at step %u (%s), then at %u: lost %llu doubled %llu torn %llu left %llu\n", what, k,
+                how == 0 ? "before" : how == 1 ? "behind" : "half a write", j, (unsigned long long)lost, (unsigned long long)doubled,
+                (unsigned long long)torn, (unsigned long long)left);
+}
+
+static void clean(void) {
+    char command[1200];
+    shared->returned = 0;
+    snprintf(command, sizeof command, "rm -rf '%s' '%s'", path, rings);
+    if (system(command) != 0) exit(1);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) return fprintf(stderr, "usage: calls DIR [every]\n"), 2;
+    uint32_t every = argc > 2 ? (uint32_t)atoi(argv[2]) : 1, deaths = 0;
+    snprintf(path, sizeof path, "%s/calls.log", argv[1]);
+    snprintf(rings, sizeof rings, "%s/calls-rings", argv[1]);
+    shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (uint32_t how = 0; how < 3; how++)
+        for (uint32_t k = 1;; k++) {
+            clean();
+            bool ended = child(true, k, how);
+            if (!ended && !child(false, 0, 0)) return 1;
+            check("once", k, how, 0);
+            if (ended && shared->steps < k) break; /* there are no more steps */
+            deaths++;
+            for (uint32_t j = 1 + k % every; !ended; j += every) {
+                clean();
+                if (child(true, k, how)) break;
+                bool done = child(false, j, (how + j) % 3);
+                if (!done && !child(false, 0, 0)) return 1;
+                check("twice", k, how, j);
+                if (done && shared->steps < j) break;
+            }
+        }
+    printf("%u first deaths, %llu histories: lost %llu, doubled %llu, torn %llu, files left %llu\n", deaths, (unsigned long long)histories,
+           (unsigned long long)lost, (unsigned long long)doubled, (unsigned long long)torn, (unsigned long long)left);
+    return lost + doubled + torn + left != 0 || histories < 50;
+}
