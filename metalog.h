@@ -8017,7 +8017,8 @@ static uint32_t mlog__format_flat_list(mlog__item *it, mlog__desk *desk, mlog__o
     const char *end = made + MLOG__FLAT_NAMES;
     while (plain < all && mlog__format_flat_key(made, raw[plain].key, raw[plain].len)) plain++;
     if (plain == all) return memcpy(list, raw, all * sizeof *list), all;
-    for (uint32_t i = 0; i < all; i++) {
+    if (desk->recovered) list[n++] = raw[0]; /* our own mark keeps its name */
+    for (uint32_t i = n; i < all; i++) {
         const char *key = made;
         made = mlog__format_flat_clean(made, raw[i].key, raw[i].len);
         mlog__format_add(list, &n, key, (uint32_t)(made - key), &raw[i].val, &made, end);

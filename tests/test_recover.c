@@ -1,0 +1,405 @@
+/* store and recover: what a killed process has logged, and where it lay. The processes here are children that log and kill themselves;
+ * who recovers is a child, too, and this program looks at the files only. */
+#define METALOG_IMPLEMENTATION
+#include "../metalog.h"
+#include "check.h"
+#include <sys/wait.h>
+
+static char rings[256];
+static const char *log_path;
+
+static mlog_config config(mlog_format format) {
+    return (mlog_config){.env = "-", .ring_dir = rings, .full = MLOG_BLOCK, .sinks = {{.type = MLOG_FILE, .path = log_path, .format = format}}};
+}
+
+/* A child that runs `body` and is killed, or exits. Returns its status. */
+static int in_child(void (*body)(void)) {
+    int status;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) body(), exit(0);
+    if (waitpid(pid, &status, 0) != pid) return -1;
+    return status;
+}
+
+static bool killed(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; }
+
+static void die(void) { kill(getpid(), SIGKILL), pause(); }
+
+static size_t files_left(void) {
+    size_t n = 0;
+    DIR *dir = opendir(rings);
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) n += e->d_name[0] != '.';
+    if (dir != NULL) closedir(dir);
+    return n;
+}
+
+static void clean(void) {
+    char command[600];
+    snprintf(command, sizeof command, "rm -rf '%s' '%s'", rings, log_path);
+    CHECK(system(command) == 0);
+}
+
+static char *contents(const char *path, size_t *n) {
+    FILE *f = fopen(path, "rb");
+    static char text[1 << 20];
+    *n = f == NULL ? 0 : fread(text, 1, sizeof text - 1, f);
+    if (f != NULL) fclose(f);
+    text[*n] = 0;
+    return text;
+}
+
+static size_t times(const char *text, const char *what) {
+    size_t n = 0;
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p += strlen(what)) n++;
+    return n;
+}
+
+static mlog_format format_now;
+
+static void recover(void) {
+    mlog_config c = config(format_now);
+    if (mlog_init(&c) != 0) fprintf(stderr, "%s\n", mlog_why()), _exit(9);
+    mlog_stats s;
+    mlog_stats_read(&s);
+    mlog_info("after", "count", s.recovered);
+}
+
+/* -- what comes back -- */
+
+static void put_point(mlog_writer *w, const void *p) {
+    const int *xy = p;
+    mlog_put(w, "x", xy[0]);
+    mlog_put(w, "y", xy[1]);
+}
+
+/* Every way of logging; the flusher never gets at it: this thread holds the role. */
+static void log_everything(void) {
+    mlog_config c = config(format_now);
+    if (mlog_init(&c) != 0) fprintf(stderr, "%s\n", mlog_why()), _exit(9);
+    (void)mlog_thread(&(mlog_thread_config){.name = "worker \"7\""});
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    static const int xy[2] = {3, -4};
+    static const double list[] = {1.5, 2.25};
+    mlog_info("plain", "i", -5, "u", 7u, "d", 0.1, "s", "text with \"quotes\" and \n a line", "null", (char *)NULL);
+    mlog_warnf("printf %d %s %5.2f", 42, "words", 3.14159);
+    mlog_error("values", "list", mlog_array(list, 2), "object", mlog_object(put_point, xy), "hex", mlog_hex(255), "json", mlog_json("{\"a\":1}", 7));
+    {
+        mlog_with("task", 12, "tenant", "acme");
+        mlog_info("inside", "n", 1);
+        {
+            mlog_with("step", "two", "source", "component");
+            mlog_info("deeper");
+        }
+    }
+    mlog_to(mlog_named("net.http"), MLOG_NOTICE, "named", "code", 404);
+    mlog_logger *bound = mlog_bind(mlog_named("db"), "shard", 3);
+    mlog_to(bound, MLOG_INFO, "bound");
+    const mlog_field field = {"key at run time", mlog_val(99)};
+    const mlog_event e = {.at = MLOG_HERE, .level = MLOG_INFO, .msg = "emitted", .fields = &field, .nfields = 1};
+    mlog_emit(&e);
+    die();
+}
+
+static void test_everything(void) {
+    static const char *const json[] = {"\"msg\":\"plain\"", "\"i\":-5", "\"u\":7", "\"d\":0.1", "\"s\":\"text with \\\"quotes\\\" and \\n a line\"",
+                                       "\"null\":null", "\"msg\":\"printf 42 words  3.14\"", "\"list\":[1.5,2.25]", "\"object\":{\"x\":3,\"y\":-4}",
+                                       "\"hex\":\"0xff\"", "\"json\":{\"a\":1}", "\"task\":12,\"tenant\":\"acme\",\"n\":1",
+                                       "\"source\":\"component\"", "\"step\":\"two\"", "\"source\":\"net.http\"", "\"code\":404",
+                                       "\"source\":\"db\"", "\"shard\":3", "\"msg\":\"emitted\"", "\"key at run time\":99",
+                                       "\"thread\":\"worker \\\"7\\\"\"", "\"level\":\"notice\"", "\"level\":\"error\""};
+    size_t n;
+    clean();
+    format_now = MLOG_JSON;
+    CHECK(killed(in_child(log_everything)));
+    CHECK(files_left() == 3); /* the session, a ring, its side ring */
+    contents(log_path, &n);
+    CHECK_EQ(n, 0);
+    CHECK_EQ(in_child(recover), 0);
+    CHECK_EQ(files_left(), 0);
+    char *text = contents(log_path, &n);
+    for (size_t i = 0; i < sizeof json / sizeof *json; i++)
+        if (!CHECK(strstr(text, json[i]) != NULL)) printf("missing: %s\n", json[i]);
+    CHECK_EQ(times(text, "\"recovered\":true"), 8);
+    CHECK_EQ(times(text, "\n"), 9);
+    CHECK(strstr(text, "\"msg\":\"after\"") != NULL && strstr(text, "\"count\":8}") != NULL);
+    CHECK(strstr(text, "\"msg\":\"plain\"") < strstr(text, "\"msg\":\"emitted\"") && strstr(text, "\"msg\":\"emitted\"") < strstr(text, "\"msg\":\"after\""));
+    CHECK_EQ(in_child(recover), 0); /* once is enough */
+    text = contents(log_path, &n);
+    CHECK_EQ(times(text, "\n"), 10);
+    static const struct { mlog_format format; const char *mark; } other[] = {{MLOG_LOGFMT, " recovered=true"}, {MLOG_PRETTY, "recovered=true"}, {MLOG_PLAIN, "recovered=true"}};
+    for (size_t i = 0; i < 3; i++) {
+        clean();
+        format_now = other[i].format;
+        CHECK(killed(in_child(log_everything)));
+        CHECK_EQ(in_child(recover), 0);
+        text = contents(log_path, &n);
+        if (!CHECK_EQ(times(text, other[i].mark), 8)) fputs(text, stdout);
+        CHECK_EQ(times(text, "\n"), 9);
+    }
+    format_now = MLOG_JSON;
+}
+
+/* -- where it lies -- */
+
+static void stay(void) {
+    struct stat st;
+    char path[600];
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("here");
+    if (stat(rings, &st) != 0 || (st.st_mode & 07777) != 0700) _exit(2);
+    DIR *dir = opendir(rings);
+    int seen = 0;
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+        if (e->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "%s/%s", rings, e->d_name);
+        seen++;
+        if (stat(path, &st) != 0 || (st.st_mode & 07777) != 0600 || !S_ISREG(st.st_mode)) _exit(3);
+    }
+    closedir(dir);
+    if (seen != 3) _exit(4);
+    if (system("ls -l /proc/$PPID/fd | grep -q ring") == 0) _exit(5); /* no descriptor stays open */
+}
+
+static void without(void) {
+    mlog_config c = config(MLOG_JSON);
+    c.crash_safe = MLOG_NO;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("here");
+    die();
+}
+
+static void console_only(void) {
+    mlog_config c = {.env = "-", .ring_dir = rings, .sinks = {{.type = MLOG_NULL}}};
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("here");
+    if (files_left() != 0) _exit(2);
+    c.crash_safe = MLOG_YES;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("here");
+    if (files_left() == 0) _exit(3);
+}
+
+static void test_place(void) {
+    size_t n;
+    clean();
+    CHECK_EQ(in_child(stay), 0);
+    CHECK_EQ(files_left(), 0);
+    clean();
+    CHECK(killed(in_child(without)));
+    CHECK_EQ(files_left(), 0);
+    clean();
+    CHECK_EQ(in_child(console_only), 0);
+    CHECK_EQ(files_left(), 0);
+    /* a directory that others may enter, a file in its place, a symbolic link: refused, told, and logged all the same */
+    for (int i = 0; i < 3; i++) {
+        clean();
+        if (i == 0) CHECK(mkdir(rings, 0755) == 0 && chmod(rings, 0755) == 0);
+        if (i == 1) CHECK(close(open(rings, O_CREAT | O_WRONLY, 0600)) == 0);
+        if (i == 2) CHECK(symlink("/tmp", rings) == 0);
+        CHECK_EQ(in_child(recover), 0);
+        char *text = contents(log_path, &n);
+        CHECK(strstr(text, "crash_safe: ring directory") != NULL && strstr(text, "\"msg\":\"after\"") != NULL);
+    }
+    clean();
+}
+
+/* -- several lives -- */
+
+static int life;
+
+static void log_a_few(void) {
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    for (int i = 0; i < 5; i++) mlog_info("life", "life", life, "i", i);
+    die();
+}
+
+/* Two that died, without anybody in between; and one that lives meanwhile, whose rings nobody may touch. */
+static void test_several(void) {
+    size_t n;
+    clean();
+    char other[300];
+    const char *own = log_path;
+    snprintf(other, sizeof other, "%s.other", own);
+    (void)unlink(other);
+    int fds[2];
+    CHECK(pipe(fds) == 0);
+    pid_t alive = fork();
+    if (alive == 0) { /* the same directory, another log */
+        log_path = other;
+        mlog_config c = config(MLOG_JSON);
+        char byte;
+        if (mlog_init(&c) != 0) _exit(9);
+        mlog_info("alive", "i", 1);
+        close(fds[1]);
+        (void)!read(fds[0], &byte, 1);
+        mlog_info("alive", "i", 2);
+        exit(0);
+    }
+    close(fds[0]);
+    usleep(200000);
+    CHECK_EQ(files_left(), 3);
+    for (life = 1; life <= 2; life++) CHECK(killed(in_child(log_a_few))); /* the second recovers the first one's */
+    CHECK_EQ(files_left(), 6);
+    CHECK_EQ(in_child(recover), 0);
+    CHECK_EQ(files_left(), 3);
+    char *text = contents(log_path, &n);
+    CHECK_EQ(times(text, "\"life\":1"), 5);
+    CHECK_EQ(times(text, "\"life\":2"), 5);
+    CHECK_EQ(times(text, "\n"), 11);
+    close(fds[1]);
+    int status;
+    CHECK(waitpid(alive, &status, 0) == alive && status == 0);
+    text = contents(other, &n);
+    CHECK_EQ(times(text, "\"msg\":\"alive\""), 2);
+    CHECK_EQ(times(text, "recovered"), 0);
+    CHECK_EQ(files_left(), 0);
+    (void)unlink(other);
+}
+
+/* A thread that logged before the files were: its records from then on survive. */
+static void early(void) {
+    mlog_config c = {.env = "-", .sinks = {{.type = MLOG_NULL}}};
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_with("kept", "yes");
+    (void)mlog_thread(&(mlog_thread_config){.name = "early bird"});
+    mlog_info("before");
+    c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    mlog_info("behind", "n", 1);
+    die();
+}
+
+static void test_early(void) {
+    size_t n;
+    clean();
+    CHECK(killed(in_child(early)));
+    CHECK_EQ(in_child(recover), 0);
+    char *text = contents(log_path, &n);
+    CHECK(strstr(text, "\"msg\":\"behind\"") != NULL && strstr(text, "\"kept\":\"yes\"") != NULL && strstr(text, "\"thread\":\"early bird\"") != NULL);
+}
+
+/* A forked child that logs and dies with its parent: both come back, whoever wrote first. */
+static void family(void) {
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_flush(1000);
+    mlog_info("parent", "i", 0);
+    mlog_flush(1000);
+    pid_t pid = fork();
+    if (pid == 0) {
+        mlog_info("child", "i", 0);
+        mlog_flush(1000);
+        mlog__platform_lock(&mlog__flush_all.role);
+        mlog_info("child", "i", 1);
+        die();
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    mlog__platform_lock(&mlog__flush_all.role);
+    mlog_info("parent", "i", 1);
+    die();
+}
+
+static void test_family(void) {
+    size_t n;
+    clean();
+    CHECK(killed(in_child(family)));
+    CHECK_EQ(files_left(), 6);
+    CHECK_EQ(in_child(recover), 0);
+    char *text = contents(log_path, &n);
+    CHECK_EQ(times(text, "\"msg\":\"parent\""), 2);
+    CHECK_EQ(times(text, "\"msg\":\"child\""), 2);
+    CHECK_EQ(times(text, "recovered\":true"), 2);
+    CHECK_EQ(files_left(), 0);
+}
+
+/* -- hostile files -- */
+
+static void find_file(char path[600], const char *end) {
+    DIR *dir = opendir(rings);
+    *path = 0;
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        size_t n = strlen(e->d_name);
+        if (n > strlen(end) && strcmp(e->d_name + n - strlen(end), end) == 0) snprintf(path, 600, "%s/%s", rings, e->d_name);
+    }
+    if (dir != NULL) closedir(dir);
+}
+
+static uint32_t random_now = 12345;
+static uint32_t any(uint32_t n) { return (random_now = random_now * 1664525u + 1013904223u, (random_now >> 8) % n); }
+
+/* Every kind of damage: who recovers neither dies nor hangs, nor writes a line that is none. */
+static void test_hostile(void) {
+    static const char *const which[] = {".2.ring", ".session", ".3.ring"};
+    uint32_t rounds = 60, lines = 0;
+    for (uint32_t round = 0; round < rounds; round++) {
+        char path[600];
+        size_t n;
+        clean();
+        CHECK(killed(in_child(log_everything)));
+        find_file(path, which[round % 3]);
+        if (!CHECK(*path != 0)) return;
+        int fd = open(path, O_RDWR);
+        struct stat st;
+        CHECK(fstat(fd, &st) == 0);
+        if (round % 10 == 9) {
+            CHECK(ftruncate(fd, (off_t)any((uint32_t)st.st_size)) == 0);
+        } else {
+            uint32_t flips = 1 + any(8);
+            for (uint32_t i = 0; i < flips; i++) {
+                off_t at = (off_t)any(round % 2 ? 2048 : 5120);
+                if (round % 3 == 1 && round % 2 == 0) at += (off_t)(offsetof(mlog__session, dict));
+                uint8_t byte;
+                CHECK(pread(fd, &byte, 1, at) == 1);
+                byte = round % 4 == 0 ? (uint8_t)any(256) : (uint8_t)(byte ^ 1u << any(8));
+                CHECK(pwrite(fd, &byte, 1, at) == 1);
+            }
+        }
+        close(fd);
+        if (!CHECK_EQ(in_child(recover), 0)) printf("round %u: %s\n", round, path);
+        char *text = contents(log_path, &n);
+        CHECK(n > 0 && text[n - 1] == '\n' && strstr(text, "\"msg\":\"after\"") != NULL);
+        for (char *p = text, *end; (end = strchr(p, '\n')) != NULL; p = end + 1, lines++) CHECK(p[0] == '{' && end[-1] == '}');
+    }
+    printf("hostile: %u files, %u lines\n", rounds, lines);
+}
+
+/* Links and strangers' files are left alone. */
+static void test_strangers(void) {
+    char path[600], to[640];
+    size_t n;
+    clean();
+    CHECK(killed(in_child(log_everything)));
+    find_file(path, ".session");
+    snprintf(to, sizeof to, "%s/second-name", rings);
+    CHECK(link(path, to) == 0);
+    CHECK_EQ(in_child(recover), 0);
+    char *text = contents(log_path, &n);
+    CHECK_EQ(times(text, "recovered\":true"), 0);
+    CHECK(unlink(to) == 0);
+    CHECK_EQ(in_child(recover), 0);
+    text = contents(log_path, &n);
+    CHECK_EQ(times(text, "recovered\":true"), 8);
+}
+
+int main(void) {
+    snprintf(rings, sizeof rings, "%s", temp_path("rings"));
+    log_path = temp_path("recover.log");
+    test_everything();
+    test_place();
+    test_several();
+    test_early();
+    test_family();
+    test_strangers();
+    test_hostile();
+    clean();
+    return done();
+}
