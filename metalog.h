@@ -1471,6 +1471,30 @@ static int mlog__platform_no_cancel(void) {
 }
 static void mlog__platform_cancel(int before) { pthread_setcancelstate(before, NULL); }
 
+/* [s] Around what must neither be cancelled nor interrupted, and may raise SIGPIPE or SIGXFSZ, which are not the host's. */
+typedef struct { sigset_t mask, pending; int cancel; } mlog__guard;
+static void mlog__platform_guard(mlog__guard *g) {
+    sigset_t all;
+    sigfillset(&all);
+    mlog__platform_sigmask(&all, &g->mask);
+    sigpending(&g->pending);
+    g->cancel = mlog__platform_no_cancel();
+}
+
+static void mlog__platform_unguard(const mlog__guard *g) {
+    static const int made[] = {SIGPIPE, SIGXFSZ};
+    const struct timespec at_once = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        sigset_t one;
+        if (sigismember(&g->pending, made[i]) != 0) continue;
+        sigemptyset(&one);
+        sigaddset(&one, made[i]);
+        while (sigtimedwait(&one, NULL, &at_once) < 0 && errno == EINTR) {}
+    }
+    mlog__platform_cancel(g->cancel);
+    mlog__platform_sigmask(&g->mask, NULL);
+}
+
 /* A detached thread that no signal ever reaches, so that the host's handlers never run on it. The mask is inherited, therefore it
  * is set around the creation; set inside the thread, a signal could come first. 256 KiB of stack: 22 of them may go into a long
  * double of great precision, the rest is for the callbacks of the user. */
@@ -4360,7 +4384,7 @@ static mlog__session *mlog__dict_open(void) {
 /* Of a session that lies in a file, blocks are reserved by the piece: most programs need a hundredth of it. */
 enum { MLOG__PIECE = 64 << 10 };
 static struct {
-    uint32_t filed;
+    uint32_t filed, contexts; /* contexts: slots [0, contexts) are reserved */
     uint8_t reserved[sizeof(mlog__session) / MLOG__PIECE + 2];
 } mlog__dict_place;
 
@@ -4377,13 +4401,27 @@ static bool mlog__dict_reserve(const void *p, size_t n) {
     return true;
 }
 
-/* [s] The slot of a context is about to be used for the first time. False: the file system is full. */
-static bool mlog__dict_take_context(uint32_t i) {
+/* [s] The slot of a context is used for the first time. */
+static void mlog__dict_note_context(uint32_t i) {
     mlog__session *s = mlog__dict_session;
-    if (s == NULL) return true;
-    uint64_t before = __atomic_load_n(&s->contexts, __ATOMIC_RELAXED); /* DICT-3 */
+    uint64_t before = s == NULL ? UINT64_MAX : __atomic_load_n(&s->contexts, __ATOMIC_RELAXED); /* DICT-3 */
     while (before <= i && !__atomic_compare_exchange_n(&s->contexts, &before, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {} /* DICT-3 */
-    return mlog__dict_reserve(&s->context[i], MLOG__CONTEXT_BYTES);
+}
+
+/* [s] How many slots of contexts may be used now. Calls take them, and make no system call: the flusher reserves them ahead. */
+static uint32_t mlog__dict_contexts(void) {
+    if (!__atomic_load_n(&mlog__dict_place.filed, __ATOMIC_ACQUIRE)) return MLOG__CONTEXTS; /* DICT-4 */
+    return __atomic_load_n(&mlog__dict_place.contexts, __ATOMIC_RELAXED); /* DICT-4 */
+}
+
+/* Twice as many as are used, at least MLOG__CONTEXTS_AHEAD; what cannot be reserved is not used. */
+enum { MLOG__CONTEXTS_AHEAD = 1024 };
+static void mlog__dict_reserve_contexts(uint32_t used) {
+    uint32_t have = mlog__dict_contexts(), want = MLOG__MAX(2 * used, (uint32_t)MLOG__CONTEXTS_AHEAD);
+    if (mlog__dict_session == NULL || want <= have || have == MLOG__CONTEXTS) return;
+    want = MLOG__MIN(want, (uint32_t)MLOG__CONTEXTS);
+    if (!mlog__dict_reserve(&mlog__dict_session->context[have], (size_t)(want - have) * MLOG__CONTEXT_BYTES)) return;
+    __atomic_store_n(&mlog__dict_place.contexts, want, __ATOMIC_RELAXED); /* DICT-4 */
 }
 
 /* Marks what a fresh file has: everything, or its first bytes; then reserves what `from` uses. False: full. */
@@ -4436,7 +4474,9 @@ static bool mlog__dict_move(mlog__session *fresh, bool whole) {
         mlog__dict_carry(s->dict, then->dict, old->dict, (size_t)end);
     }
     __atomic_store_n(&s->dict_end, end, __ATOMIC_RELEASE); /* DICT-4 */
+    __atomic_store_n(&mlog__dict_place.contexts, moved ? (uint32_t)then->contexts : 0, __ATOMIC_RELAXED); /* DICT-4 */
     __atomic_store_n(&mlog__dict_place.filed, moved, __ATOMIC_RELEASE); /* DICT-4 */
+    if (moved) mlog__dict_reserve_contexts((uint32_t)then->contexts);
     mlog__platform_unmap(then, sizeof *then);
     if (old != NULL) mlog__platform_unmap(old, sizeof *old);
     return moved;
@@ -4647,10 +4687,16 @@ static bool mlog__store_session(void) {
 
 /* Begins: rings that are made from here on are files. -1: errno says why, and everything stays as it was. */
 static int mlog__store_begin(const char *dir) {
+    mlog__guard guard;
     if (mlog__store.on) return 0; /* it stays where it is to the end */
-    if (!mlog__store_dir(dir)) return -1;
-    memcpy(mlog__store.dir, dir, strlen(dir) + 1);
-    if (!mlog__store_session()) return -1;
+    mlog__platform_guard(&guard);
+    bool begun = mlog__store_dir(dir);
+    if (begun) memcpy(mlog__store.dir, dir, strlen(dir) + 1);
+    begun = begun && mlog__store_session();
+    int error = errno;
+    mlog__platform_unguard(&guard);
+    errno = error;
+    if (!begun) return -1;
     __atomic_store_n(&mlog__store.on, 1, __ATOMIC_RELEASE); /* STORE-1 */
     return 0;
 }
@@ -4658,8 +4704,11 @@ static int mlog__store_begin(const char *dir) {
 /* [s] In a child, whose session has a number of its own: it gets files of its own, or none. */
 static void mlog__store_adopt(void) {
     if (!mlog__store.on) return;
+    mlog__guard guard;
+    mlog__platform_guard(&guard);
     mlog__store.lock = NULL; /* not inherited */
     mlog__store.on = mlog__store_session();
+    mlog__platform_unguard(&guard);
 }
 
 /* [s] A ring as a file; NULL: it must do without. */
@@ -4667,7 +4716,10 @@ static void *mlog__store_ring(uint32_t number, size_t size, bool touch) {
     char path[MLOG__STORE_PATH];
     if (!__atomic_load_n(&mlog__store.on, __ATOMIC_ACQUIRE)) return NULL; /* STORE-1 */
     mlog__store_path(path, mlog__dict_session->id, true, number);
+    mlog__guard guard;
+    mlog__platform_guard(&guard);
     void *p = mlog__store_map(path, size, size, touch);
+    mlog__platform_unguard(&guard);
     if (p == NULL && mlog__store.refused == 0) __atomic_store_n(&mlog__store.refused, 1, __ATOMIC_RELAXED); /* STORE-2 */
     return p;
 }
@@ -5158,11 +5210,11 @@ static mlog_context *mlog__context_take(void) {
         if (__atomic_compare_exchange_n(&mlog__context_pool.free, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
             return &blocks[(uint32_t)head - 1];
     }
-    uint32_t i = __atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED); /* CONTEXT-1 */
-    while (i < MLOG__CONTEXTS)
+    uint32_t i = __atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED), most = mlog__dict_contexts(); /* CONTEXT-1 */
+    while (i < most)
         /* CONTEXT-1 */
         if (__atomic_compare_exchange_n(&mlog__context_pool.fresh, &i, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-            return mlog__dict_take_context(i) ? &blocks[i] : NULL;
+            return mlog__dict_note_context(i), &blocks[i];
     return NULL;
 }
 
@@ -10749,6 +10801,7 @@ static bool mlog__flush_passed(mlog_sink *s) {
  * behind the collection: whoever logged in a context before it was retired made its ring before, too. */
 static void mlog__flush_contexts(void) {
     bool had = mlog__context_pool.waiting != 0;
+    mlog__dict_reserve_contexts(__atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED)); /* CONTEXT-1 */
     if (!mlog__context_collect()) return;
     if (!had) {
         mlog__flush_all.context_rings = mlog__flush_rings();
@@ -10919,14 +10972,10 @@ static void mlog__flush_locale(mlog__desk *desk) {
 }
 
 /* A pass writes and waits: the host's thread that makes one is meanwhile as the flusher's would be. */
-typedef struct { sigset_t mask, pending; locale_t locale; int cancel; } mlog__held;
+typedef struct { mlog__guard guard; locale_t locale; } mlog__held;
 
 static void mlog__flush_hold(mlog__held *h) {
-    sigset_t all;
-    sigfillset(&all);
-    mlog__platform_sigmask(&all, &h->mask);
-    sigpending(&h->pending);
-    h->cancel = mlog__platform_no_cancel();
+    mlog__platform_guard(&h->guard);
     h->locale = uselocale((locale_t)0);
     mlog__flush_mine = 1;
     mlog__ring_never_wait++;
@@ -10934,20 +10983,10 @@ static void mlog__flush_hold(mlog__held *h) {
 
 /* Signals of our own making are taken back before the host could see them. */
 static void mlog__flush_let_go(const mlog__held *h) {
-    static const int made[] = {SIGPIPE, SIGXFSZ};
-    const struct timespec at_once = {0, 0};
     mlog__ring_never_wait--;
     mlog__flush_mine = 0;
     uselocale(h->locale);
-    for (int i = 0; i < 2; i++) {
-        sigset_t one;
-        if (sigismember(&h->pending, made[i]) != 0) continue;
-        sigemptyset(&one);
-        sigaddset(&one, made[i]);
-        while (sigtimedwait(&one, NULL, &at_once) < 0 && errno == EINTR) {}
-    }
-    mlog__platform_cancel(h->cancel);
-    mlog__platform_sigmask(&h->mask, NULL);
+    mlog__platform_unguard(&h->guard);
 }
 
 /* For one lane, under its lock. */
@@ -11546,7 +11585,9 @@ static uint32_t mlog__recover_bound(mlog__found *found, uint32_t many) {
 static uint32_t mlog__recover_all(mlog_sink *opened, uint32_t n) {
     enum { MOST = 1024 };
     mlog__found *found = calloc(MOST, sizeof *found);
+    mlog__guard guard;
     uint32_t many = 0;
+    mlog__platform_guard(&guard);
     DIR *dir = found == NULL ? NULL : opendir(mlog__store.dir);
     for (const struct dirent *e; dir != NULL && many < MOST && (e = readdir(dir)) != NULL;) {
         uint64_t id = strtoull(e->d_name, NULL, 16);
@@ -11557,6 +11598,7 @@ static uint32_t mlog__recover_all(mlog_sink *opened, uint32_t n) {
     for (uint32_t i = 0; i < many; i++)
         if (found[i].ours) mlog__recover_write_out(&found[i], opened, n);
     uint32_t gone = mlog__recover_bound(found, many);
+    mlog__platform_unguard(&guard);
     free(found);
     return gone;
 }
@@ -11683,6 +11725,10 @@ static int mlog__life_check(const mlog_config *c) {
                         : c->recorder_level != 0                               ? "recorder_level"
                                                                                : NULL;
     if (field != NULL) return mlog__life_why("mlog_init: field %s: not part of this version; expected 0", field);
+    if ((unsigned)c->crash_safe > MLOG_NO)
+        return mlog__life_why("mlog_init: crash_safe %d: expected MLOG_AUTO, MLOG_YES or MLOG_NO", (int)c->crash_safe);
+    if (c->ring_dir != NULL && (strlen(c->ring_dir) == 0 || strlen(c->ring_dir) >= sizeof mlog__store.dir))
+        return mlog__life_why("mlog_init: ring_dir \"%.40s\": expected a path of 1 to %d bytes", c->ring_dir, (int)sizeof mlog__store.dir - 1);
     if ((unsigned)c->clock > MLOG_ARRIVAL)
         return mlog__life_why("mlog_init: clock %d: expected MLOG_COUNTER or MLOG_ARRIVAL", (int)c->clock);
     if ((unsigned)c->full > MLOG_DROP)

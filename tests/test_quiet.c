@@ -139,7 +139,7 @@ static void *behind(void *what) {
 /* In a child: 0 when all went well and every call is a line. */
 static int run(int mode) {
     pthread_t t;
-    mlog_config c = {.levels = "info", .env = "-", .full = MLOG_DROP, .ring_bytes = mode == FULL_RING ? 65536 : 8u << 20,
+    mlog_config c = {.levels = "info", .env = "-", .full = MLOG_DROP, .ring_bytes = mode == FULL_RING ? 65536 : 1u << 20,
                      .sinks = {{.type = MLOG_FILE, .path = log_path}}};
     mlog__flush_linger = mode == SLEEPING_FLUSHER ? 0 : INT_MAX;
     if (mlog_init(&c) != 0) return 2;

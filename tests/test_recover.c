@@ -78,6 +78,7 @@ static void log_everything(void) {
     mlog_config c = config(format_now);
     if (mlog_init(&c) != 0) fprintf(stderr, "%s\n", mlog_why()), _exit(9);
     (void)mlog_thread(&(mlog_thread_config){.name = "worker \"7\""});
+    mlog_logger *named = mlog_named("net.http"), *bound = mlog_bind(mlog_named("db"), "shard", 3);
     mlog_flush(1000);
     mlog__platform_lock(&mlog__flush_all.role);
     static const int xy[2] = {3, -4};
@@ -93,8 +94,7 @@ static void log_everything(void) {
             mlog_info("deeper");
         }
     }
-    mlog_to(mlog_named("net.http"), MLOG_NOTICE, "named", "code", 404);
-    mlog_logger *bound = mlog_bind(mlog_named("db"), "shard", 3);
+    mlog_to(named, MLOG_NOTICE, "named", "code", 404);
     mlog_to(bound, MLOG_INFO, "bound");
     const mlog_field field = {"key at run time", mlog_val(99)};
     const mlog_event e = {.at = MLOG_HERE, .level = MLOG_INFO, .msg = "emitted", .fields = &field, .nfields = 1};
