@@ -6126,15 +6126,16 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, uint64_
     if (MLOG__UNLIKELY(context != 0)) word += MLOG__F_CONTEXT + (UINT64_C(1) << 32);
     if (to) word += MLOG__F_TO + (UINT64_C(1) << 32);
     if (to && bound != 0) word += MLOG__F_BOUND + (UINT64_C(1) << 32);
-    /* 8-aligned: head is a sum of multiples of 8, data lies at 1024 */
-    uint64_t *p = (uint64_t *)(void *)(t->data + (head & t->mask));
+    /* 8-aligned: head is a sum of multiples of 8, data lies at 1024. A number, for a thread that has no ring: then it is 0 */
+    uintptr_t at = (uintptr_t)t->data + (uintptr_t)(head & t->mask);
     /* without payloads: texts ask for their room when they come */
     uintptr_t used = (uintptr_t)mlog__record_bytes(word);
     uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED); /* LIFE-2 */
-    if (MLOG__UNLIKELY((uintptr_t)p + used > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
+    if (MLOG__UNLIKELY(at + used > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
         __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
         return NULL;
     }
+    uint64_t *p = (uint64_t *)at;
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw 1024(%0)" : : "r"(p)); /* the lines ahead come over from the flusher's core in time */
 #endif
