@@ -651,7 +651,8 @@ static void *waits_run(void *unused) {
 static void test_quiet_wait(mlog_flusher flusher) {
     pthread_t run;
     start("quiet.log", 4096, MLOG_BLOCK, 0);
-    mlog_config c = {.env = "-", .ring_bytes = 4096, .full = MLOG_BLOCK, .flusher = flusher, .sinks = {{.type = MLOG_FILE, .path = log_path}}};
+    mlog_config c = {.env = "-", .ring_bytes = 4096, .full = MLOG_BLOCK, .flusher = flusher};
+    c.sinks[0] = (mlog_sink_config){.type = MLOG_FILE, .path = log_path};
     CHECK(mlog_init(&c) == 0);
     no_space();
     if (!CHECK(pthread_create(&run, NULL, waits_run, NULL) == 0)) return;
@@ -764,7 +765,8 @@ static void test_accepted_under_change(void) {
     changers = 2;
     for (int i = 0; i < 2; i++) CHECK(pthread_create(&t[i], NULL, change_run, NULL) == 0);
     for (int k = 0; __atomic_load_n(&changers, __ATOMIC_RELAXED) != 0; k++) {
-        mlog_sink *null = mlog_sink_add(&(mlog_sink_config){.name = "null", .type = MLOG_NULL, .format = k % 2 == 0 ? MLOG_JSON : MLOG_LOGFMT});
+        mlog_format format = k % 2 == 0 ? MLOG_JSON : MLOG_LOGFMT;
+        mlog_sink *null = mlog_sink_add(&(mlog_sink_config){.name = "null", .type = MLOG_NULL, .format = format});
         mlog_sink *call = mlog_sink_add(&(mlog_sink_config){.name = "call", .type = MLOG_CALLBACK, .write = takes_it});
         mlog_capture *capture = k % 3 == 0 ? mlog_capture_begin(NULL) : NULL;
         sleep_ms(1);
