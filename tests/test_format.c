@@ -946,8 +946,8 @@ static int64_t same_clock(void) {
 }
 
 static const char *const same_piece[] = {
-    "", "a", "null", " ", "=", "\"", "\\", "'", "word", "\n", "\t", "\x01", "\x7f", "\x1b[0m", "~", "{}[]", "0123456789abcdef", "\xc3\xa9",
-    "\xff", "\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xed\xa0\x80", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xae", "\xf0\x9f\x98\x80"};
+    "", "a", "null", " ", "=", "\"", "\\", "'", "word", "\n", "\t", "\x01", "\x7f", "\x1b[0m", "~", "{}[]", "0123456789abcdef",
+    "\xc3\xa9", "\xff", "\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xed\xa0\x80", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xae", "\xf0\x9f\x98\x80"};
 enum { SAME_PIECES = sizeof same_piece / sizeof *same_piece };
 
 /* A text of pieces, below `most` bytes. */

@@ -668,6 +668,51 @@ static void test_quiet_wait(mlog_flusher flusher) {
     free(text);
 }
 
+static uint32_t little_calls;
+static void *little_run(void *unused) {
+    for (int i = 0; i < 60000; i++) mlog_info("little", "i", i), __atomic_store_n(&little_calls, i + 1, __ATOMIC_RELAXED);
+    return unused;
+}
+
+static uint32_t little_now(void) { return __atomic_load_n(&little_calls, __ATOMIC_RELAXED); }
+
+static int drain_fd;
+static void *drain_run(void *unused) {
+    char text[65536];
+    while (read(drain_fd, text, sizeof text) > 0) {}
+    return unused;
+}
+
+/* A pipe takes a batch and is stuck again: that is less than a quarter of the ring, but who waits is told when the pass is over. */
+static void test_little_room(void) {
+    int fd[2], old = dup(2);
+    static char text[300000];
+    pthread_t run, drain;
+    if (!CHECK(pipe(fd) == 0)) return;
+    (void)dup2(fd[1], 2);
+    (void)close(fd[1]);
+    mlog_config c = {.env = "-", .ring_bytes = 1 << 20, .full = MLOG_WAIT, .full_ms = 6000, .sinks = {{.type = MLOG_CONSOLE}}};
+    CHECK(mlog_init(&c) == 0);
+    CHECK(pthread_create(&run, NULL, little_run, NULL) == 0);
+    for (uint32_t before = 0; little_now() == 0 || little_now() != before; sleep_ms(300)) before = little_now();
+    uint32_t stuck = little_now();
+    CHECK(stuck > 1000 && stuck < 60000);
+    for (size_t got = 0; got < sizeof text;) got += (size_t)MLOG__MAX(read(fd[0], text, sizeof text - got), (ssize_t)0);
+    int64_t from = now_ms();
+    while (little_now() == stuck && now_ms() - from < 6000) sleep_ms(1);
+    CHECK(now_ms() - from < 3000);
+    drain_fd = fd[0];
+    CHECK(pthread_create(&drain, NULL, drain_run, NULL) == 0);
+    (void)pthread_join(run, NULL);
+    CHECK(mlog_flush(10000) == 0);
+    CHECK_EQ(little_now(), 60000);
+    (void)dup2(old, 2);
+    (void)close(old);
+    start("little.log", 4096, MLOG_BLOCK, 0); /* the console goes, and with it the pipe's last writer */
+    (void)pthread_join(drain, NULL);
+    (void)close(fd[0]);
+}
+
 static uint64_t accepted_since(const mlog_stats *before) {
     mlog_stats now;
     mlog_stats_read(&now);
@@ -800,6 +845,7 @@ int main(void) {
     test_sums_while_stalled();
     test_quiet_wait(MLOG_THREAD);
     test_quiet_wait(MLOG_POLL);
+    test_little_room();
     test_accepted_behind();
     test_accepted_beside_callbacks();
     test_accepted_under_change();
