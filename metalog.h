@@ -5668,12 +5668,13 @@ static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
 }
 
 /* For the flusher: everything before `tail` may be written over. The fence is its cost of RING-4. last: of this pass; before
- * that a waiting owner is woken only for a quarter of the ring, or it would wake up for each batch. */
-static void mlog__ring_release(mlog__ring *r, uint64_t tail, bool last) {
-    bool moves = tail != __atomic_load_n(&r->tail, __ATOMIC_RELAXED); /* RING-2 */
-    if (!moves && (!last || __atomic_load_n(&r->waiting, __ATOMIC_RELAXED) == 0)) return; /* RING-4 */
+ * that a waiting owner is woken only for a quarter of the ring, or it would wake up for each batch. told: the tail at which it was
+ * last looked for; without new room it sleeps on, or it and the flusher would wake each other as long as a sink is stuck. */
+static void mlog__ring_release(mlog__ring *r, uint64_t tail, uint64_t *told, bool last) {
+    if (tail == *told) return;
     __atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE); /* RING-2 */
     if (!last && mlog__ring_free(r) < r->bytes / 4) return;
+    *told = tail;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);            /* RING-4 with mlog__ring_sleep */
     if (__atomic_load_n(&r->waiting, __ATOMIC_RELAXED) != 0) { /* RING-4 */
         __atomic_store_n(&r->waiting, 0, __ATOMIC_RELAXED); /* RING-4 */
@@ -6553,16 +6554,16 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, uint64_
     if (MLOG__UNLIKELY(context != 0)) word += MLOG__F_CONTEXT + (UINT64_C(1) << 32);
     if (to) word += MLOG__F_TO + (UINT64_C(1) << 32);
     if (to && bound != 0) word += MLOG__F_BOUND + (UINT64_C(1) << 32);
-    /* 8-aligned: head is a sum of multiples of 8, data lies at 1024 */
-    uint64_t *p = (uint64_t *)(void *)(t->data + (head & t->mask));
+    /* 8-aligned: head is a sum of multiples of 8, data lies at 1024. A number, for a thread that has no ring: then it is 0 */
+    uintptr_t at = (uintptr_t)t->data + (uintptr_t)(head & t->mask);
     /* without payloads: texts ask for their room when they come */
     uintptr_t used = (uintptr_t)mlog__record_bytes(word);
     uint32_t clock = __atomic_load_n(&t->clock, __ATOMIC_RELAXED); /* LIFE-2 */
-    bool room = (uintptr_t)p + used <= t->limit;
-    if (MLOG__UNLIKELY(!room || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
+    if (MLOG__UNLIKELY(at + used > t->limit || context == MLOG__HEAVY || (!any_clock && clock > MLOG__TICKS_ARRIVAL))) {
         __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
         return NULL;
     }
+    uint64_t *p = (uint64_t *)at;
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw 1024(%0)" : : "r"(p)); /* the lines ahead come over from the flusher's core in time */
 #endif
@@ -10068,7 +10069,7 @@ static struct {
     uint32_t reopen, exiting;
     const void *closer;             /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
-    uint64_t released[MLOG__RINGS]; /* their tails, as this thread knows them */
+    uint64_t told[MLOG__RINGS];     /* tails of which waiting owners were told */
     mlog__u64 counted_at[MLOG__RINGS]; /* heads of the last pass, and the bytes before them */
     uint64_t counted_bytes;
     uint64_t tallied[MLOG__RINGS];  /* records before it are in `counted`: the first sink that reads on counts them */
@@ -10221,6 +10222,8 @@ static bool mlog__flush_cut(const mlog_sink *s) { return MLOG__UNLIKELY(s->most 
  * what it meets first. True: all that there was. */
 MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each, bool tally) {
     bool all = true;
+    /* it may begin beyond what a stuck sink, or one of lane 1, has not read yet */
+    for (uint32_t i = 0; tally && i < n; i++) mlog__flush_tally(list[i].number, list[i].ring, list[i].pos);
     while (n > 0) {
         uint32_t first = 0;
         uint64_t second = UINT64_MAX;
@@ -10757,10 +10760,9 @@ static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64
  * after a batch, only what has moved is looked at. */
 static void mlog__flush_release(uint32_t rings, bool last) {
     mlog_sink *keeper = mlog__flush_keeper();
-    if (last) __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4: for the tails that were stored within the pass */
     for (uint32_t i = 0; i < rings; i++) {
         uint64_t head = mlog__flush_all.head[i], tail = head;
-        if (!last && mlog__flush_all.released[i] == head) continue;
+        if (!last && mlog__flush_all.told[i] == head) continue;
         mlog__ring *r = mlog__flush_ring(i);
         if (r == NULL) continue;
         for (int k = 0; k < MLOG__SINKS; k++) {
@@ -10775,8 +10777,7 @@ static void mlog__flush_release(uint32_t rings, bool last) {
             if (at < lowest) lowest = at;
         }
         mlog__flush_tally(i, r, lowest);
-        mlog__ring_release(r, lowest, last);
-        mlog__flush_all.released[i] = lowest;
+        mlog__ring_release(r, lowest, &mlog__flush_all.told[i], last);
         if (!last) continue;
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
@@ -12258,7 +12259,7 @@ static bool mlog__life_adopt(void) {
     memset(mlog__flush_all.head, 0, sizeof mlog__flush_all.head);
     memset(mlog__flush_all.counted_at, 0, sizeof mlog__flush_all.counted_at);
     memset(mlog__flush_all.tallied, 0, sizeof mlog__flush_all.tallied);
-    memset(mlog__flush_all.released, 0, sizeof mlog__flush_all.released);
+    memset(mlog__flush_all.told, 0, sizeof mlog__flush_all.told);
     memset(mlog__flush_all.handed, 0, sizeof mlog__flush_all.handed);
     memset(mlog__flush_all.stuck, 0, sizeof mlog__flush_all.stuck);
     mlog__flush_all.counted = mlog__flush_all.counted_bytes = 0;

@@ -915,6 +915,242 @@ static void test_value_json(void) {
     free(big);
 }
 
+/* -- the straight way and the long way write the same bytes --
+ * Four files with the same records: two that take plain records straight, and two whose filter takes everything, which decodes
+ * each record first. Sites, values and contexts are random, the seed is fixed. */
+
+#if defined(EMULATED) || defined(MLOG__SANITIZED)
+enum { MADE = 200, SAME_CALLS = 3000 };
+#else
+enum { MADE = 400, SAME_CALLS = 10000 };
+#endif
+typedef struct {
+    mlog__site site;
+    uint64_t classes;
+    char msg[400], keys[16 * 24];
+} made_site;
+static made_site made[MADE];
+
+static uint64_t same_seed = 88172645463325252u;
+static uint64_t same_random(uint64_t below) {
+    same_seed ^= same_seed << 13;
+    same_seed ^= same_seed >> 7;
+    same_seed ^= same_seed << 17;
+    return (same_seed >> 11) % below;
+}
+
+/* Mostly forwards; now and then back, so that a record is late, and far back, as when somebody sets the clock. */
+static int64_t same_now = INT64_C(1709251198000000000), same_back;
+static int64_t same_clock(void) {
+    return __atomic_add_fetch(&same_now, 977, __ATOMIC_RELAXED) - __atomic_load_n(&same_back, __ATOMIC_RELAXED);
+}
+
+static const char *const same_piece[] = {
+    "", "a", "null", " ", "=", "\"", "\\", "'", "word", "\n", "\t", "\x01", "\x7f", "\x1b[0m", "~", "{}[]", "0123456789abcdef",
+    "\xc3\xa9", "\xff", "\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xed\xa0\x80", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xae", "\xf0\x9f\x98\x80"};
+enum { SAME_PIECES = sizeof same_piece / sizeof *same_piece };
+
+/* A text of pieces, below `most` bytes. */
+static char *same_text(char *to, size_t most) {
+    size_t n = 0;
+    for (uint64_t k = same_random(5) == 0 ? same_random(40) : same_random(4); k > 0; k--) {
+        const char *piece = same_piece[same_random(SAME_PIECES)];
+        if (n + strlen(piece) >= most) break;
+        memcpy(to + n, piece, strlen(piece));
+        n += strlen(piece);
+    }
+    to[n] = 0;
+    return to;
+}
+
+/* One kind of damage through and through, at lengths around the steps of 16 and 32, and longer than a record may be. */
+static char *same_run(char *to, size_t room) {
+    static const size_t around[] = {1, 7, 8, 15, 16, 17, 30, 31, 32, 33, 63, 64, 65, 200, 1000, 5000};
+    const char *piece = same_piece[1 + same_random(SAME_PIECES - 1)];
+    size_t want = around[same_random(sizeof around / sizeof *around)], n = 0;
+    for (; n + strlen(piece) <= want && n + strlen(piece) < room; n += strlen(piece)) memcpy(to + n, piece, strlen(piece));
+    to[n] = 0;
+    return to;
+}
+
+static const char *same_key(char *to) {
+    static const char *const key[] = {"a",  "b",      "k",  "k_2", "k_3",         "ts",  "level", "msg",
+                                      "at", "source", "qty", "a b", "\xc3\xa9", "x=y", "\"",    "\xff"};
+    if (same_random(3) != 0) (void)snprintf(to, 24, "key%d", (int)same_random(60));
+    else (void)snprintf(to, 24, "%s", key[same_random(sizeof key / sizeof *key)]);
+    return to;
+}
+
+static void make_site(made_site *m, int i) {
+    char *at = m->keys;
+    static const char *const file[] = {"made.c", "dir/a \"b\".c", "m\xc3\xa9.c"};
+    same_text(m->msg, i % 7 == 0 ? sizeof m->msg : 60);
+    m->site = (mlog__site){.word = MLOG__UNSEEN, .msg = m->msg, .keys = m->keys, .file = file[same_random(3)], .func = "made",
+                           .source = i % 5 == 0 ? "made.source" : "", .line = i, .style = MLOG__PAIRS};
+    m->site.level = (uint8_t)(1 + same_random(24));
+    m->site.count = (uint8_t)(same_random(4) == 0 ? same_random(17) : same_random(5));
+    for (unsigned k = 0; k < m->site.count; k++) {
+        uint64_t class = same_random(12) == 0 ? MLOG__C_VALUE : 1 + same_random(MLOG__C_POINTER);
+        m->classes |= class << 4 * k;
+        at += strlen(same_key(at)) + 1;
+    }
+}
+
+static uint64_t same_number(void) {
+    uint64_t edge = UINT64_C(1) << same_random(64);
+    return same_random(3) == 0 ? same_random(100) : same_random(2) == 0 ? edge - same_random(2) : 0 - edge;
+}
+
+static double same_double(void) {
+    static const double list[] = {0.0,   -0.0,    1,      -1,                     0.1,           99.25,
+                                  1e300, -1e-300, 5e-324, 1.7976931348623157e308, 123456789.123, 1e22};
+    uint64_t bits = same_random(UINT64_MAX);
+    double any;
+    memcpy(&any, &bits, 8);
+    switch (same_random(8)) {
+    case 0: return (double)NAN;
+    case 1: return (double)INFINITY;
+    case 2: return -(double)INFINITY;
+    case 3: return any;
+    default: return list[same_random(sizeof list / sizeof *list)];
+    }
+}
+
+static mlog_value same_value(void) {
+    static const int list[] = {1, -2, 3};
+    switch (same_random(9)) {
+    case 0: return mlog_errno((int)same_random(140));
+    case 1: return mlog_time((int64_t)same_number());
+    case 2: return mlog_bytes("\x00\xff\x10", (size_t)same_random(4));
+    case 3: return mlog_secret("hunter2");
+    case 4: return mlog_bool(same_random(2) == 0);
+    case 5: return mlog_array(list, 3);
+    case 6: return mlog_json("{\"a\":[1, 2]}", 12);
+    case 7: return mlog_char((char)same_random(256));
+    default: return mlog_hex(same_number());
+    }
+}
+
+/* The call that a macro would make. */
+static void same_call(made_site *m) {
+    static char text[1 << 13];
+    uint64_t word = mlog__gate(&m->site);
+    if (word == 0) return;
+    char *before = NULL;
+    uint64_t *p = same_random(10) == 0 ? mlog1_begin_to(&m->site, word, m->classes, NULL, m->site.level)
+                                       : mlog1_begin(&m->site, word, m->classes);
+    for (unsigned i = 0; i < m->site.count; i++)
+        switch (m->classes >> 4 * i & 15) {
+        case MLOG__C_BOOL: p = mlog__put_u(p, i, same_random(2)); break;
+        case MLOG__C_FLOAT: p = mlog__put_f(p, i, (float)same_double()); break;
+        case MLOG__C_DOUBLE: p = mlog__put_d(p, i, same_double()); break;
+        case MLOG__C_POINTER: p = mlog__put_u(p, i, same_random(2) == 0 ? 0 : (uintptr_t)same_number()); break;
+        case MLOG__C_VALUE: p = mlog1_value(p, i, same_value()); break;
+        case MLOG__C_TEXT:
+            before = same_random(12) == 0 ? NULL : same_random(8) == 0 ? same_run(text, sizeof text) : same_text(text, 200);
+            p = mlog1_text(p, i, before);
+            break;
+        default: p = mlog__put_u(p, i, same_number());
+        }
+    mlog1_end();
+}
+
+/* A context of 0 to 20 fields, of which some clash with pairs, some name a source, and some are too long for a slot. */
+static mlog_context *same_context(void) {
+    static char keys[20][24], texts[20][40], big[700];
+    mlog_field field[20];
+    uint32_t n = (uint32_t)same_random(21);
+    memset(big, 'b', sizeof big - 1);
+    for (uint32_t i = 0; i < n; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "c%d", (int)same_random(30));
+        field[i].key = same_random(9) == 0 ? same_key(keys[i]) : keys[i];
+        switch (same_random(6)) {
+        case 0: field[i].value = mlog_val(same_double()); break;
+        case 1: field[i].value = mlog_val((const char *)same_text(texts[i], sizeof texts[i])); break;
+        case 2: field[i].value = same_value(); break;
+        case 3: field[i].value = same_random(20) == 0 ? mlog_val((const char *)big) : mlog_val((const char *)NULL); break;
+        default: field[i].value = mlog_val((int64_t)same_number());
+        }
+    }
+    return mlog1_context_new(field, n);
+}
+
+static void same_emit(void) {
+    char text[100], key[24];
+    mlog_field f[] = {{same_key(key), mlog_val(7)}};
+    mlog_emit(&(mlog_event){.at = MLOG_HERE, .level = MLOG_INFO, .msg = same_text(text, sizeof text), .fields = f,
+                            .nfields = (size_t)same_random(2), .time = same_random(2) == 0 ? 0 : (int64_t)same_random(UINT64_C(3) << 60)});
+}
+
+static void *same_thread(void *name) {
+    CHECK(mlog_thread(&(mlog_thread_config){.name = name}) == 0);
+    mlog_context *old[8];
+    int depth = 0;
+    for (int i = 0; i < SAME_CALLS; i++) {
+        if (depth < 8 && same_random(50) == 0) old[depth++] = mlog_context_swap(same_context());
+        if (depth > 0 && same_random(40) == 0) mlog_context_unref(mlog_context_swap(old[--depth]));
+        if (same_random(200) == 0) same_emit();
+        if (same_random(300) == 0) mlog_infof("printf %d %s", i, "text");
+        if (same_random(200) == 0)
+            __atomic_store_n(&same_back, same_random(2) == 0 ? 0 : (int64_t)same_random(3000000000), __ATOMIC_RELAXED);
+        same_call(&made[same_random(MADE)]);
+        if (i % 100 == 0) CHECK(mlog_flush(10000) == 0);
+    }
+    while (depth > 0) mlog_context_unref(mlog_context_swap(old[--depth]));
+    CHECK(mlog_flush(10000) == 0);
+    return NULL;
+}
+
+static char same_path[4][512];
+static int same_begin(int64_t (*clock)(void)) {
+    mlog_config c = {.levels = "trace", .env = "-", .now = clock, .full = MLOG_BLOCK, .ring_bytes = 16384, .redact = "-"};
+    static const char *const name[4] = {"same_json", "same_json_long", "same_flat", "same_flat_long"};
+    for (int i = 0; i < 4; i++) {
+        (void)snprintf(same_path[i], sizeof same_path[i], "%s", temp_path(name[i]));
+        (void)unlink(same_path[i]);
+        c.sinks[i] = (mlog_sink_config){.name = name[i], .type = MLOG_FILE, .path = same_path[i],
+                                        .format = i < 2 ? MLOG_JSON : MLOG_LOGFMT, .where = i % 2 == 1 ? "level>=trace" : NULL};
+    }
+    return mlog_init(&c);
+}
+
+/* The first line that is not the same is shown. */
+static void same_files(const char *straight, const char *lng) {
+    size_t n, m, line = 1, at = 0, start = 0;
+    char *a = slurp(straight, &n), *b = slurp(lng, &m);
+    while (at < n && at < m && a[at] == b[at])
+        if (a[at++] == '\n') line++, start = at;
+    if (!CHECK(n == m && at == n))
+        printf("    %s: line %zu\n    straight %.*s\n    long     %.*s\n", straight, line, (int)strcspn(a + start, "\n"), a + start,
+               (int)strcspn(b + start, "\n"), b + start);
+    CHECK(lines(a, NULL) > SAME_CALLS);
+    free(a);
+    free(b);
+}
+
+static void test_same_bytes(void) {
+    static char *const name[] = {"plain",
+                                 "\x01\x02\x03\x04\x05\x06\x07\b\t\n\v\f\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19"
+                                 "\x1a\x1b\x1c\x1d\x1e\x1f",
+                                 "null", "two words \xff \xe2\x80\xa8 \"q\" =="};
+    for (int i = 0; i < MADE; i++) make_site(&made[i], i);
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+        same_back = 0;
+        if (!CHECK(same_begin(i % 2 == 0 ? same_clock : NULL) == 0)) return;
+        pthread_t t;
+        if (!CHECK(pthread_create(&t, NULL, same_thread, name[i]) == 0)) return;
+        (void)pthread_join(t, NULL);
+        mlog__platform_lock(&mlog__flush_all.role);
+        CHECK_EQ(mlog__flush_all.sink[0].straight, 1); /* or this would compare one way with itself */
+        CHECK_EQ(mlog__flush_all.sink[1].straight, 0);
+        CHECK_EQ(mlog__flush_all.sink[2].straight, 2);
+        CHECK_EQ(mlog__flush_all.sink[3].straight, 0);
+        mlog__platform_unlock(&mlog__flush_all.role);
+        same_files(same_path[0], same_path[1]);
+        same_files(same_path[2], same_path[3]);
+    }
+}
+
 int main(void) {
     CHECK(out_begin((mlog_config){.levels = "trace", .now = out_clock}) == 0);
     CHECK(mlog_thread(&(mlog_thread_config){.name = "main"}) == 0);
@@ -950,5 +1186,6 @@ int main(void) {
     test_redaction();
     test_site_redaction_changes();
     STRICT(out_json_path);
+    test_same_bytes();
     return done();
 }

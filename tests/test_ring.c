@@ -6,6 +6,8 @@
 #include "check.h"
 
 #include <pthread.h>
+#include <semaphore.h>
+#include <sys/resource.h>
 
 static const char *log_path;
 
@@ -624,6 +626,204 @@ static void test_sums_while_stalled(void) {
     (void)close(fd[0]);
 }
 
+/* ---- a sink that is stuck ---- */
+
+/* A file that cannot grow: writes fail with EFBIG, as on a full disk. Nothing else may write to a file meanwhile. */
+static struct rlimit file_size;
+static void no_space(void) {
+    (void)getrlimit(RLIMIT_FSIZE, &file_size);
+    (void)setrlimit(RLIMIT_FSIZE, &(struct rlimit){1, file_size.rlim_max});
+}
+static void space_again(void) { (void)setrlimit(RLIMIT_FSIZE, &file_size); }
+
+static int64_t cpu_ms(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void *waits_run(void *unused) {
+    for (int i = 0; i < 400; i++) mlog_info("waits", "i", i);
+    return unused;
+}
+
+/* Who waits for room behind a stuck sink sleeps, and so does the flusher: they do not wake each other for nothing. */
+static void test_quiet_wait(mlog_flusher flusher) {
+    pthread_t run;
+    start("quiet.log", 4096, MLOG_BLOCK, 0);
+    mlog_config c = {.env = "-", .ring_bytes = 4096, .full = MLOG_BLOCK, .flusher = flusher};
+    c.sinks[0] = (mlog_sink_config){.type = MLOG_FILE, .path = log_path};
+    CHECK(mlog_init(&c) == 0);
+    no_space();
+    if (!CHECK(pthread_create(&run, NULL, waits_run, NULL) == 0)) return;
+    sleep_ms(300);
+    int64_t before = cpu_ms(), used;
+    sleep_ms(1000);
+    used = cpu_ms() - before;
+    space_again();
+    (void)pthread_join(run, NULL);
+    if (!CHECK(used < 200)) printf("    %lld ms of CPU in a second of waiting\n", (long long)used);
+    char *text = logged();
+    CHECK_EQ(lines(text, "\"waits\""), 400);
+    free(text);
+}
+
+static uint32_t little_calls;
+static void *little_run(void *unused) {
+    for (int i = 0; i < 60000; i++) mlog_info("little", "i", i), __atomic_store_n(&little_calls, i + 1, __ATOMIC_RELAXED);
+    return unused;
+}
+
+static uint32_t little_now(void) { return __atomic_load_n(&little_calls, __ATOMIC_RELAXED); }
+
+static int drain_fd;
+static void *drain_run(void *unused) {
+    char text[65536];
+    while (read(drain_fd, text, sizeof text) > 0) {}
+    return unused;
+}
+
+/* A pipe takes a batch and is stuck again: that is less than a quarter of the ring, but who waits is told when the pass is over. */
+static void test_little_room(void) {
+    int fd[2], old = dup(2);
+    static char text[300000];
+    pthread_t run, drain;
+    if (!CHECK(pipe(fd) == 0)) return;
+    (void)dup2(fd[1], 2);
+    (void)close(fd[1]);
+    mlog_config c = {.env = "-", .ring_bytes = 1 << 20, .full = MLOG_WAIT, .full_ms = 6000, .sinks = {{.type = MLOG_CONSOLE}}};
+    CHECK(mlog_init(&c) == 0);
+    CHECK(pthread_create(&run, NULL, little_run, NULL) == 0);
+    for (uint32_t before = 0; little_now() == 0 || little_now() != before; sleep_ms(300)) before = little_now();
+    uint32_t stuck = little_now();
+    CHECK(stuck > 1000 && stuck < 60000);
+    for (size_t got = 0; got < sizeof text;) got += (size_t)MLOG__MAX(read(fd[0], text, sizeof text - got), (ssize_t)0);
+    int64_t from = now_ms();
+    while (little_now() == stuck && now_ms() - from < 6000) sleep_ms(1);
+    CHECK(now_ms() - from < 3000);
+    drain_fd = fd[0];
+    CHECK(pthread_create(&drain, NULL, drain_run, NULL) == 0);
+    (void)pthread_join(run, NULL);
+    CHECK(mlog_flush(10000) == 0);
+    CHECK_EQ(little_now(), 60000);
+    (void)dup2(old, 2);
+    (void)close(old);
+    start("little.log", 4096, MLOG_BLOCK, 0); /* the console goes, and with it the pipe's last writer */
+    (void)pthread_join(drain, NULL);
+    (void)close(fd[0]);
+}
+
+static uint64_t accepted_since(const mlog_stats *before) {
+    mlog_stats now;
+    mlog_stats_read(&now);
+    return now.accepted - before->accepted;
+}
+
+static void say(int n) {
+    for (int i = 0; i < n; i++) mlog_info("counted", "i", i);
+}
+
+/* A sink that comes later, and begins at the heads, reads on beyond records that nobody has read yet: they count all the same. */
+static void *behind_run(void *unused) {
+    mlog_stats before;
+    mlog_sink_stats k;
+    mlog_stats_read(&before);
+    no_space();
+    say(10);
+    (void)mlog_flush(200); /* a batch that is stuck */
+    say(100);
+    (void)mlog_flush(50); /* nobody reads these */
+    mlog_sink *later = mlog_sink_add(&(mlog_sink_config){.name = "later", .type = MLOG_NULL});
+    say(10);
+    (void)mlog_flush(50);
+    uint64_t stuck = accepted_since(&before);
+    int found = mlog_sink_stats_read("file", &k);
+    space_again();
+    CHECK_EQ(stuck, 120);
+    CHECK(found == 0);
+    CHECK_EQ(k.written + k.filtered + k.folded + k.lost + k.pending, stuck);
+    CHECK(mlog_flush(10000) == 0);
+    CHECK_EQ(accepted_since(&before), 120);
+    mlog_sink_remove(later);
+    char *text = logged();
+    CHECK_EQ(lines(text, NULL), 120);
+    free(text);
+    return unused;
+}
+
+static void test_accepted_behind(void) { /* in a thread of its own, whose ring has the room */
+    start("behind.log", 1 << 20, MLOG_DROP, 0);
+    in_thread(behind_run, NULL);
+}
+
+static sem_t let_go;
+static int waits_for(void *user, const mlog_record *r) {
+    (void)user, (void)r;
+    while (sem_wait(&let_go) != 0) {}
+    (void)sem_post(&let_go);
+    return 0;
+}
+
+/* The same where callbacks were alone, which lane 0 does not read for. */
+static void *beside_run(void *unused) {
+    mlog_stats before;
+    mlog_stats_read(&before);
+    say(10);
+    sleep_ms(100); /* it waits in the first */
+    say(1000);
+    (void)mlog_flush(100);
+    mlog_sink *later = mlog_sink_add(&(mlog_sink_config){.name = "later", .type = MLOG_NULL});
+    say(10);
+    (void)mlog_flush(100);
+    CHECK_EQ(accepted_since(&before), 1020);
+    (void)sem_post(&let_go);
+    CHECK(mlog_flush(10000) == 0);
+    CHECK_EQ(accepted_since(&before), 1020);
+    mlog_sink_remove(later);
+    return unused;
+}
+
+static void test_accepted_beside_callbacks(void) {
+    mlog_config c = {.env = "-", .full = MLOG_DROP, .sinks = {{.type = MLOG_CALLBACK, .write = waits_for}}};
+    (void)sem_init(&let_go, 0, 0);
+    CHECK(mlog_init(&c) == 0);
+    in_thread(beside_run, NULL);
+}
+
+/* Sinks come and go under load: what calls returned from is accepted, once each. */
+enum { CHANGED = 60000 };
+static uint32_t changers;
+static void *change_run(void *unused) {
+    for (int i = 0; i < CHANGED; i++) mlog_info("changing", "i", i);
+    __atomic_fetch_sub(&changers, 1, __ATOMIC_RELAXED);
+    return unused;
+}
+
+static int takes_it(void *user, const mlog_record *r) { return (void)user, (void)r, 0; }
+
+static void test_accepted_under_change(void) {
+    pthread_t t[2];
+    mlog_stats before;
+    mlog_config c = {.env = "-", .ring_bytes = 16384, .full = MLOG_BLOCK, .sinks = {{.type = MLOG_CALLBACK, .write = takes_it}}};
+    CHECK(mlog_init(&c) == 0);
+    mlog_stats_read(&before);
+    changers = 2;
+    for (int i = 0; i < 2; i++) CHECK(pthread_create(&t[i], NULL, change_run, NULL) == 0);
+    for (int k = 0; __atomic_load_n(&changers, __ATOMIC_RELAXED) != 0; k++) {
+        mlog_format format = k % 2 == 0 ? MLOG_JSON : MLOG_LOGFMT;
+        mlog_sink *null = mlog_sink_add(&(mlog_sink_config){.name = "null", .type = MLOG_NULL, .format = format});
+        mlog_sink *call = mlog_sink_add(&(mlog_sink_config){.name = "call", .type = MLOG_CALLBACK, .write = takes_it});
+        mlog_capture *capture = k % 3 == 0 ? mlog_capture_begin(NULL) : NULL;
+        sleep_ms(1);
+        mlog_capture_end(capture);
+        mlog_sink_remove(k % 2 == 0 ? null : call);
+        mlog_sink_remove(k % 2 == 0 ? call : null);
+    }
+    for (int i = 0; i < 2; i++) (void)pthread_join(t[i], NULL);
+    CHECK(mlog_flush(10000) == 0);
+    CHECK_EQ(accepted_since(&before), 2 * CHANGED);
+}
+
 int main(void) {
     test_wraps();
     test_counts();
@@ -643,5 +843,11 @@ int main(void) {
     test_saturation(MLOG_DROP);
     test_saturation(MLOG_BLOCK);
     test_sums_while_stalled();
+    test_quiet_wait(MLOG_THREAD);
+    test_quiet_wait(MLOG_POLL);
+    test_little_room();
+    test_accepted_behind();
+    test_accepted_beside_callbacks();
+    test_accepted_under_change();
     return done();
 }

@@ -189,7 +189,8 @@ static void read_release(void) { /* reads the place of the padding, then gives i
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), word;
     memcpy(&word, r->data + (head & (r->bytes - 1)), 8);
     look(word);
-    mlog__ring_release(r, head);
+    uint64_t told = 0;
+    mlog__ring_release(r, head, &told, true);
 }
 static void pad_there(void) { CHECK(mlog__ring_pad(pad_thread, pad_thread->ring->bytes)); }
 static void look_write(void) {
