@@ -9681,6 +9681,7 @@ static void mlog__sink_know(mlog_sink *s) {
     s->regular = S_ISREG(st.st_mode);
     s->socket = S_ISSOCK(st.st_mode);
     s->dead = false;
+    if (s->regular) (void)flock(s->fd, LOCK_SH | LOCK_NB); /* who recovers cuts a torn line only where nobody else writes */
 }
 
 /* A descriptor of our own for the host's terminal, pipe or file. It shall not block, but the host's flags are not ours to change: a
@@ -11385,19 +11386,23 @@ static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     }
 }
 
-/* Opens the file of the batch: the sink's own, or one of those that it was rotated to. -1: it is gone. */
+/* Opens the file of the batch: the sink's own, or one beside it, whose name begins with the same, that a rotation made of it. -1: it
+ * is gone. */
 static int mlog__recover_find(const mlog_sink *s, const mlog__promise *p) {
-    char path[PATH_MAX];
+    const char *slash = strrchr(s->config.path, '/'), *base = slash == NULL ? s->config.path : slash + 1;
+    char *folder = slash == NULL ? strdup(".") : strndup(s->config.path, (size_t)(base - s->config.path));
+    DIR *dir = folder == NULL ? NULL : opendir(folder);
     struct stat st;
-    for (int i = 0; i <= 1000; i++) {
-        int n = i == 0 ? snprintf(path, sizeof path, "%s", s->config.path) : snprintf(path, sizeof path, "%s.%d", s->config.path, i);
-        if (n < 0 || (size_t)n >= sizeof path) return -1;
-        int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-        if (fd < 0 && i > 1) return -1;
-        if (fd >= 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_dev == p->dev && (uint64_t)st.st_ino == p->ino) return fd;
-        if (fd >= 0) close(fd);
+    int fd = -1;
+    for (const struct dirent *e; dir != NULL && fd < 0 && (e = readdir(dir)) != NULL;) {
+        if (strncmp(e->d_name, base, strlen(base)) != 0 || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        if (!S_ISREG(st.st_mode) || (uint64_t)st.st_dev != p->dev || (uint64_t)st.st_ino != p->ino) continue;
+        fd = openat(dirfd(dir), e->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+        if (fd >= 0 && (fstat(fd, &st) != 0 || (uint64_t)st.st_ino != p->ino)) close(fd), fd = -1;
     }
-    return -1;
+    if (dir != NULL) closedir(dir);
+    free(folder);
+    return fd;
 }
 
 /* Do the bytes of the batch stand in the file? Its two ends tell. */
@@ -11408,6 +11413,18 @@ static bool mlog__recover_stands(int fd, const mlog__promise *p) {
     if (pread(fd, ends, n, (off_t)p->off) != (ssize_t)n || pread(fd, ends + n, n, (off_t)(p->off + p->len - n)) != (ssize_t)n) return false;
     uint64_t h = mlog__store_sum((size_t)p->len, ends, n);
     return mlog__store_sum(h, ends + n, n) == p->sum;
+}
+
+/* Part of the batch stands at the end of the file: it is cut off there, if nobody else writes to it, or ever did. Our own lock on
+ * the file is no other's. False: somebody may. */
+static bool mlog__recover_cut(int fd, const mlog__promise *p, const mlog_sink *s) {
+    struct stat st;
+    if (p->shared || fstat(fd, &st) != 0 || (uint64_t)st.st_size >= p->off + p->len) return false; /* longer: others have written */
+    int locked = st.st_ino == s->ino && st.st_dev == s->dev ? s->fd : fd;
+    if (flock(locked, LOCK_EX | LOCK_NB) != 0) return false;
+    bool cut = (uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0;
+    if (locked == s->fd) (void)flock(locked, LOCK_SH | LOCK_NB);
+    return cut;
 }
 
 /* Ends a line that was torn. */
@@ -11424,15 +11441,8 @@ static void mlog__recover_settle(mlog__dead *d, uint32_t k, const mlog_sink *s) 
     bool armed = p->armed != p->done && p->seq == p->armed && p->check == mlog__store_check(p, d->file->move[k]);
     if (armed) {
         int fd = mlog__recover_find(s, p);
-        struct stat st;
-        if (fd >= 0 && mlog__recover_stands(fd, p)) {
-            mlog__store_commit(p);
-        } else if (fd >= 0) {
-            bool alone = !p->shared && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0;
-            alone = alone && (uint64_t)st.st_size < p->off + p->len; /* longer: somebody else has written */
-            if (alone && (uint64_t)st.st_size > p->off) alone = ftruncate(fd, (off_t)p->off) == 0;
-            if (!alone) p->shared = 1, mlog__recover_end_line(fd);
-        }
+        if (fd >= 0 && mlog__recover_stands(fd, p)) mlog__store_commit(p);
+        else if (fd >= 0 && !mlog__recover_cut(fd, p, s)) p->shared = 1, mlog__recover_end_line(fd);
         if (fd >= 0) close(fd);
     }
     if (p->armed != p->done) p->seq = 0, __atomic_store_n(&p->armed, p->done, __ATOMIC_RELEASE); /* STORE-3 */

@@ -2,7 +2,10 @@
  * What a call has returned is counted in memory that outlives the program, by the program itself; lines are counted in the file, by this
  * program. Nothing may be lost, doubled or torn.
  *
- *   storm DIR KILLS THREADS [paced]        exit 0: all is there once; 1: not; prints what was attempted, written, lost, doubled, torn */
+ *   storm DIR KILLS THREADS [paced] [family]        exit 0: all is there once; 1: not; prints what was attempted, lost, doubled, torn
+ *
+ * family: each victim has a child that logs to the same file. Then nothing may be lost or torn, and what is doubled is the same line, with
+ * the mark of recovery. */
 #define METALOG_IMPLEMENTATION
 #include "metalog.h"
 #include <sys/wait.h>
@@ -12,7 +15,7 @@ typedef struct { uint64_t started[THREADS], returned[THREADS]; uint64_t dropped;
 static tally *runs;
 static char path[512], rings[512];
 
-static int run_now, threads, paced;
+static int run_now, threads, paced, family;
 
 static void *chatter(void *arg) {
     int t = (int)(intptr_t)arg;
@@ -35,8 +38,9 @@ static void victim(void) {
     mlog_config c = config();
     pthread_t id;
     if (mlog_init(&c) != 0) fprintf(stderr, "%s\n", mlog_why()), _exit(3);
-    for (intptr_t t = 1; t < threads; t++) pthread_create(&id, NULL, chatter, (void *)t);
-    chatter((void *)0);
+    intptr_t first = family && fork() == 0 ? threads : 0; /* the child's threads have the numbers behind its parent's */
+    for (intptr_t t = 1; t < threads; t++) pthread_create(&id, NULL, chatter, (void *)(first + t));
+    chatter((void *)first);
 }
 
 /* Reads the numbers of a line. False: it is torn. */
@@ -53,7 +57,11 @@ int main(int argc, char **argv) {
     if (argc < 4) return fprintf(stderr, "usage: storm DIR KILLS THREADS [paced]\n"), 2;
     int kills = atoi(argv[2]);
     threads = atoi(argv[3]);
-    paced = argc > 4;
+    for (int i = 4; i < argc; i++) {
+        if (strcmp(argv[i], "paced") == 0) paced = 1;
+        if (strcmp(argv[i], "family") == 0) family = 1;
+    }
+    if (threads < 1 || threads * (1 + family) > THREADS || kills < 1) return fprintf(stderr, "storm: at most %d threads\n", THREADS), 2;
     unsetenv("METALOG");
     snprintf(path, sizeof path, "%s/storm.log", argv[1]);
     snprintf(rings, sizeof rings, "%s/rings", argv[1]);
@@ -62,13 +70,15 @@ int main(int argc, char **argv) {
     (void)unlink(path);
     for (run_now = 0; run_now < kills; run_now++) {
         pid_t pid = fork();
-        if (pid == 0) victim(), _exit(0);
+        if (pid == 0) (void)setpgid(0, 0), victim(), _exit(0);
+        (void)setpgid(pid, pid);
         seed = seed * 1664525u + 1013904223u;
         usleep(500 + (seed >> 16) % (run_now % 10 == 0 ? 30000 : 6000)); /* now and then it comes far, mostly it dies young */
-        kill(pid, SIGKILL);
+        kill(-pid, SIGKILL);
         int status;
         waitpid(pid, &status, 0);
         if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) return fprintf(stderr, "run %d: status %x\n", run_now, status), 1;
+        while (family && kill(-pid, 0) == 0) usleep(100); /* its child, too */
     }
     pid_t pid = fork(); /* the last recovery */
     if (pid == 0) {
@@ -94,7 +104,7 @@ int main(int argc, char **argv) {
             if (torn++ < 3) fprintf(stderr, "torn: %s", line);
             continue;
         }
-        if (run < 0 || run >= kills || t < 0 || t >= threads || i >= runs[run].started[t]) {
+        if (run < 0 || run >= kills || t < 0 || t >= threads * (1 + family) || i >= runs[run].started[t]) {
             strange++;
             continue;
         }
@@ -104,7 +114,7 @@ int main(int argc, char **argv) {
         if ((*s)[i]++ != 0 && doubled++ < 3) fprintf(stderr, "doubled: %s", line);
     }
     for (int run = 0; run < kills; run++)
-        for (int t = 0; t < threads; t++) {
+        for (int t = 0; t < threads * (1 + family); t++) {
             returned += runs[run].returned[t];
             early += runs[run].returned[t] == 0;
             for (uint64_t i = 0; i < runs[run].returned[t]; i++)
@@ -114,8 +124,9 @@ int main(int argc, char **argv) {
     DIR *dir = opendir(rings);
     uint64_t left = 0;
     for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) left += e->d_name[0] != '.';
-    printf("kills %d, threads %d%s: %llu returned, %llu lines, %llu of them recovered, lost %llu, doubled %llu, torn %llu, strange %llu, files left %llu\n", kills,
-           threads, paced ? ", paced" : "", (unsigned long long)returned, (unsigned long long)lines, (unsigned long long)recovered,
+    printf("kills %d, threads %d%s%s: %llu returned, %llu lines, %llu of them recovered, lost %llu, doubled %llu, torn %llu, strange %llu, files left %llu\n", kills,
+           threads, paced ? ", paced" : "", family ? ", with a child" : "", (unsigned long long)returned, (unsigned long long)lines, (unsigned long long)recovered,
            (unsigned long long)lost, (unsigned long long)doubled, (unsigned long long)torn, (unsigned long long)strange, (unsigned long long)left);
+    if (family) doubled = 0;
     return lost + doubled + torn + strange + left != 0 || returned < (uint64_t)kills || recovered == 0;
 }
