@@ -325,6 +325,8 @@ int main(int argc, char **argv) {
     pair(open_session, see_session);
     CHECK(mlog__thread_pages_open());
     pair(add_entry, see_entry);
+    mlog__flush_all.desk[0].session = mlog__dict_session; /* as the start of the lanes would do it, which has not been */
+    mlog__flush_all.desk[0].infos = mlog__format_infos;
     pair(learn, see_learnt);
     in_order(hook, is_child, make_thread);
     mlog__life.state = MLOG__L_NOT;
