@@ -670,7 +670,7 @@ static void test_quiet_wait(mlog_flusher flusher) {
 
 static uint32_t little_calls;
 static void *little_run(void *unused) {
-    for (int i = 0; i < 60000; i++) mlog_info("little", "i", i), __atomic_store_n(&little_calls, i + 1, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < 60000; i++) mlog_info("little", "i", i), __atomic_store_n(&little_calls, i + 1, __ATOMIC_RELAXED);
     return unused;
 }
 

@@ -77,6 +77,14 @@ static void add_entry(void) {
 static void see_entry(void) { look(mlog__dict_entry(__atomic_load_n(&number, __ATOMIC_RELAXED))->msg_len); }
 static void learn(void) { (void)mlog__format_info(&mlog__flush_all.desk[0], number); }
 static void see_learnt(void) { look(mlog__format_info(&mlog__flush_all.desk[0], number)->head_len); }
+static void flatten(void) { CHECK(mlog__format_flatten(mlog__format_info(&mlog__flush_all.desk[0], number)) != NULL); }
+static void see_flat(void) { /* straight, as it is read */
+    static mlog__buffer out;
+    mlog__desk *desk = &mlog__flush_all.desk[0];
+    uint64_t record[2] = {mlog__record_header(number, 2, 0), 1};
+    mlog__item it = {.header = record[0], .time = 1, .tid = 1};
+    CHECK_EQ(mlog__format_straight(&out, desk, mlog__format_info(desk, number), &it, (const unsigned char *)record, true), 1);
+}
 
 /* ---- sites, modules, loggers ---- */
 
@@ -325,7 +333,10 @@ int main(int argc, char **argv) {
     pair(open_session, see_session);
     CHECK(mlog__thread_pages_open());
     pair(add_entry, see_entry);
+    mlog__flush_all.desk[0].session = mlog__dict_session; /* as the start of the lanes would do it, which has not been */
+    mlog__flush_all.desk[0].infos = mlog__format_infos;
     pair(learn, see_learnt);
+    pair(flatten, see_flat);
     in_order(hook, is_child, make_thread);
     mlog__life.state = MLOG__L_NOT;
     created = 1; /* "threads" from here on: nobody makes passes but we */
