@@ -23,8 +23,9 @@
  *
  *     level>=warn and (source=net.* or task=42) and not msg='ping' and qty>100
  *
- *   Comparisons with = != < <= > >=, and `has key`, joined by and, or, not, ( ). not binds closest, then and, then or. At most
- *   8,192 bytes, 128 comparisons, 32 parentheses inside each other. Refused whole, with line, column, word and what was expected.
+ *   Comparisons with = != < <= > >= ~ !~, and `has key`, joined by and, or, not, ( ). not binds closest, then and, then or. At
+ *   most 8,192 bytes, 128 comparisons, 32 parentheses inside each other. Refused whole, with line, column, word and what was
+ *   expected.
  *   Left: level, source, msg, thread are the record's own. Every other word is a key of its fields, by the name under which it
  *   goes out (key_2); in "…" a key may hold anything, and is a key in any case.
  *   Right: words (letters, digits, . _ - * : / +), and text in '…' or "…", where \ stands before \ ' " * n r t.
@@ -35,6 +36,10 @@
  *     true, false, null: with = and != only; every field that is there is null or not
  *     level     by number: warn, WARNING or 13; a level between two names is neither
  *     source    net: net and net.*; net.*: only the children; other stars as in text
+ *     patterns  msg~"time.*out", path!~'^/(tmp|var/tmp)/': a POSIX extended regular expression is found in the text, or not. Upper
+ *               and lower case differ; whatever the locale, a character is a byte and the classes are ASCII's. In quotes \ is the
+ *               pattern's own, but before ' " n r t: \. is a dot, \* a star. At most 256 bytes and 255 repetitions, 500
+ *               characters with all repetitions written out, no back-references: \1. Looked at are the first 16 KiB of a text
  *   A comparison with a field that is missing or of another type is false, also with != (not a=1: true where a is missing). NaN
  *   compares with nothing. Bytes, JSON, arrays, objects and secrets answer `has` only. Reports of losses pass every filter. */
 
@@ -1229,6 +1234,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #ifndef METALOG_NO_THREADS
 #include <pthread.h>
 #endif
+#include <regex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7914,10 +7920,10 @@ static mlog_value mlog__format_to_value(const mlog__val *v, mlog__buffer *b) {
 
 /* ==== filter ====
  * One language for sinks, captures and mlog_filter_match; the manual describes it. A text becomes a row of comparisons, each of
- * which knows where to go on when it holds and when it does not: evaluation is a loop that only goes forward, allocates nothing
- * and takes no lock. Of a record in a ring no more is decoded than the comparisons need that are reached.
+ * which knows where to go on when it holds and when it does not: evaluation is a loop that only goes forward, and but for patterns
+ * allocates nothing and takes no lock. Of a record in a ring no more is decoded than the comparisons need that are reached.
  * owns: the language, compiled filters
- * may call: record rule text format
+ * may call: platform record rule text format
  */
 
 enum { MLOG__FILTER_BYTES = 8192, MLOG__FILTER_TERMS = 128, MLOG__FILTER_DEPTH = 32, MLOG__FILTER_END = UINT16_MAX };
@@ -7928,17 +7934,21 @@ enum { MLOG__Q_NEVER = 2 }; /* the outcome of bit 3, behind -1, 0, 1: another ty
 
 enum { MLOG__Q_KEY, MLOG__Q_LEVEL, MLOG__Q_SOURCE, MLOG__Q_MSG, MLOG__Q_THREAD };
 enum { MLOG__Q_INT, MLOG__Q_UINT, MLOG__Q_DOUBLE, MLOG__Q_DURATION, MLOG__Q_BOOL, MLOG__Q_NULL, MLOG__Q_TEXT, MLOG__Q_GLOB,
-       MLOG__Q_COVER }; /* GLOB: NULs stand for the stars; COVER: a source with its children */
+       MLOG__Q_COVER, MLOG__Q_REGEX }; /* GLOB: NULs stand for the stars; COVER: a source with its children */
+
+/* A pattern of the C library. learned: bytes that it has read since it was compiled. */
+typedef struct { regex_t code; uint32_t learned; bool compiled; mlog__lock lock; } mlog__filter_regex;
 
 typedef struct {
     uint16_t exit[2];       /* the next comparison when this one fails, holds; count: a match, count + 1: none */
     uint8_t what, op, type;
     uint32_t key_len, text_len;
     const char *key, *text; /* in the filter's own allocation */
+    mlog__filter_regex *regex; /* of REGEX, whose text ends with a NUL */
     union { int64_t i; uint64_t u; double f; } as;
 } mlog__filter_term;
 
-struct mlog_filter { uint32_t count; mlog__filter_term term[]; };
+struct mlog_filter { uint32_t count, terms; mlog__filter_term term[]; }; /* terms: there is room for */
 
 /* -- reading -- */
 
@@ -7949,8 +7959,10 @@ typedef struct {
     const char *expected;                /* of the first error; NULL: none */
     mlog_filter *f;
     char *room;                          /* for the texts of the next comparison */
-    uint32_t terms, depth;
+    uint32_t depth;
     uint8_t token, op;
+    bool pattern;                        /* the operator wants one */
+    char said[160];                      /* what the C library expects of it */
 } mlog__filter_reader;
 
 /* Exits that lead nowhere yet: two lists, linked through the exits themselves as comparison * 2 + which. */
@@ -7981,9 +7993,15 @@ static uint8_t mlog__filter_scan_quoted(mlog__filter_reader *r) {
     return MLOG__Q_BAD;
 }
 
-/* = != < <= > >= */
+/* = != < <= > >= ~ !~ */
 static uint8_t mlog__filter_scan_operator(mlog__filter_reader *r) {
     char c = *r->at++;
+    r->pattern = c == '~' || (c == '!' && r->at < r->end && *r->at == '~');
+    if (r->pattern) {
+        r->at += c == '!';
+        r->op = c == '~' ? MLOG__Q_EQUAL : MLOG__Q_UNEQUAL;
+        return MLOG__Q_OPERATOR;
+    }
     bool equal = c != '=' && r->at < r->end && *r->at == '=';
     r->at += equal;
     r->op = c == '=' ? MLOG__Q_EQUAL : c == '<' ? MLOG__Q_LESS : c == '>' ? MLOG__Q_GREATER : MLOG__Q_UNEQUAL;
@@ -7997,7 +8015,7 @@ static void mlog__filter_next(mlog__filter_reader *r) {
     char c = r->at < r->end ? *r->at : 0;
     if (r->at == r->end) r->token = MLOG__Q_END;
     else if (c == '\'' || c == '"') r->token = mlog__filter_scan_quoted(r);
-    else if (c != 0 && strchr("=!<>", c) != NULL) r->token = mlog__filter_scan_operator(r);
+    else if (c != 0 && strchr("=!<>~", c) != NULL) r->token = mlog__filter_scan_operator(r);
     else if (mlog__filter_is_word(c)) {
         while (r->at < r->end && mlog__filter_is_word(*r->at)) r->at++;
         r->token = MLOG__Q_WORD;
@@ -8045,6 +8063,180 @@ static bool mlog__filter_copy(mlog__filter_reader *r, const char **text, uint32_
     *len = (uint32_t)(to - r->room);
     r->room = to;
     return true;
+}
+
+/* -- patterns --
+ * The C library finds them, in two steps: the pattern by itself, which refuses what is wrong, then behind `^.*`, so that a text is
+ * read once; glibc would else begin anew at each byte of it, which takes the square of the time. What it learns on its way (a state
+ * for each set of places in the pattern) it keeps: for some patterns that doubles with each repetition, so it is made to forget
+ * every 16 KiB. The worst is then 100 MB and 10 us a byte, for a pattern like a[ab]{200} on a text that is made for it; usual ones
+ * take 1 to 4 ns a byte, and 1.4 us to be compiled. It follows the locale of the thread, which is therefore C's meanwhile. */
+
+enum { MLOG__FILTER_PATTERN = 256, MLOG__FILTER_UNROLLED = 500, MLOG__FILTER_TIMES = 255, MLOG__FILTER_SEARCHED = 16 << 10 };
+
+/* Behind a bracket expression, in which \ is nothing special. */
+static const char *mlog__filter_bracket(const char *p, const char *end) {
+    p++;
+    if (p < end && *p == '^') p++;
+    if (p < end && *p == ']') p++;
+    while (p < end && *p != ']') {
+        bool named = *p == '[' && end - p > 1 && strchr(":.=", p[1]) != NULL;
+        const char *close = named ? memmem(p + 2, (size_t)(end - p - 2), (const char[]){p[1], ']'}, 2) : NULL;
+        p = close != NULL ? close + 2 : p + 1;
+    }
+    return p < end ? p + 1 : end;
+}
+
+/* {2}, {2,}, {2,5} at p: how often it writes its piece out, and where it ends; 0: too often. What is none is left to the C library. */
+static uint32_t mlog__filter_times(const char **p, const char *end) {
+    uint32_t n[2] = {0, 0};
+    int i = 0;
+    for (++*p; *p < end && **p != '}'; ++*p) {
+        if (**p == ',' && i == 0) i = 1;
+        else if (mlog__filter_is_digit(**p)) n[i] = MLOG__MIN(n[i] * 10 + (uint32_t)(**p - '0'), 9999u);
+        else break;
+    }
+    if (*p < end && **p == '}') ++*p;
+    uint32_t most = MLOG__MAX(n[0] + (i == 1 && (*p)[-2] == ','), n[1]);
+    return most > MLOG__FILTER_TIMES ? 0 : MLOG__MAX(most, 1u);
+}
+
+/* Refuses what may take very long, or much memory. The C library writes repetitions out, also the one in `+`. */
+static bool mlog__filter_bounded(mlog__filter_reader *r, const char *p, const char *end) {
+    uint32_t size[MLOG__FILTER_DEPTH + 1] = {0}, depth = 0, last = 0, times = 1;
+    if (p == end || end - p > MLOG__FILTER_PATTERN) return mlog__filter_fail(r, "a pattern of 1 to 256 bytes");
+    while (p < end) {
+        const char *from = p;
+        char c = *p++;
+        times = c == '+' ? 2 : 1;
+        if (c == '\\' && p < end && *p >= '1' && *p <= '9')
+            return r->start = from, r->at = p + 1, mlog__filter_fail(r, "a pattern without back-references");
+        if (c == '(' && depth == MLOG__FILTER_DEPTH) return mlog__filter_fail(r, "at most 32 parentheses inside each other");
+        if (c == '{') p = from, times = mlog__filter_times(&p, end);
+        if (times == 0) return r->start = from, r->at = p, mlog__filter_fail(r, "at most 255 repetitions");
+        if (c == '(') size[++depth] = last = 0;
+        else if (c == ')' && depth > 0) last = size[depth--] + 1, size[depth] += last;
+        else if (c == '{' || c == '*' || c == '+' || c == '?') size[depth] += last * (times - 1), last *= times;
+        else {
+            if (c == '\\' && p < end) p++;
+            if (c == '[') p = mlog__filter_bracket(from, end);
+            size[depth] += last = 1;
+        }
+        if (size[depth] > MLOG__FILTER_UNROLLED)
+            return mlog__filter_fail(r, "at most 500 characters with all repetitions written out");
+    }
+    return true;
+}
+
+/* This thread's locale is C's from here to mlog__filter_leave_c. C libraries allocate nothing for that. */
+static locale_t mlog__filter_enter_c(locale_t *c) {
+    *c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    return uselocale(*c);
+}
+
+static void mlog__filter_leave_c(locale_t c, locale_t before) {
+    uselocale(before);
+    if (c != (locale_t)0) freelocale(c);
+}
+
+/* said: what is wrong with it, behind what stands there already. */
+static bool mlog__filter_compile_regex(regex_t *code, const char *pattern, char *said, size_t size) {
+    locale_t c, before = mlog__filter_enter_c(&c);
+    int error = regcomp(code, pattern, REG_EXTENDED | REG_NOSUB);
+    if (error != 0 && size > 0) regerror(error, NULL, said + strlen(said), size - strlen(said));
+    mlog__filter_leave_c(c, before);
+    return error == 0;
+}
+
+/* The pattern as it is searched for. False: no memory. */
+static bool mlog__filter_learn(mlog__filter_regex *x, const char *pattern) {
+    char whole[MLOG__FILTER_PATTERN + 8];
+    if (x->compiled) regfree(&x->code);
+    snprintf(whole, sizeof whole, "^.*(%s)", pattern);
+    x->compiled = mlog__filter_compile_regex(&x->code, whole, NULL, 0);
+    x->learned = 0;
+    return x->compiled;
+}
+
+/* Copies the token, a pattern, with a NUL behind it, and compiles it. */
+static bool mlog__filter_pattern(mlog__filter_reader *r, mlog__filter_term *t) {
+    bool quoted = r->token == MLOG__Q_QUOTED;
+    const char *p = r->start + quoted, *end = r->at - quoted;
+    char *to = r->room;
+    regex_t alone;
+    t->type = MLOG__Q_REGEX;
+    t->text = to;
+    if (!mlog__filter_bounded(r, p, end)) return false;
+    for (; p < end; p++) {
+        char c = *p == '\\' && p[1] != '\\' && p[1] != '*' ? mlog__filter_escape(p[1]) : 0;
+        if (*p == '\\' && c == 0) *to++ = '\\'; /* with what follows, also another one */
+        if (*p == '\\') p++;
+        *to++ = c != 0 ? c : *p;
+    }
+    t->text_len = (uint32_t)(to - r->room);
+    *to++ = 0;
+    r->room = to;
+    snprintf(r->said, sizeof r->said, "a POSIX extended regular expression: ");
+    if (!mlog__filter_compile_regex(&alone, t->text, r->said, sizeof r->said)) return mlog__filter_fail(r, r->said);
+    regfree(&alone);
+    t->regex = calloc(1, sizeof *t->regex);
+    if (t->regex == NULL) return mlog__filter_fail(r, "memory");
+    mlog__platform_lock_init(&t->regex->lock);
+    return mlog__filter_learn(t->regex, t->text) || mlog__filter_fail(r, "memory");
+}
+
+/* NULs are read as \1. False: no memory. */
+static bool mlog__filter_find_in_copy(const regex_t *code, const char *s, size_t n, bool *found) {
+    char *copy = malloc(n + 1);
+    if (copy == NULL) return false;
+    for (size_t i = 0; i < n; i++) copy[i] = s[i] == 0 ? 1 : s[i];
+    copy[n] = 0;
+    *found = regexec(code, copy, 0, NULL, 0) == 0;
+    free(copy);
+    return true;
+}
+
+/* Is it in the text? 0: yes, 1: no, or MLOG__Q_NEVER without memory. */
+static int mlog__filter_search(const mlog__filter_term *t, const char *s, size_t n) {
+    mlog__filter_regex *x = t->regex;
+    int saved = errno;
+    bool found = false;
+    n = MLOG__MIN(n, (size_t)MLOG__FILTER_SEARCHED);
+    mlog__platform_lock(&x->lock);
+    bool able = (x->compiled && x->learned + n <= MLOG__FILTER_SEARCHED) || mlog__filter_learn(x, t->text);
+    locale_t c, before = mlog__filter_enter_c(&c);
+    x->learned += (uint32_t)n;
+#ifdef REG_STARTEND /* not in every C library */
+    regmatch_t range = {.rm_so = 0, .rm_eo = (regoff_t)n};
+    if (able && (n == 0 || memchr(s, 0, n) == NULL)) found = regexec(&x->code, n == 0 ? "" : s, 1, &range, REG_STARTEND) == 0;
+    else
+#endif
+    able = able && mlog__filter_find_in_copy(&x->code, s, n, &found);
+    mlog__filter_leave_c(c, before);
+    mlog__platform_unlock(&x->lock);
+    errno = saved;
+    return able ? !found : MLOG__Q_NEVER;
+}
+
+/* In a child: another thread may have been in the middle of a search when its parent forked. */
+static void mlog__filter_forget(mlog_filter *f) {
+    for (uint32_t i = 0; f != NULL && i < f->count; i++) {
+        mlog__filter_regex *x = f->term[i].regex;
+        if (x == NULL) continue;
+        x->compiled = false; /* not to be freed */
+        mlog__platform_lock_init(&x->lock);
+    }
+}
+
+static void mlog__filter_free(mlog_filter *f) {
+    for (uint32_t i = 0; f != NULL && i < f->terms; i++) {
+        mlog__filter_regex *x = f->term[i].regex;
+        if (x == NULL) continue;
+        if (x->compiled) regfree(&x->code);
+        mlog__platform_lock_end(&x->lock);
+        free(x);
+    }
+    free(f);
 }
 
 /* -- values -- */
@@ -8148,6 +8340,7 @@ static bool mlog__filter_right(mlog__filter_reader *r, mlog__filter_term *t) {
     uint32_t stars = 0;
     if ((r->token != MLOG__Q_WORD && r->token != MLOG__Q_QUOTED) || mlog__filter_is_keyword(r))
         return mlog__filter_fail(r, "a value: a word, a number, or text in quotes");
+    if (r->pattern) return mlog__filter_pattern(r, t) && (mlog__filter_next(r), true);
     t->type = MLOG__Q_TEXT;
     if (!mlog__filter_copy(r, &t->text, &t->text_len, wild, &stars)) return false;
     const char *expected = NULL;
@@ -8205,7 +8398,7 @@ static uint16_t mlog__filter_join(mlog_filter *f, uint16_t a, uint16_t b) {
 
 /* key, operator, value; or `has` and a key */
 static bool mlog__filter_comparison(mlog__filter_reader *r, mlog__filter_exits *open) {
-    if (r->f->count == r->terms) return mlog__filter_fail(r, "at most 128 comparisons");
+    if (r->f->count == r->f->terms) return mlog__filter_fail(r, "at most 128 comparisons");
     mlog__filter_term *t = &r->f->term[r->f->count];
     if (mlog__filter_is(r, "has")) {
         t->op = MLOG__Q_HAS;
@@ -8213,10 +8406,8 @@ static bool mlog__filter_comparison(mlog__filter_reader *r, mlog__filter_exits *
     }
     if (!mlog__filter_left(r, t)) return false;
     if (t->op != MLOG__Q_HAS) {
-        size_t left = (size_t)(r->end - r->start);
-        bool regex = r->token == MLOG__Q_BAD && (*r->start == '~' || (left > 1 && memcmp(r->start, "!~", 2) == 0));
-        if (regex) return mlog__filter_fail(r, "= != < <= > >=; ~ comes with the survival part");
-        if (r->token != MLOG__Q_OPERATOR) return mlog__filter_fail(r, "= != < <= > >=");
+        if (r->token != MLOG__Q_OPERATOR) return mlog__filter_fail(r, "= != < <= > >= ~ !~");
+        if (r->pattern && t->what == MLOG__Q_LEVEL) return mlog__filter_fail(r, "= != < <= > >= behind level");
         t->op = r->op;
         mlog__filter_next(r);
         if (!mlog__filter_right(r, t)) return false;
@@ -8276,7 +8467,7 @@ static mlog_filter *mlog__filter_refuse(const mlog__filter_reader *r, const char
     return NULL;
 }
 
-/* Compiles a text; NULL, and mlog_why() says where and begins with `what`. For the caller to free, as one block. */
+/* Compiles a text; NULL, and mlog_why() says where and begins with `what`. For the caller, and mlog__filter_free. */
 static mlog_filter *mlog__filter_compile(const char *text, size_t len, const char *what) {
     if (text == NULL) return mlog__life_why("%s: NULL; expected a filter such as level>=warn", what), (mlog_filter *)NULL;
     if (len > MLOG__FILTER_BYTES)
@@ -8284,12 +8475,13 @@ static mlog_filter *mlog__filter_compile(const char *text, size_t len, const cha
     uint32_t terms = (uint32_t)MLOG__MIN(len / 4 + 1, (size_t)MLOG__FILTER_TERMS); /* a second a=1 takes five bytes with `or` */
     mlog_filter *f = calloc(1, sizeof *f + terms * sizeof *f->term + len + 1);
     if (f == NULL) return mlog__life_why("%s: no memory", what), (mlog_filter *)NULL;
-    mlog__filter_reader r = {.text = text, .at = text, .end = text + len, .f = f, .terms = terms};
+    mlog__filter_reader r = {.text = text, .at = text, .end = text + len, .f = f};
+    f->terms = terms;
     r.room = (char *)(f->term + terms);
     mlog__filter_exits open;
     mlog__filter_next(&r);
     if (mlog__filter_row(&r, &open, 0) && r.token != MLOG__Q_END) mlog__filter_fail(&r, "and, or, or the end");
-    if (r.expected != NULL) return free(f), mlog__filter_refuse(&r, what);
+    if (r.expected != NULL) return mlog__filter_free(f), mlog__filter_refuse(&r, what);
     mlog__filter_patch(f, open.list[1], f->count);
     mlog__filter_patch(f, open.list[0], f->count + 1);
     return f;
@@ -8315,6 +8507,7 @@ static bool mlog__filter_glob(const char *pattern, size_t pn, const char *s, siz
 static int mlog__filter_text(const mlog__filter_term *t, const char *s, size_t n) {
     size_t len = t->text_len;
     if (t->type == MLOG__Q_GLOB) return !mlog__filter_glob(t->text, len, s, n);
+    if (t->type == MLOG__Q_REGEX) return mlog__filter_search(t, s, n);
     if (t->type == MLOG__Q_COVER) return n < len || memcmp(s, t->text, len) != 0 || (n > len && s[len] != '.');
     if (t->type != MLOG__Q_TEXT) return MLOG__Q_NEVER;
     int order = memcmp(s, t->text, MLOG__MIN(n, len));
@@ -8517,7 +8710,7 @@ bool mlog1_filter_match(const mlog_filter *filter, const mlog_record *record, si
 
 void mlog_filter_free(mlog_filter *filter) {
     int saved = errno;
-    free(filter);
+    mlog__filter_free(filter);
     errno = saved;
 }
 
@@ -9153,7 +9346,7 @@ static void mlog__sink_discard(mlog_sink *s) {
     free((void *)(uintptr_t)s->config.name);
     free((void *)(uintptr_t)s->config.path);
     free((void *)(uintptr_t)s->config.owner);
-    free(s->filter);
+    mlog__filter_free(s->filter);
     free(s->pattern);
     free(s->out.p);
     mlog__platform_unmap(s->next, 2 * MLOG__RINGS * sizeof *s->next);
@@ -9328,7 +9521,7 @@ static int mlog__sink_check(const mlog_sink_config *c) {
         return mlog__life_why("sink name \"%.20s…\": expected at most 63 bytes", c->name);
     mlog_filter *filter = NULL;
     int result = mlog__sink_filter(c, &filter);
-    free(filter);
+    mlog__filter_free(filter);
     return result;
 }
 
@@ -11215,7 +11408,7 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     memset(s->next, 0, 2 * MLOG__RINGS * sizeof *s->next);
     s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
-    if (!whole) mlog__pattern_forget(s->pattern);
+    if (!whole) mlog__pattern_forget(s->pattern), mlog__filter_forget(s->filter);
     if (!whole)
         memset(&s->out, 0, sizeof s->out); /* not to be used or freed: the parent may have been growing it when it forked */
     s->out.len = s->sent = 0;
@@ -11721,7 +11914,7 @@ size_t mlog_capture_count(mlog_capture *c, const char *filter) {
         (void)mlog_flush(-1);
         n = mlog__capture_count(c, f);
     }
-    free(f);
+    mlog__filter_free(f);
     errno = saved;
     return n;
 }
