@@ -43,6 +43,16 @@
  *   A comparison with a field that is missing or of another type is false, also with != (not a=1: true where a is missing). NaN
  *   compares with nothing. Bytes, JSON, arrays, objects and secrets answer `has` only. Reports of losses pass every filter. */
 
+/* FILES
+ *   Rotation by size: before a batch that would make app.log larger than rotate_bytes, the file is renamed to app.log.000000001, then
+ *   …2, and so on, and a new one is opened; only the newest rotate_keep of them stay. `cat app.log.* app.log` is all of it in order. A
+ *   file is larger only by one record, or where several processes write. They may: give them the same rotate_bytes; one rotates, the
+ *   others go to the new file with their next batch, as after rm or mv. An error (a directory that may not be written to, a name
+ *   that is a directory) is counted, told in the log, and tried again after 0.1 s … 5 s; meanwhile the present file is written on.
+ *   durable: fdatasync after each batch, which is what came while the last one was written. Callers do not wait for it, but for
+ *   room in their ring. When it fails, the kernel may have dropped what it could not write: the batch is written again, to a new
+ *   file; the old one is set aside and may hold the same lines. */
+
 /* SWITCHES, per unit, before the include
  *   METALOG_IMPLEMENTATION  compiles the implementation here, in one .c file of the program
  *   METALOG_OPTIONAL        library or plugin: logs where the process has a metalog, is silent elsewhere; no link dependency (ELF weak
@@ -247,9 +257,10 @@ typedef struct {
     const char *where, *pattern;              /* filter, everything; layout of MLOG_PATTERN: the table above */
     const char *path;                         /* of a file */
     const char *owner; unsigned mode;         /* "agentd:adm"; 0640; set at open */
-    mlog_choice color, utc, durable;          /* terminal only; yes in files, local time on a console; no */
-    uint64_t rotate_bytes, min_free;          /* never; 0 */
-    int rotate_hours, rotate_keep;            /* never; 5 (-1: none) */
+    mlog_choice color, utc, durable;          /* terminal only; yes in files, local time on a console; no. durable: what counts as
+                                               * written to a file, and what mlog_flush waits for, is on the disk: see FILES */
+    uint64_t rotate_bytes, min_free;          /* never; 0. A file that would become larger is set aside: see FILES */
+    int rotate_hours, rotate_keep;            /* never; 5 (-1: none): so many old files stay, the others are deleted */
     const char *archive;                      /* directory, with "gzip:" or "zstd:" before it */
     int flush_level, flush_ms, flush_records; /* ERROR; 100; off. With any of them set, a file or console holds text back to make larger
                                                * writes, and a callback's flush() comes less often: until a record of this level, so
@@ -8185,37 +8196,32 @@ static bool mlog__filter_pattern(mlog__filter_reader *r, mlog__filter_term *t) {
     return mlog__filter_learn(t->regex, t->text) || mlog__filter_fail(r, "memory");
 }
 
-/* NULs are read as \1. False: no memory. */
-static bool mlog__filter_find_in_copy(const regex_t *code, const char *s, size_t n, bool *found) {
-    char *copy = malloc(n + 1);
-    if (copy == NULL) return false;
-    for (size_t i = 0; i < n; i++) copy[i] = s[i] == 0 ? 1 : s[i];
+/* In a copy that ends with a NUL (REG_STARTEND is not in every C library, and unknown to sanitizers), where NULs are \1. 0: found. */
+static int mlog__filter_look(const regex_t *code, const char *s, size_t n) {
+    char room[512], *copy = n < sizeof room ? room : malloc(n + 1);
+    if (copy == NULL) return MLOG__Q_NEVER;
+    if (n > 0) memcpy(copy, s, n);
     copy[n] = 0;
-    *found = regexec(code, copy, 0, NULL, 0) == 0;
-    free(copy);
-    return true;
+    for (char *p = copy; (p = memchr(p, 0, (size_t)(copy + n - p))) != NULL;) *p = 1;
+    int found = regexec(code, copy, 0, NULL, 0);
+    if (copy != room) free(copy);
+    return found == 0 ? 0 : found == REG_NOMATCH ? 1 : MLOG__Q_NEVER;
 }
 
 /* Is it in the text? 0: yes, 1: no, or MLOG__Q_NEVER without memory. */
 static int mlog__filter_search(const mlog__filter_term *t, const char *s, size_t n) {
     mlog__filter_regex *x = t->regex;
     int saved = errno;
-    bool found = false;
     n = MLOG__MIN(n, (size_t)MLOG__FILTER_SEARCHED);
     mlog__platform_lock(&x->lock);
     bool able = (x->compiled && x->learned + n <= MLOG__FILTER_SEARCHED) || mlog__filter_learn(x, t->text);
     locale_t c, before = mlog__filter_enter_c(&c);
     x->learned += (uint32_t)n;
-#ifdef REG_STARTEND /* not in every C library */
-    regmatch_t range = {.rm_so = 0, .rm_eo = (regoff_t)n};
-    if (able && (n == 0 || memchr(s, 0, n) == NULL)) found = regexec(&x->code, n == 0 ? "" : s, 1, &range, REG_STARTEND) == 0;
-    else
-#endif
-    able = able && mlog__filter_find_in_copy(&x->code, s, n, &found);
+    int outcome = able ? mlog__filter_look(&x->code, s, n) : MLOG__Q_NEVER;
     mlog__filter_leave_c(c, before);
     mlog__platform_unlock(&x->lock);
     errno = saved;
-    return able ? !found : MLOG__Q_NEVER;
+    return outcome;
 }
 
 /* In a child: another thread may have been in the middle of a search when its parent forked. */
@@ -9264,7 +9270,7 @@ static bool mlog__pattern_line(mlog__pattern *p, mlog__buffer *b, mlog__desk *de
 /* ==== sink ====
  * Where text goes. A sink keeps its own positions in every ring: `next` is how far it has read, `done` how far it has written.
  * It is opened by one thread, used by its lane, and closed when no lane runs.
- * owns: descriptors, opening and checking of files, writes and their errors
+ * owns: descriptors, opening and checking of files, writes and their errors, rotation
  * may call: platform text format filter pattern record ring
  */
 
@@ -9277,6 +9283,9 @@ struct mlog_sink {
     dev_t dev;
     ino_t ino;
     bool of_init, regular, holds, lane1, dead, color, utc, console, socket, may_block, reopen, closing;
+    bool named;                  /* a regular file, opened by its path */
+    bool unlisted;               /* of a durable sink: its name may not be on the disk */
+    bool moved;                  /* to a new file, since a sync has failed */
     uint64_t *next, *done;       /* by ring number */
     uint64_t written, filtered, lost, bytes, errors;
     mlog__u64 late;
@@ -9286,7 +9295,9 @@ struct mlog_sink {
     size_t sent;                 /* bytes of it that are written */
     int64_t last_time, retry_at; /* retry_at: CLOCK_MONOTONIC, after an error */
     uint64_t last_ticks;
-    int backoff_ms, claim;       /* claim: place in mlog1_instance.file + 1 */
+    int64_t turn_at;             /* CLOCK_MONOTONIC, when a rotation that failed is tried again; 0: none did */
+    int backoff_ms, turn_ms, claim; /* claim: place in mlog1_instance.file + 1 */
+    size_t batch;                /* bytes of text that make a batch full */
     uint64_t gap[26], gaps;      /* skipped since the last report */
     uint64_t drop[26];           /* of lane 1: dropped by threads that did not come back to tell; untold: there are any */
     bool untold;
@@ -9302,6 +9313,15 @@ struct mlog_sink {
 
 /* The caller's strings may go after mlog_init. */
 static char *mlog__sink_copy(const char *s) { return s == NULL ? NULL : strdup(s); }
+
+/* Of a file, for when it is opened again: a daemon's directory is another by then. */
+static char *mlog__sink_absolute(const mlog_sink_config *c) {
+    char *here = c->type == MLOG_FILE && *c->path != '/' ? getcwd(NULL, 0) : NULL, *path = NULL;
+    if (here == NULL) return mlog__sink_copy(c->path);
+    if (asprintf(&path, "%s/%s", here, c->path) < 0) path = NULL;
+    free(here);
+    return path;
+}
 
 /* The descriptor as we opened it? A host that closes all descriptors may have reused the number. */
 static bool mlog__sink_ours(const mlog_sink *s) {
@@ -9478,6 +9498,22 @@ static int mlog__sink_filter(const mlog_sink_config *c, mlog_filter **filter) {
     return *filter == NULL ? -1 : 0;
 }
 
+/* The host's own descriptor, by the name of a file. */
+static bool mlog__sink_is_standard(const mlog_sink_config *c) {
+    return c->type == MLOG_FILE && (strcmp(c->path, "/dev/stdout") == 0 || strcmp(c->path, "/dev/stderr") == 0);
+}
+
+/* What only files have. */
+static int mlog__sink_check_file(const mlog_sink_config *c) {
+    if (c->durable == MLOG_YES && c->type != MLOG_FILE) return mlog__life_why("sink field durable: given; expected a file sink");
+    if (c->rotate_bytes != 0 && (c->type != MLOG_FILE || mlog__sink_is_standard(c)))
+        return mlog__life_why("sink field rotate_bytes: given; expected a file sink with a path of its own");
+    if (c->rotate_keep < -1) return mlog__life_why("sink field rotate_keep %d: expected -1 (none), 0 (5), or more", c->rotate_keep);
+    if (c->rotate_keep != 0 && c->rotate_bytes == 0)
+        return mlog__life_why("sink field rotate_keep: given; expected rotate_bytes, which it is about");
+    return 0;
+}
+
 /* Values whose feature this version does not have are refused, never ignored. Opens nothing. */
 static int mlog__sink_check(const mlog_sink_config *c) {
     if (c->type < MLOG_CONSOLE || c->type > MLOG_NULL)
@@ -9498,10 +9534,7 @@ static int mlog__sink_check(const mlog_sink_config *c) {
         return mlog__life_why("sink pattern: missing; expected the layout, since the format is MLOG_PATTERN");
     if (c->format != MLOG_PATTERN && c->pattern != NULL)
         return mlog__life_why("sink pattern: given, but the sink's format is another; expected MLOG_PATTERN");
-    const char *field = c->durable == MLOG_YES   ? "durable"
-                        : c->rotate_bytes != 0   ? "rotate_bytes"
-                        : c->rotate_hours != 0   ? "rotate_hours"
-                        : c->rotate_keep != 0    ? "rotate_keep"
+    const char *field = c->rotate_hours != 0     ? "rotate_hours"
                         : c->min_free != 0       ? "min_free"
                         : c->archive != NULL     ? "archive"
                                                  : NULL;
@@ -9509,6 +9542,7 @@ static int mlog__sink_check(const mlog_sink_config *c) {
     if (c->level < 0 || c->level > MLOG_OFF) return mlog__life_why("sink level %d: expected 0 to 25", c->level);
     if (c->type == MLOG_FILE && (c->path == NULL || *c->path == 0))
         return mlog__life_why("sink path: missing; a file sink needs one");
+    if (mlog__sink_check_file(c) != 0) return -1;
     if (c->type == MLOG_CALLBACK && c->write == NULL) return mlog__life_why("sink write: missing; a callback sink needs one");
     bool holds = c->flush_level != 0 || c->flush_ms != 0 || c->flush_records != 0;
     if (c->flush_level < 0 || c->flush_level > MLOG_OFF || c->flush_ms < 0 || c->flush_ms > 3600000 || c->flush_records < 0)
@@ -9528,8 +9562,7 @@ static int mlog__sink_check(const mlog_sink_config *c) {
 /* What the configuration names: a descriptor of the host, a path, or nothing (callback, null). */
 static int mlog__sink_open_target(mlog_sink *s) {
     const mlog_sink_config *c = &s->config;
-    bool standard = c->type == MLOG_FILE && (strcmp(c->path, "/dev/stdout") == 0 || strcmp(c->path, "/dev/stderr") == 0);
-    if (c->type == MLOG_CONSOLE || standard) return mlog__sink_open_console(s, mlog__sink_console_fd(c));
+    if (c->type == MLOG_CONSOLE || mlog__sink_is_standard(c)) return mlog__sink_open_console(s, mlog__sink_console_fd(c));
 #ifndef METALOG_NO_FILES
     if (c->type != MLOG_FILE) return 0;
     int claim, fd = mlog__sink_open_path(c);
@@ -9539,6 +9572,8 @@ static int mlog__sink_open_target(mlog_sink *s) {
     s->claim = claim;
     s->fd = fd;
     mlog__sink_know(s);
+    s->named = s->regular;
+    s->unlisted = true;
 #endif
     return 0;
 }
@@ -9552,9 +9587,11 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     s->fd = -1;
     s->config = *c;
     s->config.name = s->config.where = NULL;
-    s->config.path = mlog__sink_copy(c->path);
+    s->config.path = mlog__sink_absolute(c);
     s->config.owner = mlog__sink_copy(c->owner);
     s->config.pattern = NULL;
+    s->batch = MLOG__BATCH - MLOG__PAGE;
+    if (c->rotate_bytes != 0 && c->rotate_bytes < s->batch) s->batch = (size_t)c->rotate_bytes;
     snprintf(s->name, sizeof s->name, "%s", mlog__sink_name(c));
     s->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s->next, false, false);
     mlog__platform_lock_init(&s->lock);
@@ -9596,6 +9633,177 @@ static void mlog__sink_failed(mlog_sink *s) {
     s->retry_at = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)s->backoff_ms * 1000000;
 }
 
+/* -- rotation --
+ * Numbers only grow, and each old file keeps the name that it got: one rename sets a file aside, and no name is ever taken twice. Where
+ * app.log.1 becomes app.log.2 and so on (logrotate, spdlog, log4j by default) a kill in the middle leaves a gap or costs a file, who
+ * reads app.log.1 meanwhile finds another one, and two processes that do it at once shift too far; so svlogd, multilog and lumberjack
+ * give final names, too, by time, which needs a clock that is right. Nine digits: no date, no time stamp, no number of logrotate's
+ * is taken for one. Killed behind any system call, the directory says all:
+ *
+ *   before the rename     the file is full still: the next batch rotates
+ *   behind the rename     nothing at the path: the next open makes the file, as always
+ *   behind the open       too many old ones: the next rotation deletes them
+ *
+ * Several processes: who has the write lock (of POSIX: a child does not share its parent's) on a file that the path still leads to may
+ * rename it. The others, who look at the path before each batch, find another file there and open that. Nobody truncates. */
+
+#ifndef METALOG_NO_FILES
+enum { MLOG__SINK_DIGITS = 9, MLOG__SINK_LAST = 999999999 };
+
+/* The directory of a path, for the caller to free, and the name in it. */
+static char *mlog__sink_split(const char *path, const char **base) {
+    const char *slash = strrchr(path, '/');
+    *base = slash == NULL ? path : slash + 1;
+    return slash == NULL ? strdup(".") : strndup(path, (size_t)(*base - path));
+}
+
+/* Of app.log.000000012 for app.log: 12. 0: another name. */
+static uint32_t mlog__sink_number(const char *name, const char *base) {
+    size_t n = strlen(base);
+    if (strncmp(name, base, n) != 0 || name[n] != '.' || strspn(name + n + 1, "0123456789") != MLOG__SINK_DIGITS ||
+        name[n + 1 + MLOG__SINK_DIGITS] != 0)
+        return 0;
+    return (uint32_t)strtoul(name + n + 1, NULL, 10);
+}
+
+/* The highest number that is taken, by whatever. Files with numbers up to `until` are deleted. False: errno says why. */
+static bool mlog__sink_numbers(const char *path, uint32_t *newest, uint32_t until) {
+    const char *base;
+    char *dir = mlog__sink_split(path, &base);
+    DIR *list = dir == NULL ? NULL : opendir(dir);
+    *newest = 0;
+    free(dir);
+    if (list == NULL) return false;
+    errno = 0;
+    for (struct dirent *d; (d = readdir(list)) != NULL;) {
+        uint32_t number = mlog__sink_number(d->d_name, base);
+        *newest = MLOG__MAX(*newest, number);
+        if (number != 0 && number <= until) (void)unlinkat(dirfd(list), d->d_name, 0);
+        errno = 0;
+    }
+    int error = errno;
+    closedir(list);
+    return errno = error, error == 0;
+}
+
+/* Never onto an existing name. Where the file system cannot promise that, we look first. */
+static bool mlog__sink_rename(const char *from, const char *to) {
+    struct stat st;
+    if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1 /* RENAME_NOREPLACE */) == 0) return true;
+    if (errno != ENOSYS && errno != EINVAL) return false;
+    if (lstat(to, &st) == 0) return errno = EEXIST, false;
+    return rename(from, to) == 0;
+}
+
+/* Gives the file at the path the next number. */
+static bool mlog__sink_give_number(const char *path, uint32_t *number) {
+    bool done = false;
+    if (!mlog__sink_numbers(path, number, 0)) return false;
+    for (int i = 0; i < 8 && !done; i++) { /* somebody may take the number meanwhile */
+        char *to;
+        if (*number == MLOG__SINK_LAST) return errno = EEXIST, false;
+        if (asprintf(&to, "%s.%0*u", path, MLOG__SINK_DIGITS, ++*number) < 0) return errno = ENOMEM, false;
+        done = mlog__sink_rename(path, to);
+        free(to);
+        if (!done && errno != EEXIST) return false;
+    }
+    return done;
+}
+
+/* Does the path lead to the file that we write? size: of that file. */
+static bool mlog__sink_leads(const mlog_sink *s, uint64_t *size) {
+    struct stat st;
+    if (lstat(s->config.path, &st) != 0 || st.st_dev != s->dev || st.st_ino != s->ino) return false;
+    *size = (uint64_t)st.st_size;
+    return true;
+}
+
+/* 1: the path is free, or another process' file is there by now (number 0); 0: another process is at it; -1: failed. */
+static int mlog__sink_set_aside(const mlog_sink *s, uint32_t *number) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    uint64_t size;
+    /* a file system without locks: the worst is a file that is set aside before it is full */
+    if (fcntl(s->fd, F_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES)) return 0;
+    int result = !mlog__sink_leads(s, &size) || mlog__sink_give_number(s->config.path, number) ? 1 : -1;
+    int error = errno;
+    lock.l_type = F_UNLCK;
+    (void)fcntl(s->fd, F_SETLK, &lock);
+    return errno = error, result;
+}
+
+/* False, and said in the log, when it is the first time. */
+static bool mlog__sink_turn_failed(mlog_sink *s) {
+    bool first = s->turn_ms == 0;
+    s->turn_ms = first ? 100 : MLOG__MIN(s->turn_ms * 2, 5000);
+    s->turn_at = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)s->turn_ms * 1000000;
+    return !first;
+}
+
+/* Between two batches: where the next one has no room in the file, a new one is begun; where the path leads elsewhere by now, that
+ * is opened. anyway: the present file is not to be used. False: failed for the first time, mlog_why() says what; the present file
+ * is written on. Each step may be repeated, and each is a state in which another process, or a restart, goes on. */
+static bool mlog__sink_turn(mlog_sink *s, bool anyway) {
+    const mlog_sink_config *c = &s->config;
+    uint64_t size = 0;
+    uint32_t number = 0;
+    if (MLOG__LIKELY(c->rotate_bytes == 0 && !anyway) || !s->named || s->out.len == 0) return true;
+    if (s->turn_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->turn_at) return true;
+    bool full = mlog__sink_leads(s, &size);
+    if (full && !anyway && (size == 0 || size + s->out.len <= c->rotate_bytes)) return s->turn_at = s->turn_ms = 0, true;
+    bool ours = mlog__sink_ours(s);
+    if (!ours) return true; /* the host closed it: the write opens it again */
+    int done = full ? mlog__sink_set_aside(s, &number) : 1, old = s->fd;
+    if (done < 0) {
+        s->errors++;
+        mlog__life_why("log file \"%s\" is full and cannot be renamed: %s", c->path, strerror(errno));
+        return mlog__sink_turn_failed(s);
+    }
+    if (done == 0) return true;
+    if (!mlog__sink_renew(s, ours) || s->fd == old) return mlog__sink_turn_failed(s); /* counted, and said */
+    s->turn_at = s->turn_ms = 0;
+    uint32_t keep = c->rotate_keep == 0 ? 5 : c->rotate_keep < 0 ? 0 : (uint32_t)c->rotate_keep;
+    if (number > keep && !anyway && !mlog__sink_numbers(c->path, &number, number - keep)) s->errors++;
+    return true;
+}
+
+/* -- durable -- */
+
+/* A new name is on the disk when its directory is; a directory that may not be read is left to the file system. */
+static bool mlog__sink_list(mlog_sink *s) {
+    const char *base;
+    char *dir = s->named && s->unlisted ? mlog__sink_split(s->config.path, &base) : NULL;
+    int fd = dir == NULL ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool safe = fd < 0 || fsync(fd) == 0 || errno == EINVAL || errno == EROFS;
+    if (fd >= 0) close(fd);
+    free(dir);
+    if (safe) s->unlisted = false;
+    return safe;
+}
+
+/* Is the batch on the disk? What fdatasync could not write the kernel may have dropped, and the next fdatasync of that file would
+ * say yes (fsync(2), NOTES; PostgreSQL changed for that in 2018). So the batch is written once more, from its first byte, to a new
+ * file; where none can be had, behind the end of this one, in pages that are new, too. Only one new file until a sync succeeds: a
+ * broken disk shall not fill up with copies. */
+static bool mlog__sink_sync(mlog_sink *s) {
+    int failed = 0;
+    if (MLOG__LIKELY(s->config.durable != MLOG_YES) || !s->regular || s->out.len == 0) return true;
+    if (mlog__sink_list(s))
+        while ((failed = fdatasync(s->fd)) != 0 && errno == EINTR) {}
+    else failed = -1;
+    if (failed == 0) return s->moved = false, true;
+    mlog__sink_failed(s);
+    s->bytes -= s->sent;
+    s->sent = 0;
+    if (!s->moved) (void)mlog__sink_turn(s, true), s->moved = true;
+    return false;
+}
+#else
+static bool mlog__sink_turn(mlog_sink *s, bool anyway) { return (void)s, (void)anyway, true; }
+static bool mlog__sink_sync(mlog_sink *s) { return (void)s, true; }
+#endif
+
+/* -- writing -- */
+
 /* One write that does not block on a terminal, pipe or socket, and without SIGPIPE (our threads block it). */
 static ssize_t mlog__sink_push(mlog_sink *s, const char *p, size_t n) {
     if (s->socket) return send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -9622,6 +9830,7 @@ static int mlog__sink_write(mlog_sink *s) {
         mlog__sink_failed(s);
         return 0;
     }
+    if (!mlog__sink_sync(s)) return 0;
     s->retry_at = 0;
     s->backoff_ms = 0;
     return 1;
@@ -9966,7 +10175,7 @@ MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n
 static bool mlog__flush_due(mlog_sink *s, bool wanted) {
     int64_t now = s->hold_ms == 0 ? 0 : mlog__platform_clock(CLOCK_MONOTONIC);
     if (s->held_since == 0) s->held_since = now;
-    if (s->hold_ms == 0 || wanted || s->urgent || s->in_written >= (uint64_t)s->hold_records || s->out.len >= MLOG__BATCH / 4 ||
+    if (s->hold_ms == 0 || wanted || s->urgent || s->in_written >= (uint64_t)s->hold_records || s->out.len >= MLOG__MIN(s->batch, (size_t)MLOG__BATCH / 4) ||
         now - s->held_since >= (int64_t)s->hold_ms * 1000000)
         s->armed = true;
     return s->armed;
@@ -10102,7 +10311,7 @@ MLOG__INLINE bool mlog__flush_straight(mlog_sink *s, const mlog__source *from, c
 /* One record to text, for lane 0: filter first, decode only what is wanted. */
 static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
     mlog__item it;
-    if (s->out.len >= MLOG__BATCH - MLOG__PAGE) return false;
+    if (s->out.len >= s->batch) return false;
     if (MLOG__LIKELY(s->straight != 0) && mlog__flush_straight(s, from, record, header)) return true;
     if (MLOG__UNLIKELY(mlog__record_site(header) == MLOG__S_LOSS)) {
         uint64_t n = mlog__record_bytes(header) / 8 - 2;
@@ -10153,6 +10362,18 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
     (void)mlog__flush_put(s, &it);
 }
 
+/* A file that is not rotated says so itself: nobody asks mlog_why() in this thread. */
+static void mlog__flush_complain(mlog_sink *s) {
+    const char *why = mlog_why();
+    mlog__item it = {.header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid()};
+    if (it.time == 0) it.time = mlog__platform_clock(CLOCK_REALTIME);
+    mlog__format_loss(&it, 0);
+    it.msg = "log file not rotated";
+    it.msg_len = 20;
+    it.field[0] = (mlog__out){"error", 5, {.kind = MLOG_K_TEXT, .len = (uint32_t)strlen(why), .as.p = why}};
+    if (it.level >= s->config.level) (void)mlog__flush_put(s, &it);
+}
+
 /* What a batch needs to know once. */
 static uint8_t mlog__flush_goes_straight(const mlog_sink *s) {
     if (s->filter != NULL || s->capture != NULL) return 0;
@@ -10192,6 +10413,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
                 mlog__flush_all.later = true;
                 return true;
             }
+            if (!mlog__sink_turn(s, false)) mlog__flush_complain(s);
         }
         if (s->config.type == MLOG_NULL) s->bytes += s->out.len;
         else if (mlog__sink_write(s) == 0) {
@@ -11414,7 +11636,9 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     s->out.len = s->sent = 0;
     s->last_ticks = 0;
     s->last_time = s->retry_at = 0;
-    s->backoff_ms = 0;
+    s->backoff_ms = s->turn_ms = 0;
+    s->turn_at = 0;
+    s->moved = false;
     memset(s->gap, 0, sizeof s->gap);
     memset(s->drop, 0, sizeof s->drop);
     s->untold = s->urgent = s->armed = false;
