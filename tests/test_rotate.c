@@ -86,6 +86,7 @@ static void begin_fault(int at, int error, int times) {
 
 /* -- the log -- */
 
+enum { FILES = 4000 };
 static char dir[400], path[500]; /* of the present test */
 
 static const char *in_dir(const char *name) {
@@ -142,7 +143,7 @@ static void say(int who, int from, int to, int flush_each) {
 }
 
 /* The numbered files in order, then the file itself. sizes: of the numbered ones, ended by -1. */
-static char *all_text(long sizes[1000], uint32_t numbers[1000]) {
+static char *all_text(long sizes[FILES], uint32_t numbers[FILES]) {
     struct dirent **list;
     char *text = calloc(1, 1);
     size_t len = 0;
@@ -152,7 +153,7 @@ static char *all_text(long sizes[1000], uint32_t numbers[1000]) {
         bool numbered = i < n && mlog__sink_number(list[i]->d_name, "app.log") != 0;
         char *part = i == n ? slurp(path, &more) : numbered ? slurp(in_dir(list[i]->d_name), &more) : NULL;
         struct stat st;
-        if (numbered && stat(in_dir(list[i]->d_name), &st) == 0 && S_ISREG(st.st_mode) && k < 999) {
+        if (numbered && stat(in_dir(list[i]->d_name), &st) == 0 && S_ISREG(st.st_mode) && k < FILES - 1) {
             if (numbers != NULL) numbers[k] = mlog__sink_number(list[i]->d_name, "app.log");
             if (sizes != NULL) sizes[k++] = (long)more;
         }
@@ -189,7 +190,7 @@ static void expect_all(int writers, int count) {
 }
 
 static int files(void) {
-    long sizes[1000];
+    long sizes[FILES];
     int n = 0;
     free(all_text(sizes, NULL));
     while (sizes[n] >= 0) n++;
@@ -210,8 +211,8 @@ static void log_sizes(void) {
 }
 
 static void test_sizes(void) {
-    long sizes[1000];
-    uint32_t numbers[1000];
+    long sizes[FILES];
+    uint32_t numbers[FILES];
     fresh("sizes");
     (void)umask(022);
     CHECK_EQ(in_child(log_sizes), 0);
@@ -247,8 +248,8 @@ static void test_keep(void) {
     fresh("keep");
     CHECK_EQ(in_child(log_keep), 0);
     CHECK_EQ(files(), 5);
-    uint32_t numbers[1000];
-    long sizes[1000];
+    uint32_t numbers[FILES];
+    long sizes[FILES];
     free(all_text(sizes, numbers));
     uint32_t last = numbers[4];
     CHECK_EQ(in_child(log_keep), 0); /* a restart goes on */
@@ -272,7 +273,7 @@ static void log_threads(void) { /* batches that are larger than a file */
 }
 
 static void test_threads(void) {
-    long sizes[1000];
+    long sizes[FILES];
     fresh("threads");
     CHECK_EQ(in_child(log_threads), 0);
     expect_all(4, 5000);
@@ -495,7 +496,7 @@ static void log_family(void) {
 
 static void test_processes(void) {
     for (int family = 0; family < 2; family++) {
-        long sizes[1000];
+        long sizes[FILES];
         int status = -1;
         fresh("processes");
         fflush(stdout);
@@ -524,12 +525,12 @@ static void test_processes(void) {
 static struct { int covered, said; } *shared; /* lines that a returned mlog_flush covered; lines that were logged */
 
 static void log_on(void) {
-    start((mlog_sink_config){.rotate_bytes = 3000, .rotate_keep = 950});
-    for (int n = shared->said; n < shared->said + 1000; n = shared->said) {
+    start((mlog_sink_config){ .rotate_bytes = 3000, .rotate_keep = FILES});
+    for (int i = 0; i < 60 || kill_step == 0; i++) { /* two rotations and more, or until it is killed */
+        int n = shared->said;
         mlog_info("line", "who", 0, "n", n);
         shared->said = n + 1;
         if (n % 3 == 0 && mlog_flush(60000) == 0) __atomic_store_n(&shared->covered, n + 1, __ATOMIC_SEQ_CST);
-        if (kill_step != 0 && files() > 0 && n % 40 == 39) break; /* one rotation and more */
     }
 }
 
@@ -550,7 +551,7 @@ static void check_killed(bool *have, int limit) {
 }
 
 static bool covered_at[200000];
-static void killed_once(int after_us) {
+static bool killed_once(int after_us) {
     fflush(stdout);
     int from = shared->said;
     shared->covered = from;
@@ -567,6 +568,7 @@ static void killed_once(int after_us) {
     int status;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
     for (int n = from; n < shared->covered; n++) covered_at[n] = true;
+    return WIFSIGNALED(status);
 }
 
 static void check_covered(const char *what, int kills) {
@@ -577,7 +579,8 @@ static void check_covered(const char *what, int kills) {
     for (int n = 0; n < shared->said; n++) covered += covered_at[n], missing += covered_at[n] && !have[n];
     CHECK_EQ(missing, 0);
     CHECK(covered > 0);
-    printf("%s: %d kills, %d files, %d lines covered by a flush, %d of them missing, none doubled\n", what, kills, files(), covered, missing);
+    int n = files();
+    printf("%s: %d kills, %d files, %d lines covered by a flush, %d of them missing, none doubled\n", what, kills, n, covered, missing);
 }
 
 static void test_killed(void) {
@@ -588,7 +591,8 @@ static void test_killed(void) {
         fresh("killed");
         memset(shared, 0, sizeof *shared);
         memset(covered_at, 0, sizeof covered_at);
-        for (kill_step = 1, kills = 0; kill_step < 200 && files() < 900; kill_step++, kills++) killed_once(0); /* before each system call */
+        for (kill_step = 1, kills = 0; killed_once(0); kill_step++) kills++; /* before each system call of rotation */
+        CHECK(kills > 30);
         kill_step = 0;
         check_covered(no_renameat2 ? "killed before each system call, without renameat2" : "killed before each system call", kills);
     }
@@ -597,7 +601,7 @@ static void test_killed(void) {
     memset(shared, 0, sizeof *shared);
     memset(covered_at, 0, sizeof covered_at);
     unsigned seed = 12345;
-    for (kills = 0; kills < 200 && files() < 900; kills++) killed_once(2000 + rand_r(&seed) % 8000);
+    for (kills = 0; kills < 60 && shared->said < 40000; kills++) CHECK(killed_once(2000 + rand_r(&seed) % 8000));
     check_covered("killed at random moments", kills);
 }
 
