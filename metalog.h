@@ -46,7 +46,7 @@
 /* FILES
  *   Rotation by size: before a batch that would make app.log larger than rotate_bytes, the file is renamed to app.log.000000001, then
  *   …2, and so on, and a new one is opened; only the newest rotate_keep of them stay. `cat app.log.* app.log` is all of it in order. A
- *   file is larger only by one record, or where several processes write. They may: give them the same rotate_bytes; one rotates, the
+ *   file is larger only for one record that is, or where several processes write. They may: give them the same rotate_bytes; one rotates, the
  *   others go to the new file with their next batch, as after rm or mv. An error (a directory that may not be written to, a name
  *   that is a directory) is counted, told in the log, and tried again after 0.1 s … 5 s; meanwhile the present file is written on.
  *   durable: fdatasync after each batch, which is what came while the last one was written. Callers do not wait for it, but for
@@ -9591,7 +9591,8 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     s->config.owner = mlog__sink_copy(c->owner);
     s->config.pattern = NULL;
     s->batch = MLOG__BATCH - MLOG__PAGE;
-    if (c->rotate_bytes != 0 && c->rotate_bytes < s->batch) s->batch = (size_t)c->rotate_bytes;
+    if (c->rotate_bytes != 0 && c->rotate_bytes / 8 < s->batch) /* a file is nearly full when it is set aside */
+        s->batch = (size_t)c->rotate_bytes / 8 + 1;
     snprintf(s->name, sizeof s->name, "%s", mlog__sink_name(c));
     s->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s->next, false, false);
     mlog__platform_lock_init(&s->lock);
