@@ -587,8 +587,8 @@ static void log_on(void) {
     start((mlog_sink_config){ .rotate_bytes = 3000, .rotate_keep = FILES});
     for (int i = 0; i < 60 || kill_step == 0; i++) { /* two rotations and more, or until it is killed */
         int n = shared->said;
+        shared->said = n + 1; /* before: it may be written although the call did not return */
         mlog_info("line", "who", 0, "n", n);
-        shared->said = n + 1;
         if (n % 3 == 0 && mlog_flush(60000) == 0) __atomic_store_n(&shared->covered, n + 1, __ATOMIC_SEQ_CST);
     }
 }
