@@ -23,8 +23,9 @@
  *
  *     level>=warn and (source=net.* or task=42) and not msg='ping' and qty>100
  *
- *   Comparisons with = != < <= > >=, and `has key`, joined by and, or, not, ( ). not binds closest, then and, then or. At most
- *   8,192 bytes, 128 comparisons, 32 parentheses inside each other. Refused whole, with line, column, word and what was expected.
+ *   Comparisons with = != < <= > >= ~ !~, and `has key`, joined by and, or, not, ( ). not binds closest, then and, then or. At
+ *   most 8,192 bytes, 128 comparisons, 32 parentheses inside each other. Refused whole, with line, column, word and what was
+ *   expected.
  *   Left: level, source, msg, thread are the record's own. Every other word is a key of its fields, by the name under which it
  *   goes out (key_2); in "…" a key may hold anything, and is a key in any case.
  *   Right: words (letters, digits, . _ - * : / +), and text in '…' or "…", where \ stands before \ ' " * n r t.
@@ -35,8 +36,22 @@
  *     true, false, null: with = and != only; every field that is there is null or not
  *     level     by number: warn, WARNING or 13; a level between two names is neither
  *     source    net: net and net.*; net.*: only the children; other stars as in text
+ *     patterns  msg~"time.*out", path!~'^/(tmp|var/tmp)/': a POSIX extended regular expression is found in the text, or not. Upper
+ *               and lower case differ; whatever the locale, a character is a byte and the classes are ASCII's. In quotes \ is the
+ *               pattern's own, but before ' " n r t: \. is a dot, \* a star. At most 256 bytes and 255 repetitions, 500
+ *               characters with all repetitions written out, no back-references: \1. Looked at are the first 16 KiB of a text
  *   A comparison with a field that is missing or of another type is false, also with != (not a=1: true where a is missing). NaN
  *   compares with nothing. Bytes, JSON, arrays, objects and secrets answer `has` only. Reports of losses pass every filter. */
+
+/* FILES
+ *   Rotation by size: before a batch that would make app.log larger than rotate_bytes, the file is renamed to app.log.000000001, then
+ *   …2, and so on, and a new one is opened; only the newest rotate_keep of them stay. `cat app.log.* app.log` is all of it in order. A
+ *   file is larger only for one record that is, or where several processes write. They may: give them the same rotate_bytes; one rotates, the
+ *   others go to the new file with their next batch, as after rm or mv. An error (a directory that may not be written to, a name
+ *   that is a directory) is counted, told in the log, and tried again after 0.1 s … 5 s; meanwhile the present file is written on.
+ *   durable: fdatasync after each batch, which is what came while the last one was written. Callers do not wait for it, but for
+ *   room in their ring. When it fails, the kernel may have dropped what it could not write: the batch is written again, to a new
+ *   file; the old one is set aside and may hold the same lines. */
 
 /* SWITCHES, per unit, before the include
  *   METALOG_IMPLEMENTATION  compiles the implementation here, in one .c file of the program
@@ -242,9 +257,10 @@ typedef struct {
     const char *where, *pattern;              /* filter, everything; layout of MLOG_PATTERN: the table above */
     const char *path;                         /* of a file */
     const char *owner; unsigned mode;         /* "agentd:adm"; 0640; set at open */
-    mlog_choice color, utc, durable;          /* terminal only; yes in files, local time on a console; no */
-    uint64_t rotate_bytes, min_free;          /* never; 0 */
-    int rotate_hours, rotate_keep;            /* never; 5 (-1: none) */
+    mlog_choice color, utc, durable;          /* terminal only; yes in files, local time on a console; no. durable: what counts as
+                                               * written to a file, and what mlog_flush waits for, is on the disk: see FILES */
+    uint64_t rotate_bytes, min_free;          /* never; 0. A file that would become larger is set aside: see FILES */
+    int rotate_hours, rotate_keep;            /* never; 5 (-1: none): so many old files stay, the others are deleted */
     const char *archive;                      /* directory, with "gzip:" or "zstd:" before it */
     int flush_level, flush_ms, flush_records; /* ERROR; 100; off. With any of them set, a file or console holds text back to make larger
                                                * writes, and a callback's flush() comes less often: until a record of this level, so
@@ -1229,6 +1245,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #ifndef METALOG_NO_THREADS
 #include <pthread.h>
 #endif
+#include <regex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8355,10 +8372,10 @@ static mlog_value mlog__format_to_value(const mlog__val *v, mlog__buffer *b) {
 
 /* ==== filter ====
  * One language for sinks, captures and mlog_filter_match; the manual describes it. A text becomes a row of comparisons, each of
- * which knows where to go on when it holds and when it does not: evaluation is a loop that only goes forward, allocates nothing
- * and takes no lock. Of a record in a ring no more is decoded than the comparisons need that are reached.
+ * which knows where to go on when it holds and when it does not: evaluation is a loop that only goes forward, and but for patterns
+ * allocates nothing and takes no lock. Of a record in a ring no more is decoded than the comparisons need that are reached.
  * owns: the language, compiled filters
- * may call: record rule text format
+ * may call: platform record rule text format
  */
 
 enum { MLOG__FILTER_BYTES = 8192, MLOG__FILTER_TERMS = 128, MLOG__FILTER_DEPTH = 32, MLOG__FILTER_END = UINT16_MAX };
@@ -8369,17 +8386,21 @@ enum { MLOG__Q_NEVER = 2 }; /* the outcome of bit 3, behind -1, 0, 1: another ty
 
 enum { MLOG__Q_KEY, MLOG__Q_LEVEL, MLOG__Q_SOURCE, MLOG__Q_MSG, MLOG__Q_THREAD };
 enum { MLOG__Q_INT, MLOG__Q_UINT, MLOG__Q_DOUBLE, MLOG__Q_DURATION, MLOG__Q_BOOL, MLOG__Q_NULL, MLOG__Q_TEXT, MLOG__Q_GLOB,
-       MLOG__Q_COVER }; /* GLOB: NULs stand for the stars; COVER: a source with its children */
+       MLOG__Q_COVER, MLOG__Q_REGEX }; /* GLOB: NULs stand for the stars; COVER: a source with its children */
+
+/* A pattern of the C library. learned: bytes that it has read since it was compiled. */
+typedef struct { regex_t code; uint32_t learned; bool compiled; mlog__lock lock; } mlog__filter_regex;
 
 typedef struct {
     uint16_t exit[2];       /* the next comparison when this one fails, holds; count: a match, count + 1: none */
     uint8_t what, op, type;
     uint32_t key_len, text_len;
     const char *key, *text; /* in the filter's own allocation */
+    mlog__filter_regex *regex; /* of REGEX, whose text ends with a NUL */
     union { int64_t i; uint64_t u; double f; } as;
 } mlog__filter_term;
 
-struct mlog_filter { uint32_t count; mlog__filter_term term[]; };
+struct mlog_filter { uint32_t count, terms; mlog__filter_term term[]; }; /* terms: there is room for */
 
 /* -- reading -- */
 
@@ -8390,8 +8411,10 @@ typedef struct {
     const char *expected;                /* of the first error; NULL: none */
     mlog_filter *f;
     char *room;                          /* for the texts of the next comparison */
-    uint32_t terms, depth;
+    uint32_t depth;
     uint8_t token, op;
+    bool pattern;                        /* the operator wants one */
+    char said[160];                      /* what the C library expects of it */
 } mlog__filter_reader;
 
 /* Exits that lead nowhere yet: two lists, linked through the exits themselves as comparison * 2 + which. */
@@ -8422,9 +8445,15 @@ static uint8_t mlog__filter_scan_quoted(mlog__filter_reader *r) {
     return MLOG__Q_BAD;
 }
 
-/* = != < <= > >= */
+/* = != < <= > >= ~ !~ */
 static uint8_t mlog__filter_scan_operator(mlog__filter_reader *r) {
     char c = *r->at++;
+    r->pattern = c == '~' || (c == '!' && r->at < r->end && *r->at == '~');
+    if (r->pattern) {
+        r->at += c == '!';
+        r->op = c == '~' ? MLOG__Q_EQUAL : MLOG__Q_UNEQUAL;
+        return MLOG__Q_OPERATOR;
+    }
     bool equal = c != '=' && r->at < r->end && *r->at == '=';
     r->at += equal;
     r->op = c == '=' ? MLOG__Q_EQUAL : c == '<' ? MLOG__Q_LESS : c == '>' ? MLOG__Q_GREATER : MLOG__Q_UNEQUAL;
@@ -8438,7 +8467,7 @@ static void mlog__filter_next(mlog__filter_reader *r) {
     char c = r->at < r->end ? *r->at : 0;
     if (r->at == r->end) r->token = MLOG__Q_END;
     else if (c == '\'' || c == '"') r->token = mlog__filter_scan_quoted(r);
-    else if (c != 0 && strchr("=!<>", c) != NULL) r->token = mlog__filter_scan_operator(r);
+    else if (c != 0 && strchr("=!<>~", c) != NULL) r->token = mlog__filter_scan_operator(r);
     else if (mlog__filter_is_word(c)) {
         while (r->at < r->end && mlog__filter_is_word(*r->at)) r->at++;
         r->token = MLOG__Q_WORD;
@@ -8486,6 +8515,175 @@ static bool mlog__filter_copy(mlog__filter_reader *r, const char **text, uint32_
     *len = (uint32_t)(to - r->room);
     r->room = to;
     return true;
+}
+
+/* -- patterns --
+ * The C library finds them, in two steps: the pattern by itself, which refuses what is wrong, then behind `^.*`, so that a text is
+ * read once; glibc would else begin anew at each byte of it, which takes the square of the time. What it learns on its way (a state
+ * for each set of places in the pattern) it keeps: for some patterns that doubles with each repetition, so it is made to forget
+ * every 16 KiB. The worst is then 100 MB and 10 us a byte, for a pattern like a[ab]{200} on a text that is made for it; usual ones
+ * take 1 to 4 ns a byte, and 1.4 us to be compiled. It follows the locale of the thread, which is therefore C's meanwhile. */
+
+enum { MLOG__FILTER_PATTERN = 256, MLOG__FILTER_UNROLLED = 500, MLOG__FILTER_TIMES = 255, MLOG__FILTER_SEARCHED = 16 << 10 };
+
+/* Behind a bracket expression, in which \ is nothing special. */
+static const char *mlog__filter_bracket(const char *p, const char *end) {
+    p++;
+    if (p < end && *p == '^') p++;
+    if (p < end && *p == ']') p++;
+    while (p < end && *p != ']') {
+        bool named = *p == '[' && end - p > 1 && strchr(":.=", p[1]) != NULL;
+        const char *close = named ? memmem(p + 2, (size_t)(end - p - 2), (const char[]){p[1], ']'}, 2) : NULL;
+        p = close != NULL ? close + 2 : p + 1;
+    }
+    return p < end ? p + 1 : end;
+}
+
+/* {2}, {2,}, {2,5} at p: how often it writes its piece out, and where it ends; 0: too often. What is none is left to the C library. */
+static uint32_t mlog__filter_times(const char **p, const char *end) {
+    uint32_t n[2] = {0, 0};
+    int i = 0;
+    for (++*p; *p < end && **p != '}'; ++*p) {
+        if (**p == ',' && i == 0) i = 1;
+        else if (mlog__filter_is_digit(**p)) n[i] = MLOG__MIN(n[i] * 10 + (uint32_t)(**p - '0'), 9999u);
+        else break;
+    }
+    if (*p < end && **p == '}') ++*p;
+    uint32_t most = MLOG__MAX(n[0] + (i == 1 && (*p)[-2] == ','), n[1]);
+    return most > MLOG__FILTER_TIMES ? 0 : MLOG__MAX(most, 1u);
+}
+
+/* Refuses what may take very long, or much memory. The C library writes repetitions out, also the one in `+`. */
+static bool mlog__filter_bounded(mlog__filter_reader *r, const char *p, const char *end) {
+    uint32_t size[MLOG__FILTER_DEPTH + 1] = {0}, depth = 0, last = 0, times = 1;
+    if (p == end || end - p > MLOG__FILTER_PATTERN) return mlog__filter_fail(r, "a pattern of 1 to 256 bytes");
+    while (p < end) {
+        const char *from = p;
+        char c = *p++;
+        times = c == '+' ? 2 : 1;
+        if (c == '\\' && p < end && *p >= '1' && *p <= '9')
+            return r->start = from, r->at = p + 1, mlog__filter_fail(r, "a pattern without back-references");
+        if (c == '(' && depth == MLOG__FILTER_DEPTH) return mlog__filter_fail(r, "at most 32 parentheses inside each other");
+        if (c == '{') p = from, times = mlog__filter_times(&p, end);
+        if (times == 0) return r->start = from, r->at = p, mlog__filter_fail(r, "at most 255 repetitions");
+        if (c == '(') size[++depth] = last = 0;
+        else if (c == ')' && depth > 0) last = size[depth--] + 1, size[depth] += last;
+        else if (c == '{' || c == '*' || c == '+' || c == '?') size[depth] += last * (times - 1), last *= times;
+        else {
+            if (c == '\\' && p < end) p++;
+            if (c == '[') p = mlog__filter_bracket(from, end);
+            size[depth] += last = 1;
+        }
+        if (size[depth] > MLOG__FILTER_UNROLLED)
+            return mlog__filter_fail(r, "at most 500 characters with all repetitions written out");
+    }
+    return true;
+}
+
+/* This thread's locale is C's from here to mlog__filter_leave_c. C libraries allocate nothing for that. */
+static locale_t mlog__filter_enter_c(locale_t *c) {
+    *c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    return uselocale(*c);
+}
+
+static void mlog__filter_leave_c(locale_t c, locale_t before) {
+    uselocale(before);
+    if (c != (locale_t)0) freelocale(c);
+}
+
+/* said: what is wrong with it, behind what stands there already. */
+static bool mlog__filter_compile_regex(regex_t *code, const char *pattern, char *said, size_t size) {
+    locale_t c, before = mlog__filter_enter_c(&c);
+    int error = regcomp(code, pattern, REG_EXTENDED | REG_NOSUB);
+    if (error != 0 && size > 0) regerror(error, NULL, said + strlen(said), size - strlen(said));
+    mlog__filter_leave_c(c, before);
+    return error == 0;
+}
+
+/* The pattern as it is searched for. False: no memory. */
+static bool mlog__filter_learn(mlog__filter_regex *x, const char *pattern) {
+    char whole[MLOG__FILTER_PATTERN + 8];
+    if (x->compiled) regfree(&x->code);
+    snprintf(whole, sizeof whole, "^.*(%s)", pattern);
+    x->compiled = mlog__filter_compile_regex(&x->code, whole, NULL, 0);
+    x->learned = 0;
+    return x->compiled;
+}
+
+/* Copies the token, a pattern, with a NUL behind it, and compiles it. */
+static bool mlog__filter_pattern(mlog__filter_reader *r, mlog__filter_term *t) {
+    bool quoted = r->token == MLOG__Q_QUOTED;
+    const char *p = r->start + quoted, *end = r->at - quoted;
+    char *to = r->room;
+    regex_t alone;
+    t->type = MLOG__Q_REGEX;
+    t->text = to;
+    if (!mlog__filter_bounded(r, p, end)) return false;
+    for (; p < end; p++) {
+        char c = *p == '\\' && p[1] != '\\' && p[1] != '*' ? mlog__filter_escape(p[1]) : 0;
+        if (*p == '\\' && c == 0) *to++ = '\\'; /* with what follows, also another one */
+        if (*p == '\\') p++;
+        *to++ = c != 0 ? c : *p;
+    }
+    t->text_len = (uint32_t)(to - r->room);
+    *to++ = 0;
+    r->room = to;
+    snprintf(r->said, sizeof r->said, "a POSIX extended regular expression: ");
+    if (!mlog__filter_compile_regex(&alone, t->text, r->said, sizeof r->said)) return mlog__filter_fail(r, r->said);
+    regfree(&alone);
+    t->regex = calloc(1, sizeof *t->regex);
+    if (t->regex == NULL) return mlog__filter_fail(r, "memory");
+    mlog__platform_lock_init(&t->regex->lock);
+    return mlog__filter_learn(t->regex, t->text) || mlog__filter_fail(r, "memory");
+}
+
+/* In a copy that ends with a NUL (REG_STARTEND is not in every C library, and unknown to sanitizers), where NULs are \1. 0: found. */
+static int mlog__filter_look(const regex_t *code, const char *s, size_t n) {
+    char room[512], *copy = n < sizeof room ? room : malloc(n + 1);
+    if (copy == NULL) return MLOG__Q_NEVER;
+    if (n > 0) memcpy(copy, s, n);
+    copy[n] = 0;
+    for (char *p = copy; (p = memchr(p, 0, (size_t)(copy + n - p))) != NULL;) *p = 1;
+    int found = regexec(code, copy, 0, NULL, 0);
+    if (copy != room) free(copy);
+    return found == 0 ? 0 : found == REG_NOMATCH ? 1 : MLOG__Q_NEVER;
+}
+
+/* Is it in the text? 0: yes, 1: no, or MLOG__Q_NEVER without memory. */
+static int mlog__filter_search(const mlog__filter_term *t, const char *s, size_t n) {
+    mlog__filter_regex *x = t->regex;
+    int saved = errno;
+    n = MLOG__MIN(n, (size_t)MLOG__FILTER_SEARCHED);
+    mlog__platform_lock(&x->lock);
+    bool able = (x->compiled && x->learned + n <= MLOG__FILTER_SEARCHED) || mlog__filter_learn(x, t->text);
+    locale_t c, before = mlog__filter_enter_c(&c);
+    x->learned += (uint32_t)n;
+    int outcome = able ? mlog__filter_look(&x->code, s, n) : MLOG__Q_NEVER;
+    mlog__filter_leave_c(c, before);
+    mlog__platform_unlock(&x->lock);
+    errno = saved;
+    return outcome;
+}
+
+/* In a child: another thread may have been in the middle of a search when its parent forked. */
+static void mlog__filter_forget(mlog_filter *f) {
+    for (uint32_t i = 0; f != NULL && i < f->count; i++) {
+        mlog__filter_regex *x = f->term[i].regex;
+        if (x == NULL) continue;
+        x->compiled = false; /* not to be freed */
+        mlog__platform_lock_init(&x->lock);
+    }
+}
+
+static void mlog__filter_free(mlog_filter *f) {
+    for (uint32_t i = 0; f != NULL && i < f->terms; i++) {
+        mlog__filter_regex *x = f->term[i].regex;
+        if (x == NULL) continue;
+        if (x->compiled) regfree(&x->code);
+        mlog__platform_lock_end(&x->lock);
+        free(x);
+    }
+    free(f);
 }
 
 /* -- values -- */
@@ -8589,6 +8787,7 @@ static bool mlog__filter_right(mlog__filter_reader *r, mlog__filter_term *t) {
     uint32_t stars = 0;
     if ((r->token != MLOG__Q_WORD && r->token != MLOG__Q_QUOTED) || mlog__filter_is_keyword(r))
         return mlog__filter_fail(r, "a value: a word, a number, or text in quotes");
+    if (r->pattern) return mlog__filter_pattern(r, t) && (mlog__filter_next(r), true);
     t->type = MLOG__Q_TEXT;
     if (!mlog__filter_copy(r, &t->text, &t->text_len, wild, &stars)) return false;
     const char *expected = NULL;
@@ -8646,7 +8845,7 @@ static uint16_t mlog__filter_join(mlog_filter *f, uint16_t a, uint16_t b) {
 
 /* key, operator, value; or `has` and a key */
 static bool mlog__filter_comparison(mlog__filter_reader *r, mlog__filter_exits *open) {
-    if (r->f->count == r->terms) return mlog__filter_fail(r, "at most 128 comparisons");
+    if (r->f->count == r->f->terms) return mlog__filter_fail(r, "at most 128 comparisons");
     mlog__filter_term *t = &r->f->term[r->f->count];
     if (mlog__filter_is(r, "has")) {
         t->op = MLOG__Q_HAS;
@@ -8654,10 +8853,8 @@ static bool mlog__filter_comparison(mlog__filter_reader *r, mlog__filter_exits *
     }
     if (!mlog__filter_left(r, t)) return false;
     if (t->op != MLOG__Q_HAS) {
-        size_t left = (size_t)(r->end - r->start);
-        bool regex = r->token == MLOG__Q_BAD && (*r->start == '~' || (left > 1 && memcmp(r->start, "!~", 2) == 0));
-        if (regex) return mlog__filter_fail(r, "= != < <= > >=; ~ comes with the survival part");
-        if (r->token != MLOG__Q_OPERATOR) return mlog__filter_fail(r, "= != < <= > >=");
+        if (r->token != MLOG__Q_OPERATOR) return mlog__filter_fail(r, "= != < <= > >= ~ !~");
+        if (r->pattern && t->what == MLOG__Q_LEVEL) return mlog__filter_fail(r, "= != < <= > >= behind level");
         t->op = r->op;
         mlog__filter_next(r);
         if (!mlog__filter_right(r, t)) return false;
@@ -8717,7 +8914,7 @@ static mlog_filter *mlog__filter_refuse(const mlog__filter_reader *r, const char
     return NULL;
 }
 
-/* Compiles a text; NULL, and mlog_why() says where and begins with `what`. For the caller to free, as one block. */
+/* Compiles a text; NULL, and mlog_why() says where and begins with `what`. For the caller, and mlog__filter_free. */
 static mlog_filter *mlog__filter_compile(const char *text, size_t len, const char *what) {
     if (text == NULL) return mlog__life_why("%s: NULL; expected a filter such as level>=warn", what), (mlog_filter *)NULL;
     if (len > MLOG__FILTER_BYTES)
@@ -8725,12 +8922,13 @@ static mlog_filter *mlog__filter_compile(const char *text, size_t len, const cha
     uint32_t terms = (uint32_t)MLOG__MIN(len / 4 + 1, (size_t)MLOG__FILTER_TERMS); /* a second a=1 takes five bytes with `or` */
     mlog_filter *f = calloc(1, sizeof *f + terms * sizeof *f->term + len + 1);
     if (f == NULL) return mlog__life_why("%s: no memory", what), (mlog_filter *)NULL;
-    mlog__filter_reader r = {.text = text, .at = text, .end = text + len, .f = f, .terms = terms};
+    mlog__filter_reader r = {.text = text, .at = text, .end = text + len, .f = f};
+    f->terms = terms;
     r.room = (char *)(f->term + terms);
     mlog__filter_exits open;
     mlog__filter_next(&r);
     if (mlog__filter_row(&r, &open, 0) && r.token != MLOG__Q_END) mlog__filter_fail(&r, "and, or, or the end");
-    if (r.expected != NULL) return free(f), mlog__filter_refuse(&r, what);
+    if (r.expected != NULL) return mlog__filter_free(f), mlog__filter_refuse(&r, what);
     mlog__filter_patch(f, open.list[1], f->count);
     mlog__filter_patch(f, open.list[0], f->count + 1);
     return f;
@@ -8756,6 +8954,7 @@ static bool mlog__filter_glob(const char *pattern, size_t pn, const char *s, siz
 static int mlog__filter_text(const mlog__filter_term *t, const char *s, size_t n) {
     size_t len = t->text_len;
     if (t->type == MLOG__Q_GLOB) return !mlog__filter_glob(t->text, len, s, n);
+    if (t->type == MLOG__Q_REGEX) return mlog__filter_search(t, s, n);
     if (t->type == MLOG__Q_COVER) return n < len || memcmp(s, t->text, len) != 0 || (n > len && s[len] != '.');
     if (t->type != MLOG__Q_TEXT) return MLOG__Q_NEVER;
     int order = memcmp(s, t->text, MLOG__MIN(n, len));
@@ -8958,7 +9157,7 @@ bool mlog1_filter_match(const mlog_filter *filter, const mlog_record *record, si
 
 void mlog_filter_free(mlog_filter *filter) {
     int saved = errno;
-    free(filter);
+    mlog__filter_free(filter);
     errno = saved;
 }
 
@@ -9512,7 +9711,7 @@ static bool mlog__pattern_line(mlog__pattern *p, mlog__buffer *b, mlog__desk *de
 /* ==== sink ====
  * Where text goes. A sink keeps its own positions in every ring: `next` is how far it has read, `done` how far it has written.
  * It is opened by one thread, used by its lane, and closed when no lane runs.
- * owns: descriptors, opening and checking of files, writes and their errors
+ * owns: descriptors, opening and checking of files, writes and their errors, rotation
  * may call: platform text format filter pattern record store ring
  */
 
@@ -9525,6 +9724,9 @@ struct mlog_sink {
     dev_t dev;
     ino_t ino;
     bool of_init, regular, holds, lane1, dead, color, utc, console, socket, may_block, reopen, closing;
+    bool named;                  /* a regular file, opened by its path */
+    bool unlisted;               /* of a durable sink: its name may not be on the disk */
+    bool moved;                  /* to a new file, since a sync has failed */
     uint64_t *next, *done;       /* by ring number */
     uint64_t written, filtered, lost, bytes, errors;
     mlog__u64 late;
@@ -9534,7 +9736,9 @@ struct mlog_sink {
     size_t sent;                 /* bytes of it that are written */
     int64_t last_time, retry_at; /* retry_at: CLOCK_MONOTONIC, after an error */
     uint64_t last_ticks;
-    int backoff_ms, claim;       /* claim: place in mlog1_instance.file + 1 */
+    int64_t turn_at;             /* CLOCK_MONOTONIC, when a rotation that failed is tried again; 0: none did */
+    int backoff_ms, turn_ms, claim; /* claim: place in mlog1_instance.file + 1 */
+    size_t batch;                /* bytes of text that make a batch full */
     uint64_t gap[26], gaps;      /* skipped since the last report */
     uint64_t drop[26];           /* of lane 1: dropped by threads that did not come back to tell; untold: there are any */
     bool untold;
@@ -9555,6 +9759,15 @@ struct mlog_sink {
 
 /* The caller's strings may go after mlog_init. */
 static char *mlog__sink_copy(const char *s) { return s == NULL ? NULL : strdup(s); }
+
+/* Of a file, for when it is opened again: a daemon's directory is another by then. */
+static char *mlog__sink_absolute(const mlog_sink_config *c) {
+    char *here = c->type == MLOG_FILE && *c->path != '/' ? getcwd(NULL, 0) : NULL, *path = NULL;
+    if (here == NULL) return mlog__sink_copy(c->path);
+    if (asprintf(&path, "%s/%s", here, c->path) < 0) path = NULL;
+    free(here);
+    return path;
+}
 
 /* The descriptor as we opened it? A host that closes all descriptors may have reused the number. */
 static bool mlog__sink_ours(const mlog_sink *s) {
@@ -9599,7 +9812,7 @@ static void mlog__sink_discard(mlog_sink *s) {
     free((void *)(uintptr_t)s->config.name);
     free((void *)(uintptr_t)s->config.path);
     free((void *)(uintptr_t)s->config.owner);
-    free(s->filter);
+    mlog__filter_free(s->filter);
     free(s->pattern);
     free(s->out.p);
     mlog__platform_unmap(s->next, 2 * MLOG__RINGS * sizeof *s->next);
@@ -9732,6 +9945,22 @@ static int mlog__sink_filter(const mlog_sink_config *c, mlog_filter **filter) {
     return *filter == NULL ? -1 : 0;
 }
 
+/* The host's own descriptor, by the name of a file. */
+static bool mlog__sink_is_standard(const mlog_sink_config *c) {
+    return c->type == MLOG_FILE && (strcmp(c->path, "/dev/stdout") == 0 || strcmp(c->path, "/dev/stderr") == 0);
+}
+
+/* What only files have. */
+static int mlog__sink_check_file(const mlog_sink_config *c) {
+    if (c->durable == MLOG_YES && c->type != MLOG_FILE) return mlog__life_why("sink field durable: given; expected a file sink");
+    if (c->rotate_bytes != 0 && (c->type != MLOG_FILE || mlog__sink_is_standard(c)))
+        return mlog__life_why("sink field rotate_bytes: given; expected a file sink with a path of its own");
+    if (c->rotate_keep < -1) return mlog__life_why("sink field rotate_keep %d: expected -1 (none), 0 (5), or more", c->rotate_keep);
+    if (c->rotate_keep != 0 && c->rotate_bytes == 0)
+        return mlog__life_why("sink field rotate_keep: given; expected rotate_bytes, which it is about");
+    return 0;
+}
+
 /* Values whose feature this version does not have are refused, never ignored. Opens nothing. */
 static int mlog__sink_check(const mlog_sink_config *c) {
     if (c->type < MLOG_CONSOLE || c->type > MLOG_NULL)
@@ -9752,10 +9981,7 @@ static int mlog__sink_check(const mlog_sink_config *c) {
         return mlog__life_why("sink pattern: missing; expected the layout, since the format is MLOG_PATTERN");
     if (c->format != MLOG_PATTERN && c->pattern != NULL)
         return mlog__life_why("sink pattern: given, but the sink's format is another; expected MLOG_PATTERN");
-    const char *field = c->durable == MLOG_YES   ? "durable"
-                        : c->rotate_bytes != 0   ? "rotate_bytes"
-                        : c->rotate_hours != 0   ? "rotate_hours"
-                        : c->rotate_keep != 0    ? "rotate_keep"
+    const char *field = c->rotate_hours != 0     ? "rotate_hours"
                         : c->min_free != 0       ? "min_free"
                         : c->archive != NULL     ? "archive"
                                                  : NULL;
@@ -9763,6 +9989,7 @@ static int mlog__sink_check(const mlog_sink_config *c) {
     if (c->level < 0 || c->level > MLOG_OFF) return mlog__life_why("sink level %d: expected 0 to 25", c->level);
     if (c->type == MLOG_FILE && (c->path == NULL || *c->path == 0))
         return mlog__life_why("sink path: missing; a file sink needs one");
+    if (mlog__sink_check_file(c) != 0) return -1;
     if (c->type == MLOG_CALLBACK && c->write == NULL) return mlog__life_why("sink write: missing; a callback sink needs one");
     bool holds = c->flush_level != 0 || c->flush_ms != 0 || c->flush_records != 0;
     if (c->flush_level < 0 || c->flush_level > MLOG_OFF || c->flush_ms < 0 || c->flush_ms > 3600000 || c->flush_records < 0)
@@ -9775,15 +10002,14 @@ static int mlog__sink_check(const mlog_sink_config *c) {
         return mlog__life_why("sink name \"%.20s…\": expected at most 63 bytes", c->name);
     mlog_filter *filter = NULL;
     int result = mlog__sink_filter(c, &filter);
-    free(filter);
+    mlog__filter_free(filter);
     return result;
 }
 
 /* What the configuration names: a descriptor of the host, a path, or nothing (callback, null). */
 static int mlog__sink_open_target(mlog_sink *s) {
     const mlog_sink_config *c = &s->config;
-    bool standard = c->type == MLOG_FILE && (strcmp(c->path, "/dev/stdout") == 0 || strcmp(c->path, "/dev/stderr") == 0);
-    if (c->type == MLOG_CONSOLE || standard) return mlog__sink_open_console(s, mlog__sink_console_fd(c));
+    if (c->type == MLOG_CONSOLE || mlog__sink_is_standard(c)) return mlog__sink_open_console(s, mlog__sink_console_fd(c));
 #ifndef METALOG_NO_FILES
     if (c->type != MLOG_FILE) return 0;
     int claim, fd = mlog__sink_open_path(c);
@@ -9793,6 +10019,8 @@ static int mlog__sink_open_target(mlog_sink *s) {
     s->claim = claim;
     s->fd = fd;
     mlog__sink_know(s);
+    s->named = s->regular;
+    s->unlisted = true;
 #endif
     return 0;
 }
@@ -9815,9 +10043,12 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     s->fd = -1;
     s->config = *c;
     s->config.name = s->config.where = NULL;
-    s->config.path = mlog__sink_copy(c->path);
+    s->config.path = mlog__sink_absolute(c);
     s->config.owner = mlog__sink_copy(c->owner);
     s->config.pattern = NULL;
+    s->batch = MLOG__BATCH - MLOG__PAGE;
+    if (c->rotate_bytes != 0 && c->rotate_bytes / 8 < s->batch) /* a file is nearly full when it is set aside */
+        s->batch = (size_t)c->rotate_bytes / 8 + 1;
     snprintf(s->name, sizeof s->name, "%s", mlog__sink_name(c));
     s->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s->next, false, false);
     mlog__platform_lock_init(&s->lock);
@@ -9859,6 +10090,181 @@ static void mlog__sink_failed(mlog_sink *s) {
     s->backoff_ms = s->backoff_ms == 0 ? 100 : MLOG__MIN(s->backoff_ms * 2, 5000);
     s->retry_at = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)s->backoff_ms * 1000000;
 }
+
+/* -- rotation --
+ * Numbers only grow, and each old file keeps the name that it got: one rename sets a file aside, and no name is ever taken twice. Where
+ * app.log.1 becomes app.log.2 and so on (logrotate, spdlog, log4j by default) a kill in the middle leaves a gap or costs a file, who
+ * reads app.log.1 meanwhile finds another one, and two processes that do it at once shift too far; so svlogd, multilog and lumberjack
+ * give final names, too, by time, which needs a clock that is right. Nine digits: no date, no time stamp, no number of logrotate's
+ * is taken for one. Killed behind any system call, the directory says all:
+ *
+ *   before the rename     the file is full still: the next batch rotates
+ *   behind the rename     nothing at the path: the next open makes the file, as always
+ *   behind the open       too many old ones: the next rotation deletes them
+ *
+ * Cost: one lstat a batch, and about ten system calls and two walks through the directory a rotation.
+ *
+ * Several processes: who has the write lock (of POSIX: a child does not share its parent's) on a file that the path still leads to may
+ * rename it. The others, who look at the path before each batch, find another file there and open that. Nobody truncates. */
+
+#ifndef METALOG_NO_FILES
+enum { MLOG__SINK_DIGITS = 9, MLOG__SINK_LAST = 999999999 };
+
+/* The directory of a path, for the caller to free, and the name in it. */
+static char *mlog__sink_split(const char *path, const char **base) {
+    const char *slash = strrchr(path, '/');
+    *base = slash == NULL ? path : slash + 1;
+    return slash == NULL ? strdup(".") : strndup(path, (size_t)(*base - path));
+}
+
+/* Of app.log.000000012 for app.log: 12. 0: another name. */
+static uint32_t mlog__sink_number(const char *name, const char *base) {
+    size_t n = strlen(base);
+    if (strncmp(name, base, n) != 0 || name[n] != '.' || strspn(name + n + 1, "0123456789") != MLOG__SINK_DIGITS ||
+        name[n + 1 + MLOG__SINK_DIGITS] != 0)
+        return 0;
+    return (uint32_t)strtoul(name + n + 1, NULL, 10);
+}
+
+/* The highest number that is taken, by whatever. Files with numbers up to `until` are deleted. False: errno says why. */
+static bool mlog__sink_numbers(const char *path, uint32_t *newest, uint32_t until) {
+    const char *base;
+    char *dir = mlog__sink_split(path, &base);
+    DIR *list = dir == NULL ? NULL : opendir(dir);
+    *newest = 0;
+    free(dir);
+    if (list == NULL) return false;
+    errno = 0;
+    for (struct dirent *d; (d = readdir(list)) != NULL;) {
+        uint32_t number = mlog__sink_number(d->d_name, base);
+        *newest = MLOG__MAX(*newest, number);
+        if (number != 0 && number <= until) (void)unlinkat(dirfd(list), d->d_name, 0);
+        errno = 0;
+    }
+    int error = errno;
+    closedir(list);
+    return errno = error, error == 0;
+}
+
+/* Never onto an existing name. Where the file system cannot promise that, we look first. */
+static bool mlog__sink_rename(const char *from, const char *to) {
+    struct stat st;
+    if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1 /* RENAME_NOREPLACE */) == 0) return true;
+    if (errno != ENOSYS && errno != EINVAL) return false;
+    if (lstat(to, &st) == 0) return errno = EEXIST, false;
+    return rename(from, to) == 0;
+}
+
+/* Gives the file at the path the next number. */
+static bool mlog__sink_give_number(const char *path, uint32_t *number) {
+    bool done = false;
+    if (!mlog__sink_numbers(path, number, 0)) return false;
+    for (int i = 0; i < 8 && !done; i++) { /* somebody may take the number meanwhile */
+        char *to;
+        if (*number == MLOG__SINK_LAST) return errno = EEXIST, false;
+        if (asprintf(&to, "%s.%0*u", path, MLOG__SINK_DIGITS, ++*number) < 0) return errno = ENOMEM, false;
+        done = mlog__sink_rename(path, to);
+        free(to);
+        if (!done && errno != EEXIST) return false;
+    }
+    return done;
+}
+
+/* Does the path lead to the file that we write? size: of that file. */
+static bool mlog__sink_leads(const mlog_sink *s, uint64_t *size) {
+    struct stat st;
+    if (lstat(s->config.path, &st) != 0 || st.st_dev != s->dev || st.st_ino != s->ino) return false;
+    *size = (uint64_t)st.st_size;
+    return true;
+}
+
+/* 1: the path is free, or another process' file is there by now (number 0); 0: another process is at it; -1: failed. */
+static int mlog__sink_set_aside(const mlog_sink *s, uint32_t *number) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    uint64_t size;
+    /* a file system without locks: the worst is a file that is set aside before it is full */
+    if (fcntl(s->fd, F_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES)) return 0;
+    int result = !mlog__sink_leads(s, &size) || mlog__sink_give_number(s->config.path, number) ? 1 : -1;
+    int error = errno;
+    lock.l_type = F_UNLCK;
+    (void)fcntl(s->fd, F_SETLK, &lock);
+    return errno = error, result;
+}
+
+/* False, and said in the log, when it is the first time. */
+static bool mlog__sink_turn_failed(mlog_sink *s) {
+    bool first = s->turn_ms == 0;
+    s->turn_ms = first ? 100 : MLOG__MIN(s->turn_ms * 2, 5000);
+    s->turn_at = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)s->turn_ms * 1000000;
+    return !first;
+}
+
+/* Between two batches: where the next one has no room in the file, a new one is begun; where the path leads elsewhere by now, that
+ * is opened. anyway: the present file is not to be used. False: failed for the first time, mlog_why() says what; the present file
+ * is written on. Each step may be repeated, and each is a state in which another process, or a restart, goes on. */
+static bool mlog__sink_turn(mlog_sink *s, bool anyway) {
+    const mlog_sink_config *c = &s->config;
+    uint64_t size = 0;
+    uint32_t number = 0;
+    if (MLOG__LIKELY(c->rotate_bytes == 0 && !anyway) || !s->named || s->out.len == 0) return true;
+    if (s->turn_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->turn_at) return true;
+    bool full = mlog__sink_leads(s, &size);
+    if (full && !anyway && (size == 0 || size + s->out.len <= c->rotate_bytes)) return s->turn_at = s->turn_ms = 0, true;
+    bool ours = mlog__sink_ours(s);
+    if (!ours) return true; /* the host closed it: the write opens it again */
+    int done = full ? mlog__sink_set_aside(s, &number) : 1, old = s->fd;
+    if (done < 0) {
+        s->errors++;
+        mlog__life_why("log file \"%s\" is full and cannot be renamed: %s", c->path, strerror(errno));
+        return mlog__sink_turn_failed(s);
+    }
+    if (done == 0) return true;
+    if (!mlog__sink_renew(s, ours) || s->fd == old) return mlog__sink_turn_failed(s); /* counted, and said */
+    s->turn_at = s->turn_ms = 0;
+    uint32_t keep = c->rotate_keep == 0 ? 5 : c->rotate_keep < 0 ? 0 : (uint32_t)c->rotate_keep;
+    if (number > keep && !anyway && !mlog__sink_numbers(c->path, &number, number - keep)) s->errors++;
+    return true;
+}
+
+/* -- durable -- */
+
+/* A new name is on the disk when its directory is; a directory that may not be read is left to the file system. */
+static bool mlog__sink_list(mlog_sink *s) {
+    const char *base;
+    char *dir = s->named && s->unlisted ? mlog__sink_split(s->config.path, &base) : NULL;
+    int fd = dir == NULL ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool safe = fd < 0 || fsync(fd) == 0 || errno == EINVAL || errno == EROFS;
+    if (fd >= 0) close(fd);
+    free(dir);
+    if (safe) s->unlisted = false;
+    return safe;
+}
+
+/* Is the batch on the disk? What fdatasync could not write the kernel may have dropped, and the next fdatasync of that file would
+ * say yes (fsync(2), NOTES; PostgreSQL changed for that in 2018). So the batch is written once more, from its first byte, to a new
+ * file; where none can be had, behind the end of this one, in pages that are new, too. Only one new file until a sync succeeds: a
+ * broken disk shall not fill up with copies. Cost, on ext4 on a virtual disk: 0.13 ms a batch, 0.8 million lines a second instead of
+ * 7 when the flusher is never idle. */
+static bool mlog__sink_sync(mlog_sink *s) {
+    int failed = 0;
+    if (MLOG__LIKELY(s->config.durable != MLOG_YES) || !s->regular || s->out.len == 0) return true;
+    if (mlog__sink_list(s))
+        while ((failed = fdatasync(s->fd)) != 0 && errno == EINTR) {}
+    else failed = -1;
+    if (failed == 0) return s->moved = false, true;
+    mlog__sink_failed(s);
+    s->bytes -= s->sent;
+    s->sent = 0;
+    s->promised = false;
+    if (!s->moved) (void)mlog__sink_turn(s, true), s->moved = true;
+    return false;
+}
+#else
+static bool mlog__sink_turn(mlog_sink *s, bool anyway) { return (void)s, (void)anyway, true; }
+static bool mlog__sink_sync(mlog_sink *s) { return (void)s, true; }
+#endif
+
+/* -- writing -- */
 
 /* One write that does not block on a terminal, pipe or socket, and without SIGPIPE (our threads block it). */
 static ssize_t mlog__sink_push(mlog_sink *s, const char *p, size_t n) {
@@ -9913,6 +10319,7 @@ static int mlog__sink_write(mlog_sink *s, uint32_t rings) {
         mlog__sink_failed(s);
         return 0;
     }
+    if (!mlog__sink_sync(s)) return 0;
     s->retry_at = 0;
     s->backoff_ms = 0;
     return 1;
@@ -10260,7 +10667,7 @@ MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n
 static bool mlog__flush_due(mlog_sink *s, bool wanted) {
     int64_t now = s->hold_ms == 0 ? 0 : mlog__platform_clock(CLOCK_MONOTONIC);
     if (s->held_since == 0) s->held_since = now;
-    if (s->hold_ms == 0 || wanted || s->urgent || s->in_written >= (uint64_t)s->hold_records || s->out.len >= MLOG__BATCH / 4 ||
+    if (s->hold_ms == 0 || wanted || s->urgent || s->in_written >= (uint64_t)s->hold_records || s->out.len >= MLOG__MIN(s->batch, (size_t)MLOG__BATCH / 4) ||
         now - s->held_since >= (int64_t)s->hold_ms * 1000000)
         s->armed = true;
     return s->armed;
@@ -10396,7 +10803,7 @@ MLOG__INLINE bool mlog__flush_straight(mlog_sink *s, const mlog__source *from, c
 /* One record to text, for lane 0: filter first, decode only what is wanted. */
 static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
     mlog__item it;
-    if (s->out.len >= MLOG__BATCH - MLOG__PAGE) return false;
+    if (s->out.len >= s->batch) return false;
     if (MLOG__LIKELY(s->straight != 0) && mlog__flush_straight(s, from, record, header)) return true;
     if (MLOG__UNLIKELY(mlog__record_site(header) == MLOG__S_LOSS)) {
         uint64_t n = mlog__record_bytes(header) / 8 - 2;
@@ -10458,6 +10865,18 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
     (void)mlog__flush_put(s, &it);
 }
 
+/* A file that is not rotated says so itself: nobody asks mlog_why() in this thread. */
+static void mlog__flush_complain(mlog_sink *s) {
+    const char *why = mlog_why();
+    mlog__item it = {.header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid()};
+    if (it.time == 0) it.time = mlog__platform_clock(CLOCK_REALTIME);
+    mlog__format_loss(&it, 0);
+    it.msg = "log file not rotated";
+    it.msg_len = 20;
+    it.field[0] = (mlog__out){"error", 5, {.kind = MLOG_K_TEXT, .len = (uint32_t)strlen(why), .as.p = why}};
+    if (it.level >= s->config.level) (void)mlog__flush_put(s, &it);
+}
+
 /* What a batch needs to know once. */
 static uint8_t mlog__flush_goes_straight(const mlog_sink *s) {
     if (s->desk->foreign) return 0;
@@ -10502,6 +10921,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
                 mlog__flush_all.later = true;
                 return true;
             }
+            if (!mlog__sink_turn(s, false)) mlog__flush_complain(s);
         }
         if (s->config.type == MLOG_NULL) s->bytes += s->out.len;
         else if (mlog__sink_write(s, rings) == 0) {
@@ -11483,6 +11903,7 @@ static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list)
             if (d->copies[i] != NULL) s->next[i] = MLOG__MAX(s->next[i], d->copies[i]->head);
         if (all) mlog__recover_losses(d, s);
         mlog__recover_count += s->in_written;
+        (void)mlog__sink_turn(s, false);
         if (s->out.len != 0 && mlog__sink_write(s, d->count) == 0) return false;
         mlog__sink_commit(s, d->count);
         if (all) return true;
@@ -12205,13 +12626,15 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     if (s->session != NULL) s->session->promise[s->number].shared = 1; /* with its parent */
     s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
-    if (!whole) mlog__pattern_forget(s->pattern);
+    if (!whole) mlog__pattern_forget(s->pattern), mlog__filter_forget(s->filter);
     if (!whole)
         memset(&s->out, 0, sizeof s->out); /* not to be used or freed: the parent may have been growing it when it forked */
     s->out.len = s->sent = 0;
     s->last_ticks = 0;
     s->last_time = s->retry_at = 0;
-    s->backoff_ms = 0;
+    s->backoff_ms = s->turn_ms = 0;
+    s->turn_at = 0;
+    s->moved = false;
     memset(s->gap, 0, sizeof s->gap);
     memset(s->drop, 0, sizeof s->drop);
     s->untold = s->urgent = s->armed = false;
@@ -12731,7 +13154,7 @@ size_t mlog_capture_count(mlog_capture *c, const char *filter) {
         (void)mlog_flush(-1);
         n = mlog__capture_count(c, f);
     }
-    free(f);
+    mlog__filter_free(f);
     errno = saved;
     return n;
 }

@@ -32,7 +32,7 @@ says() { # name, jq condition, how many records meet it
     check "$1: $2: $n, expected $3" [ "$n" = "$3" ]
 }
 
-for name in hello fields threads event_loop custom_sink wrapper unit_test; do build $name; done
+for name in hello fields threads event_loop custom_sink rotate wrapper unit_test; do build $name; done
 
 run hello 2
 says hello '.msg == "hello, world" and .answer == 42' 1
@@ -58,6 +58,15 @@ says event_loop '(.msg | startswith("loop")) and .task == null' 2
 
 check "custom_sink: runs" sh -c "timeout 20 $out/custom_sink >$out/custom_sink.out 2>&1"
 check "custom_sink: its rows" grep -qx '3 rows, total 12.75, refused 2 times' $out/custom_sink.out
+
+mkdir -p $out/rotated
+for round in 1 2 3; do check "rotate: runs" sh -c "cd $out/rotated && timeout 60 ../rotate 2>../rotate.err && ! test -s ../rotate.err"; done
+check "rotate: keeps three" [ "$(ls $out/rotated | grep -c '^app\.log\.[0-9]\{9\}$')" = 3 ]
+check "rotate: none is larger" [ -z "$(find $out/rotated -name 'app.log*' -size +66000c)" ]
+for log in $out/rotated/*.log*; do check "rotate: JSON" python3 tests/check_json.py "$log"; done
+cat $out/rotated/app.log.* $out/rotated/app.log | jq -r 'select(.msg == "tick").i' >$out/rotate.ticks
+check "rotate: no gap" awk 'NR > 1 && $1 != (last + 1) % 1000 { exit 1 } { last = $1 } END { exit NR < 1000 || last != 999 }' $out/rotate.ticks
+check "rotate: journal" [ "$(jq -r 'select(.order != null).msg' $out/rotated/journal.log | wc -l) $(wc -l <$out/rotated/journal.log)" = "30 30" ]
 
 check "unit_test: runs, and logs nothing" sh -c "timeout 20 $out/unit_test >$out/unit_test.out 2>$out/unit_test.err && ! test -s $out/unit_test.err"
 check "unit_test: says so" grep -qx 'all as expected' $out/unit_test.out

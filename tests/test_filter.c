@@ -2,6 +2,7 @@
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
 #include "output.h"
+#include <sys/resource.h>
 #include <math.h>
 #include <pthread.h>
 #include <sys/wait.h>
@@ -282,7 +283,7 @@ static void refused(const char *text, int line_, int column, const char *word, c
 }
 
 static void test_refused(void) {
-    static const char term[] = "a comparison such as level>=warn, not, has or (", ops[] = "= != < <= > >=", value[] = "a value: a word";
+    static const char term[] = "a comparison such as level>=warn, not, has or (", ops[] = "= != < <= > >= ~ !~", value[] = "a value: a word";
     refused("", 1, 1, "", term);
     refused(" \n ", 2, 2, "", term);
     refused("level>=warn and", 1, 16, "", term);
@@ -299,8 +300,6 @@ static void test_refused(void) {
     refused("a b", 1, 3, "b", ops);
     refused("a 'b'", 1, 3, "'b'", ops);
     refused("a ! b", 1, 3, "!", ops);
-    refused("a~'b.*'", 1, 2, "~", "= != < <= > >=; ~ comes with the survival part");
-    refused("msg !~ x", 1, 5, "!", "= != < <= > >=; ~ comes with the survival part");
     refused("a=", 1, 3, "", value);
     refused("a==1", 1, 3, "=", value);
     refused("a=>1", 1, 3, ">", value);
@@ -342,6 +341,141 @@ static void test_refused(void) {
     CHECK(strstr(mlog_why(), "column 4") != NULL);
     CHECK_EQ(match(&all, "a='\0'", 5), -1);
     CHECK_EQ(match(&all, "a='\\\0'", 6), -1);
+}
+
+/* -- patterns -- */
+
+/* A message of these bytes: 1, 0, or -1. */
+static int found(const char *pattern, const char *msg, size_t n) {
+    char text[600];
+    mlog_record r = {.level = MLOG_INFO, .source = "net.http", .thread = "7", .msg = msg, .msg_len = n};
+    (void)snprintf(text, sizeof text, "msg~%s", pattern);
+    return ask(&r, text);
+}
+
+static void test_patterns(void) {
+    YES("msg~o"), NO("msg~zz"), YES("msg!~zz"), NO("msg !~ o"), NO("not msg~o");
+    CHECK_EQ(found("\"time.*out\"", "read: time is out", 17), 1);
+    CHECK_EQ(found("time.*out", "read: time is out", 17), 1); /* a word, too */
+    CHECK_EQ(found("time.*out", "read: Time is out", 17), 0);
+    CHECK_EQ(found("time.*out", "out of time", 11), 0);
+    CHECK_EQ(found("'^(a|b)+$'", "abba", 4), 1);
+    CHECK_EQ(found("'^(a|b)+$'", "abbac", 5), 0);
+    CHECK_EQ(found("'^b|^c'", "abc", 3), 0);
+    CHECK_EQ(found("'b$|^c'", "ab", 2), 1);
+    CHECK_EQ(found("'^$'", "", 0), 1);
+    CHECK_EQ(found("'[0-9]{1,3}(\\.[0-9]{1,3}){3}'", "from 10.0.0.17", 14), 1);
+    CHECK_EQ(found("'1\\.5'", "125", 3), 0); /* the backslash is the pattern's */
+    CHECK_EQ(found("'a\\*b'", "a*b", 3), 1);
+    CHECK_EQ(found("'a\\*b'", "aab", 3), 0);
+    CHECK_EQ(found("'a\\\\b'", "a\\b", 3), 1);
+    CHECK_EQ(found("'it\\'s'", "it's", 4), 1);
+    CHECK_EQ(found("\"a\\tb\"", "a\tb", 3), 1);
+    CHECK_EQ(found("'[]a]b[^]]$'", "]bc", 3), 1);
+    CHECK_EQ(found("'[[:upper:]][[:digit:]]'", "xX3", 3), 1);
+    CHECK_EQ(found("'one.two'", "one\ntwo", 7), 1);
+    CHECK_EQ(found("'b$'", "abc", 2), 1); /* the length counts, not the NUL */
+    CHECK_EQ(found("c", "abc", 2), 0);
+    CHECK_EQ(found("'a.b'", "a\0b", 3), 1);
+    CHECK_EQ(found("'b$'", "a\0b", 3), 1);
+    CHECK_EQ(found("'^a$'", "a\0b", 3), 0);
+    CHECK_EQ(found("'^..$'", "\303\274", 2), 1); /* bytes */
+    CHECK_EQ(found("'a.b'", "a\377b", 3), 1);
+    CHECK_EQ(found("\303\274ber", "\303\274ber", 5), 1);
+    mlog_record r = {.level = MLOG_INFO, .source = "net.http", .thread = "worker-7", .msg = "", .fields = &(mlog_field){"n", {MLOG_K_INT, 0, {.i = 42}}}, .nfields = 1};
+    CHECK_EQ(ask(&r, "source~'^net[.]' and thread~'-[0-9]$' and source!~ftp"), 1);
+    CHECK_EQ(ask(&r, "n~4"), 0); /* no text */
+    CHECK_EQ(ask(&r, "n!~4"), 0);
+    CHECK_EQ(ask(&r, "nothing~x or nothing!~x"), 0);
+    CHECK_EQ(ask(&r, "source~http and source~^net"), -1); /* ^ only in quotes */
+}
+
+static void test_patterns_refused(void) {
+    static const char ere[] = "a POSIX extended regular expression: ", big[] = "at most 500 characters with all repetitions written out";
+    char text[2000];
+    refused("a~", 1, 3, "", "a value: a word");
+    refused("a~''", 1, 3, "''", "a pattern of 1 to 256 bytes");
+    refused("a~'('", 1, 3, "'('", ere);
+    refused("a~'b)(c'", 1, 3, "'b)(c'", ere); /* would be sound between the parentheses that it gets */
+    refused("b=1 or a!~'[a'", 1, 11, "'[a'", ere);
+    refused("a~'x**'{", 1, 8, "{", "and, or, or the end");
+    refused("a~'[[:nothing:]]'", 1, 3, "'[[:nothing:]]'", ere);
+    refused("a~'[b-a]'", 1, 3, "'[b-a]'", ere);
+    refused("a~'x{2'", 1, 3, "'x{2'", ere);
+    refused("a~'x{3,2}'", 1, 3, "'x{3,2}'", ere);
+    refused("a~'(b)\\1'", 1, 7, "\\\\1", "a pattern without back-references");
+    CHECK_EQ(found("'[\\1]'", "1", 1), 1); /* in brackets it is none */
+    refused("a~'x{256}'", 1, 5, "{256}", "at most 255 repetitions");
+    refused("a~'x{99999999999999999999}'", 1, 5, "{99999999999999999999}", "at most 255 repetitions");
+    CHECK_EQ(found("'^x{255}$'", "xx", 2), 0);
+    refused("a~'(x{100}){100}'", 1, 3, "'(x{100}){100}'", big);
+    refused("a~'(((((((((x+)+)+)+)+)+)+)+)+)+'", 1, 3, "'(((((((((x+)+)+)+)+)+)+)+)+)+'", big);
+    refused("a~'x++++++++++++'", 1, 3, "'x++++++++++++'", big);
+    refused("level~warn", 1, 6, "~", "= != < <= > >= behind level");
+    refused("a~ ~b", 1, 4, "~", "a value: a word");
+    for (int depth = 32; depth <= 33; depth++) {
+        (void)snprintf(text, sizeof text, "a~'%.*sx%.*s'", depth, "((((((((((((((((((((((((((((((((((", depth, "))))))))))))))))))))))))))))))))))");
+        CHECK_EQ(ask(&all, text), depth == 32 ? 0 : -1);
+    }
+    for (int len = 256; len <= 257; len++) {
+        (void)snprintf(text, sizeof text, "a~'%0*d'", len, 0);
+        CHECK_EQ(ask(&all, text), len == 256 ? 0 : -1);
+    }
+}
+
+/* Neither what is found nor what is said of a pattern follows the program's locale. */
+static void test_patterns_locale(void) {
+    char command[700];
+    const char *dir = getenv("TMPDIR") ? getenv("TMPDIR") : "build/tmp";
+    regex_t control;
+    (void)snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 --no-archive '%s/de_DE.UTF-8' >/dev/null 2>&1", dir);
+    int status = system(command);
+    (void)setenv("LOCPATH", dir, 1);
+    if (setlocale(LC_ALL, "de_DE.UTF-8") == NULL) {
+        printf("no German locale here (localedef: %d)\n", status);
+        return;
+    }
+    CHECK(regcomp(&control, "^[[:alpha:]]$", REG_EXTENDED | REG_NOSUB) == 0 && regexec(&control, "\303\274", 0, NULL, 0) == 0);
+    regfree(&control);
+    for (int other = 0; other < 2; other++) {
+        CHECK_EQ(found("'^..$'", "\303\274", 2), 1);
+        CHECK_EQ(found("'^.$'", "\303\274", 2), 0);
+        CHECK_EQ(found("'[[:alpha:]]'", "\303\274", 2), 0);
+        CHECK_EQ(found("'a.b'", "a\377b", 3), 1);
+        refused("a~'('", 1, 3, "'('", "a POSIX extended regular expression: Unmatched ( or \\\\(");
+        (void)setlocale(LC_ALL, "C");
+    }
+}
+
+/* What took the square of the time, or memory without bound: a text that begins a pattern at each byte, states that double. */
+static void test_patterns_bounded(void) {
+    static char text[256 << 10];
+    uint32_t state = 1;
+    for (size_t i = 0; i < sizeof text; i++) state = state * 1103515245 + 12345, text[i] = "ab"[state >> 20 & 1];
+    int64_t start = now_ms();
+    CHECK_EQ(found("'(a|b)*a(a|b){60}c'", text, sizeof text), 0);
+    CHECK(now_ms() - start < 10000);
+    struct rusage before, after; /* what it learns of each text is forgotten with the next */
+    mlog_filter *f = mlog_filter_new("msg~'(a|b)*a(a|b){60}c'", 23);
+    CHECK(f != NULL && getrusage(RUSAGE_SELF, &before) == 0);
+    for (int i = 0; i < 8; i++) {
+        mlog_record r = {.msg = text + i * MLOG__FILTER_SEARCHED, .msg_len = MLOG__FILTER_SEARCHED};
+        CHECK(!mlog_filter_match(f, &r));
+    }
+    mlog_filter_free(f);
+#ifndef MLOG__SANITIZED
+    if (CHECK(getrusage(RUSAGE_SELF, &after) == 0)) CHECK(after.ru_maxrss - before.ru_maxrss < 200 << 10);
+#else
+    (void)after;
+#endif
+    memset(text, 'a', sizeof text);
+    start = now_ms();
+    CHECK_EQ(found("'a*b'", text, sizeof text), 0);
+    CHECK_EQ(found("'a.*a.*a.*a.*b'", text, sizeof text), 0);
+    CHECK(now_ms() - start < 1000);
+    memcpy(text + MLOG__FILTER_SEARCHED - 1, "xyz", 3);
+    CHECK_EQ(found("x", text, sizeof text), 1);
+    CHECK_EQ(found("y", text, sizeof text), 0); /* as the manual says */
 }
 
 static void test_bounds(void) {
@@ -694,12 +828,13 @@ static void test_refused_sinks(void) {
     mlog_config c = {.env = "-", .sinks = {{.name = "kept", .type = MLOG_FILE, .path = path, .where = "n>=1"}}};
     CHECK(mlog_init(&c) == 0);
     mlog_config bad = {.env = "-", .sinks = {{.name = "first", .type = MLOG_FILE, .path = other},
-                                            {.name = "second", .type = MLOG_FILE, .path = other, .where = "n>=1 and\n n~'x'"}}};
+                                            {.name = "second", .type = MLOG_FILE, .path = other, .where = "n>=1 and\n n~'x['"}}};
     CHECK_EQ(mlog_init(&bad), -1);
-    SAME(mlog_why(), "sink \"second\": where: line 2, column 3: \"~\": expected = != < <= > >=; ~ comes with the survival part");
+    const char *begin = "sink \"second\": where: line 2, column 4: \"'x['\": expected a POSIX extended regular expression: ";
+    CHECK(strncmp(mlog_why(), begin, strlen(begin)) == 0);
     CHECK(access(other, F_OK) != 0); /* not even an empty file */
     CHECK(mlog_sink_add(&bad.sinks[1]) == NULL);
-    CHECK(strncmp(mlog_why(), "sink \"second\": where: line 2, column 3", 37) == 0);
+    CHECK(strncmp(mlog_why(), "sink \"second\": where: line 2, column 4", 37) == 0);
     bad.sinks[1] = (mlog_sink_config){.type = MLOG_NULL, .where = ""};
     CHECK_EQ(mlog_init(&bad), -1);
     CHECK(strncmp(mlog_why(), "sink \"null\": where: line 1, column 1: \"\": expected a comparison", 60) == 0);
@@ -916,6 +1051,10 @@ int main(void) {
     test_types_and_presence();
     test_logic();
     test_refused();
+    test_patterns();
+    test_patterns_refused();
+    test_patterns_locale();
+    test_patterns_bounded();
     test_bounds();
     test_public();
     test_threads();

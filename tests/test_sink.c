@@ -148,7 +148,7 @@ static void test_refused(void) {
     c = file_config(regular), c.flusher = (mlog_flusher)4, refused(c, "flusher 4", "expected MLOG_THREAD");
     c = file_config(regular), c.file = "x.conf", refused(c, "file", "not part of this version");
     c = file_config(regular), c.crash_safe = (mlog_choice)7, refused(c, "crash_safe 7", "MLOG_YES");
-    c = file_config(regular), c.sinks[0].rotate_bytes = 5, refused(c, "rotate_bytes", "not part of this version");
+    c = file_config(regular), c.sinks[0].rotate_hours = 5, refused(c, "rotate_hours", "not part of this version");
     c = file_config(regular), c.sinks[0].pattern = "%m", refused(c, "pattern", "expected MLOG_PATTERN");
     c = file_config(regular), c.sinks[0].format = MLOG_BINARY, refused(c, "BINARY", "not part of this version");
     c = file_config(regular), c.sinks[0].format = 77, refused(c, "format 77", "MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT or _PATTERN");

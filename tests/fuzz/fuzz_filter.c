@@ -31,6 +31,7 @@ static void check_program(const mlog_filter *f, size_t len) {
             if (t->exit[k] <= i || t->exit[k] > f->count + 1) abort();
         if (t->key < room || t->key_len == 0 || t->key + t->key_len > room + len) abort();
         if (t->text != NULL && (t->text < room || t->text + t->text_len > room + len)) abort();
+        if ((t->type == MLOG__Q_REGEX) != (t->regex != NULL) || (t->regex != NULL && t->text[t->text_len] != 0)) abort();
     }
 }
 
