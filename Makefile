@@ -89,6 +89,7 @@ bench: ## measures metalog beside floors and other loggers: table, build/bench.s
 	@sh tests/deps.sh bench
 	@sh bench/run.sh $(if $(QUICK),quick,full)
 
+bench-check bench-record: export ONLY := # all of it, or nothing
 bench-check: bench ## the same, then compares with bench/recorded.tsv; fails where a ratio is worse than noise explains
 	@python3 bench/report.py check build/bench.tsv bench/recorded.tsv
 

@@ -2,6 +2,7 @@
  *
  *   bench_core RESULT DIRECTORY [quick|smoke]      everything but compile times and code sizes, which bench/run.sh adds
  *   bench_core memory N                            a process of its own: peak memory after N messages
+ *   bench_core rings yes|no                        a process of its own: calls into rings that survive it, or into others
  *
  * The floor of a call reads the CPU counter, stores 32 bytes and release-stores an index: no logger with such records can do
  * less. */
@@ -15,7 +16,7 @@ volatile double bench_b = 1.25;
 volatile int bench_c = 7;
 const char *volatile bench_text[BENCH_TEXTS];
 static char texts[BENCH_TEXTS][40];
-static const char *directory;
+static const char *directory, *self;
 
 enum { CALLS = 1000 };
 
@@ -154,13 +155,53 @@ static void calls_once(void) {
             "%s", call_kinds[k].label);
 }
 
+/* Rings become files once, and stay so: each kind has processes of its own. */
+static int rings(bool safe) {
+    static double took[2][ROUNDS_MAX];
+    mlog_config config = {.crash_safe = safe ? MLOG_YES : MLOG_NO, .full = MLOG_BLOCK, .sinks = {{.type = MLOG_NULL}}};
+    if (!start(&config) || (mlog__store.on != 0) != safe) return fprintf(stderr, "%s\n", mlog_why()), 1;
+    call_a(CALLS), call_b(CALLS);
+    mlog_flush(10000);
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        took[0][i] = burst(call_a);
+        mlog_flush(10000);
+        took[1][i] = burst(call_b);
+        mlog_flush(10000);
+    }
+    return printf("%.4f %.4f\n", quantile(took[0], ROUNDS_MAX, 0.5), quantile(took[1], ROUNDS_MAX, 0.5)) < 0;
+}
+
+static bool rings_in_process(const char *which, double ns[2]) {
+    char command[512];
+    snprintf(command, sizeof command, "%s rings %s", self, which);
+    FILE *f = popen(command, "r");
+    bool read = f != NULL && fscanf(f, "%lf %lf", &ns[0], &ns[1]) == 2;
+    return (f == NULL || pclose(f) == 0) && read;
+}
+
+/* In turns, several of each: the difference is smaller than that between two processes of the same kind. */
+static void rings_once(void) {
+    enum { RINGS_TURNS = 7 };
+    double a[2][RINGS_TURNS], b[2][RINGS_TURNS], ns[2];
+    int turns = bench.smoke ? 1 : bench.quick ? 3 : RINGS_TURNS;
+    for (int i = 0; i < turns; i++)
+        for (int safe = 0; safe < 2; safe++) {
+            if (!rings_in_process(safe ? "yes" : "no", ns)) return;
+            a[safe][i] = ns[0], b[safe][i] = ns[1];
+        }
+    double plain_a = quantile(a[0], turns, 0.5), plain_b = quantile(b[0], turns, 0.5), safe_a = quantile(a[1], turns, 0.5),
+           safe_b = quantile(b[1], turns, 0.5);
+    put(plain_a, "ns", 1, "itself", "A, rings that die with the process");
+    put(safe_a, "ns", safe_a / plain_a, "the same without", "A, crash-safe rings");
+    put(plain_b, "ns", 1, "itself", "B, rings that die with the process");
+    put(safe_b, "ns", safe_b / plain_b, "the same without", "B, crash-safe rings");
+}
+
 static void measure_calls(void) {
     clock_now = MLOG_COUNTER;
     measure("calls, counter", calls_once);
     absent("calls, counter", "G  A through a shim", "not built");
-    mlog_config safe = {.crash_safe = MLOG_YES, .sinks = {{.type = MLOG_NULL}}};
-    if (mlog_init(&safe) != 0) absent("calls, counter", "A with crash-safe rings", "not built");
-    else absent("calls, counter", "A with crash-safe rings", "built, but this benchmark has no row for it yet");
+    measure("crash-safe rings", rings_once);
     clock_now = MLOG_ARRIVAL;
     measure("calls, arrival", calls_once);
 }
@@ -250,7 +291,7 @@ static struct {
 enum { FORMATS = sizeof formats / sizeof *formats };
 static struct {
     int format, threads;
-    bool null;
+    bool null, as_peers; /* as_peers: the message that the other loggers get */
     long lines;
 } flow;
 static double json_rate; /* million lines/s of the newest run to a file from one thread, for ratios to the floors */
@@ -258,7 +299,8 @@ static long json_bytes;
 
 static void *producer(void *arg) {
     long n = *(long *)arg;
-    for (long i = 0; i < n; i++) mlog_info("order accepted", "symbol", "ACME", "qty", (int)i, "price", 99.25);
+    if (flow.as_peers) call_a((int)n);
+    else for (long i = 0; i < n; i++) mlog_info("filled", "sym", "ACME", "qty", (int)i, "px", 99.25);
     return NULL;
 }
 
@@ -598,7 +640,6 @@ static int memory(long n) {
     return 0;
 }
 
-static const char *self;
 static void memory_once(void) {
     char command[512];
     long kib = 0, rings = 0;
@@ -662,10 +703,11 @@ static void files_once(void) {
     long bytes = 0;
     int lines = bench.smoke ? 2000 : bench.quick ? 50000 : 400000;
     snprintf(path, sizeof path, "%s/peer.log", directory);
-    flow.null = false, flow.threads = 1, flow.format = 0, flow.lines = lines;
+    flow.null = false, flow.threads = 1, flow.format = 0, flow.lines = lines, flow.as_peers = true;
     double own = flow_run(&bytes);
+    flow.as_peers = false;
     if (isnan(own)) return;
-    snprintf(put(own, "M lines/s", 1, "itself", "metalog, JSON")->note, 96, "%ld bytes a line", bytes);
+    snprintf(put(own, "M lines/s", 1, "itself", "metalog, JSON")->note, 96, "%ld bytes a line, %.0f MB/s", bytes, own * (double)bytes);
     for (int i = 0; i < bench_peers_count; i++) {
         bench_peer *p = &bench_peers[i];
         unlink(path);
@@ -681,7 +723,8 @@ static void files_once(void) {
         row *r = put(rate, "M lines/s", rate / own, "metalog", "%s", p->name);
         long found = p->text ? lines_in(path) : lines;
         if (found < lines) snprintf(r->note, sizeof r->note, "only %ld of %d lines are in the file", found, lines);
-        else if (p->text && stat(path, &st) == 0) snprintf(r->note, sizeof r->note, "%ld bytes a line", (long)st.st_size / lines);
+        else if (p->text && stat(path, &st) == 0)
+            snprintf(r->note, sizeof r->note, "%ld bytes a line, %.0f MB/s", (long)st.st_size / lines, rate * (double)st.st_size / lines);
         unlink(path);
     }
 }
@@ -721,6 +764,15 @@ static void header(void) {
                           : "",
             (int)strcspn(model, "\n"), model, sysconf(_SC_NPROCESSORS_ONLN), u.sysname, u.release, u.machine, __VERSION__, source,
             mlog__clock_invariant_known() ? "the CPU's counter" : "CLOCK_MONOTONIC");
+    char siblings[64] = "unknown", commit[64] = "unknown";
+    f = fopen("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "r");
+    if (f != NULL && fgets(siblings, sizeof siblings, f) == NULL) snprintf(siblings, sizeof siblings, "unknown");
+    if (f != NULL) fclose(f);
+    f = popen("git describe --always --dirty 2>/dev/null", "r");
+    if (f != NULL && fgets(commit, sizeof commit, f) == NULL) snprintf(commit, sizeof commit, "unknown");
+    if (f != NULL) pclose(f);
+    fprintf(bench.out, "# metalog: commit %.*s; hardware threads of the producer's core, as this system sees them: %.*s\n",
+            (int)strcspn(commit, "\n"), commit, (int)strcspn(siblings, "\n"), siblings);
     if (bench.pinned) fprintf(bench.out, "# cores: producer on %d, flusher on %d\n", bench.cpu[0], bench.cpu[1]);
     else fprintf(bench.out, "# cores: one only; nothing is pinned, and there is no hand-over\n");
     fprintf(bench.out, "# timer: %.1f ns a reading, subtracted; it moves in steps of %.1f ns\n", bench.timer_ns,
@@ -731,18 +783,9 @@ static void header(void) {
             bench.runs, MOST_LOAD * 100, MOST_STEAL * 100, SLOW_PHASE);
 }
 
-int main(int argc, char **argv) {
-    if (argc == 3 && strcmp(argv[1], "memory") == 0) return memory(atol(argv[2]));
-    if (argc < 3) return fprintf(stderr, "usage: %s RESULT DIRECTORY [quick|smoke]\n", argv[0]), 2;
-    self = argv[0];
-    directory = argv[2];
-    bench.smoke = argc > 3 && strcmp(argv[3], "smoke") == 0;
-    bench.quick = argc > 3 && strcmp(argv[3], "quick") == 0;
-    bench.runs = bench.smoke ? 1 : 5;
-    bench.started = now_ns();
-    bench.out = fopen(argv[1], "w");
+static void prepare(void) {
     ground.area = aligned_alloc(4096, (1 << 20) + 4096);
-    if (bench.out == NULL || ground.area == NULL) return perror(argv[1]), 1;
+    if (ground.area == NULL) exit(1);
     memset(ground.area, 1, 1 << 20);
     for (int i = 0; i < BENCH_TEXTS; i++) {
         snprintf(texts[i], sizeof texts[i], "%.*s", 16 + i * 7 % 17, "a symbol of 16 to 32 characters..");
@@ -751,6 +794,21 @@ int main(int argc, char **argv) {
     choose_cpus();
     pin(0, 0);
     calibrate();
+}
+
+int main(int argc, char **argv) {
+    if (argc == 3 && strcmp(argv[1], "memory") == 0) return memory(atol(argv[2]));
+    if (argc == 3 && strcmp(argv[1], "rings") == 0) return prepare(), rings(strcmp(argv[2], "yes") == 0);
+    if (argc < 3) return fprintf(stderr, "usage: %s RESULT DIRECTORY [quick|smoke]\n", argv[0]), 2;
+    self = argv[0];
+    directory = argv[2];
+    bench.smoke = argc > 3 && strcmp(argv[3], "smoke") == 0;
+    bench.quick = argc > 3 && strcmp(argv[3], "quick") == 0;
+    bench.runs = bench.smoke ? 1 : 5;
+    bench.started = now_ns();
+    bench.out = fopen(argv[1], "w");
+    if (bench.out == NULL) return perror(argv[1]), 1;
+    prepare();
     header();
     measure_calls();
     measure_singles();

@@ -8,6 +8,7 @@ mode=${1:-full}
 out=build/bench
 [ "$mode" = smoke ] && out=build/bench-smoke
 result=$out.tsv
+[ -z "${ONLY:-}" ] || result=$out-part.tsv # never taken for a whole one
 case $mode in full) sites=10000 ;; quick) sites=1000 ;; *) sites=100 ;; esac
 mkdir -p $out
 unset METALOG
