@@ -53,6 +53,18 @@
  *   room in their ring. When it fails, the kernel may have dropped what it could not write: the batch is written again, to a new
  *   file; the old one is set aside and may hold the same lines. */
 
+/* SURVIVAL
+ *   With a file sink, rings are files in a directory of the user's (/dev/shm/metalog-<uid>; ring_dir names another one, which must be
+ *   the user's own, mode 0700). A call costs the same; once it has returned, its record survives the death of the process, by whatever
+ *   signal. The next start with a sink of the same path writes what was not written yet, marked `recovered`, before its own first record:
+ *     a file with one writer        each record once; a line that was torn is cut off and written whole
+ *     a file with several writers   each record at least once; a torn line is ended and written once more, whole
+ *     console, pipe, callback       not recovered
+ *   /dev/shm survives the process, exec, a logout (unless systemd's RemoveIPC is on for the user); not the machine, and not a container:
+ *   there ring_dir on a volume does. A container's first process, and one whose /dev/shm refuses, keeps its rings beside its log, in
+ *   .metalog-rings. When there is no room, rings are private as without it, and a record says so. Files of programs that never come
+ *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings. */
+
 /* SWITCHES, per unit, before the include
  *   METALOG_IMPLEMENTATION  compiles the implementation here, in one .c file of the program
  *   METALOG_OPTIONAL        library or plugin: logs where the process has a metalog, is silent elsewhere; no link dependency (ELF weak
@@ -276,7 +288,7 @@ typedef struct {
     const char *env;                          /* prefix of the environment variables; "METALOG"; "-": none */
     const char *file; mlog_choice watch;      /* configuration file, none; read again when it changes, no */
     const char *control, *redact, *ring_dir;  /* none; "password,passwd,secret,token,authorization,api_key" ("-": none); default */
-    mlog_choice crash_safe, catch_fatal;      /* yes with a file sink; no */
+    mlog_choice crash_safe, catch_fatal;      /* yes with a file sink, see SURVIVAL; no */
     int recorder_level;                       /* flight recorder: keep records from this level on in the rings, off */
     mlog_clock clock; mlog_flusher flusher; mlog_full full; int full_ms, exit_ms; /* COUNTER; THREAD; WAIT; 100; 2000 */
     uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring: else
