@@ -2,11 +2,12 @@
  * before it, behind it, or in the middle of a write; the next start recovers and dies at its j-th; a third one finishes. After each such
  * history every record whose call had returned stands in the file once, no line is torn, no file of the rings is left.
  *
- *   calls DIR [every]      every: how many of the second deaths are left out, 1: none; exit 0: all histories were right */
+ *   calls DIR [every] [rotate] [durable]      every: one of so many second deaths, 1: all; exit 0: all histories were right */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,21 +42,36 @@ static ssize_t step_write(int fd, const void *p, size_t n) {
     step(1);
     return r;
 }
+static int step_fdatasync(int fd) { step(0); int r = fdatasync(fd); step(1); return r; }
+static int step_open(const char *p, int how, ...) {
+    va_list list;
+    va_start(list, how);
+    mode_t mode = how & O_CREAT ? (mode_t)va_arg(list, int) : 0;
+    va_end(list);
+    step(0);
+    int r = open(p, how, mode);
+    step(1);
+    return r;
+}
 static int step_ftruncate(int fd, off_t n) { step(0); int r = ftruncate(fd, n); step(1); return r; }
 static int step_unlink(const char *p) { step(0); int r = unlink(p); step(1); return r; }
 static int step_flock(int fd, int how) { step(0); int r = flock(fd, how); step(1); return r; }
 static int step_fstat(int fd, struct stat *st) { step(0); int r = fstat(fd, st); step(1); return r; }
 static ssize_t step_pwrite(int fd, const void *p, size_t n, off_t at) { step(0); ssize_t r = pwrite(fd, p, n, at); step(1); return r; }
 static int step_fallocate(int fd, int mode, off_t at, off_t n) { step(0); int r = fallocate(fd, mode, at, n); step(1); return r; }
+#define open(...) step_open(__VA_ARGS__)
+#define fdatasync(...) step_fdatasync(__VA_ARGS__)
 #define write step_write
-#define ftruncate step_ftruncate
-#define unlink step_unlink
-#define flock step_flock
-#define fstat step_fstat
-#define pwrite step_pwrite
-#define fallocate step_fallocate
+#define ftruncate(...) step_ftruncate(__VA_ARGS__)
+#define unlink(...) step_unlink(__VA_ARGS__)
+#define flock(...) step_flock(__VA_ARGS__)
+#define fstat(...) step_fstat(__VA_ARGS__)
+#define pwrite(...) step_pwrite(__VA_ARGS__)
+#define fallocate(...) step_fallocate(__VA_ARGS__)
 #define METALOG_IMPLEMENTATION
 #include "metalog.h"
+#undef open
+#undef fdatasync
 #undef write
 #undef ftruncate
 #undef unlink
@@ -64,10 +81,13 @@ static int step_fallocate(int fd, int mode, off_t at, off_t n) { step(0); int r 
 #undef fallocate
 
 enum { RECORDS = 60 };
+static bool rotates, durable;
 static char path[512], rings[512];
 
 static int start(void) {
     mlog_config c = {.env = "-", .ring_dir = rings, .full = MLOG_BLOCK, .ring_bytes = 4096, .sinks = {{.type = MLOG_FILE, .path = path}}};
+    if (rotates) c.sinks[0].rotate_bytes = 3000, c.sinks[0].rotate_keep = 1000;
+    if (durable) c.sinks[0].durable = MLOG_YES;
     int bad = mlog_init(&c);
     if (bad != 0) fprintf(stderr, "%s\n", mlog_why());
     return bad;
@@ -105,13 +125,11 @@ static bool child(bool logs, uint32_t die_at, uint32_t how) {
 
 static uint64_t lost, doubled, torn, left, histories;
 
-static void check(const char *what, uint32_t k, uint32_t how, uint32_t j) {
-    uint32_t seen[RECORDS] = {0};
+static void check_file(const char *name, uint32_t seen[RECORDS]) {
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
-    uint64_t before = lost + doubled + torn + left;
-    FILE *f = fopen(path, "r");
+    FILE *f = fopen(name, "r");
     while (f != NULL && (n = getline(&line, &cap, f)) > 0) {
         const char *at = strstr(line, "\"i\":");
         int i = at == NULL ? -1 : atoi(at + 4);
@@ -121,6 +139,18 @@ static void check(const char *what, uint32_t k, uint32_t how, uint32_t j) {
     }
     if (f != NULL) fclose(f);
     free(line);
+}
+
+static void check(const char *what, uint32_t k, uint32_t how, uint32_t j) {
+    uint32_t seen[RECORDS] = {0};
+    uint64_t before = lost + doubled + torn + left;
+    check_file(path, seen);
+    for (uint32_t i = 1; rotates; i++) {
+        char name[600];
+        snprintf(name, sizeof name, "%s.%09u", path, i);
+        if (access(name, F_OK) != 0) break;
+        check_file(name, seen);
+    }
     for (uint64_t i = 0; i < shared->returned; i++) lost += seen[i] == 0;
     DIR *dir = opendir(rings);
     for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) left += e->d_name[0] != '.';
@@ -135,13 +165,17 @@ static void check(const char *what, uint32_t k, uint32_t how, uint32_t j) {
 static void clean(void) {
     char command[1200];
     shared->returned = 0;
-    snprintf(command, sizeof command, "rm -rf '%s' '%s'", path, rings);
+    snprintf(command, sizeof command, "rm -rf '%s'* '%s'", path, rings);
     if (system(command) != 0) exit(1);
 }
 
 int main(int argc, char **argv) {
     if (argc < 2) return fprintf(stderr, "usage: calls DIR [every]\n"), 2;
     uint32_t every = argc > 2 ? (uint32_t)atoi(argv[2]) : 1, deaths = 0;
+    for (int i = 3; i < argc; i++) {
+        if (strcmp(argv[i], "rotate") == 0) rotates = true;
+        if (strcmp(argv[i], "durable") == 0) durable = true;
+    }
     snprintf(path, sizeof path, "%s/calls.log", argv[1]);
     snprintf(rings, sizeof rings, "%s/calls-rings", argv[1]);
     shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -162,7 +196,7 @@ int main(int argc, char **argv) {
                 if (done && shared->steps < j) break;
             }
         }
-    printf("%u first deaths, %llu histories: lost %llu, doubled %llu, torn %llu, files left %llu\n", deaths, (unsigned long long)histories,
+    printf("calls%s%s: %u first deaths, %llu histories: lost %llu, doubled %llu, torn %llu, files left %llu\n", rotates ? ", rotated" : "", durable ? ", durable" : "", deaths, (unsigned long long)histories,
            (unsigned long long)lost, (unsigned long long)doubled, (unsigned long long)torn, (unsigned long long)left);
     return lost + doubled + torn + left != 0 || histories < 50;
 }
