@@ -4432,7 +4432,7 @@ static bool mlog__dict_reserve(const void *p, size_t n) {
 
 /* [s] The slot of a context is used for the first time. */
 static void mlog__dict_note_context(uint32_t i) {
-    mlog__session *s = mlog__dict_session;
+    mlog__session *s = __atomic_load_n(&mlog__dict_session, __ATOMIC_ACQUIRE); /* DICT-1 */
     uint64_t before = s == NULL ? UINT64_MAX : __atomic_load_n(&s->contexts, __ATOMIC_RELAXED); /* DICT-3 */
     while (before <= i && !__atomic_compare_exchange_n(&s->contexts, &before, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {} /* DICT-3 */
 }
@@ -4749,7 +4749,8 @@ static void *mlog__store_ring(uint32_t number, size_t size, bool touch) {
     mlog__platform_guard(&guard);
     void *p = mlog__store_map(path, size, size, touch);
     mlog__platform_unguard(&guard);
-    if (p == NULL && mlog__store.refused == 0) __atomic_store_n(&mlog__store.refused, 1, __ATOMIC_RELAXED); /* STORE-2 */
+    uint32_t none = 0;
+    if (p == NULL) __atomic_compare_exchange_n(&mlog__store.refused, &none, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED); /* STORE-2 */
     return p;
 }
 
@@ -6504,7 +6505,8 @@ static mlog__thread *mlog__thread_enter(void) {
     if (t == &mlog__thread_junk) return NULL; /* a handler on top of a call that has nowhere to write */
     /* LIFE-2 */
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(__atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED));
-    else if (MLOG__UNLIKELY(t->stored != mlog__store.on && t->ring != NULL && t->state == MLOG__T_READY)) t = mlog__thread_move(t);
+    else if (MLOG__UNLIKELY(t->stored != __atomic_load_n(&mlog__store.on, __ATOMIC_RELAXED) && t->ring != NULL && t->state == MLOG__T_READY)) /* STORE-1 */
+        t = mlog__thread_move(t);
     while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
     if (t == NULL) return NULL;
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
