@@ -593,8 +593,8 @@ static void log_on(void) {
     }
 }
 
-/* No line that was covered is missing, none stands there twice, all are in order. `said`, not `covered`, is where the next one begins: lines
- * in the rings at the moment of the kill are gone. */
+/* No line that was covered is missing, none stands there twice, all are in order. The next process begins at `said`, not at `covered`:
+ * lines in the rings at the moment of the kill are gone. */
 static void check_killed(bool *have, int limit) {
     char *text = all_text(NULL, NULL);
     long last = -1;
