@@ -16,7 +16,7 @@
  * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
  *
  * Contents: manual · switches · types · functions · macros | seams · platform · clock · text · printf · record · dictionary · rules ·
- * context · ring · thread · format · filter · pattern · sink · capture · flush · life.
+ * context · ring · thread · format · filter · pattern · sink · capture · flush · fatal · life.
  */
 
 /* FILTERS: which records a sink gets (`where`), or a program picks (mlog_filter_new)
@@ -69,6 +69,20 @@
  * Two metalogs in one process (the program is not linked with -rdynamic, or they are hidden, or their interfaces have different
  * versions) share nothing: each has its threads, rings, sinks, rules and contexts. The second one to start says so in a record, and
  * refuses a file that the other one writes. Loggers and contexts of one must not be handed to units of the other. */
+
+/* FATAL SIGNALS (catch_fatal = MLOG_YES)
+ * SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS and SIGABRT leave one record of level FATAL, "fatal signal" with signal, number,
+ * code (si_code), reason, address or sender, and backtrace, from the thread that they hit and in its context. The handler waits up
+ * to 200 ms for the flusher (not in the flusher, nor where the program polls or writes itself), then puts back what was there when
+ * mlog_init ran and sends the signal again with all that it said: the program's earlier handler, its exit status and its core file
+ * stay what they would have been. Each signal is caught once. Nothing is formatted or written in the handler.
+ *   Backtrace: "file+0x…", innermost first, for addr2line -e file. With glibc by the tables of the unwinder (loaded by mlog_init); in
+ * static programs and with other C libraries by frame pointers, that is for code compiled with -fno-omit-frame-pointer.
+ *   Handlers: one that was there before ours gets the signal behind us. One that the program installs later is in front of us, or in our
+ * place if it does not chain. A signal that is ignored when mlog_init runs stays so. Hosts that live by faults (virtual machines,
+ * collectors) initialize behind us, or do without. mlog_shutdown takes ours back; a child of fork has them.
+ *   Stacks: a thread that has no alternate signal stack gets one of 64 KiB with the call that initializes, or its first record (a
+ * thread that logged before: when its ring has come round), so that overflows of the stack are caught. It goes with the thread. */
 
 #ifndef METALOG_H
 #define METALOG_H
@@ -260,7 +274,7 @@ typedef struct {
     const char *env;                          /* prefix of the environment variables; "METALOG"; "-": none */
     const char *file; mlog_choice watch;      /* configuration file, none; read again when it changes, no */
     const char *control, *redact, *ring_dir;  /* none; "password,passwd,secret,token,authorization,api_key" ("-": none); default */
-    mlog_choice crash_safe, catch_fatal;      /* yes with a file sink; no */
+    mlog_choice crash_safe, catch_fatal;      /* yes with a file sink; no: FATAL SIGNALS above */
     int recorder_level;                       /* flight recorder: keep records from this level on in the rings, off */
     mlog_clock clock; mlog_flusher flusher; mlog_full full; int full_ms, exit_ms; /* COUNTER; THREAD; WAIT; 100; 2000 */
     uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring: else
@@ -1221,6 +1235,9 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#if __has_include(<execinfo.h>)
+#include <execinfo.h>
+#endif
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
@@ -1229,6 +1246,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #ifndef METALOG_NO_THREADS
 #include <pthread.h>
 #endif
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1241,6 +1259,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 #include <wchar.h>
 #ifdef __SSE2__
@@ -1423,6 +1442,53 @@ static void mlog__platform_random(void *p, size_t n) {
     for (size_t i = 0; i < n; i++) ((unsigned char *)p)[i] = (unsigned char)(mix >> (8 * (i % 8)));
 }
 
+/* -- fatal signals: what is asked of each thread while `catch_fatal` is on -- */
+
+/* SIGABRT last: abort() unblocks it by itself. */
+enum { MLOG__FATAL_SIGNALS = 7, MLOG__FAULTS = 6, MLOG__STACK_BYTES = 64 << 10 };
+static const int mlog__platform_fatal_list[MLOG__FATAL_SIGNALS] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
+static uint32_t mlog__platform_catching;
+MLOG__TLS uint32_t mlog__platform_dying;       /* this thread's number while it is in the handler of a fatal signal */
+MLOG__TLS void *mlog__platform_stack;          /* its alternate stack, when that is ours */
+MLOG__TLS uint8_t mlog__platform_stack_asked;
+
+static bool mlog__platform_catches(void) { return __atomic_load_n(&mlog__platform_catching, __ATOMIC_RELAXED) != 0; } /* FATAL-2 */
+
+/* All signals, but not the faults when they are caught: the kernel ends a process that blocks what it must tell it. */
+static void mlog__platform_all_signals(sigset_t *all) {
+    sigfillset(all);
+    for (int i = 0; i < MLOG__FAULTS && mlog__platform_catches(); i++) sigdelset(all, mlog__platform_fatal_list[i]);
+}
+
+static size_t mlog__platform_stack_bytes(void) { return MLOG__STACK_BYTES + (size_t)getauxval(AT_PAGESZ); }
+
+/* A stack for handlers when the thread has none: one that has overflowed its own has no room for them. The lowest page is out of
+ * reach. Once a thread, in a handler, too; a host's own stays. */
+MLOG__COLD static void mlog__platform_give_stack(void) {
+    stack_t there;
+    if (mlog__platform_stack_asked || mlog__platform_dying || sigaltstack(NULL, &there) != 0 || (there.ss_flags & SS_ONSTACK) != 0) return;
+    mlog__platform_stack_asked = 1;
+    if ((there.ss_flags & SS_DISABLE) == 0) return;
+    char *p = mlog__platform_map(mlog__platform_stack_bytes(), false, false);
+    if (p == NULL) return;
+    size_t guard = (size_t)getauxval(AT_PAGESZ);
+    const stack_t ours = {.ss_sp = p + guard, .ss_size = MLOG__STACK_BYTES, .ss_flags = 0};
+    (void)mprotect(p, guard, PROT_NONE);
+    if (sigaltstack(&ours, NULL) == 0) mlog__platform_stack = p;
+    else mlog__platform_unmap(p, mlog__platform_stack_bytes());
+}
+
+/* At the end of a thread. It stays where it is still used: a thread that ends inside a handler. */
+static void mlog__platform_drop_stack(void) {
+    stack_t there;
+    const stack_t none = {.ss_sp = NULL, .ss_size = 0, .ss_flags = SS_DISABLE};
+    char *p = mlog__platform_stack;
+    mlog__platform_stack = NULL;
+    if (p == NULL || sigaltstack(NULL, &there) != 0 || (there.ss_flags & SS_ONSTACK) != 0) return;
+    if (there.ss_sp == p + getauxval(AT_PAGESZ)) (void)sigaltstack(&none, NULL);
+    mlog__platform_unmap(p, mlog__platform_stack_bytes());
+}
+
 /* METALOG_NO_THREADS: one thread, so a lock only tells whether it is held, and nobody is ever waited for. */
 #ifdef METALOG_NO_THREADS
 typedef uint8_t mlog__lock;
@@ -1452,6 +1518,15 @@ static int mlog__platform_no_cancel(void) {
 }
 static void mlog__platform_cancel(int before) { pthread_setcancelstate(before, NULL); }
 
+/* For a thread of ours, which may run since before faults were to be caught. */
+static void mlog__platform_watch(void) {
+    sigset_t all;
+    if (MLOG__LIKELY(!mlog__platform_catches() || mlog__platform_stack_asked)) return;
+    mlog__platform_give_stack();
+    mlog__platform_all_signals(&all);
+    mlog__platform_sigmask(&all, NULL);
+}
+
 /* A detached thread that no signal ever reaches, so that the host's handlers never run on it. The mask is inherited, therefore it
  * is set around the creation; set inside the thread, a signal could come first. 256 KiB of stack: 22 of them may go into a long
  * double of great precision, the rest is for the callbacks of the user. */
@@ -1459,7 +1534,7 @@ static bool mlog__platform_thread(void *(*run)(void *), void *arg) {
     sigset_t all, old;
     pthread_attr_t attr;
     pthread_t thread;
-    sigfillset(&all);
+    sigfillset(&all); /* faults come later, with a stack for them: mlog__platform_watch */
     if (pthread_attr_init(&attr) != 0) return false;
     pthread_attr_setstacksize(&attr, 256 << 10);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -1604,6 +1679,7 @@ static bool mlog__platform_borrowed(void) {
 MLOG__COLD static bool mlog__platform_in_handler(bool thorough) {
     sigset_t mask;
     stack_t alternate;
+    if (mlog__platform_dying) return true;
     if (sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK) != 0) return true;
     if (mlog__platform_sigmask(NULL, &mask) != 0) return false;
 #if defined(__x86_64__) && defined(__linux__)
@@ -5552,6 +5628,7 @@ static void mlog__thread_exit(void *round) {
     }
     mlog_context_unref(mlog__context_now);
     mlog__context_now = NULL;
+    mlog__platform_drop_stack();
     /* the pointer first: a handler may come in between */
     unsigned char *objects = mlog__thread_objects;
     mlog__thread_objects = NULL;
@@ -6052,6 +6129,7 @@ static mlog__thread *mlog__thread_enter(void) {
     __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     mlog__thread_self = t;
+    if (MLOG__UNLIKELY(mlog__platform_catches() && !mlog__platform_stack_asked && !mlog__thread_dying)) mlog__platform_give_stack();
     return t;
 }
 
@@ -6063,10 +6141,9 @@ static void mlog__thread_tell_flusher(void) {
     if (asleep == 3) mlog__flush_see_out();
 }
 
-/* Ends what mlog__thread_enter began, and hands the thread back to the call that was interrupted. limit = 0: whatever was
- * changed below (policy, context, ring) is looked at by the next call. The wake-up comes last: it makes system calls, and
- * handlers may come in. */
-static void mlog__thread_leave(mlog__thread *t) {
+/* Hands the thread back to the call that was interrupted. limit = 0: whatever was changed below (policy, context, ring) is looked
+ * at by the next call. */
+static void mlog__thread_hand_back(mlog__thread *t) {
     t->head = t->ring == NULL ? &t->aside : &t->ring->head;
     t->limit = 0;
     t->attention = t->depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
@@ -6074,6 +6151,11 @@ static void mlog__thread_leave(mlog__thread *t) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
     if (t->outer != NULL) mlog__thread_self = t->outer;
+}
+
+/* Ends what mlog__thread_enter began. The wake-up comes last: it makes system calls, and handlers may come in. */
+static void mlog__thread_leave(mlog__thread *t) {
+    mlog__thread_hand_back(t);
     mlog__thread_tell_flusher();
     if (MLOG__UNLIKELY(mlog__thread_dying) && t->depth == 0 && t->ring == NULL) mlog__thread_give_back(t);
 }
@@ -6478,6 +6560,21 @@ static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const 
     slot[2] = mlog__val_s(func);
     slot[3] = mlog_str(source, mlog__rule_source(source, "", file));
     slot[4] = mlog__val_i(at->line);
+}
+
+/* The last record of a thread, from the handler of a fatal signal: into the first ring that has room. Nobody is waited for, nor
+ * told: whatever is broken may be what was interrupted. */
+static void mlog__thread_send_now(mlog__draft *d, int level) {
+    mlog__ring_never_wait++;
+    mlog__thread *t = mlog__thread_enter();
+    if (t != NULL) t->staged = 1;
+    mlog__thread_put_context(d, NULL, level, true);
+    bool done = t != NULL && t->ring != NULL && mlog__thread_write(t, d);
+    mlog__thread *next = t == NULL ? NULL : t->inner; /* its ring is full, and other signals are blocked: the side ring */
+    if (!done && next != NULL && next->state == MLOG__T_READY && next->ring != NULL) done = mlog__thread_write(next, d);
+    if (!done && !mlog__thread_write_spare(d, 0, true) && !mlog__thread_write_spare(d, 1, true)) mlog__thread_note_drop(t, level);
+    if (t != NULL) mlog__thread_hand_back(t);
+    mlog__ring_never_wait--;
 }
 
 /* [s] The fields are cleaned and redacted here, into a copy on the stack; texts are read once, by the copy into the ring. */
@@ -10476,7 +10573,7 @@ typedef struct { sigset_t mask, pending; locale_t locale; int cancel; } mlog__he
 
 static void mlog__flush_hold(mlog__held *h) {
     sigset_t all;
-    sigfillset(&all);
+    mlog__platform_all_signals(&all);
     mlog__platform_sigmask(&all, &h->mask);
     sigpending(&h->pending);
     h->cancel = mlog__platform_no_cancel();
@@ -10602,7 +10699,9 @@ static void *mlog__flush_run(void *generation) {
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1; /* FLUSH-4 */
         /* FLUSH-14 */
-        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_RELAXED) != (uintptr_t)generation) return NULL;
+        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_RELAXED) != (uintptr_t)generation)
+            return mlog__platform_drop_stack(), (void *)NULL;
+        mlog__platform_watch();
         if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE)) { /* LIFE-3 */
             mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
             continue;
@@ -10665,7 +10764,9 @@ static void *mlog__flush_run1(void *generation) {
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST); /* FLUSH-4 */
         /* FLUSH-14 */
-        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_RELAXED) != (uintptr_t)generation) return NULL;
+        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_RELAXED) != (uintptr_t)generation)
+            return mlog__platform_drop_stack(), (void *)NULL;
+        mlog__platform_watch();
         mlog__platform_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
         mlog__life_take_pair(&mlog__flush_all.desk[1], true);
         bool again = mlog__flush_pass1();
@@ -10700,10 +10801,402 @@ static bool mlog__flush_wait(int ms) {
     return mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline);
 }
 
+/* [s] For a crash: its record is with the sinks, or the time is over. Not in vain: in the flusher, below one of its locks, or where
+ * there is none, nobody would come. A callback that crashes holds nothing that lane 0 needs. */
+static void mlog__flush_see_crash(int ms) {
+    const void *poller = __atomic_load_n(&mlog__flush_all.poller, __ATOMIC_RELAXED); /* FLUSH-15 */
+    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
+    bool polled = __atomic_load_n(&mlog__flush_all.mode, __ATOMIC_RELAXED) == MLOG_POLL && poller != NULL && poller != &mlog__flush_mine; /* FLUSH-15 */
+    if (mlog__flush_mine || mlog__flush_lane == 1 || mlog__ring_never_wait || !mlog__life_running()) return;
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return; /* LIFE-3 */
+    if (alone ? !polled : !__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_RELAXED)) return; /* FLUSH-3 */
+    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
+    uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST); /* FLUSH-2 */
+    if (!alone) mlog__flush_wake();
+    if (!mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline) || mlog__flush_lane == 2) return;
+    (void)mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline);
+}
+
+/* ==== fatal ====
+ * catch_fatal: what a process that dies by a signal still says. The handler commits one record, waits for the flusher, puts back what
+ * stood there before it and sends itself the same signal again, with the siginfo that came: the host's earlier handler, the exit
+ * status and the core file are what they would have been. It writes nothing to any sink: the flusher does, or who recovers the rings.
+ *
+ *   SIGSEGV SIGBUS SIGILL SIGFPE SIGSYS SIGABRT: faults, and abort. SIGTRAP: __builtin_trap() on AArch64, asserts; a debugger takes its
+ *   own before any handler. Not SIGTERM, SIGINT, SIGQUIT, SIGXCPU: somebody asks a process to end that is sound. Not one that is
+ *   ignored when ours would be installed.
+ *
+ * Everything that may meet damage is tried: a fault inside of it jumps back here, and the rest goes on without. So the first
+ * signal is the one that the process dies of. Two threads at once: both commit, the first goes first. A handler that chains to
+ * ours, installed later, works: ours then goes on with what stood there before ours.
+ *
+ *   FATAL-1  which thread a signal hit first, and when: each word stands for itself, a tie goes either way
+ *   FATAL-2  catch_fatal is on: relaxed, a thread that sees it late gets its stack later
+ *
+ * owns: handlers of fatal signals, the record of a crash
+ * may call: platform record ring thread text flush
+ */
+
+enum { MLOG__FATAL_FRAMES = 32, MLOG__FATAL_WALK_MS = 100, MLOG__FATAL_WAIT_MS = 200, MLOG__FATAL_TURN_MS = 500 };
+
+static struct {
+    struct sigaction before[MLOG__FATAL_SIGNALS]; /* what stood there when ours came */
+    uint32_t hit[MLOG__FATAL_SIGNALS];            /* the first thread that it hit since */
+    mlog__u64 since;                              /* when the first of threads that crash together came */
+    int claim;                                    /* the place in mlog1_instance.file that says so; + 1 */
+} mlog__fatal_all;
+
+/* One crash, on the stack of its handler. */
+typedef struct {
+    int number, index;
+    const siginfo_t *info;      /* NULL: a handler that chains to ours gave none */
+    ucontext_t *context;
+    uint64_t pc;
+    uint32_t frames;
+    void *frame[MLOG__FATAL_FRAMES];
+    const char *name[MLOG__FATAL_FRAMES];
+    char text[MLOG__FATAL_FRAMES][56];
+} mlog__crash;
+
+MLOG__TLS sigjmp_buf *mlog__fatal_back; /* where a fault inside our handler goes on */
+
+/* In libc of all dynamic glibc programs, which says nothing about others. Its first use loads a library, so that comes early. */
+#if defined(__GLIBC__) && __has_include(<execinfo.h>)
+static __typeof__(backtrace) mlog__fatal_backtrace __attribute__((weakref("backtrace")));
+#else
+static int (*const mlog__fatal_backtrace)(void **, int) = NULL;
+#endif
+
+static const char *mlog__fatal_name(int number) {
+    static const char *const names[MLOG__FATAL_SIGNALS] = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS", "SIGABRT"};
+    for (int i = 0; i < MLOG__FATAL_SIGNALS; i++)
+        if (mlog__platform_fatal_list[i] == number) return names[i];
+    return "";
+}
+
+/* "" for what is rare: the number is beside it. */
+static const char *mlog__fatal_reason(int number, int code) {
+    static const struct { int number, code; const char *name; } known[] = {
+        {SIGSEGV, SEGV_MAPERR, "not mapped"}, {SIGSEGV, SEGV_ACCERR, "not permitted"}, {SIGBUS, BUS_ADRALN, "not aligned"},
+        {SIGBUS, BUS_ADRERR, "beyond the file"}, {SIGILL, ILL_ILLOPC, "illegal opcode"}, {SIGILL, ILL_ILLOPN, "illegal operand"},
+        {SIGFPE, FPE_INTDIV, "integer division by zero"}, {SIGFPE, FPE_INTOVF, "integer overflow"},
+        {SIGFPE, FPE_FLTDIV, "division by zero"}, {SIGFPE, FPE_FLTINV, "invalid operation"}, {SIGTRAP, TRAP_BRKPT, "breakpoint"},
+        {SIGSYS, 1 /* SYS_SECCOMP */, "system call refused"}};
+    if (code == SI_USER || code == SI_QUEUE) return "sent by a process";
+    if (code == SI_TKILL) return number == SIGABRT ? "abort" : "sent by a thread";
+    if (code == SI_KERNEL) return "by the kernel";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].number == number && known[i].code == code) return known[i].name;
+    return "";
+}
+
+/* -- where it was -- */
+
+/* Words of this process, however wrong the address. */
+static bool mlog__fatal_peek(uint64_t at, void *to, size_t n) {
+    struct iovec here = {to, n}, there = {(void *)(uintptr_t)at, n};
+    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == (ssize_t)n;
+}
+
+/* The registers that a walk begins with: {pc, frame pointer, stack pointer}. */
+static void mlog__fatal_registers(const ucontext_t *u, uint64_t r[3]) {
+    r[0] = r[1] = r[2] = 0;
+#if defined(__x86_64__)
+    r[0] = (uint64_t)u->uc_mcontext.gregs[REG_RIP];
+    r[1] = (uint64_t)u->uc_mcontext.gregs[REG_RBP];
+    r[2] = (uint64_t)u->uc_mcontext.gregs[REG_RSP];
+#elif defined(__i386__)
+    r[0] = (uint32_t)u->uc_mcontext.gregs[REG_EIP];
+    r[1] = (uint32_t)u->uc_mcontext.gregs[REG_EBP];
+    r[2] = (uint32_t)u->uc_mcontext.gregs[REG_ESP];
+#elif defined(__aarch64__)
+    r[0] = u->uc_mcontext.pc;
+    r[1] = u->uc_mcontext.regs[29];
+    r[2] = u->uc_mcontext.sp;
+#elif defined(__s390x__)
+    r[0] = u->uc_mcontext.psw.addr;
+#else
+    (void)u;
+#endif
+}
+
+/* What the handler was called with; one that chains without SA_SIGINFO leaves anything there. */
+static void mlog__fatal_look(mlog__crash *c) {
+    uint64_t r[3];
+    if (c->info->si_signo != c->number) c->info = NULL;
+    if (c->info == NULL) return;
+    mlog__fatal_registers(c->context, r);
+    c->pc = r[0];
+    c->frame[c->frames++] = (void *)(uintptr_t)r[0];
+}
+
+/* By frame pointers: for programs compiled with them. Each frame lies above the one before it. Behind a jump to a wrong address,
+ * the caller's is the word on top of the stack. */
+static void mlog__fatal_chain(mlog__crash *c) {
+    uint64_t r[3], at;
+    uintptr_t next[2];
+    if (c->info == NULL) return;
+    mlog__fatal_registers(c->context, r);
+#if defined(__x86_64__) || defined(__i386__)
+    bool jumped = c->info->si_code > 0 && (uint64_t)(uintptr_t)c->info->si_addr == c->pc;
+    if (jumped && mlog__fatal_peek(r[2], next, sizeof *next)) c->frame[c->frames++] = (void *)next[0];
+#endif
+    for (at = r[1]; c->frames < MLOG__FATAL_FRAMES && at >= r[2] && at % sizeof *next == 0; at = next[0]) {
+        if (!mlog__fatal_peek(at, next, sizeof next) || next[1] < 4096) return;
+        c->frame[c->frames++] = (void *)next[1];
+        if (next[0] <= at) return;
+    }
+}
+
+/* By the tables of the unwinder, from here over the signal's frame down to where it was. A wrong address is in no table. */
+static void mlog__fatal_walk(mlog__crash *c) {
+    void *found[MLOG__FATAL_FRAMES + 12];
+    int n = mlog__fatal_backtrace == NULL ? 0 : mlog__fatal_backtrace(found, MLOG__FATAL_FRAMES + 12), i = 0;
+    while (i < n && (uint64_t)(uintptr_t)found[i] != c->pc) i++;
+    if (i == n) {
+        mlog__fatal_chain(c);
+        return;
+    }
+    for (i++; i < n && c->frames < MLOG__FATAL_FRAMES; i++) c->frame[c->frames++] = found[i];
+}
+
+/* -- names of frames: "file+offset", as addr2line takes it -- */
+
+typedef struct { char line[512], file[40]; size_t used; uint64_t base, inode; } mlog__fatal_map;
+
+static const char *mlog__fatal_read_hex(const char *p, uint64_t *v) {
+    for (*v = 0;; p++) {
+        unsigned digit = *p >= '0' && *p <= '9' ? (unsigned)(*p - '0') : *p >= 'a' && *p <= 'f' ? (unsigned)(*p - 'a') + 10 : 16;
+        if (digit == 16) return p + (*p != 0);
+        *v = *v << 4 | digit;
+    }
+}
+
+/* A program that is not position-independent has its own addresses in its tables. */
+static uint64_t mlog__fatal_base(uint64_t start) {
+    uint16_t type = 0;
+    return mlog__fatal_peek(start + 16, &type, sizeof type) && type == 2 /* ET_EXEC */ ? 0 : start;
+}
+
+/* One line of /proc/self/maps: start-end perms offset dev inode path. */
+static void mlog__fatal_mapping(mlog__crash *c, mlog__fatal_map *m) {
+    uint64_t start, end, offset;
+    char text[20];
+    const char *p = mlog__fatal_read_hex(m->line, &start), *slash;
+    p = mlog__fatal_read_hex(p, &end);
+    p = mlog__fatal_read_hex(p + 5, &offset);
+    slash = strrchr(p, '/');
+    if (slash == NULL) return;
+    if (offset == 0) m->base = mlog__fatal_base(start);
+    size_t n = MLOG__MIN(strcspn(slash + 1, " "), sizeof m->file - 1);
+    for (uint32_t i = 0; i < c->frames; i++) {
+        uint64_t at = (uint64_t)(uintptr_t)c->frame[i];
+        if (at < start || at >= end) continue;
+        size_t digits = (size_t)(mlog__text_hex(text, at - m->base) - text);
+        memcpy(c->text[i], slash + 1, n);
+        memcpy(c->text[i] + n, "+0x", 3);
+        memcpy(c->text[i] + n + 3, text, MLOG__MIN(digits, sizeof c->text[i] - n - 4));
+        c->text[i][n + 3 + MLOG__MIN(digits, sizeof c->text[i] - n - 4)] = 0;
+    }
+}
+
+/* The kernel's list of mappings: no lock of the loader is asked, and plugins are in it. Without /proc: addresses. */
+static void mlog__fatal_describe(mlog__crash *c) {
+    char chunk[1024];
+    mlog__fatal_map m = {.used = 0};
+    for (uint32_t i = 0; i < c->frames; i++) {
+        memcpy(c->text[i], "0x", 2);
+        *mlog__text_hex(c->text[i] + 2, (uint64_t)(uintptr_t)c->frame[i]) = 0;
+        c->name[i] = c->text[i];
+    }
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+    for (long n; fd >= 0 && (n = syscall(SYS_read, fd, chunk, sizeof chunk)) > 0;)
+        for (long i = 0; i < n; i++) {
+            if (chunk[i] != '\n') {
+                if (m.used < sizeof m.line - 1) m.line[m.used++] = chunk[i];
+                continue;
+            }
+            m.line[m.used] = 0;
+            m.used = 0;
+            mlog__fatal_mapping(c, &m);
+        }
+    if (fd >= 0) (void)syscall(SYS_close, fd);
+}
+
+/* -- the record, and who writes it -- */
+
+static void mlog__fatal_add(mlog__draft *d, mlog_field *field, const char *key, mlog_value value) {
+    field[d->fields].key = key;
+    field[d->fields++].value = value;
+}
+
+static void mlog__fatal_commit(mlog__crash *c) {
+    static const char message[] = "fatal signal";
+    const siginfo_t *s = c->info;
+    const mlog_where at = {"metalog.h", "mlog__fatal_handler", __LINE__};
+    mlog_value slot[5];
+    mlog_field field[8];
+    char source[64];
+    mlog__draft d = {.header = mlog__record_header(MLOG__S_EMIT, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
+    mlog__thread_whole_slots(slot, source, &at, message, sizeof message - 1);
+    mlog__fatal_add(&d, field, "signal", mlog__val_s(mlog__fatal_name(c->number)));
+    mlog__fatal_add(&d, field, "number", mlog__val_i(c->number));
+    if (s != NULL) mlog__fatal_add(&d, field, "code", mlog__val_i(s->si_code));
+    if (s != NULL) mlog__fatal_add(&d, field, "reason", mlog__val_s(mlog__fatal_reason(c->number, s->si_code)));
+    if (s != NULL && (s->si_code == SI_USER || s->si_code == SI_QUEUE || s->si_code == SI_TKILL))
+        mlog__fatal_add(&d, field, "sender", mlog__val_i(s->si_pid));
+    else if (s != NULL && c->number == SIGSYS) mlog__fatal_add(&d, field, "syscall", mlog__val_i(s->si_syscall));
+    else if (s != NULL) mlog__fatal_add(&d, field, "address", mlog__val_ptr(s->si_addr));
+    if (c->frames > 0)
+        mlog__fatal_add(&d, field, "backtrace", mlog__val_p(MLOG_K_ARRAY | MLOG__E_TEXT << 8, c->name, c->frames));
+    mlog__thread_send_now(&d, MLOG_FATAL);
+}
+
+static void mlog__fatal_wait(mlog__crash *c) {
+    (void)c;
+    mlog__flush_see_crash(MLOG__FATAL_WAIT_MS);
+}
+
+/* A timer that hits this thread with the signal that it is handling, and so ends what hangs. By hand: timer_create of older C
+ * libraries may start a thread. */
+static int mlog__fatal_alarm(int number, uint32_t tid) {
+    struct { void *value; int signo, notify; uint32_t tid; char rest[64]; } event = {NULL, number, 4 /* SIGEV_THREAD_ID */, tid, ""};
+    const long once[4] = {0, 0, 0, MLOG__FATAL_WALK_MS * 1000000L};
+    int timer = -1;
+#if __SIZEOF_LONG__ == 8 || defined(SYS_timer_settime)
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0) return -1;
+    (void)syscall(SYS_timer_settime, timer, 0, once, NULL);
+#else
+    (void)event, (void)once;
+#endif
+    return timer;
+}
+
+/* Runs one step. A fault in it ends it, and only it. */
+static void mlog__fatal_try(void (*step)(mlog__crash *), mlog__crash *c) {
+    sigjmp_buf here;
+    if (sigsetjmp(here, 0) == 0) {
+        mlog__fatal_back = &here;
+        step(c);
+    }
+    mlog__fatal_back = NULL;
+}
+
+static void mlog__fatal_try_walk(mlog__crash *c, uint32_t tid) {
+    int timer = mlog__fatal_alarm(c->number, tid);
+    mlog__fatal_try(mlog__fatal_walk, c);
+    if (timer >= 0) (void)syscall(SYS_timer_delete, timer);
+    mlog__fatal_try(mlog__fatal_describe, c);
+}
+
+/* Who comes while another crashes waits: the process shall die of the first. Bounded, since the host's handler may save it. */
+static void mlog__fatal_take_turns(void) {
+    uint64_t now = (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC), since = __atomic_load_n(&mlog__fatal_all.since, __ATOMIC_RELAXED); /* FATAL-1 */
+    const uint64_t turn = MLOG__FATAL_TURN_MS * UINT64_C(1000000);
+    bool together = since != 0 && now - since < turn;
+    /* FATAL-1 */
+    if (!together && __atomic_compare_exchange_n(&mlog__fatal_all.since, &since, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return;
+    while ((uint64_t)mlog__platform_clock(CLOCK_MONOTONIC) - since < turn) mlog__platform_nap(1000000);
+}
+
+/* The same signal again, for this thread, when the handler has returned. from: what shall meet it; NULL: whoever stands there now. */
+static void mlog__fatal_pass_on(mlog__crash *c, const struct sigaction *to, uint32_t tid) {
+    sigset_t mask;
+    if (to != NULL) (void)sigaction(c->number, to, NULL);
+    mlog__platform_sigmask(NULL, &mask);
+    sigaddset(&mask, c->number);
+    mlog__platform_sigmask(&mask, NULL);
+    if (c->info != NULL) sigdelset(&c->context->uc_sigmask, c->number);
+    if (c->info == NULL || syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, c->number, c->info) != 0)
+        (void)syscall(SYS_tgkill, getpid(), tid, c->number);
+}
+
+static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
+    int saved = errno;
+    uint32_t tid = mlog__platform_tid(), who = 0;
+    bool nested = mlog__platform_dying == tid;
+    if (nested && mlog__fatal_back != NULL) siglongjmp(*mlog__fatal_back, 1);
+    if (nested && info != NULL && info->si_code == SI_TIMER) return; /* our alarm, a moment late */
+    uint8_t never_wait = mlog__ring_never_wait;
+    mlog__crash c;
+    c.number = number;
+    c.info = info;
+    c.context = context;
+    c.frames = 0;
+    c.pc = 0;
+    c.index = 0;
+    while (c.index < MLOG__FATAL_SIGNALS - 1 && mlog__platform_fatal_list[c.index] != number) c.index++;
+    /* FATAL-1; the same thread twice: a handler that ours was put over has chained to ours, which would go on for ever */
+    bool first = __atomic_compare_exchange_n(&mlog__fatal_all.hit[c.index], &who, tid, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    bool again = !first && who == tid;
+    mlog__platform_dying = tid;
+    mlog__fatal_try(mlog__fatal_look, &c);
+    if (!nested && !again && mlog__platform_catches()) {
+        mlog__fatal_try_walk(&c, tid);
+        mlog__fatal_try(mlog__fatal_commit, &c);
+        mlog__ring_never_wait = never_wait;
+        mlog__fatal_try(mlog__fatal_wait, &c);
+        mlog__fatal_take_turns();
+    }
+    mlog__platform_dying = 0;
+    const struct sigaction end = {.sa_handler = SIG_DFL};
+    mlog__fatal_pass_on(&c, again ? &end : first ? &mlog__fatal_all.before[c.index] : NULL, tid);
+    errno = saved;
+}
+
+/* -- on and off -- */
+
+/* Loads what a backtrace needs; without our locks, since it takes the loader's. */
+static void mlog__fatal_warm(void) {
+    static uint32_t warm;
+    void *one[1];
+    if (mlog__fatal_backtrace == NULL || __atomic_exchange_n(&warm, 1, __ATOMIC_RELAXED) != 0) return; /* PLATFORM-1 */
+    (void)mlog__fatal_backtrace(one, 1);
+}
+
+/* Which instance of a process catches: no file has these numbers. */
+static const mlog__instance *mlog__fatal_rival(void) { return mlog__platform_rival(UINT64_MAX, 1); }
+
+static void mlog__fatal_claim(bool yes) {
+    mlog__u64(*file)[2] = mlog1_instance.file;
+    int *claim = &mlog__fatal_all.claim;
+    if (!yes && *claim != 0) __atomic_store_n(&file[*claim - 1][1], 0, __ATOMIC_RELEASE), *claim = 0; /* SINK-1 */
+    for (int i = 63; yes && i >= 0 && *claim == 0; i--) {
+        uint64_t none = 0;
+        /* SINK-1 */
+        if (!__atomic_compare_exchange_n(&file[i][1], &none, UINT64_MAX, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
+        file[i][0] = UINT64_MAX;
+        __atomic_store_n(&file[i][1], 1, __ATOMIC_SEQ_CST); /* SINK-1 */
+        *claim = i + 1;
+    }
+}
+
+/* Ours come before what stands there; what the host has put over ours stays. Off: what stood there comes back, where ours still
+ * stands. Under the configuration's lock. */
+static void mlog__fatal_set(bool on) {
+    struct sigaction ours = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER}, there;
+    ours.sa_sigaction = mlog__fatal_handler;
+    sigfillset(&ours.sa_mask);
+    for (int i = 0; i < MLOG__FATAL_SIGNALS; i++) sigdelset(&ours.sa_mask, mlog__platform_fatal_list[i]);
+    __atomic_store_n(&mlog__platform_catching, on, __ATOMIC_RELAXED); /* FATAL-2 */
+    mlog__fatal_claim(on);
+    if (on) mlog__platform_give_stack();
+    for (int i = 0; i < MLOG__FATAL_SIGNALS; i++) {
+        int number = mlog__platform_fatal_list[i];
+        if (sigaction(number, NULL, &there) != 0) continue;
+        bool stands = (there.sa_flags & SA_SIGINFO) != 0 && there.sa_sigaction == mlog__fatal_handler;
+        if (!on && stands) (void)sigaction(number, &mlog__fatal_all.before[i], NULL);
+        if (!on || stands || ((there.sa_flags & SA_SIGINFO) == 0 && there.sa_handler == SIG_IGN)) continue;
+        mlog__fatal_all.before[i] = there;
+        __atomic_store_n(&mlog__fatal_all.hit[i], 0, __ATOMIC_RELAXED); /* FATAL-1 */
+        (void)sigaction(number, &ours, NULL);
+    }
+}
+
 /* ==== life ====
  * Configuration, start, flush on demand, the end, and what a forked child does first.
  * owns: the resolved configuration, start and stop, fork, exit, mlog_why, loggers
- * may call: platform clock record dict rule context ring thread text format filter pattern sink flush capture
+ * may call: platform clock record dict rule context ring thread text format filter pattern sink flush capture fatal
  */
 
 enum { MLOG__L_NOT, MLOG__L_RUNNING };
@@ -10819,10 +11312,12 @@ static int mlog__life_check(const mlog_config *c) {
                         : c->control != NULL                                   ? "control"
                         : c->ring_dir != NULL                                  ? "ring_dir"
                         : c->crash_safe == MLOG_YES                            ? "crash_safe"
-                        : c->catch_fatal == MLOG_YES                           ? "catch_fatal"
                         : c->recorder_level != 0                               ? "recorder_level"
                                                                                : NULL;
     if (field != NULL) return mlog__life_why("mlog_init: field %s: not part of this version; expected 0", field);
+    if (c->catch_fatal == MLOG_YES && mlog__fatal_rival() != NULL)
+        return mlog__life_why("mlog_init: catch_fatal: another metalog (%.19s) in this process catches fatal signals; expected one",
+                              mlog__fatal_rival()->version);
     if ((unsigned)c->clock > MLOG_ARRIVAL)
         return mlog__life_why("mlog_init: clock %d: expected MLOG_COUNTER or MLOG_ARRIVAL", (int)c->clock);
     if ((unsigned)c->full > MLOG_DROP)
@@ -11203,6 +11698,7 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     else if (!mlog__life.levels_said) mlog__rule_set_now(&rules);
     mlog__life_floor();
     __atomic_store_n(&mlog__life.state, MLOG__L_RUNNING, __ATOMIC_RELEASE); /* LIFE-1 with mlog__life_start */
+    mlog__fatal_set(c->catch_fatal == MLOG_YES);
     (void)mlog__life_run_lanes();
     return 0;
 }
@@ -11406,6 +11902,7 @@ int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
     }
     if (mlog__life_on_lane()) return mlog__life_why("mlog_init: called from a callback of a sink; expected another thread");
     mlog__life_pin();
+    if (c.catch_fatal == MLOG_YES) mlog__fatal_warm();
     if (mlog__life_running()) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
     mlog__closing closing = {0};
     mlog__life_hurry(true, true);
@@ -11544,6 +12041,7 @@ int mlog_shutdown(int ms) {
     mlog__platform_lock(&mlog__flush_all.role);
     mlog__life_take_all(false, &closing);
     mlog__life.levels_said = false; /* a later start is that of the last mlog_init */
+    mlog__fatal_set(false);
     __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE); /* LIFE-1 */
     /* the next call looks, and starts again */
     __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST); /* FLUSH-1 */
