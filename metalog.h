@@ -5129,9 +5129,10 @@ typedef struct {
     unsigned char data[] __attribute__((aligned(512)));
 } mlog__ring;
 
-/* NONE: wiped or never used. BUSY: inside a call; a handler must not use this level. WAITING: the same, but for room: its clock
- * is not read yet, so the flusher does not wait for it. */
-enum { MLOG__T_NONE, MLOG__T_READY, MLOG__T_BUSY, MLOG__T_WAITING };
+/* NONE: wiped or never used. BUSY or more: inside a call; a handler must not use this level. On x86-64 it is where on the stack the
+ * call began, a multiple of 8, so that a call that was left by siglongjmp can be told from one that was interrupted. With WAITING
+ * in it: for room; its clock is not read yet, so the flusher does not wait for it. */
+enum { MLOG__T_NONE, MLOG__T_READY, MLOG__T_WAITING, MLOG__T_BUSY = 8 };
 
 typedef struct { mlog_value v; long double ld; } mlog__staged_arg;
 
@@ -5152,8 +5153,7 @@ typedef struct {
  * owner alone, but for `clock` and `policy`, which a change of the configuration sets (relaxed), and read by it and by a pass
  * (`state`). */
 typedef struct mlog__thread {
-    /* state: MLOG__T_*. clock: MLOG__TICKS_*, how this thread stamps its records */
-    uint32_t state, clock;
+    uintptr_t state;             /* MLOG__T_* */
     uintptr_t limit;             /* where a record may end without looking further, in `data`: behind it lies tail + bytes, or
                                   * the last word of the lap; 0: look */
     uintptr_t used;              /* bytes of the record in progress so far */
@@ -5168,8 +5168,10 @@ typedef struct mlog__thread {
     struct mlog__thread *outer, *inner; /* of the same slot: interrupted by a handler, for a handler */
     /* takes the commit of a staged call, so that mlog1_end needs no branch */
     mlog__u64 aside;
-    /* depth: 0 the thread, 1 and 2 handlers. policy: MLOG_WAIT, MLOG_BLOCK or MLOG_DROP */
-    uint32_t staged, slot, depth, policy;
+    /* clock: MLOG__TICKS_*, how this thread stamps its records. depth: 0 the thread, 1 and 2 handlers. policy: MLOG_WAIT, MLOG_BLOCK
+     * or MLOG_DROP */
+    uint32_t clock, staged, slot, depth, policy;
+    uintptr_t staged_at;         /* as in `state`, for the moment in which a staged call is READY */
     bool broken;                 /* a deadline expired: drop at once until a quarter of the ring is free */
     bool own_policy;             /* by mlog_thread: a later mlog_init leaves it */
     mlog__stage stage;
@@ -5191,6 +5193,9 @@ static struct {
     uint32_t full, full_ms;      /* policy */
     uint32_t closed;             /* the process is at its very end: nobody makes room any more */
 } mlog__ring_all = {.asleep = 1, .always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
+
+/* Is a level with this state in the middle of a record? */
+static bool mlog__ring_writes(uintptr_t state) { return state >= MLOG__T_BUSY && (state & MLOG__T_WAITING) == 0; }
 
 /* How often this thread holds what the flusher needs (the configuration's lock, a role): a call on top of it, in a handler or a
  * callback, must not wait for room that nobody could make. */
@@ -5286,9 +5291,9 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     if (never) return mlog__flush_wake(), false;
     int64_t full_ms = __atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED); /* LIFE-2 */
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + full_ms * 1000000;
-    uint32_t state = t->state;
+    uintptr_t state = t->state;
     /* RING-3: its clock is not read yet: nobody waits for this call */
-    __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->state, state | MLOG__T_WAITING, __ATOMIC_RELAXED);
     if (alone) mlog__flush_make_room();
     bool room = mlog__ring_room(t, bytes), patient = mlog__ring_policy(t) != MLOG_DROP && !t->broken;
     /* asked after each look at the ring: room that came in the last moment still counts */
@@ -5377,6 +5382,12 @@ static void mlog__ring_release(mlog__ring *r, uint64_t tail, bool last) {
  * head where the interrupted call will load it. Anything else: the next level. The plain stores around `state` are kept in
  * their places by signal fences, which cost no instruction; other threads read `state` only for RING-3.
  *
+ * siglongjmp out of a handler that interrupted a call leaves its level BUSY, and the calls that follow on the next one. It is
+ * free again when a later call stands, with frames of its own, where that call's began: two that live do not share a place, on
+ * whatever stack, so nothing that the call was may ever run again. While it lives, what interrupted it runs below its red zone
+ * or elsewhere. What lay behind head was no record yet. x86-64 only; elsewhere, and where nothing comes by that place, the next
+ * level goes on to serve. A jump from a handler into another one that has logged can tear the record below both.
+ *
  * owns: slots, the thread-local pointer, begin and end of a record, writing of encoded values
  * may call: platform clock record dict rule context ring text printf
  */
@@ -5406,7 +5417,30 @@ static mlog__thread mlog__thread_junk = {.wide = UINT64_C(1) << 62};
 MLOG__TLS mlog__thread *mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
 MLOG__TLS mlog__thread *mlog__thread_before_junk;
 /* making: inside mlog__thread_make. dying: its ring was handed over. junk_depth: calls that stand on the junk. */
-MLOG__TLS uint8_t mlog__thread_making, mlog__thread_dying, mlog__thread_junk_depth;
+MLOG__TLS uint8_t mlog__thread_dying, mlog__thread_junk_depth;
+/* where on the stack these began, as in `state` */
+MLOG__TLS uintptr_t mlog__thread_making, mlog__thread_junk_at;
+
+/* CALL_AT: the place of the return address of the function in which it stands. BUSY_HERE: no instruction more than a constant would
+ * cost; it must not lie deeper than the 128 bytes below the caller's frame that no handler touches. */
+#if defined(__x86_64__) && !defined(__ILP32__)
+#define MLOG__CALL_AT ((uintptr_t)__builtin_frame_address(0) + 8)
+#else
+#define MLOG__CALL_AT ((uintptr_t)MLOG__T_BUSY)
+#endif
+#if defined(__x86_64__) && !defined(__ILP32__) && defined(__OPTIMIZE__)
+#define MLOG__BUSY_HERE(t) __asm__ volatile("movq %%rsp, %0" : "=m"((t)->state))
+#else
+#define MLOG__BUSY_HERE(t) __atomic_store_n(&(t)->state, MLOG__CALL_AT, __ATOMIC_RELAXED) /* RING-3 */
+#endif
+
+/* Do the frames from `top` down to this one, which are those of one call, lie where another one began? 16 KiB: as large as frames in
+ * one piece may be; a stack of several pieces is none. */
+MLOG__COLD static bool mlog__thread_gone(uintptr_t at, uintptr_t top) {
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    at &= ~(uintptr_t)7;
+    return at > MLOG__T_BUSY && at <= top && at >= here && top - here < 16384;
+}
 
 /* Used in turn, so that the objects of one call (16 at most, 16 KiB each) live until it returns; touched only where used. */
 MLOG__TLS unsigned char *mlog__thread_objects;
@@ -5558,9 +5592,11 @@ static mlog__page *mlog__thread_page_alone(void) {
 /* The calling thread's state, made on its first call (and on the first in a child). Safe in a handler: maps memory, takes a slot by
  * compare-and-swap. NULL: interrupted in the middle of this very function, or no memory. */
 static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
-    if (mlog__thread_making || !mlog__thread_pages_open() || mlog__dict_open() == NULL) return NULL;
+    uintptr_t here = MLOG__CALL_AT;
+    if (mlog__thread_making != 0 && !mlog__thread_gone(mlog__thread_making, here)) return NULL;
+    if (!mlog__thread_pages_open() || mlog__dict_open() == NULL) return NULL;
     /* a handler from here on finds neither the old state nor a new one */
-    mlog__thread_making = 1;
+    mlog__thread_making = here;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     /* one that came before, behind the caller's look, has made it */
     if (mlog__thread_self->state != MLOG__T_NONE) return mlog__thread_making = 0, mlog__thread_self;
@@ -5861,10 +5897,11 @@ static uint32_t mlog__thread_spare_lock[2];
 static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handler) {
     mlog__thread *t = &mlog__thread_spare[number];
     uint32_t *lock = mlog__thread_spare_lock;
-    uint32_t free_ = 0;
-    while (!__atomic_compare_exchange_n(&lock[number], &free_, 1, false, __ATOMIC_ACQUIRE,
+    uint32_t free_ = 0, me = mlog__platform_tid();
+    while (!__atomic_compare_exchange_n(&lock[number], &free_, me, false, __ATOMIC_ACQUIRE,
                                         __ATOMIC_RELAXED)) { /* THREAD-3: the lock */
         if (handler) return false;
+        if (free_ == me) break; /* no handler, and the lock is ours: a siglongjmp left it */
         free_ = 0;
         mlog__platform_nap(50000);
     }
@@ -6116,17 +6153,47 @@ static void mlog__thread_finish(mlog__thread *t) {
     mlog__thread_commit(t, &d);
 }
 
-/* Takes this level of the thread for a call: state BUSY, nothing else may use it until mlog__thread_leave. NULL: nowhere to
- * write. The start of the library happens here, once; it may open files. */
-static mlog__thread *mlog__thread_enter(void) {
+/* Hands the thread back to the call that was interrupted. limit = 0: whatever was changed below (policy, context, ring) is looked
+ * at by the next call. */
+static void mlog__thread_hand_back(mlog__thread *t) {
+    t->head = t->ring == NULL ? &t->aside : &t->ring->head;
+    t->limit = 0;
+    t->attention = t->depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
+    t->staged = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
+    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
+    if (t->outer != NULL) mlog__thread_self = t->outer;
+}
+
+/* The outermost level whose call was left by a jump serves again; what was on top of it went the same way. Else t as it is. */
+MLOG__COLD static mlog__thread *mlog__thread_heal(mlog__thread *t, uintptr_t top) {
+    mlog__page *page = mlog__thread_page_of(t);
+    for (uint32_t i = 0; i <= t->depth; i++) {
+        mlog__thread *level = &page->level[i];
+        uintptr_t at = level->state != MLOG__T_READY ? level->state : level->staged ? level->staged_at : 0;
+        if (!mlog__thread_gone(at, top)) continue;
+        for (uint32_t k = 3; k-- > i;) mlog__thread_hand_back(&page->level[k]);
+        return mlog__thread_self = level;
+    }
+    return t;
+}
+
+/* Takes this level of the thread for a call that began at `at`: state BUSY, nothing else may use it until mlog__thread_leave. NULL:
+ * nowhere to write. The start of the library happens here, once; it may open files. */
+static mlog__thread *mlog__thread_enter(uintptr_t at) {
     if (!mlog__life_start()) return NULL;
     mlog__thread *t = mlog__thread_self;
-    if (t == &mlog__thread_junk) return NULL; /* a handler on top of a call that has nowhere to write */
+    if (t == &mlog__thread_junk) { /* a handler on top of a call that has nowhere to write, or the call was left by a jump */
+        if (!mlog__thread_gone(mlog__thread_junk_at, at)) return NULL;
+        mlog__thread_junk_depth = 0;
+        t = mlog__thread_self = mlog__thread_before_junk;
+    }
     /* LIFE-2 */
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(__atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED));
+    if (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = mlog__thread_heal(t, at);
     while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
     if (t == NULL) return NULL;
-    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
+    __atomic_store_n(&t->state, at, __ATOMIC_RELAXED); /* RING-3 */
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     mlog__thread_self = t;
     if (MLOG__UNLIKELY(mlog__platform_catches() && !mlog__platform_stack_asked && !mlog__thread_dying)) mlog__platform_give_stack();
@@ -6139,18 +6206,6 @@ static void mlog__thread_tell_flusher(void) {
     if (asleep == 1) mlog__flush_wake();
     if (asleep == 2) mlog__life_finish_call();
     if (asleep == 3) mlog__flush_see_out();
-}
-
-/* Hands the thread back to the call that was interrupted. limit = 0: whatever was changed below (policy, context, ring) is looked
- * at by the next call. */
-static void mlog__thread_hand_back(mlog__thread *t) {
-    t->head = t->ring == NULL ? &t->aside : &t->ring->head;
-    t->limit = 0;
-    t->attention = t->depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
-    t->staged = 0;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
-    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
-    if (t->outer != NULL) mlog__thread_self = t->outer;
 }
 
 /* Ends what mlog__thread_enter began. The wake-up comes last: it makes system calls, and handlers may come in. */
@@ -6176,16 +6231,17 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
     t->head = &t->aside;
     t->used = 0;
     t->attention = &mlog__ring_all.always;
+    t->staged_at = t->state;
     t->staged = 1;
 }
 
 /* No memory, no slot, or too deep in handlers: the call must return, and its arguments must go somewhere. One piece of junk for
  * all threads: they write the same constants, or what nobody reads. */
-static uint64_t *mlog__thread_to_junk(int level) {
+static uint64_t *mlog__thread_to_junk(int level, uintptr_t at) {
     mlog__thread_note_drop(NULL, level);
     mlog__thread *self = mlog__thread_self;
-    if (self != &mlog__thread_junk)
-        mlog__thread_before_junk = self; /* a handler at any place here and in the end leaves it the same */
+    if (self != &mlog__thread_junk) /* a handler at any place here and in the end leaves it the same */
+        mlog__thread_before_junk = self, mlog__thread_junk_at = at;
     mlog__thread_junk_depth++;
     mlog__thread_junk.attention = &mlog__ring_all.always;
     mlog__thread_junk.head = &mlog__thread_junk.aside;
@@ -6201,7 +6257,7 @@ static uint64_t *mlog__thread_to_junk(int level) {
  * in each copy. The header is the site's word plus flags and lengths: additions instead of a table, since no carry can occur. */
 MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, uint64_t context, bool to, uint64_t to_word,
                                          uint64_t bound, bool any_clock) {
-    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler from here on uses the next level */
+    MLOG__BUSY_HERE(t); /* RING-3; and a handler from here on uses the next level */
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
     if (MLOG__UNLIKELY(context != 0)) word += MLOG__F_CONTEXT + (UINT64_C(1) << 32);
@@ -6236,8 +6292,9 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, uint64_
 MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level,
                                               bool to) {
     int saved = errno;
-    mlog__thread *t = mlog__thread_enter();
-    if (t == NULL) return errno = saved, mlog__thread_to_junk(level);
+    uintptr_t at = MLOG__CALL_AT;
+    mlog__thread *t = mlog__thread_enter(at);
+    if (t == NULL) return errno = saved, mlog__thread_to_junk(level, at);
     /* the gate said UNSEEN */
     if (mlog__record_site(word) == 0) word = mlog__thread_register(site, classes);
     uint64_t bound = logger == NULL ? 0 : mlog__context_number(logger->bound), *p = NULL;
@@ -6253,8 +6310,8 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
                                   true);
     }
     errno = saved;
+    __atomic_store_n(&t->state, at, __ATOMIC_RELAXED); /* RING-3 */
     if (p != NULL) return p;
-    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
     mlog__thread_stage(t, site, word, classes, logger, level);
     /* arguments are still taken: the macro stores them, wherever */
     t->stage.drop = !room;
@@ -6448,7 +6505,7 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
         return;
     }
     if (t->staged) {
-        __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
+        __atomic_store_n(&t->state, MLOG__CALL_AT, __ATOMIC_RELAXED); /* RING-3 */
         t->head = t->ring == NULL ? &t->aside : &t->ring->head;
         mlog__thread_finish(t);
     }
@@ -6538,9 +6595,10 @@ static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
     return level >= mlog__rule_threshold(source, mlog__rule_source(source, "", file));
 }
 
-/* A record without a site, by the way of staged calls: `staged` keeps a handler from taking this level in between. */
-static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level) {
-    mlog__thread *t = mlog__thread_enter();
+/* A record without a site, by the way of staged calls: `staged` keeps a handler from taking this level in between. at: MLOG__CALL_AT of
+ * the user's call. */
+static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level, uintptr_t at) {
+    mlog__thread *t = mlog__thread_enter(at);
     if (t == NULL) {
         mlog__thread_note_drop(NULL, level);
         return;
@@ -6566,7 +6624,7 @@ static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const 
  * told: whatever is broken may be what was interrupted. */
 static void mlog__thread_send_now(mlog__draft *d, int level) {
     mlog__ring_never_wait++;
-    mlog__thread *t = mlog__thread_enter();
+    mlog__thread *t = mlog__thread_enter(MLOG__CALL_AT);
     if (t != NULL) t->staged = 1;
     mlog__thread_put_context(d, NULL, level, true);
     bool done = t != NULL && t->ring != NULL && mlog__thread_write(t, d);
@@ -6601,7 +6659,7 @@ void mlog_emit(const mlog_event *event) {
     }
     /* 0 means now, as everywhere: the moment of 1970 itself cannot be given */
     if (event->time != 0) d.time = (uint64_t)event->time, d.header |= MLOG__F_TIME;
-    mlog__thread_send(&d, event->logger, level);
+    mlog__thread_send(&d, event->logger, level, MLOG__CALL_AT);
     errno = saved;
     if (level >= MLOG_FATAL) mlog1_fatal();
 }
@@ -6675,7 +6733,7 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
     va_end(list.list);
     /* errno as it was when the call came in */
     if (f.uses_errno) field[d.fields].key = "", field[d.fields++].value = mlog__val_i(saved);
-    mlog__thread_send(&d, logger, level);
+    mlog__thread_send(&d, logger, level, MLOG__CALL_AT);
     errno = saved;
     if (level >= MLOG_FATAL) mlog1_fatal();
 }
@@ -10271,7 +10329,7 @@ static void mlog__flush_settle(void) {
         mlog__ring *r = mlog__flush_ring(2 * slot);
         if (r == NULL) continue;
         uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1 */
-        while (__atomic_load_n(&t->state, __ATOMIC_RELAXED) == MLOG__T_BUSY &&
+        while (mlog__ring_writes(__atomic_load_n(&t->state, __ATOMIC_RELAXED)) && /* RING-3 */
                __atomic_load_n(&r->head, __ATOMIC_RELAXED) == head) { /* RING-3 */
             if (mlog__flush_all.stuck[slot] == head + 1) break;
             if (left-- <= 0) {
