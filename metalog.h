@@ -5080,6 +5080,7 @@ static void mlog__context_release(void) {
  *   THREAD-8   key made                            a thread's first call               the key before the flag
  *   THREAD-9   signal fences: the compiler alone keeps the order that a handler on the same thread relies on
  *   THREAD-10  an entry taken back: full = 0, gate  registration: gate, full            Dekker: one of them closes the gate
+ *   THREAD-12  a level in reserve: given back      who takes it                       nothing but its zero: all is written anew
  *   THREAD-11  memory of a dead thread's objects: relaxed, the pointer is all that is handed on
  *   FORMAT-1   the lane that learnt a site         the other lane                      what it learnt
  *   FORMAT-2   the lane that made flat text         the other lane                      the text before its pointer
@@ -5375,7 +5376,9 @@ static void mlog__ring_release(mlog__ring *r, uint64_t tail, bool last) {
  *   A CALL      fast:    state BUSY · header and time at head · slots and payloads behind · head · state READY
  *               staged:  the arguments go into the thread's stage; mlog1_end makes the record of them. For first calls, formats
  *                        that need a look at an argument, threads without a ring, contexts without a slot, a full ring
- *               junk:    no slot, no memory, or too deep in handlers: counted as dropped, the arguments go where nobody reads
+ *               reserve: staged, in a level of the process's, for a shared ring. For handlers on top of the making of their thread's
+ *                        state, or deeper than the levels go
+ *               junk:    no memory, or no reserve left: counted as dropped, the arguments go where nobody reads
  *
  * Signals: a handler may come between any two instructions. Its call sees the state of the level that the pointer leads to.
  * READY: nothing of the interrupted call lies in the ring yet (or all of it), so the handler may use the same level, and leaves
@@ -6153,6 +6156,34 @@ static void mlog__thread_finish(mlog__thread *t) {
     mlog__thread_commit(t, &d);
 }
 
+/* For calls that find no level. Zero: free. */
+static struct { uint32_t taken; mlog__thread level; } mlog__thread_reserve[8];
+enum { MLOG__RESERVED = 3 }; /* their depth */
+
+static mlog__thread *mlog__thread_take_reserve(void) {
+    for (int i = 0; i < 8 && mlog__dict_open() != NULL; i++) {
+        uint32_t none = 0;
+        mlog__thread *t = &mlog__thread_reserve[i].level;
+        /* THREAD-12 */
+        if (!__atomic_compare_exchange_n(&mlog__thread_reserve[i].taken, &none, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) continue;
+        mlog__thread_set_clock(t);
+        t->depth = MLOG__RESERVED;
+        t->outer = mlog__thread_self;
+        t->context = mlog__context_number(mlog__context_now);
+        t->head = &t->aside;
+        t->attention = &mlog__ring_all.always;
+        t->wide = UINT64_C(1) << 62; /* it has no ring */
+        t->limit = t->staged = 0;
+        return t;
+    }
+    return NULL;
+}
+
+static void mlog__thread_give_reserve(mlog__thread *t) {
+    for (int i = 0; i < 8; i++)
+        if (t == &mlog__thread_reserve[i].level) __atomic_store_n(&mlog__thread_reserve[i].taken, 0, __ATOMIC_RELEASE); /* THREAD-12 */
+}
+
 /* Hands the thread back to the call that was interrupted. limit = 0: whatever was changed below (policy, context, ring) is looked
  * at by the next call. */
 static void mlog__thread_hand_back(mlog__thread *t) {
@@ -6163,6 +6194,12 @@ static void mlog__thread_hand_back(mlog__thread *t) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
     if (t->outer != NULL) mlog__thread_self = t->outer;
+    if (t->depth == MLOG__RESERVED) mlog__thread_give_reserve(t);
+}
+
+/* Where a call in progress on this level began; 0: there is none. */
+static uintptr_t mlog__thread_began(const mlog__thread *t) {
+    return t->state != MLOG__T_READY ? t->state : t->staged ? t->staged_at : 0;
 }
 
 /* The outermost level whose call was left by a jump serves again; what was on top of it went the same way. Else t as it is. */
@@ -6170,28 +6207,36 @@ MLOG__COLD static mlog__thread *mlog__thread_heal(mlog__thread *t, uintptr_t top
     mlog__page *page = mlog__thread_page_of(t);
     for (uint32_t i = 0; i <= t->depth; i++) {
         mlog__thread *level = &page->level[i];
-        uintptr_t at = level->state != MLOG__T_READY ? level->state : level->staged ? level->staged_at : 0;
-        if (!mlog__thread_gone(at, top)) continue;
+        if (!mlog__thread_gone(mlog__thread_began(level), top)) continue;
         for (uint32_t k = 3; k-- > i;) mlog__thread_hand_back(&page->level[k]);
         return mlog__thread_self = level;
     }
     return t;
 }
 
-/* Takes this level of the thread for a call that began at `at`: state BUSY, nothing else may use it until mlog__thread_leave. NULL:
- * nowhere to write. The start of the library happens here, once; it may open files. */
-static mlog__thread *mlog__thread_enter(uintptr_t at) {
-    if (!mlog__life_start()) return NULL;
+/* The first level of the thread that is free for a call that began at `at`; made on the first call. NULL: there is none. */
+static mlog__thread *mlog__thread_level(uintptr_t at) {
     mlog__thread *t = mlog__thread_self;
     if (t == &mlog__thread_junk) { /* a handler on top of a call that has nowhere to write, or the call was left by a jump */
         if (!mlog__thread_gone(mlog__thread_junk_at, at)) return NULL;
         mlog__thread_junk_depth = 0;
         t = mlog__thread_self = mlog__thread_before_junk;
     }
+    for (; t->depth == MLOG__RESERVED && mlog__thread_gone(mlog__thread_began(t), at); t = mlog__thread_self) mlog__thread_hand_back(t);
+    if (t->depth == MLOG__RESERVED) return NULL;
     /* LIFE-2 */
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(__atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED));
     if (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = mlog__thread_heal(t, at);
     while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
+    return t;
+}
+
+/* Takes a level of the thread for a call that began at `at`: state BUSY, nothing else may use it until mlog__thread_leave. NULL:
+ * nowhere to write. The start of the library happens here, once; it may open files. */
+static mlog__thread *mlog__thread_enter(uintptr_t at) {
+    if (!mlog__life_start()) return NULL;
+    mlog__thread *t = mlog__thread_level(at);
+    if (t == NULL && mlog__thread_self != &mlog__thread_junk) t = mlog__thread_take_reserve();
     if (t == NULL) return NULL;
     __atomic_store_n(&t->state, at, __ATOMIC_RELAXED); /* RING-3 */
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
@@ -11828,6 +11873,8 @@ static bool mlog__life_adopt(void) {
     memset(mlog__thread_all.dropped_untold, 0, sizeof mlog__thread_all.dropped_untold);
     memset(mlog__thread_spare_lock, 0, sizeof mlog__thread_spare_lock);
     memset(mlog__thread_spare, 0, sizeof mlog__thread_spare);
+    for (int i = 0; i < 8; i++)
+        if (&mlog__thread_reserve[i].level != mlog__thread_self) mlog__thread_reserve[i].taken = 0;
     memset(mlog__flush_all.head, 0, sizeof mlog__flush_all.head);
     memset(mlog__flush_all.counted_at, 0, sizeof mlog__flush_all.counted_at);
     memset(mlog__flush_all.tallied, 0, sizeof mlog__flush_all.tallied);
@@ -11898,7 +11945,7 @@ static void mlog__life_in_child(void) {
     if (mlog__life.witness != NULL && !mlog__life_is_child()) {
         for (uint32_t slot = 1; slot < MLOG__SLOTS && mlog__thread_all.pages != NULL; slot++)
             if (mlog__thread_all.state[slot] != MLOG__S_UNUSED) memset(mlog__thread_page(slot), 0, sizeof(mlog__page));
-        if (mlog__thread_self->state != MLOG__T_NONE) /* a page of its own, without a slot */
+        if (mlog__thread_self->state != MLOG__T_NONE && mlog__thread_self->depth != MLOG__RESERVED) /* a page of its own, without a slot */
             memset(mlog__thread_page_of(mlog__thread_self), 0, sizeof(mlog__page));
         mlog__life.witness[1] = 0;
         __atomic_store_n(&mlog__life.witness[0], 0, __ATOMIC_RELAXED); /* LIFE-6: there is no other thread */
