@@ -11051,15 +11051,12 @@ static void mlog__fatal_chain(mlog__crash *c) {
     }
 }
 
-/* By the tables of the unwinder, from here over the signal's frame down to where it was. A wrong address is in no table. */
+/* By the tables of the unwinder, from here over the signal's frame down to where it was. A wrong address is in no table, and
+ * may be looked at. */
 static void mlog__fatal_walk(mlog__crash *c) {
     void *found[MLOG__FATAL_FRAMES + 12];
     int n = mlog__fatal_backtrace == NULL ? 0 : mlog__fatal_backtrace(found, MLOG__FATAL_FRAMES + 12), i = 0;
     while (i < n && (uint64_t)(uintptr_t)found[i] != c->pc) i++;
-    if (i == n) {
-        mlog__fatal_chain(c);
-        return;
-    }
     for (i++; i < n && c->frames < MLOG__FATAL_FRAMES; i++) c->frame[c->frames++] = found[i];
 }
 
@@ -11189,6 +11186,7 @@ static void mlog__fatal_try_walk(mlog__crash *c, uint32_t tid) {
     int timer = mlog__fatal_alarm(c->number, tid);
     mlog__fatal_try(mlog__fatal_walk, c);
     if (timer >= 0) (void)syscall(SYS_timer_delete, timer);
+    if (c->frames < 2) mlog__fatal_try(mlog__fatal_chain, c);
     mlog__fatal_try(mlog__fatal_describe, c);
 }
 
