@@ -5425,7 +5425,8 @@ MLOG__TLS uint8_t mlog__thread_dying, mlog__thread_junk_depth;
 MLOG__TLS uintptr_t mlog__thread_making, mlog__thread_junk_at;
 
 /* CALL_AT: the place of the return address of the function in which it stands. BUSY_HERE: no instruction more than a constant would
- * cost; it must not lie deeper than the 128 bytes below the caller's frame that no handler touches. */
+ * cost. It lies in the 128 bytes below the caller's frame that no handler touches, and without optimization at least above the signal's
+ * frame, which takes a thousand. FRAME: what the public functions put between their caller and what they call. */
 #if defined(__x86_64__) && !defined(__ILP32__)
 #define MLOG__CALL_AT ((uintptr_t)__builtin_frame_address(0) + 8)
 #else
@@ -5437,12 +5438,18 @@ MLOG__TLS uintptr_t mlog__thread_making, mlog__thread_junk_at;
 #define MLOG__BUSY_HERE(t) __atomic_store_n(&(t)->state, MLOG__CALL_AT, __ATOMIC_RELAXED) /* RING-3 */
 #endif
 
+#ifdef __OPTIMIZE__
+enum { MLOG__CALL_FRAME = 80 };
+#else
+enum { MLOG__CALL_FRAME = 512 };
+#endif
+
 /* Do the frames from `top` down to this one, which are those of one call, lie where another one began? 16 KiB: as large as frames in
  * one piece may be; a stack of several pieces is none. */
 MLOG__COLD static bool mlog__thread_gone(uintptr_t at, uintptr_t top) {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     at &= ~(uintptr_t)7;
-    return at > MLOG__T_BUSY && at <= top && at >= here && top - here < 16384;
+    return at > MLOG__T_BUSY && at <= top + MLOG__CALL_FRAME && at >= here && top - here < 16384;
 }
 
 /* Used in turn, so that the objects of one call (16 at most, 16 KiB each) live until it returns; touched only where used. */
