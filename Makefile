@@ -16,14 +16,14 @@ export STRICT
 # A section test runs in every variant that its head comment does not exclude; see tests/part.sh.
 SECTIONS := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 VARIANTS := gcc plain clang asan tsan
-OTHERS   := bench compile demo examples fail json labels layers modules readme targets
+OTHERS   := bench compile demo examples fail faults json labels layers modules readme targets
 # plain: without optimization, where a call is made in one piece; for the sections that are about calls
 PLAIN    := alone context drain filter format golden limit printf ring thread
 VARIANTS_OF = $(if $(filter $(1),$(PLAIN)),$(VARIANTS),$(filter-out plain,$(VARIANTS)))
 PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(call VARIANTS_OF,$(s))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench bench-check bench-record test labels layers mutants compile fail fuzz targets clean deps $(addprefix part-,$(PARTS) report)
+.PHONY: help demo bench bench-check bench-record test labels layers mutants compile fail faults fuzz targets clean deps $(addprefix part-,$(PARTS) report)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -77,6 +77,10 @@ compile: ## compiles the header as C11 to C23 and C++17, C++20, with GCC and Cla
 
 fail: ## checks that mistakes do not compile, and that the compiler says why
 	@sh tests/fail.sh
+
+faults: ## the proofs of tests/faults in full: half an hour (the tests have their short forms)
+	@sh tests/deps.sh test
+	@sh tests/faults.sh long
 
 targets: ## all section tests on 32-bit x86 and s390x (big-endian, in qemu): minutes; the tests have a few of them where compilers are
 	@sh tests/deps.sh targets

@@ -16,7 +16,7 @@
  * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
  *
  * Contents: manual · switches · types · functions · macros | seams · platform · clock · text · printf · record · dictionary · rules ·
- * context · ring · thread · format · filter · pattern · sink · capture · flush · life.
+ * context · ring · thread · format · filter · pattern · sink · capture · flush · fatal · life.
  */
 
 /* FILTERS: which records a sink gets (`where`), or a program picks (mlog_filter_new)
@@ -97,6 +97,20 @@
  * Two metalogs in one process (the program is not linked with -rdynamic, or they are hidden, or their interfaces have different
  * versions) share nothing: each has its threads, rings, sinks, rules and contexts. The second one to start says so in a record, and
  * refuses a file that the other one writes. Loggers and contexts of one must not be handed to units of the other. */
+
+/* FATAL SIGNALS (catch_fatal = MLOG_YES)
+ * SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS and SIGABRT leave one record of level FATAL, "fatal signal" with signal, number,
+ * code (si_code), reason, address or sender, and backtrace, from the thread that they hit and in its context. The handler waits up
+ * to 200 ms for the flusher (not in the flusher, nor where the program polls or writes itself), then puts back what was there when
+ * mlog_init ran and sends the signal again with all that it said: the program's earlier handler, its exit status and its core file
+ * stay what they would have been. Each signal is caught once. Nothing is formatted or written in the handler.
+ *   Backtrace: "file+0x…", innermost first, for addr2line -e file. With glibc by the tables of the unwinder (loaded by mlog_init); in
+ * static programs and with other C libraries by frame pointers, that is for code compiled with -fno-omit-frame-pointer.
+ *   Handlers: one that was there before ours gets the signal behind us. One that the program installs later is in front of us, or in our
+ * place if it does not chain. A signal that is ignored when mlog_init runs stays so. Hosts that live by faults (virtual machines,
+ * collectors) initialize behind us, or do without. mlog_shutdown takes ours back; a child of fork has them.
+ *   Stacks: a thread that has no alternate signal stack gets one of 64 KiB with the call that initializes, or its first record (a
+ * thread that logged before: when its ring has come round), so that overflows of the stack are caught. It goes with the thread. */
 
 #ifndef METALOG_H
 #define METALOG_H
@@ -289,7 +303,7 @@ typedef struct {
     const char *env;                          /* prefix of the environment variables; "METALOG"; "-": none */
     const char *file; mlog_choice watch;      /* configuration file, none; read again when it changes, no */
     const char *control, *redact, *ring_dir;  /* none; "password,passwd,secret,token,authorization,api_key" ("-": none); default */
-    mlog_choice crash_safe, catch_fatal;      /* yes with a file sink, see SURVIVAL; no */
+    mlog_choice crash_safe, catch_fatal;      /* yes with a file sink, see SURVIVAL; no, see FATAL SIGNALS */
     int recorder_level;                       /* flight recorder: keep records from this level on in the rings, off */
     mlog_clock clock; mlog_flusher flusher; mlog_full full; int full_ms, exit_ms; /* COUNTER; THREAD; WAIT; 100; 2000 */
     uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring: else
@@ -1251,6 +1265,9 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#if __has_include(<execinfo.h>)
+#include <execinfo.h>
+#endif
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
@@ -1260,6 +1277,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <pthread.h>
 #endif
 #include <regex.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1273,6 +1291,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 #include <wchar.h>
 #ifdef __SSE2__
@@ -1473,6 +1492,53 @@ static void mlog__platform_random(void *p, size_t n) {
     for (size_t i = 0; i < n; i++) ((unsigned char *)p)[i] = (unsigned char)(mix >> (8 * (i % 8)));
 }
 
+/* -- fatal signals: what is asked of each thread while `catch_fatal` is on -- */
+
+/* SIGABRT last: abort() unblocks it by itself. */
+enum { MLOG__FATAL_SIGNALS = 7, MLOG__FAULTS = 6, MLOG__STACK_BYTES = 64 << 10 };
+static const int mlog__platform_fatal_list[MLOG__FATAL_SIGNALS] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
+static uint32_t mlog__platform_catching;
+MLOG__TLS uint32_t mlog__platform_dying;       /* this thread's number while it is in the handler of a fatal signal */
+MLOG__TLS void *mlog__platform_stack;          /* its alternate stack, when that is ours */
+MLOG__TLS uint8_t mlog__platform_stack_asked;
+
+static bool mlog__platform_catches(void) { return __atomic_load_n(&mlog__platform_catching, __ATOMIC_RELAXED) != 0; } /* FATAL-2 */
+
+/* All signals, but not the faults when they are caught: the kernel ends a process that blocks what it must tell it. */
+static void mlog__platform_all_signals(sigset_t *all) {
+    sigfillset(all);
+    for (int i = 0; i < MLOG__FAULTS && mlog__platform_catches(); i++) sigdelset(all, mlog__platform_fatal_list[i]);
+}
+
+static size_t mlog__platform_stack_bytes(void) { return MLOG__STACK_BYTES + (size_t)getauxval(AT_PAGESZ); }
+
+/* A stack for handlers when the thread has none: one that has overflowed its own has no room for them. The lowest page is out of
+ * reach. Once a thread, in a handler, too; a host's own stays. */
+MLOG__COLD static void mlog__platform_give_stack(void) {
+    stack_t there;
+    if (mlog__platform_stack_asked || mlog__platform_dying || sigaltstack(NULL, &there) != 0 || (there.ss_flags & SS_ONSTACK) != 0) return;
+    mlog__platform_stack_asked = 1;
+    if ((there.ss_flags & SS_DISABLE) == 0) return;
+    char *p = mlog__platform_map(mlog__platform_stack_bytes(), false, false);
+    if (p == NULL) return;
+    size_t guard = (size_t)getauxval(AT_PAGESZ);
+    const stack_t ours = {.ss_sp = p + guard, .ss_size = MLOG__STACK_BYTES, .ss_flags = 0};
+    (void)mprotect(p, guard, PROT_NONE);
+    if (sigaltstack(&ours, NULL) == 0) mlog__platform_stack = p;
+    else mlog__platform_unmap(p, mlog__platform_stack_bytes());
+}
+
+/* At the end of a thread. It stays where it is still used: a thread that ends inside a handler. */
+static void mlog__platform_drop_stack(void) {
+    stack_t there;
+    const stack_t none = {.ss_sp = NULL, .ss_size = 0, .ss_flags = SS_DISABLE};
+    char *p = mlog__platform_stack;
+    mlog__platform_stack = NULL;
+    if (p == NULL || sigaltstack(NULL, &there) != 0 || (there.ss_flags & SS_ONSTACK) != 0) return;
+    if (there.ss_sp == p + getauxval(AT_PAGESZ)) (void)sigaltstack(&none, NULL);
+    mlog__platform_unmap(p, mlog__platform_stack_bytes());
+}
+
 /* METALOG_NO_THREADS: one thread, so a lock only tells whether it is held, and nobody is ever waited for. */
 #ifdef METALOG_NO_THREADS
 typedef uint8_t mlog__lock;
@@ -1506,7 +1572,7 @@ static void mlog__platform_cancel(int before) { pthread_setcancelstate(before, N
 typedef struct { sigset_t mask, pending; int cancel; } mlog__guard;
 static void mlog__platform_guard(mlog__guard *g) {
     sigset_t all;
-    sigfillset(&all);
+    mlog__platform_all_signals(&all);
     mlog__platform_sigmask(&all, &g->mask);
     sigpending(&g->pending);
     g->cancel = mlog__platform_no_cancel();
@@ -1526,6 +1592,15 @@ static void mlog__platform_unguard(const mlog__guard *g) {
     mlog__platform_sigmask(&g->mask, NULL);
 }
 
+/* For a thread of ours, which may run since before faults were to be caught. */
+static void mlog__platform_watch(void) {
+    sigset_t all;
+    if (MLOG__LIKELY(!mlog__platform_catches() || mlog__platform_stack_asked)) return;
+    mlog__platform_give_stack();
+    mlog__platform_all_signals(&all);
+    mlog__platform_sigmask(&all, NULL);
+}
+
 /* A detached thread that no signal ever reaches, so that the host's handlers never run on it. The mask is inherited, therefore it
  * is set around the creation; set inside the thread, a signal could come first. 256 KiB of stack: 22 of them may go into a long
  * double of great precision, the rest is for the callbacks of the user. */
@@ -1533,7 +1608,7 @@ static bool mlog__platform_thread(void *(*run)(void *), void *arg) {
     sigset_t all, old;
     pthread_attr_t attr;
     pthread_t thread;
-    sigfillset(&all);
+    sigfillset(&all); /* faults come later, with a stack for them: mlog__platform_watch */
     if (pthread_attr_init(&attr) != 0) return false;
     pthread_attr_setstacksize(&attr, 256 << 10);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -1678,6 +1753,7 @@ static bool mlog__platform_borrowed(void) {
 MLOG__COLD static bool mlog__platform_in_handler(bool thorough) {
     sigset_t mask;
     stack_t alternate;
+    if (mlog__platform_dying) return true;
     if (sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK) != 0) return true;
     if (mlog__platform_sigmask(NULL, &mask) != 0) return false;
 #if defined(__x86_64__) && defined(__linux__)
@@ -5432,6 +5508,7 @@ static void mlog__context_release(void) {
  *   THREAD-8   key made                            a thread's first call               the key before the flag
  *   THREAD-9   signal fences: the compiler alone keeps the order that a handler on the same thread relies on
  *   THREAD-10  an entry taken back: full = 0, gate  registration: gate, full            Dekker: one of them closes the gate
+ *   THREAD-12  a level in reserve: given back      who takes it                       nothing but its zero: all is written anew
  *   THREAD-11  memory of a dead thread's objects: relaxed, the pointer is all that is handed on
  *   FORMAT-1   the lane that learnt a site         the other lane                      what it learnt
  *   FORMAT-2   the lane that made flat text         the other lane                      the text before its pointer
@@ -5482,9 +5559,10 @@ typedef struct {
     unsigned char data[] __attribute__((aligned(512)));
 } mlog__ring;
 
-/* NONE: wiped or never used. BUSY: inside a call; a handler must not use this level. WAITING: the same, but for room: its clock
- * is not read yet, so the flusher does not wait for it. */
-enum { MLOG__T_NONE, MLOG__T_READY, MLOG__T_BUSY, MLOG__T_WAITING };
+/* NONE: wiped or never used. BUSY or more: inside a call; a handler must not use this level. On x86-64 it is where on the stack the
+ * call began, a multiple of 8, so that a call that was left by siglongjmp can be told from one that was interrupted. With WAITING
+ * in it: for room; its clock is not read yet, so the flusher does not wait for it. */
+enum { MLOG__T_NONE, MLOG__T_READY, MLOG__T_WAITING, MLOG__T_BUSY = 8 };
 
 typedef struct { mlog_value v; long double ld; } mlog__staged_arg;
 
@@ -5505,8 +5583,7 @@ typedef struct {
  * owner alone, but for `clock` and `policy`, which a change of the configuration sets (relaxed), and read by it and by a pass
  * (`state`). */
 typedef struct mlog__thread {
-    /* state: MLOG__T_*. clock: MLOG__TICKS_*, how this thread stamps its records */
-    uint32_t state, clock;
+    uintptr_t state;             /* MLOG__T_* */
     uintptr_t limit;             /* where a record may end without looking further, in `data`: behind it lies tail + bytes, or
                                   * the last word of the lap; 0: look */
     uintptr_t used;              /* bytes of the record in progress so far */
@@ -5521,9 +5598,11 @@ typedef struct mlog__thread {
     struct mlog__thread *outer, *inner; /* of the same slot: interrupted by a handler, for a handler */
     /* takes the commit of a staged call, so that mlog1_end needs no branch */
     mlog__u64 aside;
-    /* depth: 0 the thread, 1 and 2 handlers. policy: MLOG_WAIT, MLOG_BLOCK or MLOG_DROP */
-    uint32_t staged, slot, depth, policy;
+    /* clock: MLOG__TICKS_*, how this thread stamps its records. depth: 0 the thread, 1 and 2 handlers. policy: MLOG_WAIT, MLOG_BLOCK
+     * or MLOG_DROP */
+    uint32_t clock, staged, slot, depth, policy;
     uint32_t stored;             /* whether rings were files when its own were made */
+    uintptr_t staged_at;         /* as in `state`, for the moment in which a staged call is READY */
     bool broken;                 /* a deadline expired: drop at once until a quarter of the ring is free */
     bool own_policy;             /* by mlog_thread: a later mlog_init leaves it */
     mlog__stage stage;
@@ -5545,6 +5624,9 @@ static struct {
     uint32_t full, full_ms;      /* policy */
     uint32_t closed;             /* the process is at its very end: nobody makes room any more */
 } mlog__ring_all = {.asleep = 1, .always = 1, .full = MLOG_WAIT, .full_ms = 100, .bytes_each = 1 << 20, .total_limit = 64 << 20};
+
+/* Is a level with this state in the middle of a record? */
+static bool mlog__ring_writes(uintptr_t state) { return state >= MLOG__T_BUSY && (state & MLOG__T_WAITING) == 0; }
 
 /* How often this thread holds what the flusher needs (the configuration's lock, a role): a call on top of it, in a handler or a
  * callback, must not wait for room that nobody could make. */
@@ -5643,9 +5725,9 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     if (never) return mlog__flush_wake(), false;
     int64_t full_ms = __atomic_load_n(&mlog__ring_all.full_ms, __ATOMIC_RELAXED); /* LIFE-2 */
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + full_ms * 1000000;
-    uint32_t state = t->state;
+    uintptr_t state = t->state;
     /* RING-3: its clock is not read yet: nobody waits for this call */
-    __atomic_store_n(&t->state, MLOG__T_WAITING, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->state, state | MLOG__T_WAITING, __ATOMIC_RELAXED);
     if (alone) mlog__flush_make_room();
     bool room = mlog__ring_room(t, bytes), patient = mlog__ring_policy(t) != MLOG_DROP && !t->broken;
     /* asked after each look at the ring: room that came in the last moment still counts */
@@ -5728,12 +5810,20 @@ static void mlog__ring_release(mlog__ring *r, uint64_t tail, uint64_t *told, boo
  *   A CALL      fast:    state BUSY · header and time at head · slots and payloads behind · head · state READY
  *               staged:  the arguments go into the thread's stage; mlog1_end makes the record of them. For first calls, formats
  *                        that need a look at an argument, threads without a ring, contexts without a slot, a full ring
- *               junk:    no slot, no memory, or too deep in handlers: counted as dropped, the arguments go where nobody reads
+ *               reserve: staged, in a level of the process's, for a shared ring. For handlers on top of the making of their thread's
+ *                        state, or deeper than the levels go
+ *               junk:    no memory, or no reserve left: counted as dropped, the arguments go where nobody reads
  *
  * Signals: a handler may come between any two instructions. Its call sees the state of the level that the pointer leads to.
  * READY: nothing of the interrupted call lies in the ring yet (or all of it), so the handler may use the same level, and leaves
  * head where the interrupted call will load it. Anything else: the next level. The plain stores around `state` are kept in
  * their places by signal fences, which cost no instruction; other threads read `state` only for RING-3.
+ *
+ * siglongjmp out of a handler that interrupted a call leaves its level BUSY, and the calls that follow on the next one. It is
+ * free again when a later call stands, with frames of its own, where that call's began: two that live do not share a place, on
+ * whatever stack, so nothing that the call was may ever run again. While it lives, what interrupted it runs below its red zone
+ * or elsewhere. What lay behind head was no record yet. x86-64 only; elsewhere, and where nothing comes by that place, the next
+ * level goes on to serve. A jump from a handler into another one that has logged can tear the record below both.
  *
  * owns: slots, the thread-local pointer, begin and end of a record, writing of encoded values
  * may call: platform clock record dict rule context ring text printf
@@ -5764,7 +5854,37 @@ static mlog__thread mlog__thread_junk = {.wide = UINT64_C(1) << 62};
 MLOG__TLS mlog__thread *mlog__thread_self = (mlog__thread *)(uintptr_t)&mlog__thread_none;
 MLOG__TLS mlog__thread *mlog__thread_before_junk;
 /* making: inside mlog__thread_make. dying: its ring was handed over. junk_depth: calls that stand on the junk. */
-MLOG__TLS uint8_t mlog__thread_making, mlog__thread_dying, mlog__thread_junk_depth;
+MLOG__TLS uint8_t mlog__thread_dying, mlog__thread_junk_depth;
+/* where on the stack these began, as in `state` */
+MLOG__TLS uintptr_t mlog__thread_making, mlog__thread_junk_at;
+
+/* CALL_AT: the place of the return address of the function in which it stands. BUSY_HERE: no instruction more than a constant would
+ * cost. It lies in the 128 bytes below the caller's frame that no handler touches, and without optimization at least above the signal's
+ * frame, which takes a thousand. FRAME: what the public functions put between their caller and what they call. */
+#if defined(__x86_64__) && !defined(__ILP32__)
+#define MLOG__CALL_AT ((uintptr_t)__builtin_frame_address(0) + 8)
+#else
+#define MLOG__CALL_AT ((uintptr_t)MLOG__T_BUSY)
+#endif
+#if defined(__x86_64__) && !defined(__ILP32__) && defined(__OPTIMIZE__)
+#define MLOG__BUSY_HERE(t) __asm__ volatile("movq %%rsp, %0" : "=m"((t)->state))
+#else
+#define MLOG__BUSY_HERE(t) __atomic_store_n(&(t)->state, MLOG__CALL_AT, __ATOMIC_RELAXED) /* RING-3 */
+#endif
+
+#ifdef __OPTIMIZE__
+enum { MLOG__CALL_FRAME = 80 };
+#else
+enum { MLOG__CALL_FRAME = 512 };
+#endif
+
+/* Do the frames from `top` down to this one, which are those of one call, lie where another one began? 16 KiB: as large as frames in
+ * one piece may be; a stack of several pieces is none. */
+MLOG__COLD static bool mlog__thread_gone(uintptr_t at, uintptr_t top) {
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    at &= ~(uintptr_t)7;
+    return at > MLOG__T_BUSY && at <= top + MLOG__CALL_FRAME && at >= here && top - here < 16384;
+}
 
 /* Used in turn, so that the objects of one call (16 at most, 16 KiB each) live until it returns; touched only where used. */
 MLOG__TLS unsigned char *mlog__thread_objects;
@@ -5944,9 +6064,11 @@ static void mlog__thread_hand_over(mlog__thread *t) {
 /* The calling thread's state, made on its first call (and on the first in a child). Safe in a handler: maps memory, takes a slot by
  * compare-and-swap. NULL: interrupted in the middle of this very function, or no memory. */
 static mlog__thread *mlog__thread_make(uint64_t ring_bytes) {
-    if (mlog__thread_making || !mlog__thread_pages_open() || mlog__dict_open() == NULL) return NULL;
+    uintptr_t here = MLOG__CALL_AT;
+    if (mlog__thread_making != 0 && !mlog__thread_gone(mlog__thread_making, here)) return NULL;
+    if (!mlog__thread_pages_open() || mlog__dict_open() == NULL) return NULL;
     /* a handler from here on finds neither the old state nor a new one */
-    mlog__thread_making = 1;
+    mlog__thread_making = here;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     /* one that came before, behind the caller's look, has made it */
     if (mlog__thread_self->state != MLOG__T_NONE) return mlog__thread_making = 0, mlog__thread_self;
@@ -6003,6 +6125,7 @@ static void mlog__thread_exit(void *round) {
     }
     mlog_context_unref(mlog__context_now);
     mlog__context_now = NULL;
+    mlog__platform_drop_stack();
     /* the pointer first: a handler may come in between */
     unsigned char *objects = mlog__thread_objects;
     mlog__thread_objects = NULL;
@@ -6227,10 +6350,11 @@ static uint32_t mlog__thread_spare_lock[2];
 static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handler) {
     mlog__thread *t = &mlog__thread_spare[number];
     uint32_t *lock = mlog__thread_spare_lock;
-    uint32_t free_ = 0;
-    while (!__atomic_compare_exchange_n(&lock[number], &free_, 1, false, __ATOMIC_ACQUIRE,
+    uint32_t free_ = 0, me = mlog__platform_tid();
+    while (!__atomic_compare_exchange_n(&lock[number], &free_, me, false, __ATOMIC_ACQUIRE,
                                         __ATOMIC_RELAXED)) { /* THREAD-3: the lock */
         if (handler) return false;
+        if (free_ == me) break; /* no handler, and the lock is ours: a siglongjmp left it */
         free_ = 0;
         mlog__platform_nap(50000);
     }
@@ -6499,21 +6623,94 @@ MLOG__COLD static mlog__thread *mlog__thread_move(mlog__thread *t) {
     return t;
 }
 
-/* Takes this level of the thread for a call: state BUSY, nothing else may use it until mlog__thread_leave. NULL: nowhere to
- * write. The start of the library happens here, once; it may open files. */
-static mlog__thread *mlog__thread_enter(void) {
-    if (!mlog__life_start()) return NULL;
+/* For calls that find no level. Zero: free. */
+static struct { uint32_t taken; mlog__thread level; } mlog__thread_reserve[8];
+enum { MLOG__RESERVED = 3 }; /* their depth */
+
+static mlog__thread *mlog__thread_take_reserve(void) {
+    for (int i = 0; i < 8 && mlog__dict_open() != NULL; i++) {
+        uint32_t none = 0;
+        mlog__thread *t = &mlog__thread_reserve[i].level;
+        /* THREAD-12 */
+        if (!__atomic_compare_exchange_n(&mlog__thread_reserve[i].taken, &none, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) continue;
+        mlog__thread_set_clock(t);
+        t->depth = MLOG__RESERVED;
+        t->outer = mlog__thread_self;
+        t->context = mlog__context_number(mlog__context_now);
+        t->head = &t->aside;
+        t->attention = &mlog__ring_all.always;
+        t->wide = UINT64_C(1) << 62; /* it has no ring */
+        t->limit = t->staged = 0;
+        return t;
+    }
+    return NULL;
+}
+
+static void mlog__thread_give_reserve(mlog__thread *t) {
+    for (int i = 0; i < 8; i++)
+        if (t == &mlog__thread_reserve[i].level) __atomic_store_n(&mlog__thread_reserve[i].taken, 0, __ATOMIC_RELEASE); /* THREAD-12 */
+}
+
+/* Hands the thread back to the call that was interrupted. limit = 0: whatever was changed below (policy, context, ring) is looked
+ * at by the next call. */
+static void mlog__thread_hand_back(mlog__thread *t) {
+    t->head = t->ring == NULL ? &t->aside : &t->ring->head;
+    t->limit = 0;
+    t->attention = t->depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
+    t->staged = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
+    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
+    if (t->outer != NULL) mlog__thread_self = t->outer;
+    if (t->depth == MLOG__RESERVED) mlog__thread_give_reserve(t);
+}
+
+/* Where a call in progress on this level began; 0: there is none. */
+static uintptr_t mlog__thread_began(const mlog__thread *t) {
+    return t->state != MLOG__T_READY ? t->state : t->staged ? t->staged_at : 0;
+}
+
+/* The outermost level whose call was left by a jump serves again; what was on top of it went the same way. Else t as it is. */
+MLOG__COLD static mlog__thread *mlog__thread_heal(mlog__thread *t, uintptr_t top) {
+    mlog__page *page = mlog__thread_page_of(t);
+    for (uint32_t i = 0; i <= t->depth; i++) {
+        mlog__thread *level = &page->level[i];
+        if (!mlog__thread_gone(mlog__thread_began(level), top)) continue;
+        for (uint32_t k = 3; k-- > i;) mlog__thread_hand_back(&page->level[k]);
+        return mlog__thread_self = level;
+    }
+    return t;
+}
+
+/* The first level of the thread that is free for a call that began at `at`; made on the first call. NULL: there is none. */
+static mlog__thread *mlog__thread_level(uintptr_t at) {
     mlog__thread *t = mlog__thread_self;
-    if (t == &mlog__thread_junk) return NULL; /* a handler on top of a call that has nowhere to write */
+    if (t == &mlog__thread_junk) { /* a handler on top of a call that has nowhere to write, or the call was left by a jump */
+        if (!mlog__thread_gone(mlog__thread_junk_at, at)) return NULL;
+        mlog__thread_junk_depth = 0;
+        t = mlog__thread_self = mlog__thread_before_junk;
+    }
+    for (; t->depth == MLOG__RESERVED && mlog__thread_gone(mlog__thread_began(t), at); t = mlog__thread_self) mlog__thread_hand_back(t);
+    if (t->depth == MLOG__RESERVED) return NULL;
     /* LIFE-2 */
     if (t->state == MLOG__T_NONE) t = mlog__thread_make(__atomic_load_n(&mlog__ring_all.bytes_each, __ATOMIC_RELAXED));
     else if (MLOG__UNLIKELY(t->stored != __atomic_load_n(&mlog__store.on, __ATOMIC_RELAXED) && t->ring != NULL && t->state == MLOG__T_READY)) /* STORE-1 */
         t = mlog__thread_move(t);
+    if (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = mlog__thread_heal(t, at);
     while (t != NULL && (t->state != MLOG__T_READY || t->staged)) t = t->inner; /* a call was interrupted: the next level */
+    return t;
+}
+
+/* Takes a level of the thread for a call that began at `at`: state BUSY, nothing else may use it until mlog__thread_leave. NULL:
+ * nowhere to write. The start of the library happens here, once; it may open files. */
+static mlog__thread *mlog__thread_enter(uintptr_t at) {
+    if (!mlog__life_start()) return NULL;
+    mlog__thread *t = mlog__thread_level(at);
+    if (t == NULL && mlog__thread_self != &mlog__thread_junk) t = mlog__thread_take_reserve();
     if (t == NULL) return NULL;
-    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
+    __atomic_store_n(&t->state, at, __ATOMIC_RELAXED); /* RING-3 */
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     mlog__thread_self = t;
+    if (MLOG__UNLIKELY(mlog__platform_catches() && !mlog__platform_stack_asked && !mlog__thread_dying)) mlog__platform_give_stack();
     return t;
 }
 
@@ -6525,17 +6722,9 @@ static void mlog__thread_tell_flusher(void) {
     if (asleep == 3) mlog__flush_see_out();
 }
 
-/* Ends what mlog__thread_enter began, and hands the thread back to the call that was interrupted. limit = 0: whatever was
- * changed below (policy, context, ring) is looked at by the next call. The wake-up comes last: it makes system calls, and
- * handlers may come in. */
+/* Ends what mlog__thread_enter began. The wake-up comes last: it makes system calls, and handlers may come in. */
 static void mlog__thread_leave(mlog__thread *t) {
-    t->head = t->ring == NULL ? &t->aside : &t->ring->head;
-    t->limit = 0;
-    t->attention = t->depth > 0 ? &mlog__ring_all.always : &mlog__ring_all.asleep;
-    t->staged = 0;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
-    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED); /* RING-3 */
-    if (t->outer != NULL) mlog__thread_self = t->outer;
+    mlog__thread_hand_back(t);
     mlog__thread_tell_flusher();
     if (MLOG__UNLIKELY(mlog__thread_dying) && t->depth == 0 && t->ring == NULL) mlog__thread_give_back(t);
 }
@@ -6556,16 +6745,17 @@ static void mlog__thread_stage(mlog__thread *t, const mlog__site *site, uint64_t
     t->head = &t->aside;
     t->used = 0;
     t->attention = &mlog__ring_all.always;
+    t->staged_at = t->state;
     t->staged = 1;
 }
 
 /* No memory, no slot, or too deep in handlers: the call must return, and its arguments must go somewhere. One piece of junk for
  * all threads: they write the same constants, or what nobody reads. */
-static uint64_t *mlog__thread_to_junk(int level) {
+static uint64_t *mlog__thread_to_junk(int level, uintptr_t at) {
     mlog__thread_note_drop(NULL, level);
     mlog__thread *self = mlog__thread_self;
-    if (self != &mlog__thread_junk)
-        mlog__thread_before_junk = self; /* a handler at any place here and in the end leaves it the same */
+    if (self != &mlog__thread_junk) /* a handler at any place here and in the end leaves it the same */
+        mlog__thread_before_junk = self, mlog__thread_junk_at = at;
     mlog__thread_junk_depth++;
     mlog__thread_junk.attention = &mlog__ring_all.always;
     mlog__thread_junk.head = &mlog__thread_junk.aside;
@@ -6581,7 +6771,7 @@ static uint64_t *mlog__thread_to_junk(int level) {
  * in each copy. The header is the site's word plus flags and lengths: additions instead of a table, since no carry can occur. */
 MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, uint64_t context, bool to, uint64_t to_word,
                                          uint64_t bound, bool any_clock) {
-    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler from here on uses the next level */
+    MLOG__BUSY_HERE(t); /* RING-3; and a handler from here on uses the next level */
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* THREAD-9 */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
     if (MLOG__UNLIKELY(context != 0)) word += MLOG__F_CONTEXT + (UINT64_C(1) << 32);
@@ -6617,8 +6807,9 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, uint64_
 MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level,
                                               bool to) {
     int saved = errno;
-    mlog__thread *t = mlog__thread_enter();
-    if (t == NULL) return errno = saved, mlog__thread_to_junk(level);
+    uintptr_t at = MLOG__CALL_AT;
+    mlog__thread *t = mlog__thread_enter(at);
+    if (t == NULL) return errno = saved, mlog__thread_to_junk(level, at);
     /* the gate said UNSEEN */
     if (mlog__record_site(word) == 0) word = mlog__thread_register(site, classes);
     uint64_t bound = logger == NULL ? 0 : mlog__context_number(logger->bound), *p = NULL;
@@ -6634,8 +6825,8 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
                                   true);
     }
     errno = saved;
+    __atomic_store_n(&t->state, at, __ATOMIC_RELAXED); /* RING-3 */
     if (p != NULL) return p;
-    __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
     mlog__thread_stage(t, site, word, classes, logger, level);
     /* arguments are still taken: the macro stores them, wherever */
     t->stage.drop = !room;
@@ -6830,7 +7021,7 @@ MLOG__COLD static void mlog__thread_end_slow(mlog__thread *t) {
         return;
     }
     if (t->staged) {
-        __atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3 */
+        __atomic_store_n(&t->state, MLOG__CALL_AT, __ATOMIC_RELAXED); /* RING-3 */
         t->head = t->ring == NULL ? &t->aside : &t->ring->head;
         mlog__thread_finish(t);
     }
@@ -6920,9 +7111,10 @@ static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
     return level >= mlog__rule_threshold(source, mlog__rule_source(source, "", file));
 }
 
-/* A record without a site, by the way of staged calls: `staged` keeps a handler from taking this level in between. */
-static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level) {
-    mlog__thread *t = mlog__thread_enter();
+/* A record without a site, by the way of staged calls: `staged` keeps a handler from taking this level in between. at: MLOG__CALL_AT of
+ * the user's call. */
+static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level, uintptr_t at) {
+    mlog__thread *t = mlog__thread_enter(at);
     if (t == NULL) {
         mlog__thread_note_drop(NULL, level);
         return;
@@ -6942,6 +7134,21 @@ static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const 
     slot[2] = mlog__val_s(func);
     slot[3] = mlog_str(source, mlog__rule_source(source, "", file));
     slot[4] = mlog__val_i(at->line);
+}
+
+/* The last record of a thread, from the handler of a fatal signal: into the first ring that has room. Nobody is waited for, nor
+ * told: whatever is broken may be what was interrupted. */
+static void mlog__thread_send_now(mlog__draft *d, int level) {
+    mlog__ring_never_wait++;
+    mlog__thread *t = mlog__thread_enter(MLOG__CALL_AT);
+    if (t != NULL) t->staged = 1;
+    mlog__thread_put_context(d, NULL, level, true);
+    bool done = t != NULL && t->ring != NULL && mlog__thread_write(t, d);
+    mlog__thread *next = t == NULL ? NULL : t->inner; /* its ring is full, and other signals are blocked: the side ring */
+    if (!done && next != NULL && next->state == MLOG__T_READY && next->ring != NULL) done = mlog__thread_write(next, d);
+    if (!done && !mlog__thread_write_spare(d, 0, true) && !mlog__thread_write_spare(d, 1, true)) mlog__thread_note_drop(t, level);
+    if (t != NULL) mlog__thread_hand_back(t);
+    mlog__ring_never_wait--;
 }
 
 /* [s] The fields are cleaned and redacted here, into a copy on the stack; texts are read once, by the copy into the ring. */
@@ -6968,7 +7175,7 @@ void mlog_emit(const mlog_event *event) {
     }
     /* 0 means now, as everywhere: the moment of 1970 itself cannot be given */
     if (event->time != 0) d.time = (uint64_t)event->time, d.header |= MLOG__F_TIME;
-    mlog__thread_send(&d, event->logger, level);
+    mlog__thread_send(&d, event->logger, level, MLOG__CALL_AT);
     errno = saved;
     if (level >= MLOG_FATAL) mlog1_fatal();
 }
@@ -7042,7 +7249,7 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
     va_end(list.list);
     /* errno as it was when the call came in */
     if (f.uses_errno) field[d.fields].key = "", field[d.fields++].value = mlog__val_i(saved);
-    mlog__thread_send(&d, logger, level);
+    mlog__thread_send(&d, logger, level, MLOG__CALL_AT);
     errno = saved;
     if (level >= MLOG_FATAL) mlog1_fatal();
 }
@@ -11122,7 +11329,7 @@ static void mlog__flush_settle(void) {
         mlog__ring *r = mlog__flush_ring(2 * slot);
         if (r == NULL) continue;
         uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1 */
-        while (__atomic_load_n(&t->state, __ATOMIC_RELAXED) == MLOG__T_BUSY &&
+        while (mlog__ring_writes(__atomic_load_n(&t->state, __ATOMIC_RELAXED)) && /* RING-3 */
                __atomic_load_n(&r->head, __ATOMIC_RELAXED) == head) { /* RING-3 */
             if (mlog__flush_all.stuck[slot] == head + 1) break;
             if (left-- <= 0) {
@@ -11535,7 +11742,9 @@ static void *mlog__flush_run(void *generation) {
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick0, __ATOMIC_SEQ_CST), one = 1; /* FLUSH-4 */
         /* FLUSH-14 */
-        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_RELAXED) != (uintptr_t)generation) return NULL;
+        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_RELAXED) != (uintptr_t)generation)
+            return mlog__platform_drop_stack(), (void *)NULL;
+        mlog__platform_watch();
         if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_ACQUIRE)) { /* LIFE-3 */
             mlog__platform_wait(&mlog__flush_all.kick0, seen, -1);
             continue;
@@ -11598,7 +11807,9 @@ static void *mlog__flush_run1(void *generation) {
     for (;;) {
         uint32_t seen = __atomic_load_n(&mlog__flush_all.kick1, __ATOMIC_SEQ_CST); /* FLUSH-4 */
         /* FLUSH-14 */
-        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_RELAXED) != (uintptr_t)generation) return NULL;
+        if (__atomic_load_n(&mlog__flush_all.generation, __ATOMIC_RELAXED) != (uintptr_t)generation)
+            return mlog__platform_drop_stack(), (void *)NULL;
+        mlog__platform_watch();
         mlog__platform_lock(&mlog__flush_all.lane1); /* also over the clock, which mlog_init may change */
         mlog__life_take_pair(&mlog__flush_all.desk[1], true);
         bool again = mlog__flush_pass1();
@@ -11631,6 +11842,22 @@ static bool mlog__flush_wait(int ms) {
     if (!mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline)) return false;
     if (mlog__flush_lane == 2) return true; /* a callback cannot wait for its own lane */
     return mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline);
+}
+
+/* [s] For a crash: its record is with the sinks, or the time is over. Not in vain: in the flusher, below one of its locks, or where
+ * there is none, nobody would come. A callback that crashes holds nothing that lane 0 needs. */
+static void mlog__flush_see_crash(int ms) {
+    const void *poller = __atomic_load_n(&mlog__flush_all.poller, __ATOMIC_RELAXED); /* FLUSH-15 */
+    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
+    bool polled = __atomic_load_n(&mlog__flush_all.mode, __ATOMIC_RELAXED) == MLOG_POLL && poller != NULL && poller != &mlog__flush_mine; /* FLUSH-15 */
+    if (mlog__flush_mine || mlog__flush_lane == 1 || mlog__ring_never_wait || !mlog__life_running()) return;
+    if (__atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return; /* LIFE-3 */
+    if (alone ? !polled : !__atomic_load_n(&mlog__flush_all.running0, __ATOMIC_RELAXED)) return; /* FLUSH-3 */
+    int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)ms * 1000000;
+    uint32_t ticket = __atomic_add_fetch(&mlog__flush_all.wanted, 1, __ATOMIC_SEQ_CST); /* FLUSH-2 */
+    if (!alone) mlog__flush_wake();
+    if (!mlog__flush_wait_for(&mlog__flush_all.done0, ticket, deadline) || mlog__flush_lane == 2) return;
+    (void)mlog__flush_wait_for(&mlog__flush_all.done1, ticket, deadline);
 }
 
 /* ==== recover ====
@@ -12061,10 +12288,384 @@ static uint32_t mlog__recover_all(mlog_sink *opened, uint32_t n) {
 }
 #endif
 
+/* ==== fatal ====
+ * catch_fatal: what a process that dies by a signal still says. The handler commits one record, waits for the flusher, puts back what
+ * stood there before it and sends itself the same signal again, with the siginfo that came: the host's earlier handler, the exit
+ * status and the core file are what they would have been. It writes nothing to any sink: the flusher does, or who recovers the rings.
+ *
+ *   SIGSEGV SIGBUS SIGILL SIGFPE SIGSYS SIGABRT: faults, and abort. SIGTRAP: __builtin_trap() on AArch64, asserts; a debugger takes its
+ *   own before any handler. Not SIGTERM, SIGINT, SIGQUIT, SIGXCPU: somebody asks a process to end that is sound. Not one that is
+ *   ignored when ours would be installed.
+ *
+ * Everything that may meet damage is tried: a fault inside of it jumps back here, and the rest goes on without. So the first
+ * signal is the one that the process dies of. Two threads at once: both commit, the first goes first. A handler that chains to
+ * ours, installed later, works: ours then goes on with what stood there before ours.
+ *
+ *   FATAL-1  which thread a signal hit first, and when: each word stands for itself, a tie goes either way
+ *   FATAL-2  catch_fatal is on: relaxed, a thread that sees it late gets its stack later
+ *
+ * owns: handlers of fatal signals, the record of a crash
+ * may call: platform record ring thread text flush
+ */
+
+enum { MLOG__FATAL_FRAMES = 32, MLOG__FATAL_WALK_MS = 100, MLOG__FATAL_WAIT_MS = 200, MLOG__FATAL_TURN_MS = 500 };
+
+static struct {
+    struct sigaction before[MLOG__FATAL_SIGNALS]; /* what stood there when ours came */
+    uint32_t hit[MLOG__FATAL_SIGNALS];            /* the first thread that it hit since */
+    mlog__u64 since;                              /* when the first of threads that crash together came */
+    int claim;                                    /* the place in mlog1_instance.file that says so; + 1 */
+} mlog__fatal_all;
+
+/* One crash, on the stack of its handler. */
+typedef struct {
+    int number, index;
+    const siginfo_t *info;      /* NULL: a handler that chains to ours gave none */
+    ucontext_t *context;
+    uint64_t pc;
+    uint32_t frames;
+    void *frame[MLOG__FATAL_FRAMES];
+    const char *name[MLOG__FATAL_FRAMES];
+    char text[MLOG__FATAL_FRAMES][56];
+} mlog__crash;
+
+MLOG__TLS sigjmp_buf *mlog__fatal_back; /* where a fault inside our handler goes on */
+
+/* In libc of all dynamic glibc programs, which says nothing about others. Its first use loads a library, so that comes early. */
+#if defined(__GLIBC__) && __has_include(<execinfo.h>)
+static __typeof__(backtrace) mlog__fatal_backtrace __attribute__((weakref("backtrace")));
+#else
+static int (*const mlog__fatal_backtrace)(void **, int) = NULL;
+#endif
+
+static const char *mlog__fatal_name(int number) {
+    static const char *const names[MLOG__FATAL_SIGNALS] = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS", "SIGABRT"};
+    for (int i = 0; i < MLOG__FATAL_SIGNALS; i++)
+        if (mlog__platform_fatal_list[i] == number) return names[i];
+    return "";
+}
+
+/* "" for what is rare: the number is beside it. */
+static const char *mlog__fatal_reason(int number, int code) {
+    static const struct { int number, code; const char *name; } known[] = {
+        {SIGSEGV, SEGV_MAPERR, "not mapped"}, {SIGSEGV, SEGV_ACCERR, "not permitted"}, {SIGBUS, BUS_ADRALN, "not aligned"},
+        {SIGBUS, BUS_ADRERR, "beyond the file"}, {SIGILL, ILL_ILLOPC, "illegal opcode"}, {SIGILL, ILL_ILLOPN, "illegal operand"},
+        {SIGFPE, FPE_INTDIV, "integer division by zero"}, {SIGFPE, FPE_INTOVF, "integer overflow"},
+        {SIGFPE, FPE_FLTDIV, "division by zero"}, {SIGFPE, FPE_FLTINV, "invalid operation"}, {SIGTRAP, TRAP_BRKPT, "breakpoint"},
+        {SIGSYS, 1 /* SYS_SECCOMP */, "system call refused"}};
+    if (code == SI_USER || code == SI_QUEUE) return "sent by a process";
+    if (code == SI_TKILL) return number == SIGABRT ? "abort" : "sent by a thread";
+    if (code == SI_KERNEL) return "by the kernel";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].number == number && known[i].code == code) return known[i].name;
+    return "";
+}
+
+/* -- where it was -- */
+
+/* Words of this process, however wrong the address. */
+static bool mlog__fatal_peek(uint64_t at, void *to, size_t n) {
+    struct iovec here = {to, n}, there = {(void *)(uintptr_t)at, n};
+    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == (ssize_t)n;
+}
+
+/* The registers that a walk begins with: {pc, frame pointer, stack pointer}. */
+static void mlog__fatal_registers(const ucontext_t *u, uint64_t r[3]) {
+    r[0] = r[1] = r[2] = 0;
+#if defined(__x86_64__)
+    r[0] = (uint64_t)u->uc_mcontext.gregs[REG_RIP];
+    r[1] = (uint64_t)u->uc_mcontext.gregs[REG_RBP];
+    r[2] = (uint64_t)u->uc_mcontext.gregs[REG_RSP];
+#elif defined(__i386__)
+    r[0] = (uint32_t)u->uc_mcontext.gregs[REG_EIP];
+    r[1] = (uint32_t)u->uc_mcontext.gregs[REG_EBP];
+    r[2] = (uint32_t)u->uc_mcontext.gregs[REG_ESP];
+#elif defined(__aarch64__)
+    r[0] = u->uc_mcontext.pc;
+    r[1] = u->uc_mcontext.regs[29];
+    r[2] = u->uc_mcontext.sp;
+#elif defined(__s390x__)
+    r[0] = u->uc_mcontext.psw.addr;
+#else
+    (void)u;
+#endif
+}
+
+/* What the handler was called with; one that chains without SA_SIGINFO leaves anything there. */
+static void mlog__fatal_look(mlog__crash *c) {
+    uint64_t r[3];
+    if (c->info->si_signo != c->number) c->info = NULL;
+    if (c->info == NULL) return;
+    mlog__fatal_registers(c->context, r);
+    c->pc = r[0];
+    c->frame[c->frames++] = (void *)(uintptr_t)r[0];
+}
+
+/* By frame pointers: for programs compiled with them. Each frame lies above the one before it. Behind a jump to a wrong address,
+ * the caller's is the word on top of the stack. */
+static void mlog__fatal_chain(mlog__crash *c) {
+    uint64_t r[3], at;
+    uintptr_t next[2];
+    if (c->info == NULL) return;
+    mlog__fatal_registers(c->context, r);
+#if defined(__x86_64__) || defined(__i386__)
+    bool jumped = c->info->si_code > 0 && (uint64_t)(uintptr_t)c->info->si_addr == c->pc;
+    if (jumped && mlog__fatal_peek(r[2], next, sizeof *next)) c->frame[c->frames++] = (void *)next[0];
+#endif
+    for (at = r[1]; c->frames < MLOG__FATAL_FRAMES && at >= r[2] && at % sizeof *next == 0; at = next[0]) {
+        if (!mlog__fatal_peek(at, next, sizeof next) || next[1] < 4096) return;
+        c->frame[c->frames++] = (void *)next[1];
+        if (next[0] <= at) return;
+    }
+}
+
+/* By the tables of the unwinder, from here over the signal's frame down to where it was. A wrong address is in no table, and
+ * may be looked at. */
+static void mlog__fatal_walk(mlog__crash *c) {
+    void *found[MLOG__FATAL_FRAMES + 12];
+    int n = mlog__fatal_backtrace == NULL ? 0 : mlog__fatal_backtrace(found, MLOG__FATAL_FRAMES + 12), i = 0;
+    while (i < n && (uint64_t)(uintptr_t)found[i] != c->pc) i++;
+    for (i++; i < n && c->frames < MLOG__FATAL_FRAMES; i++) c->frame[c->frames++] = found[i];
+}
+
+/* -- names of frames: "file+offset", as addr2line takes it -- */
+
+typedef struct { char line[512], file[40]; size_t used; uint64_t base, inode; } mlog__fatal_map;
+
+static const char *mlog__fatal_read_hex(const char *p, uint64_t *v) {
+    for (*v = 0;; p++) {
+        unsigned digit = *p >= '0' && *p <= '9' ? (unsigned)(*p - '0') : *p >= 'a' && *p <= 'f' ? (unsigned)(*p - 'a') + 10 : 16;
+        if (digit == 16) return p + (*p != 0);
+        *v = *v << 4 | digit;
+    }
+}
+
+/* A program that is not position-independent has its own addresses in its tables. */
+static uint64_t mlog__fatal_base(uint64_t start) {
+    uint16_t type = 0;
+    return mlog__fatal_peek(start + 16, &type, sizeof type) && type == 2 /* ET_EXEC */ ? 0 : start;
+}
+
+/* One line of /proc/self/maps: start-end perms offset dev inode path. */
+static void mlog__fatal_mapping(mlog__crash *c, mlog__fatal_map *m) {
+    uint64_t start, end, offset;
+    char text[20];
+    const char *p = mlog__fatal_read_hex(m->line, &start), *slash;
+    p = mlog__fatal_read_hex(p, &end);
+    p = mlog__fatal_read_hex(p + 5, &offset);
+    slash = strrchr(p, '/');
+    if (slash == NULL) return;
+    if (offset == 0) m->base = mlog__fatal_base(start);
+    size_t n = MLOG__MIN(strcspn(slash + 1, " "), sizeof m->file - 1);
+    for (uint32_t i = 0; i < c->frames; i++) {
+        uint64_t at = (uint64_t)(uintptr_t)c->frame[i];
+        if (at < start || at >= end) continue;
+        size_t digits = (size_t)(mlog__text_hex(text, at - m->base) - text);
+        memcpy(c->text[i], slash + 1, n);
+        memcpy(c->text[i] + n, "+0x", 3);
+        memcpy(c->text[i] + n + 3, text, MLOG__MIN(digits, sizeof c->text[i] - n - 4));
+        c->text[i][n + 3 + MLOG__MIN(digits, sizeof c->text[i] - n - 4)] = 0;
+    }
+}
+
+/* The kernel's list of mappings: no lock of the loader is asked, and plugins are in it. Without /proc: addresses. */
+static void mlog__fatal_describe(mlog__crash *c) {
+    char chunk[1024];
+    mlog__fatal_map m = {.used = 0};
+    for (uint32_t i = 0; i < c->frames; i++) {
+        memcpy(c->text[i], "0x", 2);
+        *mlog__text_hex(c->text[i] + 2, (uint64_t)(uintptr_t)c->frame[i]) = 0;
+        c->name[i] = c->text[i];
+    }
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+    for (long n; fd >= 0 && (n = syscall(SYS_read, fd, chunk, sizeof chunk)) > 0;)
+        for (long i = 0; i < n; i++) {
+            if (chunk[i] != '\n') {
+                if (m.used < sizeof m.line - 1) m.line[m.used++] = chunk[i];
+                continue;
+            }
+            m.line[m.used] = 0;
+            m.used = 0;
+            mlog__fatal_mapping(c, &m);
+        }
+    if (fd >= 0) (void)syscall(SYS_close, fd);
+}
+
+/* -- the record, and who writes it -- */
+
+static void mlog__fatal_add(mlog__draft *d, mlog_field *field, const char *key, mlog_value value) {
+    field[d->fields].key = key;
+    field[d->fields++].value = value;
+}
+
+static void mlog__fatal_commit(mlog__crash *c) {
+    static const char message[] = "fatal signal";
+    const siginfo_t *s = c->info;
+    const mlog_where at = {"metalog.h", "mlog__fatal_handler", __LINE__};
+    mlog_value slot[5];
+    mlog_field field[8];
+    char source[64];
+    mlog__draft d = {.header = mlog__record_header(MLOG__S_EMIT, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
+    mlog__thread_whole_slots(slot, source, &at, message, sizeof message - 1);
+    mlog__fatal_add(&d, field, "signal", mlog__val_s(mlog__fatal_name(c->number)));
+    mlog__fatal_add(&d, field, "number", mlog__val_i(c->number));
+    if (s != NULL) mlog__fatal_add(&d, field, "code", mlog__val_i(s->si_code));
+    if (s != NULL) mlog__fatal_add(&d, field, "reason", mlog__val_s(mlog__fatal_reason(c->number, s->si_code)));
+    if (s != NULL && (s->si_code == SI_USER || s->si_code == SI_QUEUE || s->si_code == SI_TKILL))
+        mlog__fatal_add(&d, field, "sender", mlog__val_i(s->si_pid));
+    else if (s != NULL && c->number == SIGSYS) mlog__fatal_add(&d, field, "syscall", mlog__val_i(s->si_syscall));
+    else if (s != NULL) mlog__fatal_add(&d, field, "address", mlog__val_ptr(s->si_addr));
+    if (c->frames > 0)
+        mlog__fatal_add(&d, field, "backtrace", mlog__val_p(MLOG_K_ARRAY | MLOG__E_TEXT << 8, c->name, c->frames));
+    mlog__thread_send_now(&d, MLOG_FATAL);
+}
+
+static void mlog__fatal_wait(mlog__crash *c) {
+    (void)c;
+    mlog__flush_see_crash(MLOG__FATAL_WAIT_MS);
+}
+
+/* A timer that hits this thread with the signal that it is handling, and so ends what hangs. By hand: timer_create of older C
+ * libraries may start a thread. */
+static int mlog__fatal_alarm(int number, uint32_t tid) {
+    struct { void *value; int signo, notify; uint32_t tid; char rest[64]; } event = {NULL, number, 4 /* SIGEV_THREAD_ID */, tid, ""};
+    const long once[4] = {0, 0, 0, MLOG__FATAL_WALK_MS * 1000000L};
+    int timer = -1;
+#if __SIZEOF_LONG__ == 8 || defined(SYS_timer_settime)
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0) return -1;
+    (void)syscall(SYS_timer_settime, timer, 0, once, NULL);
+#else
+    (void)event, (void)once;
+#endif
+    return timer;
+}
+
+/* Runs one step. A fault in it ends it, and only it. */
+static void mlog__fatal_try(void (*step)(mlog__crash *), mlog__crash *c) {
+    sigjmp_buf here;
+    if (sigsetjmp(here, 0) == 0) {
+        mlog__fatal_back = &here;
+        step(c);
+    }
+    mlog__fatal_back = NULL;
+}
+
+static void mlog__fatal_try_walk(mlog__crash *c, uint32_t tid) {
+    int timer = mlog__fatal_alarm(c->number, tid);
+    mlog__fatal_try(mlog__fatal_walk, c);
+    if (timer >= 0) (void)syscall(SYS_timer_delete, timer);
+    if (c->frames < 2) mlog__fatal_try(mlog__fatal_chain, c);
+    mlog__fatal_try(mlog__fatal_describe, c);
+}
+
+/* Who comes while another crashes waits: the process shall die of the first. Bounded, since the host's handler may save it. */
+static void mlog__fatal_take_turns(void) {
+    uint64_t now = (uint64_t)mlog__platform_clock(CLOCK_MONOTONIC), since = __atomic_load_n(&mlog__fatal_all.since, __ATOMIC_RELAXED); /* FATAL-1 */
+    const uint64_t turn = MLOG__FATAL_TURN_MS * UINT64_C(1000000);
+    bool together = since != 0 && now - since < turn;
+    /* FATAL-1 */
+    if (!together && __atomic_compare_exchange_n(&mlog__fatal_all.since, &since, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return;
+    while ((uint64_t)mlog__platform_clock(CLOCK_MONOTONIC) - since < turn) mlog__platform_nap(1000000);
+}
+
+/* The same signal again, for this thread, when the handler has returned. from: what shall meet it; NULL: whoever stands there now. */
+static void mlog__fatal_pass_on(mlog__crash *c, const struct sigaction *to, uint32_t tid) {
+    sigset_t mask;
+    if (to != NULL) (void)sigaction(c->number, to, NULL);
+    mlog__platform_sigmask(NULL, &mask);
+    sigaddset(&mask, c->number);
+    mlog__platform_sigmask(&mask, NULL);
+    if (c->info != NULL) sigdelset(&c->context->uc_sigmask, c->number);
+    if (c->info == NULL || syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, c->number, c->info) != 0)
+        (void)syscall(SYS_tgkill, getpid(), tid, c->number);
+}
+
+static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
+    int saved = errno;
+    uint32_t tid = mlog__platform_tid(), who = 0;
+    bool nested = mlog__platform_dying == tid;
+    if (nested && mlog__fatal_back != NULL) siglongjmp(*mlog__fatal_back, 1);
+    if (nested && info != NULL && info->si_code == SI_TIMER) return; /* our alarm, a moment late */
+    uint8_t never_wait = mlog__ring_never_wait;
+    mlog__crash c;
+    c.number = number;
+    c.info = info;
+    c.context = context;
+    c.frames = 0;
+    c.pc = 0;
+    c.index = 0;
+    while (c.index < MLOG__FATAL_SIGNALS - 1 && mlog__platform_fatal_list[c.index] != number) c.index++;
+    /* FATAL-1; the same thread twice: a handler that ours was put over has chained to ours, which would go on for ever */
+    bool first = __atomic_compare_exchange_n(&mlog__fatal_all.hit[c.index], &who, tid, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    bool again = !first && who == tid;
+    mlog__platform_dying = tid;
+    mlog__fatal_try(mlog__fatal_look, &c);
+    if (!nested && !again && mlog__platform_catches()) {
+        mlog__fatal_try_walk(&c, tid);
+        mlog__fatal_try(mlog__fatal_commit, &c);
+        mlog__ring_never_wait = never_wait;
+        mlog__fatal_try(mlog__fatal_wait, &c);
+        mlog__fatal_take_turns();
+    }
+    mlog__platform_dying = 0;
+    const struct sigaction end = {.sa_handler = SIG_DFL};
+    mlog__fatal_pass_on(&c, again ? &end : first ? &mlog__fatal_all.before[c.index] : NULL, tid);
+    errno = saved;
+}
+
+/* -- on and off -- */
+
+/* Loads what a backtrace needs; without our locks, since it takes the loader's. */
+static void mlog__fatal_warm(void) {
+    static uint32_t warm;
+    void *one[1];
+    if (mlog__fatal_backtrace == NULL || __atomic_exchange_n(&warm, 1, __ATOMIC_RELAXED) != 0) return; /* PLATFORM-1 */
+    (void)mlog__fatal_backtrace(one, 1);
+}
+
+/* Which instance of a process catches: no file has these numbers. */
+static const mlog__instance *mlog__fatal_rival(void) { return mlog__platform_rival(UINT64_MAX, 1); }
+
+static void mlog__fatal_claim(bool yes) {
+    mlog__u64(*file)[2] = mlog1_instance.file;
+    int *claim = &mlog__fatal_all.claim;
+    if (!yes && *claim != 0) __atomic_store_n(&file[*claim - 1][1], 0, __ATOMIC_RELEASE), *claim = 0; /* SINK-1 */
+    for (int i = 63; yes && i >= 0 && *claim == 0; i--) {
+        uint64_t none = 0;
+        /* SINK-1 */
+        if (!__atomic_compare_exchange_n(&file[i][1], &none, UINT64_MAX, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
+        file[i][0] = UINT64_MAX;
+        __atomic_store_n(&file[i][1], 1, __ATOMIC_SEQ_CST); /* SINK-1 */
+        *claim = i + 1;
+    }
+}
+
+/* Ours come before what stands there; what the host has put over ours stays. Off: what stood there comes back, where ours still
+ * stands. Under the configuration's lock. */
+static void mlog__fatal_set(bool on) {
+    struct sigaction ours = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER}, there;
+    ours.sa_sigaction = mlog__fatal_handler;
+    sigfillset(&ours.sa_mask);
+    for (int i = 0; i < MLOG__FATAL_SIGNALS; i++) sigdelset(&ours.sa_mask, mlog__platform_fatal_list[i]);
+    __atomic_store_n(&mlog__platform_catching, on, __ATOMIC_RELAXED); /* FATAL-2 */
+    mlog__fatal_claim(on);
+    if (on) mlog__platform_give_stack();
+    for (int i = 0; i < MLOG__FATAL_SIGNALS; i++) {
+        int number = mlog__platform_fatal_list[i];
+        if (sigaction(number, NULL, &there) != 0) continue;
+        bool stands = (there.sa_flags & SA_SIGINFO) != 0 && there.sa_sigaction == mlog__fatal_handler;
+        if (!on && stands) (void)sigaction(number, &mlog__fatal_all.before[i], NULL);
+        if (!on || stands || ((there.sa_flags & SA_SIGINFO) == 0 && there.sa_handler == SIG_IGN)) continue;
+        mlog__fatal_all.before[i] = there;
+        __atomic_store_n(&mlog__fatal_all.hit[i], 0, __ATOMIC_RELAXED); /* FATAL-1 */
+        (void)sigaction(number, &ours, NULL);
+    }
+}
+
 /* ==== life ====
  * Configuration, start, flush on demand, the end, and what a forked child does first.
  * owns: the resolved configuration, start and stop, fork, exit, mlog_why, loggers
- * may call: store recover platform clock record dict rule context ring thread text format filter pattern sink flush capture
+ * may call: store recover platform clock record dict rule context ring thread text format filter pattern sink flush capture fatal
  */
 
 enum { MLOG__L_NOT, MLOG__L_RUNNING };
@@ -12178,7 +12779,6 @@ static int mlog__life_check(const mlog_config *c) {
     const char *field = c->file != NULL                                        ? "file"
                         : c->watch == MLOG_YES                                 ? "watch"
                         : c->control != NULL                                   ? "control"
-                        : c->catch_fatal == MLOG_YES                           ? "catch_fatal"
                         : c->recorder_level != 0                               ? "recorder_level"
                                                                                : NULL;
     if (field != NULL) return mlog__life_why("mlog_init: field %s: not part of this version; expected 0", field);
@@ -12186,6 +12786,9 @@ static int mlog__life_check(const mlog_config *c) {
         return mlog__life_why("mlog_init: crash_safe %d: expected MLOG_AUTO, MLOG_YES or MLOG_NO", (int)c->crash_safe);
     if (c->ring_dir != NULL && (strlen(c->ring_dir) == 0 || strlen(c->ring_dir) >= sizeof mlog__store.dir))
         return mlog__life_why("mlog_init: ring_dir \"%.40s\": expected a path of 1 to %d bytes", c->ring_dir, (int)sizeof mlog__store.dir - 1);
+    if (c->catch_fatal == MLOG_YES && mlog__fatal_rival() != NULL)
+        return mlog__life_why("mlog_init: catch_fatal: another metalog (%.19s) in this process catches fatal signals; expected one",
+                              mlog__fatal_rival()->version);
     if ((unsigned)c->clock > MLOG_ARRIVAL)
         return mlog__life_why("mlog_init: clock %d: expected MLOG_COUNTER or MLOG_ARRIVAL", (int)c->clock);
     if ((unsigned)c->full > MLOG_DROP)
@@ -12637,6 +13240,7 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     else if (!mlog__life.levels_said) mlog__rule_set_now(&rules);
     mlog__life_floor();
     __atomic_store_n(&mlog__life.state, MLOG__L_RUNNING, __ATOMIC_RELEASE); /* LIFE-1 with mlog__life_start */
+    mlog__fatal_set(c->catch_fatal == MLOG_YES);
     (void)mlog__life_run_lanes();
     return 0;
 }
@@ -12714,6 +13318,8 @@ static bool mlog__life_adopt(void) {
     memset(mlog__thread_all.dropped_untold, 0, sizeof mlog__thread_all.dropped_untold);
     memset(mlog__thread_spare_lock, 0, sizeof mlog__thread_spare_lock);
     memset(mlog__thread_spare, 0, sizeof mlog__thread_spare);
+    for (int i = 0; i < 8; i++)
+        if (&mlog__thread_reserve[i].level != mlog__thread_self) mlog__thread_reserve[i].taken = 0;
     memset(mlog__flush_all.head, 0, sizeof mlog__flush_all.head);
     memset(mlog__flush_all.counted_at, 0, sizeof mlog__flush_all.counted_at);
     memset(mlog__flush_all.tallied, 0, sizeof mlog__flush_all.tallied);
@@ -12784,7 +13390,7 @@ static void mlog__life_in_child(void) {
     if (mlog__life.witness != NULL && !mlog__life_is_child()) {
         for (uint32_t slot = 1; slot < MLOG__SLOTS && mlog__thread_all.pages != NULL; slot++)
             if (mlog__thread_all.state[slot] != MLOG__S_UNUSED) memset(mlog__thread_page(slot), 0, sizeof(mlog__page));
-        if (mlog__thread_self->state != MLOG__T_NONE) /* a page of its own, without a slot */
+        if (mlog__thread_self->state != MLOG__T_NONE && mlog__thread_self->depth != MLOG__RESERVED) /* a page of its own, without a slot */
             memset(mlog__thread_page_of(mlog__thread_self), 0, sizeof(mlog__page));
         mlog__life.witness[1] = 0;
         __atomic_store_n(&mlog__life.witness[0], 0, __ATOMIC_RELAXED); /* LIFE-6: there is no other thread */
@@ -12846,6 +13452,7 @@ int mlog1_init(const mlog_config *config, size_t head_size, size_t sink_size) {
     }
     if (mlog__life_on_lane()) return mlog__life_why("mlog_init: called from a callback of a sink; expected another thread");
     mlog__life_pin();
+    if (c.catch_fatal == MLOG_YES) mlog__fatal_warm();
     if (mlog__life_running()) mlog__flush_wait(2000); /* the old sinks get what was logged for them */
     mlog__closing closing = {0};
     mlog__life_hurry(true, true);
@@ -12997,6 +13604,7 @@ int mlog_shutdown(int ms) {
     mlog__platform_lock(&mlog__flush_all.role);
     mlog__life_take_all(false, &closing);
     mlog__life.levels_said = false; /* a later start is that of the last mlog_init */
+    mlog__fatal_set(false);
     __atomic_store_n(&mlog__life.state, MLOG__L_NOT, __ATOMIC_RELEASE); /* LIFE-1 */
     /* the next call looks, and starts again */
     __atomic_store_n(&mlog__ring_all.asleep, mlog__flush_all.exiting ? 2 : 1, __ATOMIC_SEQ_CST); /* FLUSH-1 */

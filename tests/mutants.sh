@@ -157,11 +157,11 @@ stores() { # function what first second from to: the order of two instructions, 
     else row THREAD-9 "$1: $2" SURVIVED "$(since "$start")"; fi
 }
 wanted fences && {
-    stores mlog1_end "READY before head" 'movq.*%r[a-z0-9]*, \\(%r' 'movl.*[$]1, \\(%r' \
+    stores mlog1_end "READY before head" 'movq.*%r[a-z0-9]*, \\(%r' 'mov[lq].*[$]1, \\(%r' \
         '    __atomic_store_n(t->head, head, __ATOMIC_RELEASE);' \
         '    __atomic_store_n(&t->state, MLOG__T_READY, __ATOMIC_RELAXED);__atomic_signal_fence(__ATOMIC_SEQ_CST);__atomic_store_n(t->head, head, __ATOMIC_RELEASE);'
-    stores mlog1_begin "BUSY behind the clock" 'movl.*[$]2, \\(%r' 'rdtsc' \
-        '__atomic_store_n(&t->state, MLOG__T_BUSY, __ATOMIC_RELAXED); /* RING-3; and a handler' '/* and a handler'
+    stores mlog1_begin "BUSY behind the clock" 'movq.*%rsp, \\(%r' 'rdtsc' \
+        'MLOG__BUSY_HERE(t); /* RING-3; and a handler' '/* and a handler'
 } >>"$dir/table"
 for l in RULE-5 LIFE-5; do
     wanted fences && row "$l" "fences" "none: no instruction on x86; a compiler's freedom only" 0

@@ -1,0 +1,65 @@
+#!/bin/sh
+# The proofs in tests/faults: each a program that prints what it attempted and what was lost, doubled or torn, with a control: the same
+# program over a metalog.h from which one safeguard was taken must fail. `faults.sh` runs the short forms, `faults.sh long` (`make faults`)
+# the long ones.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+: "${GCC:=gcc}"
+: "${STRICT:=-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror}"
+form=${1:-short}
+dir=$PWD/build/faults
+case $form in short) limit=200 ;; *) limit=7200 ;; esac
+mkdir -p "$dir"
+passed=0 failed=0
+bad() { failed=$((failed + 1)); echo "FAIL $*"; }
+
+run() { # program, form, seconds, part: its output to $dir/$program.log; adds up its closing line
+    TMPDIR=$dir/tmp.$1
+    export TMPDIR
+    rm -rf "$TMPDIR" && mkdir -p "$TMPDIR"
+    timeout -k 5 "$3" "$dir/$1" "$2" ${4:+"$4"} >"$dir/$1.log" 2>&1 </dev/null
+    status=$?
+    last=$(tail -n 1 "$dir/$1.log" | grep -E '^[0-9]+ passed, [0-9]+ failed$')
+}
+
+proof() { # program
+    echo "$1:"
+    # shellcheck disable=SC2086
+    if ! "$GCC" -O2 -g $STRICT -I. "tests/faults/$1.c" -o "$dir/$1" -pthread -lm; then bad "$1 does not compile"; return; fi
+    run "$1" "$form" "$limit"
+    cut -c1-400 "$dir/$1.log"
+    [ -n "$last" ] || { bad "$1: status $status, no closing line"; return; }
+    passed=$((passed + ${last%% *})) failed=$((failed + $(echo "$last" | sed 's/.*, \([0-9]*\) failed/\1/')))
+}
+
+# program, its part that must fail, what is taken away, text that stands once in metalog.h, what takes its place
+control() {
+    mkdir -p "$dir/without/tests/faults"
+    cp tests/*.h "$dir/without/tests" && cp "tests/faults/$1.c" "$dir/without/tests/faults"
+    if ! python3 -c 'import sys
+text = sys.stdin.read()
+if text.count(sys.argv[1]) != 1: sys.exit("%d times in metalog.h: %s" % (text.count(sys.argv[1]), sys.argv[1]))
+sys.stdout.write(text.replace(sys.argv[1], sys.argv[2]))' "$4" "$5" <metalog.h >"$dir/without/metalog.h"; then
+        bad "$1 without $3: does not apply"
+        return
+    fi
+    if ! (cd "$dir/without" && "$GCC" -O2 -g -std=c11 -w -I. "tests/faults/$1.c" -o "$dir/$1.without" -pthread -lm); then
+        bad "$1 without $3: does not compile"
+        return
+    fi
+    run "$1.without" short 100 "$2"
+    case $last in
+    "" | *" 0 failed") bad "$1 without $3: finds nothing, status $status" ;;
+    *)
+        passed=$((passed + 1))
+        echo "$1 without $3: fails, as it must: $(tail -n 2 "$dir/$1.without.log" | head -n 1 | tr -s ' ' | cut -c1-100)"
+        ;;
+    esac
+}
+
+proof signal_step
+control signal_step "text, one signal" "the busy flag" 'MLOG__BUSY_HERE(t); /* RING-3; and a handler' '/* and a handler'
+control signal_step "first of a thread" "levels in reserve" 't = mlog__thread_take_reserve();' 't = NULL;'
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
