@@ -5,6 +5,17 @@
 #include "check.h"
 #include <sys/wait.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 static char rings[256];
 static const char *log_path;
 
@@ -321,6 +332,29 @@ static void test_family(void) {
     CHECK_EQ(files_left(), 0);
 }
 
+/* A fatal signal while nobody can write: its record is in the ring, and comes back with what was logged before. */
+static void crash(void) {
+    mlog_config c = config(MLOG_JSON);
+    c.catch_fatal = MLOG_YES;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    mlog_info("before the crash");
+    (void)raise(SIGSEGV);
+}
+
+static void test_crash(void) {
+    size_t n;
+    clean();
+    int status = in_child(crash);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    CHECK_EQ(in_child(recover), 0);
+    char *text = contents(log_path, &n);
+    CHECK_EQ(times(text, "before the crash"), 1);
+    CHECK_EQ(times(text, "\"level\":\"fatal\""), 1);
+    CHECK(strstr(text, "SIGSEGV") != NULL && times(text, "\n") == 3);
+}
+
 /* -- hostile files -- */
 
 static void find_file(char path[600], const char *end) {
@@ -405,6 +439,7 @@ int main(void) {
     test_family();
 #endif
     test_strangers();
+    if (!SANITIZED) test_crash(); /* ASan and TSan own SIGSEGV */
     test_hostile();
     clean();
     return done();
