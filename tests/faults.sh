@@ -61,5 +61,13 @@ proof signal_step
 control signal_step "text, one signal" "the busy flag" 'MLOG__BUSY_HERE(t); /* RING-3; and a handler' '/* and a handler'
 control signal_step "first of a thread" "levels in reserve" 't = mlog__thread_take_reserve();' 't = NULL;'
 
+proof storm
+control storm "one thread" "crash-safe rings" 'if (choice == MLOG_NO || (choice == MLOG_AUTO && !file)) return;' 'if (choice != 77) return;'
+proof calls
+control calls "one file" "promises" '    mlog__sink_promise(s, rings);' '    (void)rings;'
+control calls "one file" "the order of commit and write" 'rings, s->session == mlog__dict_session);' 'rings, s->session == mlog__dict_session);
+    if (s->promised) mlog__store_commit(&s->session->promise[s->number]);'
+control calls "one file" "settling first" 'if (sink != NULL) mlog__recover_settle(&d, k, sink);' '(void)sink;'
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -2,7 +2,7 @@
  * before it, behind it, or in the middle of a write; the next start recovers and dies at its j-th; a third one finishes. After each such
  * history every record whose call had returned stands in the file once, no line is torn, no file of the rings is left.
  *
- *   calls DIR [every] [rotate] [durable]      every: one of so many second deaths, 1: all; exit 0: all histories were right */
+ *   calls short|long [part] */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -24,41 +24,41 @@ static struct {
     uint64_t returned;
     uint32_t steps, die_at, how; /* how: 0 before the call, 1 behind it, 2 a write of half */
     uint32_t armed;              /* counting has begun */
-} *shared;
+} *common;
 
-static void step(uint32_t how) {
-    if (!shared->armed) return;
-    if (how == 0) __atomic_fetch_add(&shared->steps, 1, __ATOMIC_SEQ_CST);
-    if (shared->steps == shared->die_at && shared->how == how) kill(getpid(), SIGKILL), pause();
+static void step_at(uint32_t how) {
+    if (!common->armed) return;
+    if (how == 0) __atomic_fetch_add(&common->steps, 1, __ATOMIC_SEQ_CST);
+    if (common->steps == common->die_at && common->how == how) kill(getpid(), SIGKILL), pause();
 }
 
 static ssize_t step_write(int fd, const void *p, size_t n) {
-    step(0);
-    if (shared->armed && shared->steps == shared->die_at && shared->how == 2) {
+    step_at(0);
+    if (common->armed && common->steps == common->die_at && common->how == 2) {
         if (n > 1 && write(fd, p, n / 2) < 0) _exit(9);
         kill(getpid(), SIGKILL), pause();
     }
     ssize_t r = write(fd, p, n);
-    step(1);
+    step_at(1);
     return r;
 }
-static int step_fdatasync(int fd) { step(0); int r = fdatasync(fd); step(1); return r; }
+static int step_fdatasync(int fd) { step_at(0); int r = fdatasync(fd); step_at(1); return r; }
 static int step_open(const char *p, int how, ...) {
     va_list list;
     va_start(list, how);
     mode_t mode = how & O_CREAT ? (mode_t)va_arg(list, int) : 0;
     va_end(list);
-    step(0);
+    step_at(0);
     int r = open(p, how, mode);
-    step(1);
+    step_at(1);
     return r;
 }
-static int step_ftruncate(int fd, off_t n) { step(0); int r = ftruncate(fd, n); step(1); return r; }
-static int step_unlink(const char *p) { step(0); int r = unlink(p); step(1); return r; }
-static int step_flock(int fd, int how) { step(0); int r = flock(fd, how); step(1); return r; }
-static int step_fstat(int fd, struct stat *st) { step(0); int r = fstat(fd, st); step(1); return r; }
-static ssize_t step_pwrite(int fd, const void *p, size_t n, off_t at) { step(0); ssize_t r = pwrite(fd, p, n, at); step(1); return r; }
-static int step_fallocate(int fd, int mode, off_t at, off_t n) { step(0); int r = fallocate(fd, mode, at, n); step(1); return r; }
+static int step_ftruncate(int fd, off_t n) { step_at(0); int r = ftruncate(fd, n); step_at(1); return r; }
+static int step_unlink(const char *p) { step_at(0); int r = unlink(p); step_at(1); return r; }
+static int step_flock(int fd, int how) { step_at(0); int r = flock(fd, how); step_at(1); return r; }
+static int step_fstat(int fd, struct stat *st) { step_at(0); int r = fstat(fd, st); step_at(1); return r; }
+static ssize_t step_pwrite(int fd, const void *p, size_t n, off_t at) { step_at(0); ssize_t r = pwrite(fd, p, n, at); step_at(1); return r; }
+static int step_fallocate(int fd, int mode, off_t at, off_t n) { step_at(0); int r = fallocate(fd, mode, at, n); step_at(1); return r; }
 #define open(...) step_open(__VA_ARGS__)
 #define fdatasync(...) step_fdatasync(__VA_ARGS__)
 #define write step_write
@@ -69,7 +69,7 @@ static int step_fallocate(int fd, int mode, off_t at, off_t n) { step(0); int r 
 #define pwrite(...) step_pwrite(__VA_ARGS__)
 #define fallocate(...) step_fallocate(__VA_ARGS__)
 #define METALOG_IMPLEMENTATION
-#include "metalog.h"
+#include "../../metalog.h"
 #undef open
 #undef fdatasync
 #undef write
@@ -79,6 +79,8 @@ static int step_fallocate(int fd, int mode, off_t at, off_t n) { step(0); int r 
 #undef fstat
 #undef pwrite
 #undef fallocate
+
+#include "../check.h"
 
 enum { RECORDS = 60 };
 static bool rotates, durable;
@@ -97,26 +99,26 @@ static void log_some(void) {
     static const char text[] = "some text that makes the record longer, so that several laps and batches come together";
     for (int i = 0; i < RECORDS; i++) {
         mlog_info("step", "i", i, "text", text);
-        shared->returned = (uint64_t)i + 1;
+        common->returned = (uint64_t)i + 1;
     }
 }
 
 /* A child that logs (or only recovers) and dies at a step; true: it got to its end. */
 static bool child(bool logs, uint32_t die_at, uint32_t how) {
     int status;
-    shared->steps = 0;
-    shared->die_at = die_at;
-    shared->how = how;
+    common->steps = 0;
+    common->die_at = die_at;
+    common->how = how;
     pid_t pid = fork();
     if (pid == 0) {
-        shared->armed = 1;
+        common->armed = 1;
         if (start() != 0) _exit(3);
         if (logs) log_some();
         if (mlog_flush(10000) != 0) _exit(4);
         exit(0);
     }
     waitpid(pid, &status, 0);
-    shared->armed = 0;
+    common->armed = 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) return false;
     fprintf(stderr, "step %u how %u: status 0x%x\n", die_at, how, (unsigned)status);
@@ -141,7 +143,7 @@ static void check_file(const char *name, uint32_t seen[RECORDS]) {
     free(line);
 }
 
-static void check(const char *what, uint32_t k, uint32_t how, uint32_t j) {
+static void check_all(const char *what, uint32_t k, uint32_t how, uint32_t j) {
     uint32_t seen[RECORDS] = {0};
     uint64_t before = lost + doubled + torn + left;
     check_file(path, seen);
@@ -151,7 +153,7 @@ static void check(const char *what, uint32_t k, uint32_t how, uint32_t j) {
         if (access(name, F_OK) != 0) break;
         check_file(name, seen);
     }
-    for (uint64_t i = 0; i < shared->returned; i++) lost += seen[i] == 0;
+    for (uint64_t i = 0; i < common->returned; i++) lost += seen[i] == 0;
     DIR *dir = opendir(rings);
     for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) left += e->d_name[0] != '.';
     if (dir != NULL) closedir(dir);
@@ -164,39 +166,50 @@ static void check(const char *what, uint32_t k, uint32_t how, uint32_t j) {
 
 static void clean(void) {
     char command[1200];
-    shared->returned = 0;
+    common->returned = 0;
     snprintf(command, sizeof command, "rm -rf '%s'* '%s'", path, rings);
     if (system(command) != 0) exit(1);
 }
 
-int main(int argc, char **argv) {
-    if (argc < 2) return fprintf(stderr, "usage: calls DIR [every]\n"), 2;
-    uint32_t every = argc > 2 ? (uint32_t)atoi(argv[2]) : 1, deaths = 0;
-    for (int i = 3; i < argc; i++) {
-        if (strcmp(argv[i], "rotate") == 0) rotates = true;
-        if (strcmp(argv[i], "durable") == 0) durable = true;
-    }
-    snprintf(path, sizeof path, "%s/calls.log", argv[1]);
-    snprintf(rings, sizeof rings, "%s/calls-rings", argv[1]);
-    shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+static void histories_of(const char *name, uint32_t every, bool rotate, bool sync) {
+    uint32_t deaths = 0;
+    lost = doubled = torn = left = histories = 0;
+    rotates = rotate;
+    durable = sync;
     for (uint32_t how = 0; how < 3; how++)
         for (uint32_t k = 1;; k++) {
             clean();
             bool ended = child(true, k, how);
-            if (!ended && !child(false, 0, 0)) return 1;
-            check("once", k, how, 0);
-            if (ended && shared->steps < k) break; /* there are no more steps */
+            if (!ended) CHECK(child(false, 0, 0));
+            check_all("once", k, how, 0);
+            if (ended && common->steps < k) break; /* there are no more steps */
             deaths++;
             for (uint32_t j = 1 + k % every; !ended; j += every) {
                 clean();
                 if (child(true, k, how)) break;
-                bool done = child(false, j, (how + j) % 3);
-                if (!done && !child(false, 0, 0)) return 1;
-                check("twice", k, how, j);
-                if (done && shared->steps < j) break;
+                bool whole = child(false, j, (how + j) % 3);
+                if (!whole) CHECK(child(false, 0, 0));
+                check_all("twice", k, how, j);
+                if (whole && common->steps < j) break;
             }
         }
-    printf("calls%s%s: %u first deaths, %llu histories: lost %llu, doubled %llu, torn %llu, files left %llu\n", rotates ? ", rotated" : "", durable ? ", durable" : "", deaths, (unsigned long long)histories,
+    printf("    %-20s %5u first deaths, %6llu histories: lost %llu, doubled %llu, torn %llu, files left %llu\n", name, deaths, (unsigned long long)histories,
            (unsigned long long)lost, (unsigned long long)doubled, (unsigned long long)torn, (unsigned long long)left);
-    return lost + doubled + torn + left != 0 || histories < 50;
+    CHECK_EQ(lost + doubled + torn + left, 0);
+    CHECK(histories > 50);
+}
+
+int main(int argc, char **argv) {
+    bool all = argc > 1 && strcmp(argv[1], "long") == 0;
+    const char *only = argc > 2 ? argv[2] : NULL;
+    static const struct { const char *name; uint32_t every, all_every; bool rotates, durable, in_short; } list[] = {
+        {"one file", 9, 1, false, false, true}, {"durable", 60, 3, false, true, true}, {"rotated", 400, 5, true, false, true}, {"rotated, durable", 0, 5, true, true, false}};
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    snprintf(path, sizeof path, "%s", temp_path("calls.log"));
+    snprintf(rings, sizeof rings, "%s", temp_path("calls-rings"));
+    common = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        if ((all || list[i].in_short) && (only == NULL || strcmp(only, list[i].name) == 0))
+            histories_of(list[i].name, all ? list[i].all_every : list[i].every, list[i].rotates, list[i].durable);
+    return done();
 }

@@ -2,12 +2,13 @@
  * What a call has returned is counted in memory that outlives the program, by the program itself; lines are counted in the file, by this
  * program. Nothing may be lost, doubled or torn.
  *
- *   storm DIR KILLS THREADS [paced] [family]        exit 0: all is there once; 1: not; prints what was attempted, lost, doubled, torn
+ *   storm short|long [part]        prints what calls had returned, and what of it was lost, doubled or torn
  *
  * family: each victim has a child that logs to the same file. Then nothing may be lost or torn, and what is doubled is the same line, with
  * the mark of recovery. */
 #define METALOG_IMPLEMENTATION
-#include "metalog.h"
+#include "../../metalog.h"
+#include "../check.h"
 #include <sys/wait.h>
 
 enum { THREADS = 16 };
@@ -53,18 +54,13 @@ static bool parse(const char *line, size_t n, int *run, int *t, uint64_t *i) {
     return strstr(line + 1, "{\"ts\"") == NULL; /* two lines in one */
 }
 
-int main(int argc, char **argv) {
-    if (argc < 4) return fprintf(stderr, "usage: storm DIR KILLS THREADS [paced]\n"), 2;
-    int kills = atoi(argv[2]);
-    threads = atoi(argv[3]);
-    for (int i = 4; i < argc; i++) {
-        if (strcmp(argv[i], "paced") == 0) paced = 1;
-        if (strcmp(argv[i], "family") == 0) family = 1;
-    }
-    if (threads < 1 || threads * (1 + family) > THREADS || kills < 1) return fprintf(stderr, "storm: at most %d threads\n", THREADS), 2;
-    unsetenv("METALOG");
-    snprintf(path, sizeof path, "%s/storm.log", argv[1]);
-    snprintf(rings, sizeof rings, "%s/rings", argv[1]);
+/* One storm; counts into the closing line. */
+static void storm(const char *name, int kills, int many, bool with_pauses, bool with_child) {
+    threads = many;
+    paced = with_pauses;
+    family = with_child;
+    snprintf(path, sizeof path, "%s", temp_path("storm.log"));
+    snprintf(rings, sizeof rings, "%s", temp_path("storm-rings"));
     runs = mmap(NULL, (size_t)(kills + 1) * sizeof *runs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     uint32_t seed = (uint32_t)(kills * 31 + threads * 7 + paced) | 1;
     (void)unlink(path);
@@ -77,7 +73,11 @@ int main(int argc, char **argv) {
         kill(-pid, SIGKILL);
         int status;
         waitpid(pid, &status, 0);
-        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) return fprintf(stderr, "run %d: status %x\n", run_now, status), 1;
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+            printf("run %d: status %x\n", run_now, (unsigned)status);
+            CHECK(false);
+            return;
+        }
         while (family && kill(-pid, 0) == 0) usleep(100); /* its child, too */
     }
     pid_t pid = fork(); /* the last recovery */
@@ -88,9 +88,9 @@ int main(int argc, char **argv) {
     }
     int status;
     waitpid(pid, &status, 0);
-    if (status != 0) return fprintf(stderr, "the last start failed: %x\n", status), 1;
+    CHECK_EQ(status, 0);
 
-    uint64_t returned = 0, lines = 0, torn = 0, doubled = 0, lost = 0, recovered = 0, strange = 0, early = 0;
+    uint64_t returned = 0, lines = 0, torn = 0, doubled = 0, lost = 0, recovered = 0, strange = 0;
     uint8_t **seen = calloc((size_t)kills * THREADS, sizeof *seen);
     FILE *f = fopen(path, "r");
     char *line = NULL;
@@ -101,7 +101,7 @@ int main(int argc, char **argv) {
         uint64_t i;
         lines++;
         if (!parse(line, (size_t)n, &run, &t, &i)) {
-            if (torn++ < 3) fprintf(stderr, "torn: %s", line);
+            if (torn++ < 3) printf("torn: %s", line);
             continue;
         }
         if (run < 0 || run >= kills || t < 0 || t >= threads * (1 + family) || i >= runs[run].started[t]) {
@@ -111,22 +111,43 @@ int main(int argc, char **argv) {
         recovered += strstr(line, "\"recovered\":true") != NULL;
         uint8_t **s = &seen[run * THREADS + t];
         if (*s == NULL) *s = calloc(runs[run].started[t] + 1, 1);
-        if ((*s)[i]++ != 0 && doubled++ < 3) fprintf(stderr, "doubled: %s", line);
+        if ((*s)[i]++ != 0 && doubled++ < 3) printf("doubled: %s", line);
     }
     for (int run = 0; run < kills; run++)
         for (int t = 0; t < threads * (1 + family); t++) {
             returned += runs[run].returned[t];
-            early += runs[run].returned[t] == 0;
             for (uint64_t i = 0; i < runs[run].returned[t]; i++)
                 if (seen[run * THREADS + t] == NULL || seen[run * THREADS + t][i] == 0)
-                    if (lost++ < 3) fprintf(stderr, "lost: run %d thread %d record %llu of %llu\n", run, t, (unsigned long long)i, (unsigned long long)runs[run].returned[t]);
+                    if (lost++ < 3) printf("lost: run %d thread %d record %llu of %llu\n", run, t, (unsigned long long)i, (unsigned long long)runs[run].returned[t]);
         }
     DIR *dir = opendir(rings);
     uint64_t left = 0;
     for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) left += e->d_name[0] != '.';
-    printf("kills %d, threads %d%s%s: %llu returned, %llu lines, %llu of them recovered, lost %llu, doubled %llu, torn %llu, strange %llu, files left %llu\n", kills,
-           threads, paced ? ", paced" : "", family ? ", with a child" : "", (unsigned long long)returned, (unsigned long long)lines, (unsigned long long)recovered,
-           (unsigned long long)lost, (unsigned long long)doubled, (unsigned long long)torn, (unsigned long long)strange, (unsigned long long)left);
-    if (family) doubled = 0;
-    return lost + doubled + torn + strange + left != 0 || returned < (uint64_t)kills || recovered == 0;
+    if (dir != NULL) closedir(dir);
+    if (f != NULL) fclose(f);
+    free(line);
+    for (int i = 0; i < kills * THREADS; i++) free(seen[i]);
+    free(seen);
+    printf("    %-28s %5d kills, %2d threads: %9llu returned, %8llu recovered, lost %llu, doubled %llu, torn %llu\n", name, kills, threads * (1 + family),
+           (unsigned long long)returned, (unsigned long long)recovered, (unsigned long long)lost, (unsigned long long)doubled, (unsigned long long)torn);
+    CHECK_EQ(lost, 0);
+    if (!family) CHECK_EQ(doubled + torn, 0);
+    CHECK_EQ(strange, 0);
+    CHECK_EQ(left, 0);
+    CHECK(returned >= (uint64_t)kills && recovered > 0 && lines > 0);
+    munmap(runs, (size_t)(kills + 1) * sizeof *runs);
+}
+
+int main(int argc, char **argv) {
+    bool all = argc > 1 && strcmp(argv[1], "long") == 0;
+    const char *only = argc > 2 ? argv[2] : NULL;
+    static const struct { const char *name; int kills, all_kills, threads; bool paced, family; } list[] = {
+        {"saturated", 40, 1000, 4, false, false}, {"one thread", 40, 500, 1, false, false}, {"many threads", 25, 300, 16, false, false},
+        {"paced", 40, 500, 8, true, false}, {"with a child, paced", 20, 100, 2, true, true}};
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    unsetenv("METALOG");
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        if (only == NULL || strcmp(only, list[i].name) == 0)
+            storm(list[i].name, all ? list[i].all_kills : list[i].kills, list[i].threads, list[i].paced, list[i].family);
+    return done();
 }
