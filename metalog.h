@@ -5389,7 +5389,7 @@ static void mlog__ring_release(mlog__ring *r, uint64_t tail, bool last) {
  * free again when a later call stands, with frames of its own, where that call's began: two that live do not share a place, on
  * whatever stack, so nothing that the call was may ever run again. While it lives, what interrupted it runs below its red zone
  * or elsewhere. What lay behind head was no record yet. x86-64 only; elsewhere, and where nothing comes by that place, the next
- * level goes on to serve. A jump from a handler into another one that has logged can tear the record below both.
+ * level goes on to serve, until jumps have taken all of them: then calls are counted as dropped. A jump from a handler into another one that has logged can tear the record below both.
  *
  * owns: slots, the thread-local pointer, begin and end of a record, writing of encoded values
  * may call: platform clock record dict rule context ring text printf
@@ -11033,9 +11033,11 @@ static void mlog__fatal_registers(const ucontext_t *u, uint64_t r[3]) {
 /* What the handler was called with; one that chains without SA_SIGINFO leaves anything there. */
 static void mlog__fatal_look(mlog__crash *c) {
     uint64_t r[3];
-    if (c->info->si_signo != c->number) c->info = NULL;
-    if (c->info == NULL) return;
+    const siginfo_t *info = c->info;
+    c->info = NULL; /* until it has proved to be sound */
+    if (info == NULL || info->si_signo != c->number) return;
     mlog__fatal_registers(c->context, r);
+    c->info = info;
     c->pc = r[0];
     c->frame[c->frames++] = (void *)(uintptr_t)r[0];
 }
@@ -11219,6 +11221,14 @@ static void mlog__fatal_pass_on(mlog__crash *c, const struct sigaction *to, uint
         (void)syscall(SYS_tgkill, getpid(), tid, c->number);
 }
 
+/* A host's handler that chains to ours may block what a fault in here must come by. */
+static void mlog__fatal_unblock(void) {
+    sigset_t mask;
+    mlog__platform_sigmask(NULL, &mask);
+    for (int i = 0; i < MLOG__FATAL_SIGNALS; i++) sigdelset(&mask, mlog__platform_fatal_list[i]);
+    mlog__platform_sigmask(&mask, NULL);
+}
+
 static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
     int saved = errno;
     uint32_t tid = mlog__platform_tid(), who = 0;
@@ -11238,6 +11248,7 @@ static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
     bool first = __atomic_compare_exchange_n(&mlog__fatal_all.hit[c.index], &who, tid, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     bool again = !first && who == tid;
     mlog__platform_dying = tid;
+    mlog__fatal_unblock();
     mlog__fatal_try(mlog__fatal_look, &c);
     if (!nested && !again && mlog__platform_catches()) {
         mlog__fatal_try_walk(&c, tid);
