@@ -11221,6 +11221,8 @@ static void mlog__fatal_pass_on(mlog__crash *c, const struct sigaction *to, uint
         (void)syscall(SYS_tgkill, getpid(), tid, c->number);
 }
 
+static bool mlog__fatal_stands(const struct sigaction *there);
+
 /* A host's handler that chains to ours may block what a fault in here must come by. */
 static void mlog__fatal_unblock(void) {
     sigset_t mask;
@@ -11259,11 +11261,18 @@ static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
     }
     mlog__platform_dying = 0;
     const struct sigaction end = {.sa_handler = SIG_DFL};
-    mlog__fatal_pass_on(&c, again ? &end : first ? &mlog__fatal_all.before[c.index] : NULL, tid);
+    struct sigaction there;
+    /* whose turn comes first puts back what was there, whichever thread the signal hit first */
+    bool back = first || (sigaction(number, NULL, &there) == 0 && mlog__fatal_stands(&there));
+    mlog__fatal_pass_on(&c, again ? &end : back ? &mlog__fatal_all.before[c.index] : NULL, tid);
     errno = saved;
 }
 
 /* -- on and off -- */
+
+static bool mlog__fatal_stands(const struct sigaction *there) {
+    return (there->sa_flags & SA_SIGINFO) != 0 && there->sa_sigaction == mlog__fatal_handler;
+}
 
 /* Loads what a backtrace needs; without our locks, since it takes the loader's. */
 static void mlog__fatal_warm(void) {
@@ -11303,7 +11312,7 @@ static void mlog__fatal_set(bool on) {
     for (int i = 0; i < MLOG__FATAL_SIGNALS; i++) {
         int number = mlog__platform_fatal_list[i];
         if (sigaction(number, NULL, &there) != 0) continue;
-        bool stands = (there.sa_flags & SA_SIGINFO) != 0 && there.sa_sigaction == mlog__fatal_handler;
+        bool stands = mlog__fatal_stands(&there);
         if (!on && stands) (void)sigaction(number, &mlog__fatal_all.before[i], NULL);
         if (!on || stands || ((there.sa_flags & SA_SIGINFO) == 0 && there.sa_handler == SIG_IGN)) continue;
         mlog__fatal_all.before[i] = there;
