@@ -1478,6 +1478,7 @@ MLOG__COLD static void mlog__platform_give_stack(void) {
     else mlog__platform_unmap(p, mlog__platform_stack_bytes());
 }
 
+#ifndef METALOG_NO_THREADS
 /* At the end of a thread. It stays where it is still used: a thread that ends inside a handler. */
 static void mlog__platform_drop_stack(void) {
     stack_t there;
@@ -1488,6 +1489,7 @@ static void mlog__platform_drop_stack(void) {
     if (there.ss_sp == p + getauxval(AT_PAGESZ)) (void)sigaltstack(&none, NULL);
     mlog__platform_unmap(p, mlog__platform_stack_bytes());
 }
+#endif
 
 /* METALOG_NO_THREADS: one thread, so a lock only tells whether it is held, and nobody is ever waited for. */
 #ifdef METALOG_NO_THREADS
