@@ -1528,6 +1528,7 @@ MLOG__COLD static void mlog__platform_give_stack(void) {
     else mlog__platform_unmap(p, mlog__platform_stack_bytes());
 }
 
+#ifndef METALOG_NO_THREADS
 /* At the end of a thread. It stays where it is still used: a thread that ends inside a handler. */
 static void mlog__platform_drop_stack(void) {
     stack_t there;
@@ -1538,6 +1539,7 @@ static void mlog__platform_drop_stack(void) {
     if (there.ss_sp == p + getauxval(AT_PAGESZ)) (void)sigaltstack(&none, NULL);
     mlog__platform_unmap(p, mlog__platform_stack_bytes());
 }
+#endif
 
 /* METALOG_NO_THREADS: one thread, so a lock only tells whether it is held, and nobody is ever waited for. */
 #ifdef METALOG_NO_THREADS
@@ -5823,7 +5825,7 @@ static void mlog__ring_release(mlog__ring *r, uint64_t tail, uint64_t *told, boo
  * free again when a later call stands, with frames of its own, where that call's began: two that live do not share a place, on
  * whatever stack, so nothing that the call was may ever run again. While it lives, what interrupted it runs below its red zone
  * or elsewhere. What lay behind head was no record yet. x86-64 only; elsewhere, and where nothing comes by that place, the next
- * level goes on to serve. A jump from a handler into another one that has logged can tear the record below both.
+ * level goes on to serve, until jumps have taken all of them: then calls are counted as dropped. A jump from a handler into another one that has logged can tear the record below both.
  *
  * owns: slots, the thread-local pointer, begin and end of a record, writing of encoded values
  * may call: platform clock record dict rule context ring text printf
@@ -12394,9 +12396,11 @@ static void mlog__fatal_registers(const ucontext_t *u, uint64_t r[3]) {
 /* What the handler was called with; one that chains without SA_SIGINFO leaves anything there. */
 static void mlog__fatal_look(mlog__crash *c) {
     uint64_t r[3];
-    if (c->info->si_signo != c->number) c->info = NULL;
-    if (c->info == NULL) return;
+    const siginfo_t *info = c->info;
+    c->info = NULL; /* until it has proved to be sound */
+    if (info == NULL || info->si_signo != c->number) return;
     mlog__fatal_registers(c->context, r);
+    c->info = info;
     c->pc = r[0];
     c->frame[c->frames++] = (void *)(uintptr_t)r[0];
 }
@@ -12580,6 +12584,16 @@ static void mlog__fatal_pass_on(mlog__crash *c, const struct sigaction *to, uint
         (void)syscall(SYS_tgkill, getpid(), tid, c->number);
 }
 
+static bool mlog__fatal_stands(const struct sigaction *there);
+
+/* A host's handler that chains to ours may block what a fault in here must come by. */
+static void mlog__fatal_unblock(void) {
+    sigset_t mask;
+    mlog__platform_sigmask(NULL, &mask);
+    for (int i = 0; i < MLOG__FATAL_SIGNALS; i++) sigdelset(&mask, mlog__platform_fatal_list[i]);
+    mlog__platform_sigmask(&mask, NULL);
+}
+
 static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
     int saved = errno;
     uint32_t tid = mlog__platform_tid(), who = 0;
@@ -12599,6 +12613,7 @@ static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
     bool first = __atomic_compare_exchange_n(&mlog__fatal_all.hit[c.index], &who, tid, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     bool again = !first && who == tid;
     mlog__platform_dying = tid;
+    mlog__fatal_unblock();
     mlog__fatal_try(mlog__fatal_look, &c);
     if (!nested && !again && mlog__platform_catches()) {
         mlog__fatal_try_walk(&c, tid);
@@ -12609,11 +12624,18 @@ static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
     }
     mlog__platform_dying = 0;
     const struct sigaction end = {.sa_handler = SIG_DFL};
-    mlog__fatal_pass_on(&c, again ? &end : first ? &mlog__fatal_all.before[c.index] : NULL, tid);
+    struct sigaction there;
+    /* whose turn comes first puts back what was there, whichever thread the signal hit first */
+    bool back = first || (sigaction(number, NULL, &there) == 0 && mlog__fatal_stands(&there));
+    mlog__fatal_pass_on(&c, again ? &end : back ? &mlog__fatal_all.before[c.index] : NULL, tid);
     errno = saved;
 }
 
 /* -- on and off -- */
+
+static bool mlog__fatal_stands(const struct sigaction *there) {
+    return (there->sa_flags & SA_SIGINFO) != 0 && there->sa_sigaction == mlog__fatal_handler;
+}
 
 /* Loads what a backtrace needs; without our locks, since it takes the loader's. */
 static void mlog__fatal_warm(void) {
@@ -12653,7 +12675,7 @@ static void mlog__fatal_set(bool on) {
     for (int i = 0; i < MLOG__FATAL_SIGNALS; i++) {
         int number = mlog__platform_fatal_list[i];
         if (sigaction(number, NULL, &there) != 0) continue;
-        bool stands = (there.sa_flags & SA_SIGINFO) != 0 && there.sa_sigaction == mlog__fatal_handler;
+        bool stands = mlog__fatal_stands(&there);
         if (!on && stands) (void)sigaction(number, &mlog__fatal_all.before[i], NULL);
         if (!on || stands || ((there.sa_flags & SA_SIGINFO) == 0 && there.sa_handler == SIG_IGN)) continue;
         mlog__fatal_all.before[i] = there;

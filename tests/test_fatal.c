@@ -304,7 +304,8 @@ static void test_positions(void) {
     CHECK(took >= 190 && took < 1000);
     status = child(all_at_once, true);
     CHECK(WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGABRT));
-    CHECK(records() >= 1 && records() <= 4);
+    if (!CHECK(records() >= 1 && records() <= 4)) printf("    %zu, status %x, %d ms\n", records(), (unsigned)status, (int)took);
+    CHECK(took < 450); /* the first goes when its record is out */
     char *text = slurp(log_path, NULL), *first = strstr(text, "fatal signal");
     if (CHECK(first != NULL)) CHECK(strstr(text, WTERMSIG(status) == SIGABRT ? "SIGABRT" : "SIGSEGV") != NULL);
     free(text);
@@ -483,7 +484,7 @@ static void test_hosts(void) {
     same_end("chains", after_chains, SIGSEGV, 1, "SIGSEGV");
     CHECK_EQ(atomic_load(&shared[3]), 1);
     same_end("chains badly", after_chains_badly, SIGSEGV, 1, "SIGSEGV");
-    CHECK_EQ(atomic_load(&shared[3]), 2);
+    CHECK(atomic_load(&shared[3]) >= 2); /* it gives no siginfo: what a look at it meets comes by it once more */
     same_end("over one that chains", over_chains, SIGSEGV, 1, "SIGSEGV");
     same_end("recovers", recovered, SIGABRT, 2, "\"level\":\"fatal\"");
     CHECK_EQ(file_lines(log_path, "goes on"), 10);

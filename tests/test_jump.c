@@ -65,7 +65,7 @@ static __attribute__((noinline)) void again(int i) { mlog_info("again", "i", i);
 static void left(const char *file, void (*handler)(int), bool staged, int flags) {
     start(file);
     on_signal(SIGUSR1, handler, flags);
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < (HEALS ? 100 : 1); round++) {
         if (sigsetjmp(env, 1) == 0) hit(SIGUSR1, staged);
         CHECK(mlog__thread_self->state != MLOG__T_READY || staged);
         again(2 * round);
@@ -74,8 +74,9 @@ static void left(const char *file, void (*handler)(int), bool staged, int flags)
         again(2 * round + 1);
         if (HEALS) CHECK_EQ(side_head(), before); /* in the thread's own ring */
     }
-    CHECK_EQ(logged("\"again\""), 200);
     CHECK_EQ(logged("\"hit"), 0); /* they never returned */
+    CHECK_EQ(logged("\"again\""), HEALS ? 200 : 2);
+    if (!HEALS) return;
     CHECK_EQ(logged("said before"), handler == says_and_jumps ? 100 : 0);
     CHECK_EQ(file_lines(log_path, NULL), (size_t)(handler == says_and_jumps ? 301 : 201));
 }
@@ -214,6 +215,7 @@ static void test_storm(void) {
 
 int main(void) {
     left("plain.log", jumps, false, 0);
+    if (!HEALS) return done(); /* the side ring goes on */
     left("staged.log", jumps, true, 0);
     left("said.log", says_and_jumps, false, 0);
     char *stack = malloc(65536);
