@@ -1570,30 +1570,6 @@ static int mlog__platform_no_cancel(void) {
 }
 static void mlog__platform_cancel(int before) { pthread_setcancelstate(before, NULL); }
 
-/* [s] Around what must neither be cancelled nor interrupted, and may raise SIGPIPE or SIGXFSZ, which are not the host's. */
-typedef struct { sigset_t mask, pending; int cancel; } mlog__guard;
-static void mlog__platform_guard(mlog__guard *g) {
-    sigset_t all;
-    mlog__platform_all_signals(&all);
-    mlog__platform_sigmask(&all, &g->mask);
-    sigpending(&g->pending);
-    g->cancel = mlog__platform_no_cancel();
-}
-
-static void mlog__platform_unguard(const mlog__guard *g) {
-    static const int made[] = {SIGPIPE, SIGXFSZ};
-    const struct timespec at_once = {0, 0};
-    for (int i = 0; i < 2; i++) {
-        sigset_t one;
-        if (sigismember(&g->pending, made[i]) != 0) continue;
-        sigemptyset(&one);
-        sigaddset(&one, made[i]);
-        while (sigtimedwait(&one, NULL, &at_once) < 0 && errno == EINTR) {}
-    }
-    mlog__platform_cancel(g->cancel);
-    mlog__platform_sigmask(&g->mask, NULL);
-}
-
 /* For a thread of ours, which may run since before faults were to be caught. */
 static void mlog__platform_watch(void) {
     sigset_t all;
@@ -1621,6 +1597,30 @@ static bool mlog__platform_thread(void *(*run)(void *), void *arg) {
     return failed == 0;
 }
 #endif
+
+/* [s] Around what must neither be cancelled nor interrupted, and may raise SIGPIPE or SIGXFSZ, which are not the host's. */
+typedef struct { sigset_t mask, pending; int cancel; } mlog__guard;
+static void mlog__platform_guard(mlog__guard *g) {
+    sigset_t all;
+    mlog__platform_all_signals(&all);
+    mlog__platform_sigmask(&all, &g->mask);
+    sigpending(&g->pending);
+    g->cancel = mlog__platform_no_cancel();
+}
+
+static void mlog__platform_unguard(const mlog__guard *g) {
+    static const int made[] = {SIGPIPE, SIGXFSZ};
+    const struct timespec at_once = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        sigset_t one;
+        if (sigismember(&g->pending, made[i]) != 0) continue;
+        sigemptyset(&one);
+        sigaddset(&one, made[i]);
+        while (sigtimedwait(&one, NULL, &at_once) < 0 && errno == EINTR) {}
+    }
+    mlog__platform_cancel(g->cancel);
+    mlog__platform_sigmask(&g->mask, NULL);
+}
 
 /* Valgrind answers a sequence of instructions that does nothing elsewhere (its manual, "The Client Request mechanism"). It takes
  * loads behind the end of a heap block for errors, also when they cannot fault and their bytes are masked, as in mlog1_text. */
@@ -4749,6 +4749,7 @@ static void *mlog__store_lock(const char *path) {
     return p;
 }
 
+#ifndef METALOG_NO_FILES
 /* Is the directory there, ours, and closed to everybody else? It is made when it is missing. */
 static bool mlog__store_dir(const char *dir) {
     struct stat st;
@@ -4761,6 +4762,7 @@ static bool mlog__store_dir(const char *dir) {
     if (!ours) errno = EPERM;
     return ours;
 }
+#endif
 
 /* [s] The session goes into a file, at its old address. False: nothing has changed. */
 static bool mlog__store_session(void) {
@@ -4794,6 +4796,7 @@ static bool mlog__store_session(void) {
     return false;
 }
 
+#ifndef METALOG_NO_FILES
 /* Begins: rings that are made from here on are files. -1: errno says why, and everything stays as it was. */
 static int mlog__store_begin(const char *dir) {
     mlog__guard guard;
@@ -4809,6 +4812,7 @@ static int mlog__store_begin(const char *dir) {
     __atomic_store_n(&mlog__store.on, 1, __ATOMIC_RELEASE); /* STORE-1 */
     return 0;
 }
+#endif
 
 /* [s] In a child, whose session has a number of its own: it gets files of its own, or none. */
 static void mlog__store_adopt(void) {
@@ -12804,6 +12808,9 @@ static int mlog__life_check(const mlog_config *c) {
                         : c->recorder_level != 0                               ? "recorder_level"
                                                                                : NULL;
     if (field != NULL) return mlog__life_why("mlog_init: field %s: not part of this version; expected 0", field);
+#ifdef METALOG_NO_FILES
+    if (c->crash_safe == MLOG_YES) return mlog__life_why("mlog_init: crash_safe: METALOG_NO_FILES is defined; expected MLOG_NO or 0");
+#endif
     if ((unsigned)c->crash_safe > MLOG_NO)
         return mlog__life_why("mlog_init: crash_safe %d: expected MLOG_AUTO, MLOG_YES or MLOG_NO", (int)c->crash_safe);
     if (c->ring_dir != NULL && (strlen(c->ring_dir) == 0 || strlen(c->ring_dir) >= sizeof mlog__store.dir))
