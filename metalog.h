@@ -4524,7 +4524,7 @@ static uint32_t mlog__dict_contexts(void) {
 }
 
 /* Twice as many as are used, at least MLOG__CONTEXTS_AHEAD; what cannot be reserved is not used. */
-enum { MLOG__CONTEXTS_AHEAD = 1024 };
+enum { MLOG__CONTEXTS_AHEAD = 512 };
 static void mlog__dict_reserve_contexts(uint32_t used) {
     uint32_t have = mlog__dict_contexts(), want = MLOG__MAX(2 * used, (uint32_t)MLOG__CONTEXTS_AHEAD);
     if (mlog__dict_session == NULL || want <= have || have == MLOG__CONTEXTS) return;
@@ -4726,7 +4726,7 @@ static void *mlog__store_map(const char *path, size_t size, size_t reserve, bool
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     void *p = MAP_FAILED;
     if (fd < 0) return NULL;
-    if (ftruncate(fd, (off_t)size) == 0 && fallocate(fd, 0, 0, (off_t)reserve) == 0)
+    if (fchmod(fd, 0600) == 0 && ftruncate(fd, (off_t)size) == 0 && fallocate(fd, 0, 0, (off_t)reserve) == 0) /* whatever the umask */
         p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | (touch ? MAP_POPULATE : 0), fd, 0);
     int error = errno;
     if (p == MAP_FAILED) (void)unlink(path);
@@ -4754,7 +4754,8 @@ static void *mlog__store_lock(const char *path) {
 static bool mlog__store_dir(const char *dir) {
     struct stat st;
     if (strlen(dir) >= sizeof mlog__store.dir) return errno = ENAMETOOLONG, false;
-    if (mkdir(dir, 0700) != 0 && errno != EEXIST) return false;
+    if (mkdir(dir, 0700) == 0) (void)chmod(dir, 0700); /* whatever the umask */
+    else if (errno != EEXIST) return false;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return false;
     bool ours = fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
@@ -4771,6 +4772,7 @@ static bool mlog__store_session(void) {
     mlog__store_path(path, mlog__dict_session->id, false, 0);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); /* the lock before there is anything to read */
     if (fd < 0) return false;
+    (void)fchmod(fd, 0600); /* whatever the umask */
     close(fd);
     void *lock = mlog__store_lock(path);
     mlog__session *fresh = NULL;
