@@ -13312,7 +13312,7 @@ static uint32_t mlog__tool_hex4(const char *p) {
     uint32_t cp = 0;
     for (int i = 0; i < 4; i++) {
         unsigned char c = (unsigned char)p[i];
-        cp = cp << 4 | (c <= '9' ? c - '0' : ((c | 32u) - 'a' + 10));
+        cp = cp << 4 | (c <= '9' ? c - '0' + 0u : (c | 32u) - 'a' + 10u);
     }
     return cp;
 }
@@ -13712,7 +13712,10 @@ static void mlog__tool_follow(void) {
 
 static void mlog__tool_tail(void) {
     mlog__tool.kept = calloc((size_t)mlog__tool.last, sizeof *mlog__tool.kept);
-    if (mlog__tool.kept == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory");
+    if (mlog__tool.kept == NULL) {
+        mlog__tool_say(MLOG__TOOL_FAILED, "no memory");
+        return;
+    }
     mlog__tool_drain(true);
     mlog__tool_put_kept();
     if (mlog__tool.follow) mlog__tool_follow();
