@@ -80,6 +80,9 @@
 #if defined(METALOG_TOOL) && !defined(METALOG_IMPLEMENTATION)
 #define METALOG_IMPLEMENTATION
 #endif
+#if defined(METALOG_TOOL) && defined(__clang__)
+#pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
+#endif
 #if defined(METALOG_IMPLEMENTATION) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE 1
 #endif
@@ -9239,11 +9242,12 @@ static void mlog__binary_restart(mlog__binary *b) {
     if (b == NULL) return;
     b->session = 0;
     b->open = false;
-    b->run_bytes = 0;
+    b->run_bytes = b->room = 0;
 }
 
 /* Copies the run. The room for it was there before it began. */
 static void mlog__binary_settle(mlog__binary *b, mlog__buffer *out) {
+    b->room = 0;
     if (b->run_bytes == 0) return;
     memcpy(out->p + out->len, b->run, b->run_bytes);
     out->len += b->run_bytes;
@@ -9408,17 +9412,30 @@ static bool mlog__binary_record(mlog__binary *b, mlog__buffer *out, const unsign
     return true;
 }
 
-/* The commonest record: right behind the last one, in time, of a site that the file knows. False: it takes the long way. */
-MLOG__INLINE bool mlog__binary_run(mlog__binary *b, const unsigned char *record, uint64_t header, uint64_t ticks) {
-    uint64_t bytes = mlog__record_bytes(header);
-    uint32_t i = mlog__record_site(header) / 8;
-    if (MLOG__UNLIKELY(record != b->run + b->run_bytes || bytes > b->room || header >> 52 != 0 || i >= MLOG__INFOS)) return false;
-    if (MLOG__UNLIKELY(ticks < b->last_ticks || ticks > b->until || (b->known[i / 64] >> (i % 64) & 1) == 0)) return false;
-    b->run_bytes += (size_t)bytes;
-    b->room -= (size_t)bytes;
-    b->last_ticks = ticks;
-    b->records++;
-    return true;
+/* As many records as are just more of the same: right behind the last one, in time, of sites that the file knows. Returns the bytes. */
+static size_t mlog__binary_more(mlog__binary *b, const unsigned char *record, size_t most, uint64_t until, uint64_t *count) {
+    const unsigned char *p = record, *stop = record + MLOG__MIN(most, b->room);
+    uint64_t last = b->last_ticks, high = MLOG__MIN(until, b->until);
+    uint32_t n = 0;
+    if (b->room == 0 || record != b->run + b->run_bytes) return 0;
+    while (stop - p >= 16) {
+        uint64_t word[2];
+        memcpy(word, p, 16);
+        uint64_t bytes = mlog__record_bytes(word[0]), ticks = word[1] != 0 ? word[1] : b->arrival;
+        uint32_t i = mlog__record_site(word[0]) / 8;
+        if (MLOG__UNLIKELY(word[0] >> 52 != 0 || i >= MLOG__INFOS || (b->known[i / 64] >> (i % 64) & 1) == 0)) break;
+        if (MLOG__UNLIKELY(ticks < last || ticks > high || bytes > (uint64_t)(stop - p) || bytes == 0)) break;
+        last = ticks;
+        p += bytes;
+        n++;
+    }
+    size_t bytes = (size_t)(p - record);
+    b->last_ticks = last;
+    b->run_bytes += bytes;
+    b->room -= bytes;
+    b->records += n;
+    *count = n;
+    return bytes;
 }
 
 /* ==== sink ====
@@ -10093,9 +10110,27 @@ typedef bool (*mlog__flush_each)(mlog_sink *s, const mlog__source *from, const u
 /* Has the sink taken what mlog_poll allows in one call? */
 static bool mlog__flush_cut(const mlog_sink *s) { return MLOG__UNLIKELY(s->most != 0) && s->taken >= s->most; }
 
+/* For a binary sink: records that are just more of the same, up to these ticks, in one go. False: the next one is not. */
+static bool mlog__flush_skim(mlog_sink *s, mlog__source *f, uint64_t most) {
+    const mlog__ring *r = f->ring;
+    uint64_t offset = f->pos & (r->bytes - 1), all = MLOG__MIN(f->end - f->pos, r->bytes - offset), n = 0;
+    size_t bytes = mlog__binary_more(s->binary, r->data + offset, (size_t)all, most, &n);
+    if (n == 0) return false;
+    if (f->pos >= mlog__flush_all.tallied[f->number]) {
+        mlog__flush_all.tallied[f->number] = f->pos + bytes;
+        mlog__flush_all.counted += n;
+    } else {
+        mlog__flush_tally(f->number, r, f->pos + bytes);
+    }
+    s->taken += n;
+    s->in_written += n;
+    f->pos += bytes;
+    return true;
+}
+
 /* Hands on records in the order of their times, those not after `now`; positions in next[] follow. tally: by lane 0, which counts
- * what it meets first. True: all that there was. */
-MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each, bool tally) {
+ * what it meets first. raw: for a binary sink. True: all that there was. */
+MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each, bool tally, bool raw) {
     bool all = true;
     while (n > 0) {
         uint32_t first = 0;
@@ -10108,6 +10143,11 @@ MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n
         if (f->ticks > now) return false;
         bool more;
         do {
+            if (raw && s->most == 0 && mlog__flush_skim(s, f, MLOG__MIN(second, now))) {
+                more = mlog__flush_peek(f);
+                s->next[f->number] = f->pos;
+                continue;
+            }
             const unsigned char *p = f->ring->data + (f->pos & (f->ring->bytes - 1));
             uint64_t header;
             memcpy(&header, p, 8);
@@ -10327,8 +10367,8 @@ static bool mlog__flush_raw_put(mlog_sink *s, const mlog__source *from, const un
 }
 
 /* A record that is not just another one of its kind: filter, level, definitions, order. */
-static __attribute__((noinline)) bool mlog__flush_raw_slowly(mlog_sink *s, const mlog__source *from, const unsigned char *record,
-                                                             uint64_t header, uint64_t ticks, uint64_t now) {
+static bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
+    uint64_t ticks = from->ticks == 0 && now != UINT64_MAX ? now : from->ticks;
     mlog__binary *b = s->binary;
     mlog__item it;
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
@@ -10352,12 +10392,6 @@ static __attribute__((noinline)) bool mlog__flush_raw_slowly(mlog_sink *s, const
     if (urgent) s->urgent = true;
     s->in_written += !loss;
     return true;
-}
-
-static inline bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
-    uint64_t ticks = MLOG__UNLIKELY(from->ticks == 0) && now != UINT64_MAX ? now : from->ticks;
-    if (MLOG__LIKELY(mlog__binary_run(s->binary, record, header, ticks))) return s->in_written++, true;
-    return mlog__flush_raw_slowly(s, from, record, header, ticks, now);
 }
 
 /* The block of a batch begins, and ends, with the order of the sink's records. */
@@ -10421,7 +10455,7 @@ static uint8_t mlog__flush_goes_straight(const mlog_sink *s) {
 /* The same for a binary sink: one block, of what there is and fits. */
 static bool mlog__flush_raws(mlog_sink *s, uint32_t n, uint64_t now) {
     mlog__flush_raw_begin(s);
-    bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_raw, true);
+    bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_raw, true, true);
     mlog__flush_raw_end(s);
     return all;
 }
@@ -10444,7 +10478,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             s->straight = mlog__flush_goes_straight(s);
             uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
             bool all = s->binary != NULL ? mlog__flush_raws(s, n, now)
-                                         : mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true);
+                                         : mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true, false);
             mlog__flush_all.work_bytes += (int64_t)(s->out.len - before);
             if (all && s->out.len == 0) {
                 for (uint32_t i = 0; i < rings; i++)
@@ -10597,7 +10631,7 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
         if (s->gaps != 0) mlog__flush_stash_report(s, now, s->gap, MLOG__W_SKIPPED), s->gaps = 0;
         if (s->untold) mlog__flush_stash_report(s, now, s->drop, MLOG__W_DROPPED), s->untold = false;
         uint32_t n = mlog__flush_collect(mlog__flush_all.merge[1], s->next, head, rings);
-        bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash, false);
+        bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash, false, false);
         if (all && s->out.len == 0)
             for (uint32_t i = 0; i < rings; i++) s->next[i] = MLOG__MAX(s->next[i], head[i]);
         mlog__platform_unlock(&s->lock);
@@ -14101,7 +14135,7 @@ static bool mlog__tool_asked(int argc, char **argv) {
     return false;
 }
 
-static int mlog__tool_run(int argc, char **argv) {
+__attribute__((unused)) static int mlog__tool_run(int argc, char **argv) {
     static const char *const command[] = {"cat", "tail", "stats", "check"};
     bool only_files = false, colored = false;
     if (mlog__tool_asked(argc, argv)) return fflush(stdout) == 0 ? MLOG__TOOL_OK : MLOG__TOOL_FAILED;
