@@ -1817,23 +1817,23 @@ MLOG__COLD static void mlog__crc_fill(uint32_t *ready) {
         uint32_t c = i;
         for (int k = 0; k < 8; k++) c = c >> 1 ^ (0x82F63B78u & (0u - (c & 1)));
         for (int k = 0; k < 8; k++) {
-            __atomic_store_n(&mlog__crc_table[k][i], c, __ATOMIC_RELAXED); /* CRC-1 */
+            __atomic_store_n(&mlog__crc_table[k][i], c, __ATOMIC_RELAXED); /* CHECKSUM-1 */
             uint32_t low = c & 255;
             for (int j = 0; j < 8; j++) low = low >> 1 ^ (0x82F63B78u & (0u - (low & 1)));
             c = c >> 8 ^ low; /* one more zero byte */
         }
     }
-    __atomic_store_n(ready, 1, __ATOMIC_RELEASE); /* CRC-1 */
+    __atomic_store_n(ready, 1, __ATOMIC_RELEASE); /* CHECKSUM-1 */
 }
 
 static uint32_t mlog__crc_entry(int table, uint64_t byte) {
-    return __atomic_load_n(&mlog__crc_table[table][byte & 255], __ATOMIC_RELAXED); /* CRC-1 */
+    return __atomic_load_n(&mlog__crc_table[table][byte & 255], __ATOMIC_RELAXED); /* CHECKSUM-1 */
 }
 
 /* c and the result are not inverted. */
 static uint32_t mlog__crc_software(uint32_t c, const unsigned char *p, size_t n) {
     static uint32_t ready;
-    if (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) == 0) mlog__crc_fill(&ready); /* CRC-1 */
+    if (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) == 0) mlog__crc_fill(&ready); /* CHECKSUM-1 */
     for (; n >= 8; p += 8, n -= 8) {
         uint64_t w = 0;
         for (int i = 0; i < 8; i++) w |= (uint64_t)p[i] << 8 * i;
@@ -5084,7 +5084,7 @@ static void mlog__context_release(void) {
  *
  * The other pairs: who releases, who acquires, what is carried over. tests/labels.sh holds each access to a label.
  *   CLOCK-1    pair, count                         who reads after a crash             the pair before its number
- *   CRC-1      table's maker: ready                who finds it made                   the table; entries relaxed, all makers write the same
+ *   CHECKSUM-1 table's maker: ready                who finds it made                   the table; entries relaxed, all makers write the same
  *   PLATFORM-1 asked once: relaxed, who asks twice gets the same answer
  *   DICT-1     session's maker                     who finds it made                   the session's head
  *   DICT-2     entry's writer: state = 1           flusher, also in a child            the entry before its number means anything
