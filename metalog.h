@@ -15,8 +15,8 @@
  *
  * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
  *
- * Contents: manual · switches · types · functions · macros | seams · platform · clock · text · printf · record · dictionary · rules ·
- * context · ring · thread · format · filter · pattern · sink · capture · flush · life.
+ * Contents: manual · switches · types · functions · macros | seams · platform · clock · crc · text · printf · record · dictionary ·
+ * rules · context · ring · thread · format · filter · pattern · binary · sink · capture · flush · life | reader · tool.
  */
 
 /* FILTERS: which records a sink gets (`where`), or a program picks (mlog_filter_new)
@@ -38,6 +38,30 @@
  *   A comparison with a field that is missing or of another type is false, also with != (not a=1: true where a is missing). NaN
  *   compares with nothing. Bytes, JSON, arrays, objects and secrets answer `has` only. Reports of losses pass every filter. */
 
+/* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
+ *
+ *   A file is a row of blocks; a block is a head of 64 bytes and its content, all of it in 8-aligned words of the writer's byte order.
+ *   Who appends to a file (a later run, another process) just goes on with blocks of its own; what is between two sound blocks is damage.
+ *
+ *     +0   magic, 64 bits: the bytes "metlog" 8F 0A, reversed on a big-endian machine: by it the byte order is told
+ *     +8   CRC-32C of everything behind these 4 bytes, to the end of the block | 32 bits: bytes of the block with its head
+ *     +16  type: 1 header, 2 records | number of records in it
+ *     +24  session: 64 random bits, one number for each process; the first half of its records' ids
+ *     +32  ticks and time (UTC in ns) of the record before, by which order and ts_call are told, 2 words
+ *     +48  UTC of its first and last record, 2 words: for those who look for a time
+ *
+ *   Content of a header: version 1, 0x01020304, word size, clock mode, bits of a long double's mantissa, process id (32 bits each), time
+ *   of the start, boot id (2 words), program's name (32 bytes). One stands before the first records of each process.
+ *   Content of the others: records as the banner of section `record` draws them, and notes: records of site 0 whose flags say
+ *     1 line     ticks, UTC, rate: a record's UTC = UTC + ((its ticks - ticks) * rate >> 40); then the ticks of records that have 0
+ *     2 ring     {ring number:32 | thread number:32}, position of the next record, whether a name follows, name (32 bytes); without the
+ *                last two as told before in this block. A record's id = ring << 48 | position / 8; each record moves the position on
+ *     3 define   number, then a dictionary entry (section dict: mlog__entry and its texts): a call site, or a logger's name
+ *     4 context  number, its parent's, {bytes:32 | fields:32}, the fields as in a record
+ *   A definition stands in the file before its first use; what tells time, order and thread of a record, in the same block. A report of
+ *   losses (site 1) of the sink itself has a given time, and the flag of run-time fields when records were skipped.
+ *   A reader passes over types and notes that it does not know. A long double of another format than the reader's is shown as null. */
+
 /* SWITCHES, per unit, before the include
  *   METALOG_IMPLEMENTATION  compiles the implementation here, in one .c file of the program
  *   METALOG_OPTIONAL        library or plugin: logs where the process has a metalog, is silent elsewhere; no link dependency (ELF weak
@@ -52,6 +76,7 @@
  *   METALOG_LEVEL           calls below it vanish at compile time, e.g. MLOG_INFO
  *   METALOG_API             replaces the declaration attributes of all functions; default: visible
  *   METALOG_STB_SPRINTF     names the header file of stb_sprintf, with its quotes or angle brackets
+ *   METALOG_TOOL            makes a program of the header, `metalog`, which reads its files: cc -x c -DMETALOG_TOOL metalog.h -o metalog
  *   METALOG_NO_THREADS      with the implementation, for programs of one thread: no thread, no lock, nothing of pthread.h. Flusher is
  *                           MLOG_DIRECT by default or MLOG_POLL. Saves 4,500 bytes (GCC -Os). A parent that logs, forks and leaves
  *                           by _exit flushes first by itself when it polls
@@ -220,6 +245,7 @@ typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const ch
  *   MLOG_PLAIN    prog: info: message key=value          no time: the standard error of command-line tools; colour on a terminal
  *   MLOG_JSON     {"ts":"…","level":"info","msg":"message","source":"…","at":"file.c:12","thread":…,"key":"value"}
  *   MLOG_LOGFMT   ts=… level=info msg="message" source=… at=file.c:12 thread=… key=value      as go-logfmt writes and reads it
+ *   MLOG_BINARY   the records as they lie in the rings, for `metalog cat`; files and MLOG_NULL only: see BINARY FILES
  *   MLOG_PATTERN  as `pattern` says: zlog's conversions, and Python's %(name)s
  *
  *     %m  message                     %d %D  time as 2026-11-20 10:06:41           %p     process, %H host name
@@ -1778,7 +1804,9 @@ static inline int64_t mlog__clock_along(const mlog__clock_view *v, uint64_t tick
     __extension__ typedef __int128 mlog__wide_int;
     return v->utc + (int64_t)((mlog__wide_int)off * v->rate >> 40);
 #else
-    return v->utc + (int64_t)((long double)off * (long double)v->rate / 1099511627776.0L);
+    long double ns = (long double)off * (long double)v->rate / 1099511627776.0L;
+    int64_t whole = (int64_t)ns;
+    return v->utc + whole - (ns < (long double)whole); /* down, as the shift does: another machine may read the record */
 #endif
 }
 
@@ -3877,7 +3905,7 @@ static int mlog__printf_libc(char *buf, size_t size, const mlog__conv *c, int pr
     f[n++] = '*';
     if (a->kind == MLOG__K_LDOUBLE) f[n++] = 'L';
     f[n] = c->conv;
-    if (a->kind == MLOG__K_LDOUBLE) memcpy(&ld, a->as.p, sizeof ld);
+    if (a->kind == MLOG__K_LDOUBLE) memcpy(&ld, a->as.p, MLOG__MIN((size_t)a->len, sizeof ld));
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     return a->kind == MLOG__K_LDOUBLE ? snprintf(buf, size, f, prec, ld) : snprintf(buf, size, f, prec, a->as.f);
@@ -3954,7 +3982,7 @@ static char *mlog__printf_float(char *p, char *end, const mlog__conv *c, const m
     uint64_t trail = 0;
 
     /* a record's bytes may be cut or damaged: never read what is not there */
-    if (wide && a->len < sizeof(long double)) return mlog__printf_put(p, end, "(?)", 3);
+    if (wide && a->len < (__LDBL_MANT_DIG__ == 64 ? 10 : sizeof(long double))) return mlog__printf_put(p, end, "(?)", 3);
     if (!wide && (q = mlog__printf_fast(p, end, c, a->as.f)) != NULL) return q;
     /* %g drops trailing zeros unless # keeps them */
     if (c->prec > cap && ((c->conv != 'g' && c->conv != 'G') || (c->flags & MLOG__FLAG_ALT))) trail = (uint64_t)(c->prec - cap);
@@ -12546,6 +12574,7 @@ typedef struct {
     uint64_t *taken;             /* a bit for each word of the dictionary that holds an entry */
     mlog__clock_table pairs;     /* empty: the records' line comes with them */
     mlog__desk desk;
+    uint32_t infos;              /* entries have numbers / 8 below it */
     uint64_t *count;             /* for statistics: records by entry number / 8 */
 } mlog__reader_life;
 
@@ -12588,20 +12617,20 @@ typedef struct {
 
 /* What is known of a process, forgotten. */
 static void mlog__reader_forget(mlog__reader_life *life) {
-    for (uint32_t i = 0; life->desk.infos != NULL && i < MLOG__INFOS; i++) {
+    for (uint32_t i = 0; life->desk.infos != NULL && i < life->infos; i++) {
         if (life->desk.infos[i] == NULL) continue;
         free(life->desk.infos[i]->flat);
         free(life->desk.infos[i]);
     }
     for (uint32_t i = 0; life->desk.known != NULL && i < MLOG__CONTEXTS; i++) mlog__format_forget(life->desk.known[i]);
-    free(life->desk.infos);
+    mlog__platform_unmap(life->desk.infos, MLOG__INFOS * sizeof *life->desk.infos);
+    mlog__platform_unmap(life->taken, MLOG__DICT_BYTES / 64);
+    mlog__platform_unmap(life->count, MLOG__INFOS * sizeof *life->count);
     free(life->desk.known);
     free(life->desk.names.p);
     free(life->desk.message.p);
     free(life->desk.values.p);
     free(life->desk.text.p);
-    free(life->taken);
-    free(life->count);
     mlog__platform_unmap(life->session, sizeof *life->session);
     memset(life, 0, sizeof *life);
 }
@@ -12634,8 +12663,8 @@ static mlog__reader_life *mlog__reader_life_of(mlog__reader *r, uint64_t id, boo
     if (oldest->session != NULL && r->gone != NULL) r->gone(oldest);
     mlog__reader_forget(oldest);
     oldest->session = mlog__platform_map(sizeof *oldest->session, false, false);
-    oldest->taken = calloc(MLOG__DICT_BYTES / 8 / 64, 8);
-    oldest->desk.infos = calloc(MLOG__INFOS, sizeof *oldest->desk.infos);
+    oldest->taken = mlog__platform_map(MLOG__DICT_BYTES / 64, false, false);
+    oldest->desk.infos = mlog__platform_map(MLOG__INFOS * sizeof *oldest->desk.infos, false, false);
     if (oldest->session == NULL || oldest->taken == NULL || oldest->desk.infos == NULL) return mlog__reader_forget(oldest), NULL;
     oldest->id = oldest->session->id = id;
     oldest->turn = ++r->turn;
@@ -12913,6 +12942,7 @@ static bool mlog__reader_define(mlog__reader *r, unsigned char *p, size_t n) {
     if (!mlog__reader_entry_ok(e, n - 8)) return false;
     for (uint64_t i = number; i < number + words; i++) life->taken[i / 64] |= UINT64_C(1) << (i % 64);
     memcpy(to, e, n - 8);
+    life->infos = MLOG__MAX(life->infos, (uint32_t)number / 8 + 1);
     return true;
 }
 
@@ -13076,12 +13106,21 @@ static void mlog__reader_item(const mlog__reader_record *o, mlog__item *it) {
     mlog__format_owner(&o->life->desk, it, o->tid, o->name);
 }
 
+/* Those of another format are nothing that could be shown. */
+static void mlog__reader_drop_long_doubles(mlog__item *it) {
+    for (uint32_t i = 0; i < it->count; i++)
+        if (it->val[i].kind == MLOG__K_LDOUBLE) it->val[i].kind = MLOG_K_NULL;
+    for (uint32_t i = 0; i < it->fields; i++)
+        if (it->field[i].val.kind == MLOG__K_LDOUBLE) it->field[i].val.kind = MLOG_K_NULL;
+}
+
 /* Decodes it for the formatters. False: not sound, or without a definition. */
 static bool mlog__reader_decode(const mlog__reader_record *o, mlog__item *it) {
     static const char skipped[] = "records skipped: this sink was too slow";
     bool told = (o->header & MLOG__F_TIME) != 0; /* by the sink, not by a thread */
     if (mlog__record_site(o->header) != MLOG__S_LOSS) {
         if (!it->decoded && !mlog__format_decode(it, &o->life->desk, o->bytes)) return false;
+        if (o->life->head.long_double != __LDBL_MANT_DIG__) mlog__reader_drop_long_doubles(it);
         if (!it->rendered) mlog__format_message(it, &o->life->desk);
         return true;
     }
@@ -13818,7 +13857,7 @@ static void mlog__tool_count(int level, const char *source, size_t source_len, c
 
 /* What was counted by the number of a site, when its process is forgotten, and at the end. */
 static void mlog__tool_settle(mlog__reader_life *life) {
-    for (uint32_t i = 0; life->count != NULL && i < MLOG__INFOS; i++) {
+    for (uint32_t i = 0; life->count != NULL && i < life->infos; i++) {
         uint64_t n = life->count[i];
         const mlog__info *info = life->desk.infos[i];
         life->count[i] = 0;
@@ -13846,7 +13885,8 @@ static bool mlog__tool_count_quickly(mlog__tool_input *in) {
     uint32_t site = mlog__record_site(o->header);
     uint64_t id;
     if (mlog__tool.filter != NULL || (o->header & ~MLOG__F_CONTEXT) >> 52 != 0 || site < MLOG__FIRST_SITE) return false;
-    if (o->life->count == NULL && (o->life->count = calloc(MLOG__INFOS, 8)) == NULL) return false;
+    if (o->life->count == NULL) o->life->count = mlog__platform_map(MLOG__INFOS * sizeof *o->life->count, false, false);
+    if (o->life->count == NULL) return false;
     const mlog__info *info = mlog__format_info(&o->life->desk, site);
     if (info == NULL) return false;
     if (o->header & MLOG__F_CONTEXT) {
@@ -14163,6 +14203,7 @@ __attribute__((unused)) static int mlog__tool_run(int argc, char **argv) {
     else mlog__tool_check();
     mlog__tool_flush();
     for (uint32_t i = 0; i < mlog__tool.inputs && mlog__tool.command != MLOG__TOOL_CHECK; i++) mlog__tool_report(&mlog__tool.input[i]);
+    for (uint32_t i = 0; i < mlog__tool.inputs; i++) mlog__reader_close(mlog__tool.input[i].reader);
     mlog__tool_end_pager();
     return mlog__tool.status;
 }

@@ -755,8 +755,6 @@ int main(int argc, char **argv) {
     measure_calls();
     measure_singles();
     measure("lines", flow_once);
-    if (mlog_init(&(mlog_config){.sinks = {{.type = MLOG_NULL, .format = MLOG_BINARY}}}) != 0)
-        absent("lines", "BINARY", "not built");
     measure("flusher's CPU", formats_once);
     measure("growth: sinks", grow_sinks_once);
     measure("growth: context", grow_context_once);
