@@ -9261,6 +9261,7 @@ typedef struct {
     mlog__clock_view line;
     uint64_t known[MLOG__INFOS / 64];  /* by number / 8: entries that the file has, and whose records need no look */
     uint64_t slow[MLOG__INFOS / 64];   /* the same, of those that do */
+    uint32_t number[MLOG__INFOS], numbers; /* of those entries, in their order */
     uint64_t context[MLOG__CONTEXTS];  /* by slot: the number that the file has */
     struct { uint32_t serial, tid; uint64_t name[4]; } owner[MLOG__RINGS];
 } mlog__binary;
@@ -9338,18 +9339,25 @@ static bool mlog__binary_introduce(mlog__binary *b, mlog__buffer *out, const mlo
     out->len += sizeof head;
     memcpy(out->p + out->len - sizeof head, &head, sizeof head);
     mlog__binary_close(b, out);
+    b->session = s->id;
+    return true;
+}
+
+static void mlog__binary_forget(mlog__binary *b) {
     memset(b->known, 0, sizeof b->known);
     memset(b->slow, 0, sizeof b->slow);
     memset(b->context, 0, sizeof b->context);
-    b->session = s->id;
-    return true;
+    b->numbers = 0;
 }
 
 /* Makes sure that there is a block to write to. False: no memory. */
 static bool mlog__binary_open(mlog__binary *b, mlog__buffer *out, const mlog__session *s) {
     if (MLOG__LIKELY(b->open)) return true;
     if (!mlog__format_room(out, MLOG__BATCH + MLOG__PAGE)) return false;
-    if (b->session != s->id && !mlog__binary_introduce(b, out, s)) return false;
+    if (b->session != s->id) {
+        mlog__binary_forget(b);
+        if (!mlog__binary_introduce(b, out, s)) return false;
+    }
     b->serial++;
     b->ring = UINT32_MAX;
     b->lined = false;
@@ -9366,6 +9374,7 @@ static bool mlog__binary_define(mlog__binary *b, mlog__buffer *out, const mlog__
     const uint64_t words[1] = {number};
     if (e == NULL || !mlog__binary_note(b, out, MLOG__NOTE_DEFINE, words, 1, e, e->bytes)) return false;
     (slow ? b->slow : b->known)[i / 64] |= UINT64_C(1) << (i % 64);
+    b->number[b->numbers++] = number;
     return true;
 }
 
@@ -9379,6 +9388,33 @@ static bool mlog__binary_context(mlog__binary *b, mlog__buffer *out, const mlog_
         if (!mlog__binary_note(b, out, MLOG__NOTE_CONTEXT, words, 3, slot->fields, slot->bytes)) return false;
         b->context[slot->id & 0xFFFFF] = slot->id;
     }
+}
+
+/* A batch goes to another file than it was made for: all that the old one had been told comes before it. False: no memory. */
+static bool mlog__binary_move(mlog__binary *b, mlog__buffer *batch, const mlog__session *s) {
+    mlog__buffer all = {0};
+    bool ok = b->session == s->id && mlog__binary_introduce(b, &all, s) && mlog__binary_append(b, &all, MLOG__BLOCK_RECORDS, s->id);
+    for (uint32_t i = 0; i < b->numbers && ok; i++) {
+        const mlog__entry *e = mlog__dict_find(s, b->number[i]);
+        const uint64_t words[1] = {b->number[i]};
+        ok = e != NULL && mlog__binary_note(b, &all, MLOG__NOTE_DEFINE, words, 1, e, e->bytes);
+        if (!ok || all.len - b->block < 1 << 20) continue;
+        mlog__binary_close(b, &all);
+        ok = mlog__binary_append(b, &all, MLOG__BLOCK_RECORDS, s->id);
+    }
+    uint64_t *told = malloc(sizeof b->context);
+    ok = ok && told != NULL;
+    if (ok) memcpy(told, b->context, sizeof b->context);
+    memset(b->context, 0, sizeof b->context);
+    for (uint32_t i = 0; i < MLOG__CONTEXTS && ok; i++) ok = mlog__binary_context(b, &all, s, told[i]);
+    free(told);
+    if (all.p != NULL) mlog__binary_close(b, &all);
+    ok = ok && mlog__format_room(&all, batch->len);
+    if (ok) all.len = (size_t)(mlog__format_put(all.p + all.len, batch->p, batch->len) - all.p);
+    free(ok ? batch->p : all.p);
+    if (ok) *batch = all;
+    else mlog__binary_restart(b);
+    return ok;
 }
 
 /* Everything that a record refers to by number. */
@@ -9630,12 +9666,15 @@ static int mlog__sink_open_path(const mlog_sink_config *c) {
 static void mlog__sink_know(mlog_sink *s) {
     struct stat st;
     if (fstat(s->fd, &st) != 0) return;
+    bool other = s->dev != st.st_dev || s->ino != st.st_ino;
     s->dev = st.st_dev;
     s->ino = st.st_ino;
     s->regular = S_ISREG(st.st_mode);
     s->socket = S_ISSOCK(st.st_mode);
     s->dead = false;
-    mlog__binary_restart(s->binary);
+    if (s->binary == NULL || !other) return;
+    if (s->out.len == 0) mlog__binary_restart(s->binary);
+    else if (mlog__binary_move(s->binary, &s->out, s->desk->session)) s->sent = 0; /* a part of a block in the old file counts for nothing */
 }
 
 /* A descriptor of our own for the host's terminal, pipe or file. It shall not block, but the host's flags are not ours to change: a
@@ -10814,8 +10853,9 @@ static void mlog__flush_release(uint32_t rings, bool last) {
 /* Has this sink delivered everything that may name a retired context? */
 static bool mlog__flush_passed(mlog_sink *s) {
     mlog__platform_lock(&s->lock);
-    bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts */
-    const uint64_t *at = s->lane1 ? s->done : s->next; /* lane 0 made text of what it read: a blocked console holds no slots */
+    bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts, and a binary */
+    /* one may go to another file. Of what else it read, lane 0 made text: a blocked console holds no slots */
+    const uint64_t *at = s->lane1 || s->binary != NULL ? s->done : s->next;
     for (uint32_t i = 0; i < mlog__flush_all.context_rings && passed; i++) passed = at[i] >= mlog__flush_all.context_head[i];
     mlog__platform_unlock(&s->lock);
     return passed;
@@ -12946,7 +12986,7 @@ static bool mlog__reader_define(mlog__reader *r, unsigned char *p, size_t n) {
     return true;
 }
 
-/* A context in its slot. Its parent stands there already, so no chain ends in itself. */
+/* A context in its slot; its parent stands there already. Who walks the chain counts, so it may end in itself. */
 static bool mlog__reader_context(mlog__reader *r, unsigned char *p, size_t n) {
     uint64_t word[3];
     if (n < 24) return false;
@@ -12956,9 +12996,10 @@ static bool mlog__reader_context(mlog__reader *r, unsigned char *p, size_t n) {
     if (word[0] == 0 || word[0] == MLOG__HEAVY || index >= MLOG__CONTEXTS || bytes > n - 24) return false;
     mlog__context_slot *slot = &r->life->session->context[index];
     if (bytes > sizeof slot->fields || (r->foreign && !mlog__reader_turn_fields(&fields, fields + bytes, word[2] >> 32, 0))) return false;
-    if (slot->id == word[0]) return slot->parent == word[1] && slot->bytes == bytes && memcmp(slot->fields, p + 24, (size_t)bytes) == 0;
+    bool again = slot->id == word[0], fresh = !again || slot->parent == 0; /* its parent may have been damaged the first time */
+    if (again && (slot->bytes != bytes || memcmp(slot->fields, p + 24, (size_t)bytes) != 0)) return false;
     slot->id = word[0];
-    slot->parent = word[1] != word[0] && mlog__format_slot(r->life->session, word[1]) != NULL ? word[1] : 0;
+    if (fresh) slot->parent = word[1] != word[0] && mlog__format_slot(r->life->session, word[1]) != NULL ? word[1] : 0;
     slot->bytes = (uint32_t)bytes;
     slot->count = (uint32_t)(word[2] >> 32);
     memcpy(slot->fields, p + 24, (size_t)bytes);
