@@ -12615,6 +12615,7 @@ typedef struct {
     mlog__clock_table pairs;     /* empty: the records' line comes with them */
     mlog__desk desk;
     uint32_t infos;              /* entries have numbers / 8 below it */
+    uint64_t *next;              /* by ring: the position behind the last record; what comes again is a double */
     uint64_t *count;             /* for statistics: records by entry number / 8 */
 } mlog__reader_life;
 
@@ -12636,6 +12637,7 @@ typedef struct {
     size_t at, len, cap;         /* buffer[at, len) is read and not used */
     uint64_t offset;             /* of buffer[at] in the file */
     uint64_t damaged, lost, blocks, records, turn; /* damaged: bytes; lost: records without a definition, or not sound */
+    uint64_t folded;             /* records that were there already, by their ids */
     void (*gone)(mlog__reader_life *); /* asked before a process is forgotten, unless NULL */
     uint64_t first_bad;          /* when damaged or lost is not 0 */
     const char *why;             /* what was wrong there */
@@ -12666,6 +12668,7 @@ static void mlog__reader_forget(mlog__reader_life *life) {
     mlog__platform_unmap(life->desk.infos, MLOG__INFOS * sizeof *life->desk.infos);
     mlog__platform_unmap(life->taken, MLOG__DICT_BYTES / 64);
     mlog__platform_unmap(life->count, MLOG__INFOS * sizeof *life->count);
+    mlog__platform_unmap(life->next, MLOG__RINGS * sizeof *life->next);
     free(life->desk.known);
     free(life->desk.names.p);
     free(life->desk.message.p);
@@ -12705,7 +12708,9 @@ static mlog__reader_life *mlog__reader_life_of(mlog__reader *r, uint64_t id, boo
     oldest->session = mlog__platform_map(sizeof *oldest->session, false, false);
     oldest->taken = mlog__platform_map(MLOG__DICT_BYTES / 64, false, false);
     oldest->desk.infos = mlog__platform_map(MLOG__INFOS * sizeof *oldest->desk.infos, false, false);
-    if (oldest->session == NULL || oldest->taken == NULL || oldest->desk.infos == NULL) return mlog__reader_forget(oldest), NULL;
+    oldest->next = mlog__platform_map(MLOG__RINGS * sizeof *oldest->next, false, false);
+    if (oldest->session == NULL || oldest->taken == NULL || oldest->desk.infos == NULL || oldest->next == NULL)
+        return mlog__reader_forget(oldest), NULL;
     oldest->id = oldest->session->id = id;
     oldest->turn = ++r->turn;
     oldest->desk.session = oldest->session;
@@ -13012,9 +13017,10 @@ static bool mlog__reader_ring(mlog__reader *r, const unsigned char *p, size_t n)
     if (n < 16) return false;
     memcpy(word, p, MLOG__MIN(n, sizeof word));
     r->ring = (uint32_t)word[0];
+    if (r->ring >= MLOG__RINGS) return false;
     r->tid = (uint32_t)(word[0] >> 32);
     r->pos = word[1];
-    if (r->ring >= MLOG__RINGS || (word[2] != 0 && n < 24 + 32)) return false;
+    if (word[2] != 0 && n < 24 + 32) return false;
     bool told = n == 16;
     if (told && r->owner[r->ring].serial != r->serial) return false;
     if (!told) {
@@ -13088,6 +13094,15 @@ static void mlog__reader_order(mlog__reader *r, mlog__reader_record *o) {
     memcpy(&o->time, o->bytes + 16 + 8 * (size_t)mlog__record_options(o->header & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO)), 8);
 }
 
+/* Is the record at r->pos another one than all before? A sink takes the records of a ring in their order, so that an earlier position
+ * means that it wrote one twice: after a crash, where it could not know. Reports of its own have no place in a ring. */
+static bool mlog__reader_new(mlog__reader *r, uint64_t header) {
+    uint64_t *next = &r->life->next[r->ring], end = r->pos + mlog__record_bytes(header);
+    if (mlog__record_site(header) == MLOG__S_LOSS && (header & MLOG__F_TIME) != 0) return true;
+    if (r->pos < *next) return r->folded++, r->pos = end, false;
+    return *next = end, true;
+}
+
 /* The next record of the block; 0: none; -1: what follows in it is not sound. */
 static int mlog__reader_step(mlog__reader *r, mlog__reader_record *o) {
     while (r->end - r->p >= 8) {
@@ -13105,6 +13120,7 @@ static int mlog__reader_step(mlog__reader *r, mlog__reader_record *o) {
         if (MLOG__UNLIKELY(bytes < 16 + 8 * (uint64_t)mlog__record_options(header) || !r->lined || !r->owned)) return -1;
         if (MLOG__UNLIKELY(r->foreign && !mlog__reader_turn_record(r->life->session, p, header))) return -1;
         r->p += bytes;
+        if (MLOG__UNLIKELY(!mlog__reader_new(r, header))) continue;
         o->life = r->life;
         o->bytes = p;
         o->header = header;
@@ -14030,7 +14046,7 @@ static void mlog__tool_put_levels(const char *title, const uint64_t n[26]) {
     if (json) mlog__tool_print("}");
 }
 
-static void mlog__tool_put_stats(uint64_t bytes, uint64_t damaged, uint64_t lost) {
+static void mlog__tool_put_stats(uint64_t bytes, uint64_t damaged, uint64_t lost, uint64_t doubles) {
     char first[48] = "", last[48] = "";
     mlog__text_clock clock = {0};
     unsigned long long records = mlog__tool_all.records;
@@ -14039,11 +14055,13 @@ static void mlog__tool_put_stats(uint64_t bytes, uint64_t damaged, uint64_t lost
         *mlog__text_utc(last, mlog__tool_all.last, &clock) = 0;
     }
     if (mlog__tool.format == MLOG__TOOL_JSON)
-        mlog__tool_print("{\"records\":%llu,\"bytes\":%llu,\"first\":\"%s\",\"last\":\"%s\",\"damaged_bytes\":%llu,\"lost_records\":%llu",
-                         records, (unsigned long long)bytes, first, last, (unsigned long long)damaged, (unsigned long long)lost);
+        mlog__tool_print("{\"records\":%llu,\"bytes\":%llu,\"first\":\"%s\",\"last\":\"%s\",\"damaged_bytes\":%llu,\"lost_records\":%llu,"
+                         "\"doubles\":%llu", records, (unsigned long long)bytes, first, last, (unsigned long long)damaged,
+                         (unsigned long long)lost, (unsigned long long)doubles);
     else
-        mlog__tool_print("%14llu  records, %llu bytes\n%14s  %s\n%14s  %s\n%14llu  bytes damaged\n%14llu  records lost by damage\n", records,
-                         (unsigned long long)bytes, "first", first, "last", last, (unsigned long long)damaged, (unsigned long long)lost);
+        mlog__tool_print("%14llu  records, %llu bytes\n%14s  %s\n%14s  %s\n%14llu  bytes damaged\n%14llu  records lost by damage\n"
+                         "%14llu  doubles, shown once\n", records, (unsigned long long)bytes, "first", first, "last", last,
+                         (unsigned long long)damaged, (unsigned long long)lost, (unsigned long long)doubles);
     mlog__tool_put_levels("levels", mlog__tool_all.level);
     mlog__tool_put_levels("dropped", mlog__tool_all.dropped);
     mlog__tool_put_levels("skipped", mlog__tool_all.skipped);
@@ -14054,7 +14072,7 @@ static void mlog__tool_put_stats(uint64_t bytes, uint64_t damaged, uint64_t lost
 }
 
 static void mlog__tool_stats(void) {
-    uint64_t bytes = 0, damaged = 0, lost = 0;
+    uint64_t bytes = 0, damaged = 0, lost = 0, doubles = 0;
     for (uint32_t i = 0; i < mlog__tool.inputs; i++) {
         mlog__tool_input *in = &mlog__tool.input[i];
         if (mlog__tool_sniff(in) && in->reader != NULL) in->reader->gone = mlog__tool_settle;
@@ -14064,8 +14082,9 @@ static void mlog__tool_stats(void) {
         bytes += in->reader != NULL ? in->reader->offset : in->offset + in->at;
         damaged += in->reader != NULL ? in->reader->damaged : 0;
         lost += in->reader != NULL ? in->reader->lost : in->strange;
+        doubles += in->reader != NULL ? in->reader->folded : 0;
     }
-    mlog__tool_put_stats(bytes, damaged, lost);
+    mlog__tool_put_stats(bytes, damaged, lost, doubles);
 }
 
 /* -- check -- */

@@ -88,6 +88,11 @@ check "the same of JSON lines" sh -c "jq -c '[.levels, .sources, .records, .firs
     jq -c '[.levels, .sources, .records, .first, .last]' $dir/out | cmp - $dir/want"
 status 0 $m stats --format console $dir/a.bin; says 'order accepted' $dir/out
 
+# the same records once more, as a recovered process may write them: shown once
+cat $dir/b.bin $dir/b.bin >$dir/twice.bin
+status 0 $m cat $dir/twice.bin; same "doubles" $dir/out $dir/b.json
+status 0 $m stats $dir/twice.bin; says '"records":5000,.*"doubles":5000' $dir/out
+
 # damage
 status 0 $m check $dir/a.bin $dir/a.json
 size=$(wc -c <$dir/a.bin)
