@@ -9289,13 +9289,15 @@ static void mlog__binary_settle(mlog__binary *b, mlog__buffer *out) {
 static bool mlog__binary_note(mlog__binary *b, mlog__buffer *out, uint64_t kind, const uint64_t *words, size_t n, const void *more,
                               size_t bytes) {
     size_t padded = (bytes + 7) & ~(size_t)7;
-    uint64_t header = mlog__record_header(MLOG__S_PAD, 1 + n + padded / 8, kind << 52), zero = 0;
+    uint64_t header = mlog__record_header(MLOG__S_PAD, 1 + n + padded / 8, kind << 52);
     mlog__binary_settle(b, out);
     if (padded >= MLOG__BLOCK_MOST / 2 || !mlog__format_room(out, 8 + 8 * n + padded + MLOG__BINARY_SPARE)) return false;
     char *p = mlog__format_put(out->p + out->len, (const char *)&header, 8);
     p = mlog__format_put(p, (const char *)words, 8 * n);
-    if (bytes != 0) p = mlog__format_put(p, more, bytes);
-    if (padded != bytes) memcpy(p, &zero, padded - bytes);
+    if (bytes != 0) {
+        memset(p + padded - 8, 0, 8);
+        memcpy(p, more, bytes);
+    }
     out->len += 8 + 8 * n + padded;
     return true;
 }
