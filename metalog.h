@@ -1802,7 +1802,7 @@ static inline int64_t mlog__clock_along(const mlog__clock_view *v, uint64_t tick
     int64_t off = (int64_t)(ticks - v->ticks);
 #ifdef __SIZEOF_INT128__
     __extension__ typedef __int128 mlog__wide_int;
-    return v->utc + (int64_t)((mlog__wide_int)off * v->rate >> 40);
+    return (int64_t)((uint64_t)v->utc + (uint64_t)((mlog__wide_int)off * v->rate >> 40)); /* a file may say anything */
 #else
     long double ns = (long double)off * (long double)v->rate / 1099511627776.0L;
     int64_t whole = (int64_t)ns;
@@ -1827,17 +1827,6 @@ static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, 
 
 enum { MLOG__CRC_LANE = 8192 };
 static uint32_t mlog__crc_table[8][256];
-
-/* The product of two polynomials modulo the CRC's; bit 31 is x^0. */
-static uint32_t mlog__crc_multiply(uint32_t a, uint32_t b) {
-    uint32_t product = 0;
-    for (int i = 0; i < 32; i++) {
-        product ^= b & (0u - (a >> 31));
-        a <<= 1;
-        b = b >> 1 ^ (0x82F63B78u & (0u - (b & 1)));
-    }
-    return product;
-}
 
 /* Made by whoever needs it first; two makers write the same. */
 MLOG__COLD static void mlog__crc_fill(uint32_t *ready) {
@@ -1874,6 +1863,17 @@ static uint32_t mlog__crc_software(uint32_t c, const unsigned char *p, size_t n)
 }
 
 #ifdef __x86_64__
+/* The product of two polynomials modulo the CRC's; bit 31 is x^0. */
+static uint32_t mlog__crc_multiply(uint32_t a, uint32_t b) {
+    uint32_t product = 0;
+    for (int i = 0; i < 32; i++) {
+        product ^= b & (0u - (a >> 31));
+        a <<= 1;
+        b = b >> 1 ^ (0x82F63B78u & (0u - (b & 1)));
+    }
+    return product;
+}
+
 __attribute__((target("sse4.2"))) static uint64_t mlog__crc_word(uint64_t c, const unsigned char *p) {
     uint64_t w;
     memcpy(&w, p, 8);
@@ -13085,7 +13085,7 @@ static void mlog__reader_order(mlog__reader *r, mlog__reader_record *o) {
     if (!o->late) r->last_ticks = ticks;
     o->time = o->call_time = mlog__clock_along(&r->line, ticks);
     if (MLOG__UNLIKELY(o->time < r->last_time)) {
-        if (r->last_time - o->time > 1000000) o->late = true;
+        if ((uint64_t)r->last_time - (uint64_t)o->time > 1000000) o->late = true;
         o->time = r->last_time;
     }
     if ((o->header & MLOG__F_TIME) == 0) {
@@ -13514,6 +13514,7 @@ static mlog__val mlog__tool_value(mlog__tool_json *j) {
     size_t n = (size_t)(j->at - start);
     if (*start == 't' || *start == 'f') return (mlog__val){.kind = MLOG_K_BOOL, .as = {.u = *start == 't'}};
     if (*start == 'n') return (mlog__val){.kind = MLOG_K_NULL};
+    while (n > 0 && mlog__text_is_blank(start[n - 1])) n--;
     if (*start != '{' && *start != '[') return mlog__tool_number(start, n);
     return (mlog__val){.kind = MLOG_K_JSON, .len = (uint32_t)n, .full = (uint32_t)n, .as = {.p = start}};
 }
@@ -13620,7 +13621,7 @@ static bool mlog__tool_parse(mlog__tool_input *in) {
         j.at += strspn(j.at, ", \t\r");
         if (*j.at != '"') break;
         const char *key = mlog__tool_string(&j, &len);
-        j.at += strspn(j.at, ": \t");
+        j.at += strspn(j.at, ": \t\r");
         mlog__val v = mlog__tool_value(&j);
         if (mlog__format_is_reserved(key, len) && strcmp(key, "recovered") != 0) {
             if (!mlog__tool_take_own(it, key, &v)) return false;
