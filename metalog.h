@@ -9481,18 +9481,22 @@ static bool mlog__binary_record(mlog__binary *b, mlog__buffer *out, const unsign
 /* As many records as are just more of the same: right behind the last one, in time, of sites that the file knows. Returns the bytes. */
 static size_t mlog__binary_more(mlog__binary *b, const unsigned char *record, size_t most, uint64_t until, uint64_t *count) {
     const unsigned char *p = record, *stop = record + MLOG__MIN(most, b->room);
-    uint64_t last = b->last_ticks, high = MLOG__MIN(until, b->until);
+    uint64_t last = b->last_ticks, high = MLOG__MIN(until, b->until), header = 0, size = 0; /* header: was found good */
     uint32_t n = 0;
     if (b->room == 0 || record != b->run + b->run_bytes) return 0;
     while (stop - p >= 16) {
         uint64_t word[2];
         memcpy(word, p, 16);
-        uint64_t bytes = mlog__record_bytes(word[0]), ticks = word[1] != 0 ? word[1] : b->arrival;
-        uint32_t i = mlog__record_site(word[0]) / 8;
-        if (MLOG__UNLIKELY(word[0] >> 52 != 0 || i >= MLOG__INFOS || (b->known[i / 64] >> (i % 64) & 1) == 0)) break;
-        if (MLOG__UNLIKELY(ticks < last || ticks > high || bytes > (uint64_t)(stop - p) || bytes == 0)) break;
+        uint64_t ticks = word[1] != 0 ? word[1] : b->arrival;
+        if (word[0] != header) {
+            uint32_t i = mlog__record_site(word[0]) / 8;
+            if (MLOG__UNLIKELY(word[0] >> 52 != 0 || i >= MLOG__INFOS || (b->known[i / 64] >> (i % 64) & 1) == 0)) break;
+            header = word[0];
+            size = mlog__record_bytes(header);
+        }
+        if (MLOG__UNLIKELY(ticks < last || ticks > high || size > (uint64_t)(stop - p) || size == 0)) break;
         last = ticks;
-        p += bytes;
+        p += size;
         n++;
     }
     size_t bytes = (size_t)(p - record);
