@@ -189,6 +189,26 @@ static int64_t now_of_test = INT64_C(1709251198000000000);
 static int64_t test_clock(void) { return __atomic_add_fetch(&now_of_test, 1000, __ATOMIC_RELAXED); }
 static int64_t no_clock(void) { return 0; }
 
+/* Records that come late: ts waits, ts_call is true; also across the batches of a file. */
+static int64_t set_by_hand;
+static int64_t clock_by_hand(void) { return set_by_hand; }
+static void test_late(void) {
+    static const int times[] = {5000, 1000, 7000, 6999, 3000, 7001};
+    mlog_config c = pair("late");
+    c.now = clock_by_hand;
+    CHECK(mlog_init(&c) == 0);
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        set_by_hand = INT64_C(1709251198000000000) + times[i] * INT64_C(1000000);
+        mlog_info("at", "ms", times[i]);
+        if (i % 3 != 2) CHECK(mlog_flush(10000) == 0);
+    }
+    CHECK(mlog_shutdown(10000) == 0);
+    text t = load(json);
+    CHECK(strstr(t.p, "ts_call") != NULL);
+    free(t.p);
+    same_lines("late records");
+}
+
 static void test_chosen(void) {
     static const char *const where[] = {"qty>2 and qty<900", "source=net", "msg=*text*", "not has task"};
     for (size_t i = 0; i < 4; i++) {
@@ -467,6 +487,7 @@ int main(int argc, char **argv) {
     test_crc();
     test_same();
     test_chosen();
+    test_late();
     test_losses();
     test_large();
     test_files();
