@@ -13236,7 +13236,7 @@ static struct {
     uint32_t wanted_count, inputs;
     long last;                   /* tail: so many records */
     mlog__tool_input *input;
-    mlog__buffer out;
+    mlog__buffer out, scratch;
     mlog__buffer *kept;          /* tail: the last lines */
     uint64_t kept_count;
     pid_t child;                 /* the pager */
@@ -13286,7 +13286,7 @@ static void mlog__tool_page(void) {
         execl("/bin/sh", "sh", "-c", pager, (char *)NULL);
         _exit(127);
     }
-    if (mlog__tool.child > 0) dup2(fd[1], 1);
+    if (mlog__tool.child > 0) dup2(fd[1], 1), signal(SIGINT, SIG_IGN); /* that is for the pager */
     close(fd[0]);
     close(fd[1]);
 }
@@ -13297,18 +13297,20 @@ static void mlog__tool_end_pager(void) {
     while (waitpid(mlog__tool.child, NULL, 0) < 0 && errno == EINTR) {}
 }
 
-/* A text as one field of CSV (RFC 4180), controls escaped so that a record stays one line. Room: 12 bytes for one. */
+/* A text as one field of CSV (RFC 4180), controls escaped so that a record stays one line. Room: 7 bytes for one and 3 more. */
 static char *mlog__tool_csv_text(char *p, const char *s, size_t n) {
-    char *start = p + n * 6 + 2, *end = mlog__text_console(start, s, n);
-    if (memchr(start, ',', (size_t)(end - start)) == NULL && memchr(start, '"', (size_t)(end - start)) == NULL)
-        return memmove(p, start, (size_t)(end - start)), p + (end - start);
-    *p++ = '"';
-    for (; start < end; start++) {
-        if (*start == '"') *p++ = '"';
-        *p++ = *start;
+    size_t len = (size_t)(mlog__text_console(p + 1, s, n) - p - 1), quotes = 0;
+    bool special = memchr(p + 1, ',', len) != NULL;
+    for (size_t i = 1; i <= len; i++) quotes += p[i] == '"';
+    if (!special && quotes == 0) return memmove(p, p + 1, len), p + len;
+    char *end = p + 1 + len + quotes, *to = end;
+    *to = '"';
+    for (const char *from = p + len; from > p; from--) { /* from the back, into the room that the doubled quotes take */
+        *--to = *from;
+        if (*from == '"') *--to = '"';
     }
-    *p++ = '"';
-    return p;
+    *p = '"';
+    return end + 1;
 }
 
 /* A value as CSV: text as it is, everything else as in JSON without quotes. scratch: room for it. */
@@ -13361,26 +13363,36 @@ static char *mlog__tool_cell(char *p, const char *name, const char *own, size_t 
 static bool mlog__tool_pick(mlog__buffer *b, mlog__desk *desk, mlog__item *it) {
     mlog__out list[MLOG__FIELDS];
     uint32_t n = mlog__format_list(it, desk, list);
-    size_t bound = 2 * mlog__format_bound(it) + 4096;
-    if (!mlog__format_room(b, (size_t)mlog__tool.wanted_count * 600 + 8 * bound * (1 + mlog__tool.wanted_count))) return false;
-    char *start = b->p + b->len, *p = start, *own = p + 2 * bound * (1 + mlog__tool.wanted_count), *scratch = own + bound;
+    size_t bound = mlog__format_bound(it), start = b->len;
+    const mlog__val tid = {.kind = MLOG_K_UINT, .as = {.u = it->tid}};
+    if (!mlog__format_room(&mlog__tool.scratch, 4 * bound)) return false;
+    char *own = mlog__tool.scratch.p, *scratch = own + bound;
     for (uint32_t i = 0; i < mlog__tool.wanted_count; i++) {
         const char *name = mlog__tool.wanted[i];
         const mlog__val *v = NULL;
         char *end = mlog__tool_own(own, name, it, desk);
-        bool number = strcmp(name, "thread") == 0 && it->thread_len == 0;
-        const mlog__val tid = {.kind = MLOG_K_UINT, .as = {.u = it->tid}};
+        if (!mlog__format_room(b, 16 * bound + 8 * 256)) return b->len = start, false;
         for (uint32_t k = 0; end == NULL && k < n && v == NULL; k++)
             if (list[k].len == strlen(name) && memcmp(list[k].key, name, list[k].len) == 0) v = &list[k].val;
-        p = mlog__tool_cell(p, name, end == NULL ? NULL : own, end == NULL ? 0 : (size_t)(end - own), number ? &tid : v, scratch, p == start && i == 0);
+        if (it->thread_len == 0 && strcmp(name, "thread") == 0) v = &tid;
+        b->len = (size_t)(mlog__tool_cell(b->p + b->len, name, end == NULL ? NULL : own, end == NULL ? 0 : (size_t)(end - own), v, scratch,
+                                          b->len == start && i == 0) - b->p);
     }
     if (mlog__tool.format == MLOG__TOOL_JSON) {
-        if (p == start) *p++ = '{';
-        *start = '{';
-        *p++ = '}';
+        b->len += b->len == start;
+        b->p[start] = '{';
+        b->p[b->len++] = '}';
     }
-    *p++ = '\n';
-    b->len += (size_t)(p - start);
+    b->p[b->len++] = '\n';
+    return true;
+}
+
+/* One more column. */
+static bool mlog__tool_column(mlog__buffer *b, const char *text, size_t n, char behind) {
+    if (!mlog__format_room(b, 7 * n + 8)) return false;
+    char *p = mlog__tool_csv_text(b->p + b->len, text, n);
+    *p++ = behind;
+    b->len = (size_t)(p - b->p);
     return true;
 }
 
@@ -13388,14 +13400,13 @@ static bool mlog__tool_pick(mlog__buffer *b, mlog__desk *desk, mlog__item *it) {
 static bool mlog__tool_csv(mlog__buffer *b, mlog__desk *desk, mlog__item *it) {
     static const char *const column[] = {"ts", "level", "source", "at", "thread", "msg"};
     mlog__out list[MLOG__FIELDS];
-    size_t bound = mlog__format_bound(it) + MLOG__FLAT_NAMES;
-    if (!mlog__format_room(b, 40 * bound)) return false;
-    char *p = b->p + b->len, *own = p + 20 * bound, *scratch = own + 4 * bound, *end;
-    uint32_t n = mlog__format_flat_list(it, desk, list, scratch + 8 * bound);
+    size_t bound = mlog__format_bound(it), start = b->len;
+    if (!mlog__format_room(&mlog__tool.scratch, 5 * bound + MLOG__FLAT_NAMES)) return false;
+    char *own = mlog__tool.scratch.p, *scratch = own + 3 * bound, *end;
+    uint32_t n = mlog__format_flat_list(it, desk, list, scratch + 2 * bound);
     for (size_t i = 0; i < sizeof column / sizeof *column; i++) {
         end = mlog__tool_own(own, column[i], it, desk);
-        p = mlog__tool_csv_text(p, own, (size_t)(end - own));
-        *p++ = ',';
+        if (!mlog__tool_column(b, own, (size_t)(end - own), ',')) return b->len = start, false;
     }
     end = own;
     for (uint32_t i = 0; i < n; i++) {
@@ -13404,9 +13415,7 @@ static bool mlog__tool_csv(mlog__buffer *b, mlog__desk *desk, mlog__item *it) {
         *end++ = '=';
         end = mlog__format_flat_value(end, &list[i].val, scratch, false);
     }
-    p = mlog__tool_csv_text(p, own, (size_t)(end - own));
-    *p++ = '\n';
-    b->len = (size_t)(p - b->p);
+    if (!mlog__tool_column(b, own, (size_t)(end - own), '\n')) return b->len = start, false;
     return true;
 }
 
@@ -13418,13 +13427,8 @@ static void mlog__tool_csv_head(mlog__buffer *b) {
         if (mlog__format_room(b, sizeof head)) b->len = (size_t)(mlog__format_put(b->p + b->len, head, sizeof head - 1) - b->p);
         return;
     }
-    for (uint32_t i = 0; i < mlog__tool.wanted_count; i++) {
-        size_t n = strlen(mlog__tool.wanted[i]);
-        if (!mlog__format_room(b, 12 * n + 16)) return;
-        char *p = mlog__tool_csv_text(b->p + b->len, mlog__tool.wanted[i], n);
-        *p++ = i + 1 == mlog__tool.wanted_count ? '\n' : ',';
-        b->len = (size_t)(p - b->p);
-    }
+    for (uint32_t i = 0; i < mlog__tool.wanted_count; i++)
+        if (!mlog__tool_column(b, mlog__tool.wanted[i], strlen(mlog__tool.wanted[i]), i + 1 == mlog__tool.wanted_count ? '\n' : ',')) return;
 }
 
 /* A decoded record as a line. */
@@ -13720,11 +13724,18 @@ static bool mlog__tool_advance(mlog__tool_input *in) {
 
 static mlog__desk *mlog__tool_desk(mlog__tool_input *in) { return in->binary ? &in->record.life->desk : &in->desk; }
 
+/* Is a decoded record a report of losses? Those pass every filter, as in the sinks. */
+static bool mlog__tool_is_loss(const mlog__item *it) {
+    static const char dropped[] = "records dropped:", skipped[] = "records skipped:"; /* as mlog__format_loss and flush say it */
+    if (it->source_len != 7 || memcmp(it->source, "metalog", 7) != 0 || it->msg_len < sizeof dropped) return false;
+    return memcmp(it->msg, dropped, sizeof dropped - 1) == 0 || memcmp(it->msg, skipped, sizeof skipped - 1) == 0;
+}
+
 /* Decodes the input's record if it is wanted. 1: yes; 0: no; -1: not sound. */
 static int mlog__tool_take(mlog__tool_input *in) {
     mlog__item *it = &in->item;
     if (it->time < mlog__tool.since || it->time > mlog__tool.until) return 0;
-    if (!in->binary) return mlog__tool.filter == NULL || mlog__filter_item(mlog__tool.filter, it, &in->desk, NULL);
+    if (!in->binary) return mlog__tool.filter == NULL || mlog__tool_is_loss(it) || mlog__filter_item(mlog__tool.filter, it, &in->desk, NULL);
     bool loss = mlog__record_site(in->record.header) == MLOG__S_LOSS;
     mlog__reader_item(&in->record, it);
     if (!loss && mlog__tool.filter != NULL && !mlog__filter_item(mlog__tool.filter, it, mlog__tool_desk(in), in->record.bytes)) return 0;
@@ -13981,8 +13992,7 @@ static void mlog__tool_tally(mlog__tool_input *in) {
     mlog__tool_all.last = MLOG__MAX(mlog__tool_all.last, it->time);
     if (!quick) {
         mlog__tool_count(it->level, it->source, it->source_len, it->file, it->file_len, it->line, it->msg, it->msg_len, 1);
-        if (it->source_len == 7 && memcmp(it->source, "metalog", 7) == 0 && it->msg_len > 10 && memcmp(it->msg, "records ", 8) == 0)
-            mlog__tool_count_loss(it);
+        if (mlog__tool_is_loss(it)) mlog__tool_count_loss(it);
     }
     if (!in->binary) {
         char text[24];

@@ -70,6 +70,11 @@ check "between two times" sh -c "jq -c .ts $dir/out | cmp - $dir/want"
 status 0 $m cat --since 1h $dir/a.bin; same "the last hour" $dir/out $dir/a.json
 status 0 $m cat --until 1h $dir/a.bin; check "nothing older" test ! -s $dir/out
 
+if command -v script >/dev/null 2>&1; then # a terminal: colour, times of day, a pager
+    PAGER='sed s/^/paged:/' script -qec "$m cat --color always $dir/a.bin" /dev/null </dev/null >$dir/out 2>/dev/null
+    says "^paged:.*$(printf '\033')\[31mERROR" $dir/out
+fi
+
 # several files
 check "a second log" $dir/writer $dir b 5000 100000
 status 0 $m cat $dir/b.bin $dir/a.json
