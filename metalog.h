@@ -9478,6 +9478,34 @@ static bool mlog__binary_record(mlog__binary *b, mlog__buffer *out, const unsign
     return true;
 }
 
+/* Has the file an entry whose records need no look, and is nothing else about this record? */
+static inline bool mlog__binary_plain(const mlog__binary *b, uint64_t header) {
+    uint32_t i = mlog__record_site(header) / 8;
+    return header >> 52 == 0 && i < MLOG__INFOS && (b->known[i / 64] >> (i % 64) & 1) != 0;
+}
+
+/* The commonest record, of another ring than the last one, which this block has told of: a note and a run. False: the long way. */
+static bool mlog__binary_resume(mlog__binary *b, mlog__buffer *out, uint32_t ring, uint64_t pos, uint32_t tid, const uint64_t name[4],
+                                const unsigned char *record, uint64_t header, uint64_t ticks) {
+    uint64_t bytes = mlog__record_bytes(header), taken = out->len + b->run_bytes + 24 + bytes;
+    if (!b->open || !b->lined || !mlog__binary_plain(b, header) || ticks < b->last_ticks || ticks > b->until) return false;
+    if (b->owner[ring].serial != b->serial || b->owner[ring].tid != tid || memcmp(b->owner[ring].name, name, 32) != 0) return false;
+    if (taken >= MLOG__BATCH - MLOG__PAGE || out->cap < MLOG__BATCH) return false;
+    mlog__binary_settle(b, out);
+    const uint64_t note[3] = {mlog__record_header(MLOG__S_PAD, 3, (uint64_t)MLOG__NOTE_RING << 52), ring | (uint64_t)tid << 32, pos};
+    memcpy(out->p + out->len, note, sizeof note);
+    out->len += sizeof note;
+    b->ring = ring;
+    b->pos = pos;
+    b->last_ticks = ticks;
+    b->run = record;
+    b->run_bytes = (size_t)bytes;
+    b->run_first = 0; /* it takes part in the order when the run ends */
+    b->room = MLOG__BATCH - MLOG__PAGE - out->len - (size_t)bytes;
+    b->records++;
+    return true;
+}
+
 /* As many records as are just more of the same: right behind the last one, in time, of sites that the file knows. Returns the bytes. */
 static size_t mlog__binary_more(mlog__binary *b, const unsigned char *record, size_t most, uint64_t until, uint64_t *count) {
     const unsigned char *p = record, *stop = record + MLOG__MIN(most, b->room);
@@ -9489,8 +9517,7 @@ static size_t mlog__binary_more(mlog__binary *b, const unsigned char *record, si
         memcpy(word, p, 16);
         uint64_t ticks = word[1] != 0 ? word[1] : b->arrival;
         if (word[0] != header) {
-            uint32_t i = mlog__record_site(word[0]) / 8;
-            if (MLOG__UNLIKELY(word[0] >> 52 != 0 || i >= MLOG__INFOS || (b->known[i / 64] >> (i % 64) & 1) == 0)) break;
+            if (MLOG__UNLIKELY(!mlog__binary_plain(b, word[0]))) break;
             header = word[0];
             size = mlog__record_bytes(header);
         }
@@ -10424,14 +10451,12 @@ static bool mlog__flush_raw_notes(mlog_sink *s, uint64_t ticks, uint64_t now, in
 }
 
 /* A record with all that it needs. False: the file cannot have it. */
-static bool mlog__flush_raw_put(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t ticks,
-                                uint64_t now, bool slow) {
+static bool mlog__flush_raw_put(mlog_sink *s, const mlog__source *from, const uint64_t name[4], const unsigned char *record,
+                                uint64_t header, uint64_t ticks, uint64_t now, bool slow) {
     mlog__binary *b = s->binary;
-    uint64_t name[4];
     int64_t time;
     if (!mlog__binary_open(b, &s->out, s->desk->session)) return false;
     if (!mlog__binary_explain(b, &s->out, s->desk->session, record, header, slow)) return false;
-    mlog__ring_get_name(from->ring, name);
     if (!mlog__flush_raw_notes(s, ticks, now, &time)) return false;
     if (!mlog__binary_owner(b, &s->out, from->number, from->pos, from->ring->tid, name)) return false;
     if (header & MLOG__F_TIME)
@@ -10439,11 +10464,15 @@ static bool mlog__flush_raw_put(mlog_sink *s, const mlog__source *from, const un
     return mlog__binary_record(b, &s->out, record, header, time, ticks);
 }
 
-/* A record that is not just another one of its kind: filter, level, definitions, order. */
+/* One record to a binary batch: filter, level, definitions, order. More of the same are skimmed. */
 static bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
     uint64_t ticks = from->ticks == 0 && now != UINT64_MAX ? now : from->ticks;
     mlog__binary *b = s->binary;
     mlog__item it;
+    uint64_t name[4];
+    mlog__ring_get_name(from->ring, name);
+    if (s->filter == NULL && mlog__binary_resume(b, &s->out, from->number, from->pos, from->ring->tid, name, record, header, ticks))
+        return s->in_written++, true;
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
     size_t taken = s->out.len + b->run_bytes, bytes = (size_t)mlog__record_bytes(header);
     if (taken != 0 && taken + bytes >= MLOG__BATCH - MLOG__PAGE) return false;
@@ -10455,7 +10484,7 @@ static bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsign
         if (!mlog__flush_wanted(s, &it, record, header)) return s->in_filtered++, true;
     }
     bool late = ticks < b->last_ticks, urgent = !loss && level >= s->hold_level;
-    if (!mlog__flush_raw_put(s, from, record, header, ticks, now, urgent || level < s->config.level)) {
+    if (!mlog__flush_raw_put(s, from, name, record, header, ticks, now, urgent || level < s->config.level)) {
         s->in_lost += !loss;
         s->errors += !loss;
         return true;
