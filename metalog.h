@@ -12687,7 +12687,6 @@ typedef struct {
     mlog__block block;
     uint64_t serial;
     mlog__reader_life *life;
-    uint64_t name[4];
     struct { uint64_t serial, name[4]; } owner[MLOG__RINGS];
     mlog__reader_life lives[MLOG__READER_LIVES];
 } mlog__reader;
@@ -13243,7 +13242,7 @@ typedef struct {
     int fd;
     dev_t dev;
     ino_t ino;
-    bool opened, known, binary, have, done, fresh; /* known: what it is; have: `item` is the next record */
+    bool opened, known, binary, have, done; /* known: what it is; have: `item` is the next record */
     mlog__reader *reader;
     mlog__reader_record record;
     mlog__buffer bytes, text;    /* of JSON lines: what was read; texts of the present line */
