@@ -16,14 +16,14 @@ export STRICT
 # A section test runs in every variant that its head comment does not exclude; see tests/part.sh.
 SECTIONS := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 VARIANTS := gcc plain clang asan tsan
-OTHERS   := bench compile demo examples fail faults json labels layers modules readme targets
+OTHERS   := bench compile demo examples fail faults json labels layers modules readme targets tool
 # plain: without optimization, where a call is made in one piece; for the sections that are about calls
 PLAIN    := alone context drain filter format golden limit printf ring thread
 VARIANTS_OF = $(if $(filter $(1),$(PLAIN)),$(VARIANTS),$(filter-out plain,$(VARIANTS)))
 PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(call VARIANTS_OF,$(s))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench bench-check bench-record test labels layers mutants compile fail faults fuzz targets clean deps $(addprefix part-,$(PARTS) report)
+.PHONY: help demo metalog bench bench-check bench-record test labels layers mutants compile fail faults fuzz targets clean deps $(addprefix part-,$(PARTS) report)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -36,6 +36,10 @@ demo: ## indexes DIR (default /usr/include) and logs it: colour on the terminal,
 	build/indexer -o build/demo $(DIR)
 	@echo "the five longest lines, asked of the log itself:"
 	jq -r 'select(.msg == "file indexed") | "\(.longest)\t\(.path)"' build/demo/app.log | sort -rn | head -n 5
+
+metalog: ## builds build/metalog, which reads binary logs and JSON lines; build/metalog --man | man -l - is its page
+	@mkdir -p build
+	$(GCC) -O2 $(STRICT) -x c -DMETALOG_TOOL metalog.h -o build/metalog
 
 test: ## installs what the tests need and runs them all; ends with "N passed, N failed"
 	@sh tests/deps.sh test
@@ -59,9 +63,10 @@ FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz: $(addprefix fuzz-,$(FUZZERS)) ## random input for every parser with a target in tests/fuzz, FUZZ seconds each (default 60); not part of the tests
 
 fuzz-%: ## one of them: fuzz-printf, fuzz-filter
-	@mkdir -p build
+	@mkdir -p build build/corpus_$*
 	$(CLANG) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_$*.c -o build/fuzz_$* -pthread
-	build/fuzz_$* -max_total_time=$(FUZZ) -artifact_prefix=build/ $(patsubst %,-dict=%,$(wildcard tests/fuzz/$*.dict))
+	build/fuzz_$* -max_total_time=$(FUZZ) -artifact_prefix=build/ $(patsubst %,-dict=%,$(wildcard tests/fuzz/$*.dict)) \
+		$(if $(wildcard tests/fuzz/$*),build/corpus_$* tests/fuzz/$*)
 
 mutants: ## takes memory orders and safeguards away one at a time; a test must notice each (ten minutes; not part of the tests)
 	@sh tests/mutants.sh

@@ -15,8 +15,8 @@
  *
  * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
  *
- * Contents: manual · switches · types · functions · macros | seams · platform · clock · text · printf · record · dictionary · rules ·
- * context · ring · thread · format · filter · pattern · sink · capture · flush · fatal · life.
+ * Contents: manual · switches · types · functions · macros | seams · platform · clock · crc · text · printf · record · dictionary · store ·
+ * rules · context · ring · thread · format · filter · pattern · binary · sink · capture · flush · recover · fatal · life | reader · tool.
  */
 
 /* FILTERS: which records a sink gets (`where`), or a program picks (mlog_filter_new)
@@ -66,6 +66,30 @@
  *   .metalog-rings. When there is no room, rings are private as without it, and a record says so. Files of programs that never come
  *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings. */
 
+/* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
+ *
+ *   A file is a row of blocks; a block is a head of 64 bytes and its content, all of it in 8-aligned words of the writer's byte order.
+ *   Who appends to a file (a later run, another process) just goes on with blocks of its own; what is between two sound blocks is damage.
+ *
+ *     +0   magic, 64 bits: the bytes "metlog" 8F 0A, reversed on a big-endian machine: by it the byte order is told
+ *     +8   CRC-32C of everything behind these 4 bytes, to the end of the block | 32 bits: bytes of the block with its head
+ *     +16  type: 1 header, 2 records | number of records in it
+ *     +24  session: 64 random bits, one number for each process; the first half of its records' ids
+ *     +32  ticks and time (UTC in ns) of the record before, by which order and ts_call are told, 2 words
+ *     +48  UTC of its first and last record, 2 words: for those who look for a time
+ *
+ *   Content of a header: version 1, 0x01020304, word size, clock mode, bits of a long double's mantissa, process id (32 bits each), time
+ *   of the start, boot id (2 words), program's name (32 bytes). One stands before the first records of each process.
+ *   Content of the others: records as the banner of section `record` draws them, and notes: records of site 0 whose flags say
+ *     1 line     ticks, UTC, rate: a record's UTC = UTC + ((its ticks - ticks) * rate >> 40); then the ticks of records that have 0
+ *     2 ring     {ring number:32 | thread number:32}, position of the next record, whether a name follows, name (32 bytes); without the
+ *                last two as told before in this block. A record's id = ring << 48 | position / 8; each record moves the position on
+ *     3 define   number, then a dictionary entry (section dict: mlog__entry and its texts): a call site, or a logger's name
+ *     4 context  number, its parent's, {bytes:32 | fields:32}, the fields as in a record
+ *   A definition stands in the file before its first use; what tells time, order and thread of a record, in the same block. A report of
+ *   losses (site 1) of the sink itself has a given time, and the flag of run-time fields when records were skipped.
+ *   A reader passes over types and notes that it does not know. A long double of another format than the reader's is shown as null. */
+
 /* SWITCHES, per unit, before the include
  *   METALOG_IMPLEMENTATION  compiles the implementation here, in one .c file of the program
  *   METALOG_OPTIONAL        library or plugin: logs where the process has a metalog, is silent elsewhere; no link dependency (ELF weak
@@ -80,6 +104,7 @@
  *   METALOG_LEVEL           calls below it vanish at compile time, e.g. MLOG_INFO
  *   METALOG_API             replaces the declaration attributes of all functions; default: visible
  *   METALOG_STB_SPRINTF     names the header file of stb_sprintf, with its quotes or angle brackets
+ *   METALOG_TOOL            makes a program of the header, `metalog`, which reads its files: cc -x c -DMETALOG_TOOL metalog.h -o metalog
  *   METALOG_NO_THREADS      with the implementation, for programs of one thread: no thread, no lock, nothing of pthread.h. Flusher is
  *                           MLOG_DIRECT by default or MLOG_POLL. Saves 4,500 bytes (GCC -Os). A parent that logs, forks and leaves
  *                           by _exit flushes first by itself when it polls
@@ -119,6 +144,12 @@
 #error "metalog.h needs statement expressions and attributes: use GCC, Clang or a compiler that is compatible with them"
 #endif
 
+#if defined(METALOG_TOOL) && !defined(METALOG_IMPLEMENTATION)
+#define METALOG_IMPLEMENTATION
+#endif
+#if defined(METALOG_TOOL) && defined(__clang__)
+#pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
+#endif
 #if defined(METALOG_IMPLEMENTATION) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE 1
 #endif
@@ -256,6 +287,7 @@ typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const ch
  *   MLOG_PLAIN    prog: info: message key=value          no time: the standard error of command-line tools; colour on a terminal
  *   MLOG_JSON     {"ts":"…","level":"info","msg":"message","source":"…","at":"file.c:12","thread":…,"key":"value"}
  *   MLOG_LOGFMT   ts=… level=info msg="message" source=… at=file.c:12 thread=… key=value      as go-logfmt writes and reads it
+ *   MLOG_BINARY   the records as they lie in the rings, for `metalog cat`; files and MLOG_NULL only: see BINARY FILES
  *   MLOG_PATTERN  as `pattern` says: zlog's conversions, and Python's %(name)s
  *
  *     %m  message                     %d %D  time as 2026-11-20 10:06:41           %p     process, %H host name
@@ -1290,6 +1322,9 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#ifdef METALOG_TOOL
+#include <sys/wait.h>
+#endif
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -1914,17 +1949,114 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
     v->rate = run > 0 ? (int64_t)(rise / run * 1099511627776.0) : INT64_C(1) << 40;
 }
 
-/* UTC in ns of a tick value. From the newer end of the line: so a step of the clock shows from its pair on. The product has up
+/* UTC in ns of a tick value, along a line. From its newer end: so a step of the clock shows from its pair on. The product has up
  * to 104 bits: 64 of the offset and 40 of the scale. */
-static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
-    if (MLOG__UNLIKELY(v->count != t->count || ticks < v->from || ticks > v->until)) mlog__clock_aim(v, t, ticks);
+static inline int64_t mlog__clock_along(const mlog__clock_view *v, uint64_t ticks) {
     int64_t off = (int64_t)(ticks - v->ticks);
 #ifdef __SIZEOF_INT128__
     __extension__ typedef __int128 mlog__wide_int;
-    return v->utc + (int64_t)((mlog__wide_int)off * v->rate >> 40);
+    return (int64_t)((uint64_t)v->utc + (uint64_t)((mlog__wide_int)off * v->rate >> 40)); /* a file may say anything */
 #else
-    return v->utc + (int64_t)((long double)off * (long double)v->rate / 1099511627776.0L);
+    long double ns = (long double)off * (long double)v->rate / 1099511627776.0L;
+    int64_t whole = (int64_t)ns;
+    return v->utc + whole - (ns < (long double)whole); /* down, as the shift does: another machine may read the record */
 #endif
+}
+
+/* The same along the line that belongs to the ticks. */
+static int64_t mlog__clock_utc(mlog__clock_view *v, const mlog__clock_table *t, uint64_t ticks) {
+    if (MLOG__UNLIKELY(v->count != t->count || ticks < v->from || ticks > v->until)) mlog__clock_aim(v, t, ticks);
+    return mlog__clock_along(v, ticks);
+}
+
+/* ==== crc ====
+ * CRC-32C (Castagnoli, polynomial 0x1EDC6F41, reflected 0x82F63B78; RFC 3720, appendix B.4): finds every error of up to 32 bits in a
+ * row, every odd number of flipped bits in blocks of any length, and two in blocks of up to 256 MiB. The instruction of SSE 4.2 takes
+ * 8 bytes in 3 cycles but starts one each cycle: three stretches at once, joined by multiplying with powers of x (as Mark Adler's
+ * crc32c.c does). Elsewhere eight tables, eight bytes a step.
+ * owns: checksums of batches and blocks
+ * may call: nothing
+ */
+
+enum { MLOG__CRC_LANE = 8192 };
+static uint32_t mlog__crc_table[8][256];
+
+/* Made by whoever needs it first; two makers write the same. */
+MLOG__COLD static void mlog__crc_fill(uint32_t *ready) {
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t c = i;
+        for (int k = 0; k < 8; k++) c = c >> 1 ^ (0x82F63B78u & (0u - (c & 1)));
+        for (int k = 0; k < 8; k++) {
+            __atomic_store_n(&mlog__crc_table[k][i], c, __ATOMIC_RELAXED); /* CHECKSUM-1 */
+            uint32_t low = c & 255;
+            for (int j = 0; j < 8; j++) low = low >> 1 ^ (0x82F63B78u & (0u - (low & 1)));
+            c = c >> 8 ^ low; /* one more zero byte */
+        }
+    }
+    __atomic_store_n(ready, 1, __ATOMIC_RELEASE); /* CHECKSUM-1 */
+}
+
+static uint32_t mlog__crc_entry(int table, uint64_t byte) {
+    return __atomic_load_n(&mlog__crc_table[table][byte & 255], __ATOMIC_RELAXED); /* CHECKSUM-1 */
+}
+
+/* c and the result are not inverted. */
+static uint32_t mlog__crc_software(uint32_t c, const unsigned char *p, size_t n) {
+    static uint32_t ready;
+    if (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) == 0) mlog__crc_fill(&ready); /* CHECKSUM-1 */
+    for (; n >= 8; p += 8, n -= 8) {
+        uint64_t w = 0;
+        for (int i = 0; i < 8; i++) w |= (uint64_t)p[i] << 8 * i;
+        w ^= c;
+        c = 0;
+        for (int i = 0; i < 8; i++) c ^= mlog__crc_entry(7 - i, w >> 8 * i);
+    }
+    for (; n > 0; p++, n--) c = c >> 8 ^ mlog__crc_entry(0, c ^ *p);
+    return c;
+}
+
+#ifdef __x86_64__
+/* The product of two polynomials modulo the CRC's; bit 31 is x^0. */
+static uint32_t mlog__crc_multiply(uint32_t a, uint32_t b) {
+    uint32_t product = 0;
+    for (int i = 0; i < 32; i++) {
+        product ^= b & (0u - (a >> 31));
+        a <<= 1;
+        b = b >> 1 ^ (0x82F63B78u & (0u - (b & 1)));
+    }
+    return product;
+}
+
+__attribute__((target("sse4.2"))) static uint64_t mlog__crc_word(uint64_t c, const unsigned char *p) {
+    uint64_t w;
+    memcpy(&w, p, 8);
+    return __builtin_ia32_crc32di(c, w);
+}
+
+__attribute__((target("sse4.2"))) static uint32_t mlog__crc_hardware(uint32_t start, const unsigned char *p, size_t n) {
+    uint64_t a = start;
+    for (; n >= 3 * MLOG__CRC_LANE; p += 3 * MLOG__CRC_LANE, n -= 3 * MLOG__CRC_LANE) {
+        uint64_t b = 0, c = 0;
+        for (size_t i = 0; i < MLOG__CRC_LANE; i += 8) {
+            a = mlog__crc_word(a, p + i);
+            b = mlog__crc_word(b, p + MLOG__CRC_LANE + i);
+            c = mlog__crc_word(c, p + 2 * MLOG__CRC_LANE + i);
+        }
+        /* x^(8 * 16384) and x^(8 * 8192): a has two stretches behind it, b one */
+        a = mlog__crc_multiply((uint32_t)a, 0xBF455269u) ^ mlog__crc_multiply((uint32_t)b, 0x28461564u) ^ (uint32_t)c;
+    }
+    for (; n >= 8; p += 8, n -= 8) a = mlog__crc_word(a, p);
+    for (; n > 0; p++, n--) a = __builtin_ia32_crc32qi((uint32_t)a, *p);
+    return (uint32_t)a;
+}
+#endif
+
+/* [s] The CRC of n bytes behind those whose CRC `before` is; 0: there are none. */
+static uint32_t mlog__crc_of(uint32_t before, const void *p, size_t n) {
+#ifdef __x86_64__
+    if (MLOG__LIKELY(__builtin_cpu_supports("sse4.2"))) return ~mlog__crc_hardware(~before, p, n);
+#endif
+    return ~mlog__crc_software(~before, p, n);
 }
 
 /* ==== text ====
@@ -3926,7 +4058,7 @@ static int mlog__printf_libc(char *buf, size_t size, const mlog__conv *c, int pr
     f[n++] = '*';
     if (a->kind == MLOG__K_LDOUBLE) f[n++] = 'L';
     f[n] = c->conv;
-    if (a->kind == MLOG__K_LDOUBLE) memcpy(&ld, a->as.p, sizeof ld);
+    if (a->kind == MLOG__K_LDOUBLE) memcpy(&ld, a->as.p, MLOG__MIN((size_t)a->len, sizeof ld));
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     return a->kind == MLOG__K_LDOUBLE ? snprintf(buf, size, f, prec, ld) : snprintf(buf, size, f, prec, a->as.f);
@@ -4003,7 +4135,7 @@ static char *mlog__printf_float(char *p, char *end, const mlog__conv *c, const m
     uint64_t trail = 0;
 
     /* a record's bytes may be cut or damaged: never read what is not there */
-    if (wide && a->len < sizeof(long double)) return mlog__printf_put(p, end, "(?)", 3);
+    if (wide && a->len < (__LDBL_MANT_DIG__ == 64 ? 10 : sizeof(long double))) return mlog__printf_put(p, end, "(?)", 3);
     if (!wide && (q = mlog__printf_fast(p, end, c, a->as.f)) != NULL) return q;
     /* %g drops trailing zeros unless # keeps them */
     if (c->prec > cap && ((c->conv != 'g' && c->conv != 'G') || (c->flags & MLOG__FLAG_ALT))) trail = (uint64_t)(c->prec - cap);
@@ -5488,6 +5620,7 @@ static void mlog__context_release(void) {
  *
  * The other pairs: who releases, who acquires, what is carried over. tests/labels.sh holds each access to a label.
  *   CLOCK-1    pair, count                         who reads after a crash             the pair before its number
+ *   CHECKSUM-1 table's maker: ready                who finds it made                   the table; entries relaxed, all makers write the same
  *   PLATFORM-1 asked once: relaxed, who asks twice gets the same answer
  *   DICT-1     session's maker                     who finds it made                   the session's head
  *   DICT-2     entry's writer: state = 1           flusher, also in a child            the entry before its number means anything
@@ -9943,11 +10076,353 @@ static bool mlog__pattern_line(mlog__pattern *p, mlog__buffer *b, mlog__desk *de
     return true;
 }
 
+/* ==== binary ====
+ * MLOG_BINARY: the bytes of the rings, unformatted, with everything that is needed to read them later. The manual part has the layout;
+ * in short: a file is a row of blocks, each with a checksum over all of it; a block is a row of 8-aligned records as in the rings, and
+ * of notes, which are records of the site PAD (a ring's padding is never copied) whose flags say what they tell.
+ *
+ *   LINE     how ticks become UTC from here on: ticks, UTC, rate, and the moment that stamps records without ticks
+ *   RING     whose records follow, and the position of the first
+ *   DEFINE   an entry of the dictionary, under its number
+ *   CONTEXT  a context, with its number and its parent's
+ *
+ * The invariant: what a record needs stands before it in the same file, and what tells its time, order, thread and id stands in the
+ * same block. So a block that is damaged takes its records with it, and never makes another block's records wrong: at worst they have
+ * no definition, and are not shown. Why no table of clock pairs: the line is what the text sinks of the same pass compute with, so a
+ * decoded record has their ts to the nanosecond.
+ *
+ * Records are not copied one at a time: those that lie behind each other in a ring are a *run*, copied when it ends.
+ *
+ * owns: blocks and notes as they are written
+ * may call: platform clock record dict ring format crc
+ */
+
+#define MLOG__BLOCK_MAGIC UINT64_C(0x0A8F676F6C74656D) /* "metlog", 0x8F, newline on little-endian machines, reversed on others */
+enum { MLOG__BLOCK_HEADER = 1, MLOG__BLOCK_RECORDS = 2, MLOG__BLOCK_RECOVERED = 3 }; /* RECOVERED: records, by who came after a crash */
+enum { MLOG__NOTE_LINE = 1, MLOG__NOTE_RING, MLOG__NOTE_DEFINE, MLOG__NOTE_CONTEXT };
+enum { MLOG__BLOCK_MOST = 16 << 20, /* bytes: twice the largest record */
+       MLOG__BINARY_SPARE = 4096 }; /* room for the notes before a record, but not for definitions */
+
+/* crc: of everything behind it in the block. last_ticks and last_time: what the order of the first record hangs on (a record never goes
+ * out with an earlier time than the one before it). first and last: UTC of the records, for those who look for a time. */
+typedef struct {
+    uint64_t magic;
+    uint32_t crc, bytes, type, records;
+    uint64_t session, last_ticks;
+    int64_t last_time, first, last;
+} mlog__block;
+
+/* Behind it in a block of that type: who wrote this file, or went on with it. */
+typedef struct {
+    uint32_t version, byte_order, word_size, clock_mode, long_double, pid;
+    int64_t started;
+    uint64_t boot[2];
+    char program[32];
+} mlog__block_head;
+
+/* What a binary sink remembers of its file. */
+typedef struct {
+    uint64_t session;            /* who wrote the header that is in force; 0: none yet */
+    size_t block;                /* where in the batch the open block begins */
+    bool open, lined;            /* there is one; it has a line */
+    bool recovered;              /* its blocks are said to be */
+    uint32_t serial, ring;       /* number of the block; ring of the last record */
+    uint64_t pos;                /* where in that ring the next one is expected */
+    const unsigned char *run;    /* records that are not copied yet */
+    size_t run_bytes, run_first, room; /* run_first: of the first of them; room: how far the run may grow */
+    uint32_t records;
+    uint64_t last_ticks, until;  /* until: ticks up to which the line holds */
+    int64_t last_time, first, last;
+    uint64_t arrival;
+    mlog__clock_view line;
+    uint64_t known[MLOG__INFOS / 64];  /* by number / 8: entries that the file has, and whose records need no look */
+    uint64_t slow[MLOG__INFOS / 64];   /* the same, of those that do */
+    uint32_t number[MLOG__INFOS], numbers; /* of those entries, in their order */
+    uint64_t context[MLOG__CONTEXTS];  /* by slot: the number that the file has */
+    struct { uint32_t serial, tid; uint64_t name[4]; } owner[MLOG__RINGS];
+} mlog__binary;
+
+/* Another file, or another process: everything is told again. */
+static void mlog__binary_restart(mlog__binary *b) {
+    if (b == NULL) return;
+    b->session = 0;
+    b->open = false;
+    b->run_bytes = b->room = 0;
+}
+
+/* Copies the run. The room for it was there before it began. */
+static void mlog__binary_settle(mlog__binary *b, mlog__buffer *out) {
+    b->room = 0;
+    if (b->run_bytes == 0) return;
+    memcpy(out->p + out->len, b->run, b->run_bytes);
+    out->len += b->run_bytes;
+    b->pos += b->run_bytes;
+    if (b->run_bytes != b->run_first) b->last_time = MLOG__MAX(b->last_time, mlog__clock_along(&b->line, b->last_ticks));
+    b->run_bytes = 0;
+}
+
+/* A note of n words and `more` bytes behind them, which are padded. */
+static bool mlog__binary_note(mlog__binary *b, mlog__buffer *out, uint64_t kind, const uint64_t *words, size_t n, const void *more,
+                              size_t bytes) {
+    size_t padded = (bytes + 7) & ~(size_t)7;
+    uint64_t header = mlog__record_header(MLOG__S_PAD, 1 + n + padded / 8, kind << 52);
+    mlog__binary_settle(b, out);
+    if (padded >= MLOG__BLOCK_MOST / 2 || !mlog__format_room(out, 8 + 8 * n + padded + MLOG__BINARY_SPARE)) return false;
+    char *p = mlog__format_put(out->p + out->len, (const char *)&header, 8);
+    p = mlog__format_put(p, (const char *)words, 8 * n);
+    if (bytes != 0) {
+        memset(p + padded - 8, 0, 8);
+        memcpy(p, more, bytes);
+    }
+    out->len += 8 + 8 * n + padded;
+    return true;
+}
+
+/* Ends the block: its length, times and checksum become known. */
+static void mlog__binary_close(mlog__binary *b, mlog__buffer *out) {
+    if (!b->open) return;
+    mlog__binary_settle(b, out);
+    b->open = false;
+    mlog__block *block = (mlog__block *)(void *)(out->p + b->block);
+    block->bytes = (uint32_t)(out->len - b->block);
+    block->records = b->records;
+    block->first = b->first;
+    block->last = MLOG__MAX(b->last, b->last_time);
+    size_t skip = offsetof(mlog__block, bytes);
+    block->crc = mlog__crc_of(0, (const char *)block + skip, block->bytes - skip);
+}
+
+/* Appends an empty block; it counts from now on. */
+static bool mlog__binary_append(mlog__binary *b, mlog__buffer *out, uint32_t type, uint64_t session) {
+    if (!mlog__format_room(out, sizeof(mlog__block) + sizeof(mlog__block_head) + MLOG__BINARY_SPARE)) return false;
+    const mlog__block block = {.magic = MLOG__BLOCK_MAGIC, .type = type, .session = session, .last_ticks = b->last_ticks,
+                               .last_time = b->last_time};
+    b->block = out->len;
+    memcpy(out->p + out->len, &block, sizeof block);
+    out->len += sizeof block;
+    b->open = true;
+    b->records = 0;
+    b->first = INT64_MAX;
+    b->last = INT64_MIN;
+    return true;
+}
+
+/* The header, which a file, and each process that writes to it, begins with. */
+static bool mlog__binary_introduce(mlog__binary *b, mlog__buffer *out, const mlog__session *s) {
+    mlog__block_head head = {.version = 1, .byte_order = 0x01020304, .word_size = sizeof(void *), .clock_mode = s->clock_mode,
+                             .long_double = __LDBL_MANT_DIG__, .pid = (uint32_t)getpid(),
+                             .started = mlog__platform_clock(CLOCK_REALTIME), .boot = {s->boot[0], s->boot[1]}};
+    memcpy(head.program, mlog__format_program, MLOG__MIN((size_t)mlog__format_program_len, sizeof head.program - 1));
+    if (!mlog__binary_append(b, out, MLOG__BLOCK_HEADER, s->id)) return false;
+    out->len += sizeof head;
+    memcpy(out->p + out->len - sizeof head, &head, sizeof head);
+    mlog__binary_close(b, out);
+    b->session = s->id;
+    return true;
+}
+
+static void mlog__binary_forget(mlog__binary *b) {
+    memset(b->known, 0, sizeof b->known);
+    memset(b->slow, 0, sizeof b->slow);
+    memset(b->context, 0, sizeof b->context);
+    b->numbers = 0;
+}
+
+/* Makes sure that there is a block to write to. False: no memory. */
+static bool mlog__binary_open(mlog__binary *b, mlog__buffer *out, const mlog__session *s) {
+    if (MLOG__LIKELY(b->open)) return true;
+    if (!mlog__format_room(out, MLOG__BATCH + MLOG__PAGE)) return false;
+    if (b->session != s->id) {
+        mlog__binary_forget(b);
+        if (!mlog__binary_introduce(b, out, s)) return false;
+    }
+    b->serial++;
+    b->ring = UINT32_MAX;
+    b->lined = false;
+    b->run_bytes = 0;
+    return mlog__binary_append(b, out, b->recovered ? MLOG__BLOCK_RECOVERED : MLOG__BLOCK_RECORDS, s->id);
+}
+
+/* Has the file the entry? Then nothing; else it gets it. slow: its records need a look each. False: there is none, or no memory. */
+/* An entry as it may be copied: of a dead process's session nothing is trusted. */
+static const mlog__entry *mlog__binary_entry(const mlog__session *s, uint32_t number) {
+    const mlog__entry *e = mlog__dict_find(s, number);
+    return e != NULL && s != mlog__dict_session && !mlog__dict_sound(s, e) ? NULL : e;
+}
+
+static bool mlog__binary_define(mlog__binary *b, mlog__buffer *out, const mlog__session *s, uint32_t number, bool slow) {
+    uint32_t i = number / 8;
+    if (i >= MLOG__INFOS) return false;
+    if (((b->known[i / 64] | b->slow[i / 64]) >> (i % 64) & 1) != 0) return true;
+    const mlog__entry *e = mlog__binary_entry(s, number);
+    const uint64_t words[1] = {number};
+    if (e == NULL || !mlog__binary_note(b, out, MLOG__NOTE_DEFINE, words, 1, e, e->bytes)) return false;
+    (slow ? b->slow : b->known)[i / 64] |= UINT64_C(1) << (i % 64);
+    b->number[b->numbers++] = number;
+    return true;
+}
+
+/* The same for a context and its ancestors, outermost first. A number that is not sound is left to the reader, as to a formatter. */
+static bool mlog__binary_context(mlog__binary *b, mlog__buffer *out, const mlog__session *s, uint64_t id) {
+    for (;;) {
+        const mlog__context_slot *slot = mlog__format_slot(s, id), *outer;
+        if (slot == NULL || b->context[id & 0xFFFFF] == id) return true;
+        for (; (outer = mlog__format_slot(s, slot->parent)) != NULL && b->context[outer->id & 0xFFFFF] != outer->id; slot = outer) {}
+        const uint64_t words[3] = {slot->id, slot->parent, slot->bytes | (uint64_t)slot->count << 32};
+        if (!mlog__binary_note(b, out, MLOG__NOTE_CONTEXT, words, 3, slot->fields, slot->bytes)) return false;
+        b->context[slot->id & 0xFFFFF] = slot->id;
+    }
+}
+
+/* A batch goes to another file than it was made for: all that the old one had been told comes before it. False: no memory. */
+static bool mlog__binary_move(mlog__binary *b, mlog__buffer *batch, const mlog__session *s) {
+    mlog__buffer all = {0};
+    bool ok = b->session == s->id && mlog__binary_introduce(b, &all, s) &&
+              mlog__binary_append(b, &all, MLOG__BLOCK_RECORDS, s->id); /* its definitions: a block without records */
+    for (uint32_t i = 0; i < b->numbers && ok; i++) {
+        const mlog__entry *e = mlog__binary_entry(s, b->number[i]);
+        const uint64_t words[1] = {b->number[i]};
+        ok = e != NULL && mlog__binary_note(b, &all, MLOG__NOTE_DEFINE, words, 1, e, e->bytes);
+        if (!ok || all.len - b->block < 1 << 20) continue;
+        mlog__binary_close(b, &all);
+        ok = mlog__binary_append(b, &all, MLOG__BLOCK_RECORDS, s->id);
+    }
+    uint64_t *told = malloc(sizeof b->context);
+    ok = ok && told != NULL;
+    if (ok) memcpy(told, b->context, sizeof b->context);
+    memset(b->context, 0, sizeof b->context);
+    for (uint32_t i = 0; i < MLOG__CONTEXTS && ok; i++) ok = mlog__binary_context(b, &all, s, told[i]);
+    free(told);
+    if (all.p != NULL) mlog__binary_close(b, &all);
+    ok = ok && mlog__format_room(&all, batch->len);
+    if (ok) all.len = (size_t)(mlog__format_put(all.p + all.len, batch->p, batch->len) - all.p);
+    free(ok ? batch->p : all.p);
+    if (ok) *batch = all;
+    else mlog__binary_restart(b);
+    return ok;
+}
+
+/* Everything that a record refers to by number. */
+static bool mlog__binary_explain(mlog__binary *b, mlog__buffer *out, const mlog__session *s, const unsigned char *record,
+                                 uint64_t header, bool slow) {
+    uint32_t site = mlog__record_site(header);
+    uint64_t word[3];
+    memcpy(word, record + 16, 8 * (size_t)mlog__record_options(header & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO)));
+    const uint64_t *w = word;
+    if (site >= MLOG__FIRST_SITE && !mlog__binary_define(b, out, s, site, slow)) return false;
+    if ((header & MLOG__F_CONTEXT) != 0 && !mlog__binary_context(b, out, s, *w++)) return false;
+    if ((header & MLOG__F_BOUND) != 0 && !mlog__binary_context(b, out, s, *w++)) return false;
+    if ((header & MLOG__F_TO) == 0) return true;
+    uint32_t logger = (uint32_t)(*w >> 32);
+    return logger == 0 || mlog__binary_entry(s, logger) == NULL || mlog__binary_define(b, out, s, logger, true);
+}
+
+/* The line by which ticks become UTC, where it is another than before. */
+static bool mlog__binary_line(mlog__binary *b, mlog__buffer *out, const mlog__clock_view *line, uint64_t arrival) {
+    bool same = b->lined && line->ticks == b->line.ticks && line->utc == b->line.utc && line->rate == b->line.rate &&
+                arrival == b->arrival;
+    if (!same) mlog__binary_settle(b, out); /* by the line that it was logged under */
+    b->line = *line;
+    b->until = line->until;
+    b->arrival = arrival;
+    b->lined = true;
+    const uint64_t words[4] = {line->ticks, (uint64_t)line->utc, (uint64_t)line->rate, arrival};
+    return same || mlog__binary_note(b, out, MLOG__NOTE_LINE, words, 4, NULL, 0);
+}
+
+/* Whose record comes next, and from where. Name and number of a thread are told once in a block, and when they change. */
+static bool mlog__binary_owner(mlog__binary *b, mlog__buffer *out, uint32_t ring, uint64_t pos, uint32_t tid, const uint64_t name[4]) {
+    mlog__binary_settle(b, out);
+    bool told = b->owner[ring].serial == b->serial && b->owner[ring].tid == tid && memcmp(b->owner[ring].name, name, 32) == 0;
+    if (told && b->ring == ring && b->pos == pos) return true;
+    const uint64_t words[3] = {ring | (uint64_t)tid << 32, pos, name[0] != 0};
+    if (!mlog__binary_note(b, out, MLOG__NOTE_RING, words, told ? 2 : 3, name, told || name[0] == 0 ? 0 : 32)) return false;
+    b->owner[ring].serial = b->serial;
+    b->owner[ring].tid = tid;
+    memcpy(b->owner[ring].name, name, 32);
+    b->ring = ring;
+    b->pos = pos;
+    return true;
+}
+
+/* Begins a run with this record, whose notes are written. time: its UTC, or what was given; it takes part in the order or does not. */
+static bool mlog__binary_record(mlog__binary *b, mlog__buffer *out, const unsigned char *record, uint64_t header, int64_t time,
+                                uint64_t ticks) {
+    uint64_t bytes = mlog__record_bytes(header);
+    if (!mlog__format_room(out, (size_t)bytes + MLOG__BATCH)) return false;
+    b->last_ticks = MLOG__MAX(b->last_ticks, ticks);
+    if ((header & MLOG__F_TIME) == 0) time = b->last_time = MLOG__MAX(b->last_time, time);
+    b->first = MLOG__MIN(b->first, time);
+    b->last = MLOG__MAX(b->last, time);
+    b->run = record;
+    b->run_bytes = b->run_first = (size_t)bytes;
+    b->room = out->len + bytes >= MLOG__BATCH - MLOG__PAGE ? 0 : MLOG__BATCH - MLOG__PAGE - out->len - (size_t)bytes;
+    b->records++;
+    return true;
+}
+
+/* Has the file an entry whose records need no look, and is nothing else about this record? */
+static inline bool mlog__binary_plain(const mlog__binary *b, uint64_t header) {
+    uint32_t i = mlog__record_site(header) / 8;
+    return header >> 52 == 0 && i < MLOG__INFOS && (b->known[i / 64] >> (i % 64) & 1) != 0;
+}
+
+/* The commonest record, of another ring than the last one, which this block has told of: a note and a run. False: the long way. */
+static bool mlog__binary_resume(mlog__binary *b, mlog__buffer *out, uint32_t ring, uint64_t pos, uint32_t tid, const uint64_t name[4],
+                                const unsigned char *record, uint64_t header, uint64_t ticks) {
+    uint64_t bytes = mlog__record_bytes(header), taken = out->len + b->run_bytes + 24 + bytes;
+    if (!b->open || !b->lined || !mlog__binary_plain(b, header) || ticks < b->last_ticks || ticks > b->until) return false;
+    if (b->owner[ring].serial != b->serial || b->owner[ring].tid != tid || memcmp(b->owner[ring].name, name, 32) != 0) return false;
+    if (taken >= MLOG__BATCH - MLOG__PAGE || out->cap < MLOG__BATCH) return false;
+    mlog__binary_settle(b, out);
+    const uint64_t note[3] = {mlog__record_header(MLOG__S_PAD, 3, (uint64_t)MLOG__NOTE_RING << 52), ring | (uint64_t)tid << 32, pos};
+    memcpy(out->p + out->len, note, sizeof note);
+    out->len += sizeof note;
+    b->ring = ring;
+    b->pos = pos;
+    b->last_ticks = ticks;
+    b->run = record;
+    b->run_bytes = (size_t)bytes;
+    b->run_first = 0; /* it takes part in the order when the run ends */
+    b->room = MLOG__BATCH - MLOG__PAGE - out->len - (size_t)bytes;
+    b->records++;
+    return true;
+}
+
+/* As many records as are just more of the same: right behind the last one, in time, of sites that the file knows. Returns the bytes. */
+static size_t mlog__binary_more(mlog__binary *b, const unsigned char *record, size_t most, uint64_t until, uint64_t *count) {
+    const unsigned char *p = record, *stop = record + MLOG__MIN(most, b->room);
+    uint64_t last = b->last_ticks, high = MLOG__MIN(until, b->until), header = 0, size = 0; /* header: was found good */
+    uint32_t n = 0;
+    if (b->room == 0 || record != b->run + b->run_bytes) return 0;
+    while (stop - p >= 16) {
+        uint64_t word[2];
+        memcpy(word, p, 16);
+        uint64_t ticks = word[1] != 0 ? word[1] : b->arrival;
+        if (word[0] != header) {
+            if (MLOG__UNLIKELY(!mlog__binary_plain(b, word[0]))) break;
+            header = word[0];
+            size = mlog__record_bytes(header);
+        }
+        if (MLOG__UNLIKELY(ticks < last || ticks > high || size > (uint64_t)(stop - p) || size == 0)) break;
+        last = ticks;
+        p += size;
+        n++;
+    }
+    size_t bytes = (size_t)(p - record);
+    b->last_ticks = last;
+    b->run_bytes += bytes;
+    b->room -= bytes;
+    b->records += n;
+    *count = n;
+    return bytes;
+}
+
 /* ==== sink ====
  * Where text goes. A sink keeps its own positions in every ring: `next` is how far it has read, `done` how far it has written.
  * It is opened by one thread, used by its lane, and closed when no lane runs.
  * owns: descriptors, opening and checking of files, writes and their errors, rotation
- * may call: platform text format filter pattern record store ring
+ * may call: platform text format filter pattern record store ring binary
  */
 
 struct mlog_sink {
@@ -9990,6 +10465,7 @@ struct mlog_sink {
     mlog__ring *const *rings;
     uint32_t number;
     bool promised;               /* this batch is */
+    mlog__binary *binary;        /* of MLOG_BINARY */
 };
 
 /* The caller's strings may go after mlog_init. */
@@ -10052,6 +10528,7 @@ static void mlog__sink_discard(mlog_sink *s) {
     mlog__filter_free(s->filter);
     free(s->pattern);
     free(s->out.p);
+    mlog__platform_unmap(s->binary, sizeof *s->binary);
     mlog__platform_unmap(s->next, 2 * MLOG__RINGS * sizeof *s->next);
     mlog__platform_lock_end(&s->lock);
     memset(s, 0, sizeof *s);
@@ -10126,12 +10603,16 @@ static int mlog__sink_open_path(const mlog_sink_config *c) {
 static void mlog__sink_know(mlog_sink *s) {
     struct stat st;
     if (fstat(s->fd, &st) != 0) return;
+    bool other = s->dev != st.st_dev || s->ino != st.st_ino;
     s->dev = st.st_dev;
     s->ino = st.st_ino;
     s->regular = S_ISREG(st.st_mode);
     s->socket = S_ISSOCK(st.st_mode);
     s->dead = false;
     if (s->regular) (void)flock(s->fd, LOCK_SH | LOCK_NB); /* who recovers cuts a torn line only where nobody else writes */
+    if (s->binary == NULL || !other) return;
+    if (s->out.len == 0) mlog__binary_restart(s->binary);
+    else if (mlog__binary_move(s->binary, &s->out, s->desk->session)) s->sent = 0; /* a part of a block in the old file counts for nothing */
 }
 
 /* A descriptor of our own for the host's terminal, pipe or file. It shall not block, but the host's flags are not ours to change: a
@@ -10211,10 +10692,9 @@ static int mlog__sink_check(const mlog_sink_config *c) {
         return mlog__life_why("sink type MLOG_FILE: METALOG_NO_FILES is defined; expected MLOG_CONSOLE, _CALLBACK or _NULL");
 #endif
     if ((unsigned)c->format > MLOG_BINARY)
-        return mlog__life_why("sink format %d: expected MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT or _PATTERN", (int)c->format);
-    if (c->format == MLOG_BINARY)
-        return mlog__life_why("sink format MLOG_BINARY: not part of this version; expected MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT "
-                              "or _PATTERN");
+        return mlog__life_why("sink format %d: expected MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT, _PATTERN or _BINARY", (int)c->format);
+    if (c->format == MLOG_BINARY && c->type != MLOG_FILE && c->type != MLOG_NULL)
+        return mlog__life_why("sink format MLOG_BINARY: the sink is no file; expected MLOG_FILE or MLOG_NULL");
     if (c->format == MLOG_PATTERN && c->pattern == NULL)
         return mlog__life_why("sink pattern: missing; expected the layout, since the format is MLOG_PATTERN");
     if (c->format != MLOG_PATTERN && c->pattern != NULL)
@@ -10290,11 +10770,15 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     snprintf(s->name, sizeof s->name, "%s", mlog__sink_name(c));
     s->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s->next, false, false);
     mlog__platform_lock_init(&s->lock);
-    if (s->next == NULL) return mlog__sink_discard(s), mlog__life_why("sink \"%s\": no memory", mlog__sink_name(c));
+    if (c->format == MLOG_BINARY) s->binary = mlog__platform_map(sizeof *s->binary, false, false);
+    if (s->next == NULL || (c->format == MLOG_BINARY && s->binary == NULL))
+        return mlog__sink_discard(s), mlog__life_why("sink \"%s\": no memory", mlog__sink_name(c));
     s->done = s->next + MLOG__RINGS;
     if (mlog__sink_filter(c, &s->filter) != 0 || mlog__sink_open_target(s) != 0) return mlog__sink_discard(s), -1;
     mlog__sink_make_absolute(s);
     bool terminal = s->fd >= 0 && isatty(s->fd) == 1;
+    if (terminal && s->binary != NULL)
+        return mlog__sink_discard(s), mlog__life_why("sink path \"%s\": a terminal; expected a file for MLOG_BINARY", c->path);
     if (s->config.format == 0) s->config.format = terminal ? MLOG_PRETTY : MLOG_JSON;
     s->color = (s->config.format == MLOG_PRETTY || s->config.format == MLOG_PLAIN) && mlog__sink_wants_color(s->fd, c->color);
     s->console = terminal || c->type == MLOG_CONSOLE;
@@ -10696,7 +11180,7 @@ static void mlog__capture_free(mlog_capture *c) {
  * With MLOG_POLL, MLOG_DIRECT, or where no thread can be made, passes over both lanes are made by those who call.
  *
  * owns: lanes, passes, merging, sleep, positions of sinks, the release of rings
- * may call: store platform clock record dict rule context ring thread text format filter pattern sink capture
+ * may call: store platform clock record dict rule context ring thread text format filter pattern binary sink capture
  */
 
 typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks; } mlog__source;
@@ -10866,9 +11350,27 @@ typedef bool (*mlog__flush_each)(mlog_sink *s, const mlog__source *from, const u
 /* Has the sink taken what mlog_poll allows in one call? */
 static bool mlog__flush_cut(const mlog_sink *s) { return MLOG__UNLIKELY(s->most != 0) && s->taken >= s->most; }
 
+/* For a binary sink: records that are just more of the same, up to these ticks, in one go. False: the next one is not. */
+static bool mlog__flush_skim(mlog_sink *s, mlog__source *f, uint64_t most) {
+    const mlog__ring *r = f->ring;
+    uint64_t offset = f->pos & (r->bytes - 1), all = MLOG__MIN(f->end - f->pos, r->bytes - offset), n = 0;
+    size_t bytes = mlog__binary_more(s->binary, r->data + offset, (size_t)all, most, &n);
+    if (n == 0) return false;
+    if (f->pos >= mlog__flush_all.tallied[f->number]) {
+        mlog__flush_all.tallied[f->number] = f->pos + bytes;
+        mlog__flush_all.counted += n;
+    } else {
+        mlog__flush_tally(f->number, r, f->pos + bytes);
+    }
+    s->taken += n;
+    s->in_written += n;
+    f->pos += bytes;
+    return true;
+}
+
 /* Hands on records in the order of their times, those not after `now`; positions in next[] follow. tally: by lane 0, which counts
- * what it meets first. True: all that there was. */
-MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each, bool tally) {
+ * what it meets first. raw: for a binary sink. True: all that there was. */
+MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each, bool tally, bool raw) {
     bool all = true;
     /* it may begin beyond what a stuck sink, or one of lane 1, has not read yet */
     for (uint32_t i = 0; tally && i < n; i++) mlog__flush_tally(list[i].number, list[i].ring, list[i].pos);
@@ -10883,6 +11385,11 @@ MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n
         if (f->ticks > now) return false;
         bool more;
         do {
+            if (raw && s->most == 0 && mlog__flush_skim(s, f, MLOG__MIN(second, now))) {
+                more = mlog__flush_peek(f);
+                s->next[f->number] = f->pos;
+                continue;
+            }
             const unsigned char *p = f->ring->data + (f->pos & (f->ring->bytes - 1));
             uint64_t header;
             memcpy(&header, p, 8);
@@ -11076,6 +11583,7 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
 
 /* A warning of our own, into the stream. */
 static void mlog__flush_warn(mlog_sink *s, const char *msg) {
+    if (s->binary != NULL) return; /* it has no text */
     mlog__item it = {.header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid()};
     if (it.time == 0) it.time = mlog__platform_clock(CLOCK_REALTIME);
     mlog__format_loss(&it, 0);
@@ -11083,6 +11591,91 @@ static void mlog__flush_warn(mlog_sink *s, const char *msg) {
     it.msg = msg;
     it.msg_len = (uint32_t)strlen(msg);
     (void)mlog__flush_put(s, &it);
+}
+
+/* -- lane 0: binary -- */
+
+/* Notes that must stand before a record with these ticks. False: no memory. */
+static bool mlog__flush_raw_notes(mlog_sink *s, uint64_t ticks, uint64_t now, int64_t *time) {
+    mlog__clock_view given = {.until = UINT64_MAX, .rate = INT64_C(1) << 40};
+    *time = mlog__life_utc(s->desk, ticks);
+    /* LIFE-2 */
+    bool is_given = __atomic_load_n(&s->desk->session->clock_mode, __ATOMIC_RELAXED) == MLOG__TICKS_GIVEN;
+    return mlog__binary_line(s->binary, &s->out, is_given ? &given : &s->desk->clock, now == UINT64_MAX ? 0 : now);
+}
+
+/* A record with all that it needs. False: the file cannot have it. */
+static bool mlog__flush_raw_put(mlog_sink *s, const mlog__source *from, const uint64_t name[4], const unsigned char *record,
+                                uint64_t header, uint64_t ticks, uint64_t now, bool slow) {
+    mlog__binary *b = s->binary;
+    int64_t time;
+    if (!mlog__binary_open(b, &s->out, s->desk->session)) return false;
+    if (!mlog__binary_explain(b, &s->out, s->desk->session, record, header, slow)) return false;
+    if (!mlog__flush_raw_notes(s, ticks, now, &time)) return false;
+    if (!mlog__binary_owner(b, &s->out, from->number, from->pos, from->ring->tid, name)) return false;
+    if (header & MLOG__F_TIME)
+        memcpy(&time, record + 16 + 8 * (size_t)mlog__record_options(header & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO)), 8);
+    return mlog__binary_record(b, &s->out, record, header, time, ticks);
+}
+
+/* One record to a binary batch: filter, level, definitions, order. More of the same are skimmed. */
+static bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
+    uint64_t ticks = from->ticks == 0 && now != UINT64_MAX ? now : from->ticks;
+    mlog__binary *b = s->binary;
+    mlog__item it;
+    uint64_t name[4];
+    mlog__ring_get_name(from->ring, name);
+    if (s->filter == NULL && mlog__binary_resume(b, &s->out, from->number, from->pos, from->ring->tid, name, record, header, ticks))
+        return s->in_written++, true;
+    bool loss = mlog__record_site(header) == MLOG__S_LOSS;
+    size_t taken = s->out.len + b->run_bytes, bytes = (size_t)mlog__record_bytes(header);
+    if (taken != 0 && taken + bytes >= MLOG__BATCH - MLOG__PAGE) return false;
+    if (loss && !mlog__flush_loss_counts(s, (const uint64_t *)(const void *)(record + 16), bytes / 8 - 2)) return true;
+    int level = loss ? MLOG_WARN : mlog__format_level(s->desk, record, header);
+    if (!loss && level < s->config.level) return s->in_filtered++, true;
+    if (!loss && s->filter != NULL) {
+        mlog__flush_owner(s->desk, &it, from->ring);
+        if (!mlog__flush_wanted(s, &it, record, header)) return s->in_filtered++, true;
+    }
+    bool late = ticks < b->last_ticks, urgent = !loss && level >= s->hold_level;
+    if (!mlog__flush_raw_put(s, from, name, record, header, ticks, now, urgent || level < s->config.level)) {
+        s->in_lost += !loss;
+        s->errors += !loss;
+        return true;
+    }
+    if (s->filter != NULL) b->room = 0; /* the next one is asked for, too */
+    if (late) __atomic_store_n(&s->late, s->late + 1, __ATOMIC_RELAXED); /* FLUSH-5 */
+    if (urgent) s->urgent = true;
+    s->in_written += !loss;
+    return true;
+}
+
+/* The block of a batch begins, and ends, with the order of the sink's records. */
+static void mlog__flush_raw_begin(mlog_sink *s) {
+    s->binary->last_ticks = s->last_ticks;
+    s->binary->last_time = s->last_time;
+}
+
+static void mlog__flush_raw_end(mlog_sink *s) {
+    mlog__binary_close(s->binary, &s->out);
+    s->last_ticks = s->binary->last_ticks;
+    s->last_time = s->binary->last_time;
+}
+
+/* A report of ours, with the time as if it was given. */
+static void mlog__flush_raw_tell(mlog_sink *s, const uint64_t *words, uint32_t n, int64_t time, bool skipped) {
+    uint64_t record[3 + 26], no_name[4] = {0}, flags = MLOG__F_TIME | (skipped ? MLOG__F_FIELDS : 0);
+    mlog__binary *b = s->binary;
+    int64_t unused;
+    record[0] = mlog__record_header(MLOG__S_LOSS, 3 + n, flags);
+    record[1] = s->last_ticks;
+    record[2] = (uint64_t)time;
+    memcpy(record + 3, words, 8 * (size_t)n);
+    mlog__flush_raw_begin(s);
+    if (mlog__binary_open(b, &s->out, s->desk->session) && mlog__flush_raw_notes(s, s->last_ticks, 0, &unused) &&
+        mlog__binary_owner(b, &s->out, 0, 0, mlog__platform_tid(), no_name))
+        (void)mlog__binary_record(b, &s->out, (const unsigned char *)record, record[0], time, s->last_ticks);
+    mlog__flush_raw_end(s);
 }
 
 static const char mlog__flush_skipped[] = "records skipped: this sink was too slow";
@@ -11099,6 +11692,10 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
         .header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid(), .lost = words};
     if (n == 0 || !mlog__flush_loss_counts(s, words, n)) return;
     if (it.time == 0) it.time = mlog__platform_clock(CLOCK_REALTIME);
+    if (s->binary != NULL) {
+        mlog__flush_raw_tell(s, words, n, it.time, msg == mlog__flush_skipped);
+        return;
+    }
     mlog__format_loss(&it, n);
     it.msg = msg;
     it.msg_len = (uint32_t)strlen(msg);
@@ -11108,6 +11705,7 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
 /* A file that is not rotated says so itself: nobody asks mlog_why() in this thread. */
 static void mlog__flush_complain(mlog_sink *s) {
     const char *why = mlog_why();
+    if (s->binary != NULL) return; /* it has no text */
     mlog__item it = {.header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid()};
     if (it.time == 0) it.time = mlog__platform_clock(CLOCK_REALTIME);
     mlog__format_loss(&it, 0);
@@ -11122,6 +11720,14 @@ static uint8_t mlog__flush_goes_straight(const mlog_sink *s) {
     if (s->desk->foreign) return 0;
     if (s->filter != NULL || s->capture != NULL) return 0;
     return s->config.format == MLOG_JSON ? 1 : s->config.format == MLOG_LOGFMT && !s->console ? 2 : 0;
+}
+
+/* The same for a binary sink: one block, of what there is and fits. */
+static bool mlog__flush_raws(mlog_sink *s, uint32_t n, uint64_t now) {
+    mlog__flush_raw_begin(s);
+    bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_raw, true, true);
+    mlog__flush_raw_end(s);
+    return all;
 }
 
 /* Batches of one sink until it has all of the snapshot (true), or cannot go on. wanted: nothing is held back. */
@@ -11145,7 +11751,8 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             size_t before = s->out.len;
             s->straight = mlog__flush_goes_straight(s);
             uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
-            bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true);
+            bool all = s->binary != NULL ? mlog__flush_raws(s, n, now)
+                                         : mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true, false);
             mlog__flush_all.work_bytes += (int64_t)(s->out.len - before);
             if (all && s->out.len == 0) {
                 for (uint32_t i = 0; i < rings; i++)
@@ -11299,7 +11906,7 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
         if (s->gaps != 0) mlog__flush_stash_report(s, now, s->gap, MLOG__W_SKIPPED), s->gaps = 0;
         if (s->untold) mlog__flush_stash_report(s, now, s->drop, MLOG__W_DROPPED), s->untold = false;
         uint32_t n = mlog__flush_collect(mlog__flush_all.merge[1], s->next, head, rings);
-        bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash, false);
+        bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash, false, false);
         if (all && s->out.len == 0)
             for (uint32_t i = 0; i < rings; i++) s->next[i] = MLOG__MAX(s->next[i], head[i]);
         mlog__platform_unlock(&s->lock);
@@ -11452,8 +12059,9 @@ static void mlog__flush_release(uint32_t rings, bool last) {
 /* Has this sink delivered everything that may name a retired context? */
 static bool mlog__flush_passed(mlog_sink *s) {
     mlog__platform_lock(&s->lock);
-    bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts */
-    const uint64_t *at = s->lane1 ? s->done : s->next; /* lane 0 made text of what it read: a blocked console holds no slots */
+    bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts, and a binary */
+    /* one may go to another file. Of what else it read, lane 0 made text: a blocked console holds no slots */
+    const uint64_t *at = s->lane1 || s->binary != NULL ? s->done : s->next;
     for (uint32_t i = 0; i < mlog__flush_all.context_rings && passed; i++) passed = at[i] >= mlog__flush_all.context_head[i];
     mlog__platform_unlock(&s->lock);
     return passed;
@@ -11884,7 +12492,7 @@ static void mlog__flush_see_crash(int ms) {
  * are copied first, so that nothing changes behind a check. What belongs to other sinks stays for them.
  *
  * owns: the reading of dead sessions, the settling of their promises
- * may call: platform clock store dict ring text format filter sink flush
+ * may call: platform clock store dict ring text format filter binary sink flush
  */
 
 #ifndef METALOG_NO_FILES
@@ -12158,7 +12766,10 @@ static void mlog__recover_losses(mlog__dead *d, mlog_sink *s) {
 static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list) {
     for (;;) {
         uint32_t n = mlog__recover_collect(d, s, list);
-        bool all = mlog__flush_merge(s, list, n, UINT64_MAX, mlog__flush_line, false);
+        if (s->binary != NULL) mlog__flush_raw_begin(s);
+        bool all = s->binary != NULL ? mlog__flush_merge(s, list, n, UINT64_MAX, mlog__flush_raw, false, false)
+                                     : mlog__flush_merge(s, list, n, UINT64_MAX, mlog__flush_line, false, false);
+        if (s->binary != NULL) mlog__flush_raw_end(s);
         for (uint32_t i = 0; all && i < d->count; i++)
             if (d->copies[i] != NULL) s->next[i] = MLOG__MAX(s->next[i], d->copies[i]->head);
         if (all) mlog__recover_losses(d, s);
@@ -12175,7 +12786,9 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
     mlog_sink s = *ours;
     mlog__source *list = malloc((d->count + 1) * sizeof *list);
     s.next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s.next, false, false);
-    bool done = list != NULL && s.next != NULL;
+    bool binary = s.binary != NULL, done = list != NULL && s.next != NULL;
+    if (binary) s.binary = mlog__platform_map(sizeof *s.binary, false, false); /* the numbers in its blocks are another process's */
+    done = done && (!binary || s.binary != NULL);
     if (done) {
         s.done = s.next + MLOG__RINGS;
         s.desk = &d->desk;
@@ -12183,6 +12796,7 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
         s.rings = d->rings;
         s.number = k;
         s.out = (mlog__buffer){NULL, 0, 0};
+        if (binary) s.binary->recovered = true;
         const mlog__clock_table *t = &d->copy->clock;
         bool arrival = d->copy->clock_mode == MLOG__TICKS_ARRIVAL && t->count != 0;
         s.last_ticks = arrival ? t->pair[(t->count - 1) % MLOG__PAIRS_KEPT].ticks : 0;
@@ -12201,6 +12815,7 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
         free(s.out.p);
     }
     free(list);
+    if (binary && s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
     if (s.next != NULL) mlog__platform_unmap(s.next, 2 * MLOG__RINGS * sizeof *s.next);
     return done;
 }
@@ -12693,7 +13308,7 @@ static void mlog__fatal_set(bool on) {
 /* ==== life ====
  * Configuration, start, flush on demand, the end, and what a forked child does first.
  * owns: the resolved configuration, start and stop, fork, exit, mlog_why, loggers
- * may call: store recover platform clock record dict rule context ring thread text format filter pattern sink flush capture fatal
+ * may call: store recover platform clock record dict rule context ring thread text format filter pattern binary sink flush capture fatal
  */
 
 enum { MLOG__L_NOT, MLOG__L_RUNNING };
@@ -13287,6 +13902,7 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
     if (!whole) mlog__pattern_forget(s->pattern), mlog__filter_forget(s->filter);
+    mlog__binary_restart(s->binary);
     if (!whole)
         memset(&s->out, 0, sizeof s->out); /* not to be used or freed: the parent may have been growing it when it forked */
     s->out.len = s->sent = 0;
@@ -14120,6 +14736,1709 @@ void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
     if (mlog__record_measure(&size, key, &v, MLOG__OBJECT_BYTES) > (uint64_t)(w->end - w->at)) w->cut = true;
     else w->at = mlog__record_put_field(w->at, key, &v, &size);
 }
+
+#ifdef METALOG_TOOL
+
+/* ==== reader ====
+ * Binary files, read back: by the tool, and by whoever takes over what a dead process left. A file is a row of blocks of one or more
+ * processes (a restart appends, forked children share it); each has a session of its own here, a private copy that is built from the
+ * notes in the blocks, and a desk. So the formatters of the sinks show these records as the process itself would have.
+ *
+ * The file is hostile. A block counts when its checksum is right; what is between two such blocks is *damage*, reported with its first
+ * byte and passed over. A checksum can be right on purpose: lengths, numbers and kinds are checked again before anything relies on
+ * them, a dictionary entry never changes once it is there, and records are decoded by functions that check each length.
+ *
+ * Another machine's byte order is turned in place, block by block: the block as soon as its checksum is right, a record once the
+ * entry that tells its kinds is known. A long double of another format is shown as null.
+ *
+ * owns: reading of binary files, sessions that are not this process's
+ * may call: platform clock record dict text format crc binary
+ */
+
+enum { MLOG__READER_LIVES = sizeof(void *) == 8 ? 64 : 8, /* processes of one file that are remembered */
+       MLOG__READER_CHUNK = 1 << 20, MLOG__READER_SLACK = 256 /* may be read behind a block, and is zero or old bytes */ };
+
+/* One process whose records are in the file. */
+typedef struct {
+    uint64_t id, turn;           /* turn: when it was last needed */
+    mlog__session *session;      /* NULL: a free place */
+    mlog__block_head head;
+    uint64_t *taken;             /* a bit for each word of the dictionary that holds an entry */
+    mlog__clock_table pairs;     /* empty: the records' line comes with them */
+    mlog__desk desk;
+    uint32_t infos;              /* entries have numbers / 8 below it */
+    uint64_t *next;              /* by ring: the position behind the last record; what comes again is a double */
+    uint64_t *count;             /* for statistics: records by entry number / 8 */
+} mlog__reader_life;
+
+/* A record of the file; its bytes live until the next one is read. */
+typedef struct {
+    mlog__reader_life *life;
+    const unsigned char *bytes;
+    uint64_t header, id, ticks;
+    int64_t time, call_time;
+    bool late;
+    uint32_t tid;
+    const uint64_t *name;
+} mlog__reader_record;
+
+typedef struct {
+    int fd;
+    bool ended, follow, foreign; /* ended: the descriptor gave all it has; follow: the end is not final; foreign: this block's order */
+    unsigned char *buffer;
+    size_t at, len, cap;         /* buffer[at, len) is read and not used */
+    uint64_t offset;             /* of buffer[at] in the file */
+    uint64_t damaged, lost, blocks, records, turn; /* damaged: bytes; lost: records without a definition, or not sound */
+    uint64_t folded;             /* records that were there already, by their ids */
+    void (*gone)(mlog__reader_life *); /* asked before a process is forgotten, unless NULL */
+    uint64_t first_bad;          /* when damaged or lost is not 0 */
+    const char *why;             /* what was wrong there */
+    bool in_gap;
+    /* the block that is being read */
+    unsigned char *p, *end;
+    uint64_t block_at, pos, last_ticks, arrival;
+    int64_t last_time;
+    uint32_t ring, tid;
+    bool lined, owned;
+    mlog__clock_view line;
+    mlog__block block;
+    uint64_t serial;
+    mlog__reader_life *life;
+    struct { uint64_t serial, name[4]; } owner[MLOG__RINGS];
+    mlog__reader_life lives[MLOG__READER_LIVES];
+} mlog__reader;
+
+/* What is known of a process, forgotten. */
+static void mlog__reader_forget(mlog__reader_life *life) {
+    for (uint32_t i = 0; life->desk.infos != NULL && i < life->infos; i++) {
+        if (life->desk.infos[i] == NULL) continue;
+        free(life->desk.infos[i]->flat);
+        free(life->desk.infos[i]);
+    }
+    for (uint32_t i = 0; life->desk.known != NULL && i < MLOG__CONTEXTS; i++) mlog__format_forget(life->desk.known[i]);
+    mlog__platform_unmap(life->desk.infos, MLOG__INFOS * sizeof *life->desk.infos);
+    mlog__platform_unmap(life->taken, MLOG__DICT_BYTES / 64);
+    mlog__platform_unmap(life->count, MLOG__INFOS * sizeof *life->count);
+    mlog__platform_unmap(life->next, MLOG__RINGS * sizeof *life->next);
+    free(life->desk.known);
+    free(life->desk.names.p);
+    free(life->desk.message.p);
+    free(life->desk.values.p);
+    free(life->desk.text.p);
+    mlog__platform_unmap(life->session, sizeof *life->session);
+    memset(life, 0, sizeof *life);
+}
+
+static void mlog__reader_close(mlog__reader *r) {
+    if (r == NULL) return;
+    for (int i = 0; i < MLOG__READER_LIVES; i++) mlog__reader_forget(&r->lives[i]);
+    free(r->buffer);
+    free(r);
+}
+
+/* Reads from a descriptor, which stays the caller's; from where it stands. NULL: no memory. */
+static mlog__reader *mlog__reader_open(int fd) {
+    mlog__reader *r = calloc(1, sizeof *r);
+    if (r == NULL || (r->buffer = calloc(1, MLOG__READER_CHUNK + MLOG__READER_SLACK)) == NULL) return mlog__reader_close(r), NULL;
+    r->cap = MLOG__READER_CHUNK;
+    r->fd = fd;
+    return r;
+}
+
+/* The process with this number; make: a new place, that of the one that was not needed longest. NULL: unknown, or no memory. */
+static mlog__reader_life *mlog__reader_life_of(mlog__reader *r, uint64_t id, bool make) {
+    mlog__reader_life *oldest = &r->lives[0];
+    for (int i = 0; i < MLOG__READER_LIVES; i++) {
+        mlog__reader_life *life = &r->lives[i];
+        if (life->session != NULL && life->id == id) return life->turn = ++r->turn, life;
+        if (life->turn < oldest->turn) oldest = life;
+    }
+    if (!make) return NULL;
+    if (oldest->session != NULL && r->gone != NULL) r->gone(oldest);
+    mlog__reader_forget(oldest);
+    oldest->session = mlog__platform_map(sizeof *oldest->session, false, false);
+    oldest->taken = mlog__platform_map(MLOG__DICT_BYTES / 64, false, false);
+    oldest->desk.infos = mlog__platform_map(MLOG__INFOS * sizeof *oldest->desk.infos, false, false);
+    oldest->next = mlog__platform_map(MLOG__RINGS * sizeof *oldest->next, false, false);
+    if (oldest->session == NULL || oldest->taken == NULL || oldest->desk.infos == NULL || oldest->next == NULL)
+        return mlog__reader_forget(oldest), NULL;
+    oldest->id = oldest->session->id = id;
+    oldest->turn = ++r->turn;
+    oldest->desk.session = oldest->session;
+    oldest->desk.pairs = &oldest->pairs;
+    return oldest;
+}
+
+/* -- bytes -- */
+
+/* At least `need` bytes at r->at, or all that there are. False: fewer. */
+static bool mlog__reader_fill(mlog__reader *r, size_t need) {
+    if (MLOG__LIKELY(r->len - r->at >= need)) return true;
+    memmove(r->buffer, r->buffer + r->at, r->len - r->at);
+    r->len -= r->at;
+    r->at = 0;
+    if (need > r->cap) {
+        unsigned char *more = realloc(r->buffer, need + MLOG__READER_CHUNK + MLOG__READER_SLACK);
+        if (more == NULL) return false;
+        r->buffer = more;
+        r->cap = need + MLOG__READER_CHUNK;
+    }
+    while (!r->ended && r->len < r->cap) {
+        ssize_t n = read(r->fd, r->buffer + r->len, r->cap - r->len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) r->ended = true;
+        else r->len += (size_t)n;
+        if (r->len >= need) break;
+    }
+    return r->len >= need;
+}
+
+static void mlog__reader_pass(mlog__reader *r, size_t n) {
+    r->at += n;
+    r->offset += n;
+}
+
+/* Something is wrong at a byte of the file; the first one is remembered. */
+static void mlog__reader_blame(mlog__reader *r, uint64_t offset, const char *why) {
+    if (r->why != NULL) return;
+    r->why = why;
+    r->first_bad = offset;
+}
+
+/* No block begins here: on to the next place where one might. */
+static void mlog__reader_stumble(mlog__reader *r, const char *why) {
+    static const uint64_t magic[2] = {MLOG__BLOCK_MAGIC, __builtin_bswap64(MLOG__BLOCK_MAGIC)};
+    if (!r->in_gap) mlog__reader_blame(r, r->offset, why);
+    r->in_gap = true;
+    const unsigned char *from = r->buffer + r->at + 1;
+    size_t left = r->len - r->at - 1, skip = r->ended ? left : left < 7 ? 0 : left - 7; /* a magic may begin in the last seven */
+    for (int i = 0; i < 2; i++) {
+        const unsigned char *found = memmem(from, left, &magic[i], 8);
+        if (found != NULL) skip = MLOG__MIN(skip, (size_t)(found - from));
+    }
+    r->damaged += skip + 1;
+    mlog__reader_pass(r, skip + 1);
+}
+
+/* -- another byte order -- */
+
+static void mlog__reader_turn(unsigned char *p, size_t size, size_t count) {
+    for (; count > 0; count--, p += size)
+        for (size_t i = 0; i < size / 2; i++) {
+            unsigned char c = p[i];
+            p[i] = p[size - 1 - i];
+            p[size - 1 - i] = c;
+        }
+}
+
+static void mlog__reader_turn_head(mlog__block *b) {
+    mlog__reader_turn((unsigned char *)&b->magic, 8, 1);
+    mlog__reader_turn((unsigned char *)&b->crc, 4, 4);
+    mlog__reader_turn((unsigned char *)&b->session, 8, 5);
+}
+
+static bool mlog__reader_turn_fields(unsigned char **p, unsigned char *end, uint64_t count, uint32_t depth);
+
+/* The bytes of a value whose slot word is turned already; *p moves behind them. */
+static bool mlog__reader_turn_payload(unsigned char *slot, uint32_t kind, uint32_t elem, unsigned char **p, unsigned char *end,
+                                      uint32_t depth) {
+    uint64_t word, null = mlog__record_text_slot(0, MLOG__NULL_TEXT);
+    memcpy(&word, slot, 8);
+    uint64_t len = (uint32_t)word, room = mlog__record_padded(len);
+    if (!mlog__record_has_bytes(kind) || word >> 32 == MLOG__NULL_TEXT) return true;
+    if (room > (uint64_t)(end - *p)) return false;
+    unsigned char *at = *p, *stop = at + len;
+    if (kind == MLOG__K_LDOUBLE) { /* what follows moves up, since null has no bytes */
+        memmove(at, at + room, (size_t)(end - at) - (size_t)room);
+        memcpy(slot, &null, 8);
+        return true;
+    }
+    *p += room;
+    if (kind == MLOG_K_OBJECT) return mlog__reader_turn_fields(&at, stop, UINT64_MAX, depth + 1);
+    if (kind != MLOG_K_ARRAY) return true;
+    size_t size = mlog__record_element_size[elem & 15];
+    if (size != 0) mlog__reader_turn(at, size, (size_t)len / size);
+    while (elem == MLOG__E_TEXT && stop - at >= 8) {
+        mlog__reader_turn(at, 8, 1);
+        memcpy(&word, at, 8);
+        at += 8;
+        uint64_t text = word >> 32 == MLOG__NULL_TEXT ? 0 : mlog__record_padded((uint32_t)word);
+        if (text > (uint64_t)(stop - at)) return false;
+        at += text;
+    }
+    return true;
+}
+
+/* Fields, one behind another; of an object as many as there are. */
+static bool mlog__reader_turn_fields(unsigned char **p, unsigned char *end, uint64_t count, uint32_t depth) {
+    for (; count > 0 && (count != UINT64_MAX || *p < end); count -= count != UINT64_MAX) {
+        uint64_t head;
+        if (end - *p < 24 || depth > MLOG__OBJECT_DEPTH) return false;
+        mlog__reader_turn(*p, 8, 1);
+        memcpy(&head, *p, 8);
+        uint64_t room = mlog__record_padded((head >> 16) & 0xFFFF);
+        if ((uint64_t)(end - *p) < 16 + room) return false;
+        unsigned char *slot = *p + 8 + room;
+        mlog__reader_turn(slot, 8, 1);
+        *p = slot + 8;
+        if (!mlog__reader_turn_payload(slot, head & 255, (head >> 8) & 255, p, end, depth)) return false;
+    }
+    return true;
+}
+
+/* Slots and payloads of a record, whose kinds are known. */
+static bool mlog__reader_turn_values(const uint8_t *kind, uint32_t count, unsigned char **p, unsigned char *end) {
+    unsigned char *slot = *p;
+    if ((size_t)(end - slot) < 8 * (size_t)count) return false;
+    mlog__reader_turn(slot, 8, count);
+    *p += 8 * (size_t)count;
+    for (uint32_t i = 0; i < count; i++, slot += 8) {
+        uint64_t word;
+        unsigned char *own = slot;
+        uint32_t k = kind[i], elem = 0;
+        if (k == MLOG__K_VALUE) {
+            if (end - *p < 8) return false;
+            memcpy(&word, slot, 8);
+            k = word & 255, elem = (word >> 8) & 255;
+            own = *p;
+            mlog__reader_turn(own, 8, 1);
+            *p += 8;
+        }
+        if (!mlog__reader_turn_payload(own, k, elem, p, end, 0)) return false;
+    }
+    return true;
+}
+
+/* The rest of a record of the other byte order; its header is turned. */
+static bool mlog__reader_turn_record(const mlog__session *s, unsigned char *p, uint64_t header) {
+    static const uint8_t whole[5] = {MLOG_K_TEXT, MLOG_K_TEXT, MLOG_K_TEXT, MLOG_K_TEXT, MLOG_K_INT};
+    unsigned char *end = p + mlog__record_bytes(header);
+    uint32_t site = mlog__record_site(header);
+    size_t words = 1 + mlog__record_options(header);
+    if (site == MLOG__S_LOSS) return mlog__reader_turn(p + 8, 8, (size_t)(end - p) / 8 - 1), true;
+    if ((size_t)(end - p) < 8 + 8 * words) return false;
+    mlog__reader_turn(p + 8, 8, words);
+    p += 8 + 8 * words;
+    const mlog__entry *e = site < MLOG__FIRST_SITE ? NULL : mlog__dict_find(s, site);
+    if (site >= MLOG__FIRST_SITE && e == NULL) return true; /* nobody will look at it */
+    if (!mlog__reader_turn_values(e == NULL ? whole : e->kind, e == NULL ? 5 : e->count, &p, end)) return false;
+    uint64_t counts;
+    if ((header & MLOG__F_FIELDS) == 0) return true;
+    if (end - p < 8) return false;
+    mlog__reader_turn(p, 8, 1);
+    memcpy(&counts, p, 8);
+    p += 8;
+    return mlog__reader_turn_fields(&p, end, counts >> 32, 0);
+}
+
+/* -- blocks -- */
+
+/* Who wrote what follows. */
+static bool mlog__reader_header(mlog__reader *r, unsigned char *p, size_t n) {
+    mlog__block_head head;
+    if (n < sizeof head) return false;
+    memcpy(&head, p, sizeof head);
+    if (r->foreign) {
+        mlog__reader_turn((unsigned char *)&head.version, 4, 6);
+        mlog__reader_turn((unsigned char *)&head.started, 8, 3);
+    }
+    if (head.version != 1) return mlog__reader_blame(r, r->block_at, "a header of another version"), true;
+    mlog__reader_life *life = mlog__reader_life_of(r, r->block.session, true);
+    if (life == NULL) return false;
+    head.program[sizeof head.program - 1] = 0;
+    life->head = head;
+    return true;
+}
+
+enum { MLOG__READER_END, MLOG__READER_BLOCK, MLOG__READER_WAIT };
+
+/* The next block whose checksum is right; its header in r->block, its content in [r->p, r->end). END: no more; WAIT: with `follow`,
+ * the last one is not whole yet. */
+static int mlog__reader_block(mlog__reader *r) {
+    for (;;) {
+        if (!mlog__reader_fill(r, sizeof r->block)) {
+            if (r->follow) return MLOG__READER_WAIT;
+            if (r->len == r->at) return MLOG__READER_END;
+            mlog__reader_stumble(r, "the file ends within a block");
+            continue;
+        }
+        mlog__block *b = &r->block;
+        memcpy(b, r->buffer + r->at, sizeof *b);
+        r->foreign = b->magic == __builtin_bswap64(MLOG__BLOCK_MAGIC);
+        if (r->foreign) mlog__reader_turn_head(b);
+        size_t skip = offsetof(mlog__block, bytes);
+        if (b->magic != MLOG__BLOCK_MAGIC) {
+            mlog__reader_stumble(r, "no block begins here");
+        } else if (b->bytes < sizeof *b || b->bytes > MLOG__BLOCK_MOST || b->bytes % 8 != 0) {
+            mlog__reader_stumble(r, "the length of a block makes no sense");
+        } else if (!mlog__reader_fill(r, b->bytes)) {
+            if (r->follow) return MLOG__READER_WAIT;
+            mlog__reader_stumble(r, "the file ends within a block, or its length is wrong");
+#ifndef METALOG_TEST_NO_CRC
+        } else if (mlog__crc_of(0, r->buffer + r->at + skip, b->bytes - skip) != b->crc) {
+            mlog__reader_stumble(r, "the checksum of a block is wrong");
+#endif
+        } else {
+            break;
+        }
+    }
+    if ((r->at & 7) != 0) { /* behind a torn block: words shall be aligned */
+        memmove(r->buffer, r->buffer + r->at, r->len - r->at);
+        r->len -= r->at;
+        r->at = 0;
+    }
+    r->in_gap = false;
+    r->block_at = r->offset;
+    r->p = r->buffer + r->at + sizeof r->block;
+    r->end = r->buffer + r->at + r->block.bytes;
+    mlog__reader_pass(r, r->block.bytes);
+    r->blocks++;
+    return MLOG__READER_BLOCK;
+}
+
+/* Offset in the file of a byte of the block. */
+static uint64_t mlog__reader_offset(const mlog__reader *r, const unsigned char *p) { return r->offset - (uint64_t)(r->end - p); }
+
+/* -- notes -- */
+
+/* Is an entry what formatters rely on? Lengths within it, a NUL behind each text, kinds that there are, as many keys as values. */
+static bool mlog__reader_entry_ok(const mlog__entry *e, size_t bytes) {
+    uint64_t texts = (uint64_t)e->msg_len + e->file_len + e->func_len + e->source_len + e->keys_len + 5;
+    if (e->bytes != bytes || sizeof *e + texts > bytes || e->state != 1) return false;
+    if (*(mlog__dict_file(e) - 1) != 0 || *(mlog__dict_func(e) - 1) != 0 || *(mlog__dict_source(e) - 1) != 0 ||
+        *(mlog__dict_keys(e) - 1) != 0 || mlog__dict_keys(e)[e->keys_len] != 0)
+        return false;
+    if (e->type == MLOG__D_LOGGER) return true;
+    bool print = (e->style & MLOG__PRINTF) != 0;
+    if (e->type != MLOG__D_SITE || e->count > (print ? 17 : 16)) return false;
+    for (uint32_t i = 0; i < e->count; i++)
+        if (e->kind[i] > MLOG_K_OBJECT && e->kind[i] != MLOG__K_LDOUBLE && e->kind[i] != MLOG__K_VALUE) return false;
+    uint32_t keys = 0;
+    for (const char *key = mlog__dict_keys(e), *end = key + e->keys_len; key < end; key += strlen(key) + 1) keys++;
+    return print || keys == e->count;
+}
+
+/* An entry under its number. It is there already when a process goes on with a file; then it must be the same. */
+static bool mlog__reader_define(mlog__reader *r, unsigned char *p, size_t n) {
+    mlog__reader_life *life = r->life;
+    uint64_t number, words = (n - 8) / 8;
+    if (n < 8 + sizeof(mlog__entry)) return false;
+    memcpy(&number, p, 8);
+    mlog__entry *e = (mlog__entry *)(void *)(p + 8);
+    if (r->foreign) {
+        mlog__reader_turn((unsigned char *)&e->state, 4, 5);
+        mlog__reader_turn((unsigned char *)&e->file_len, 2, 3);
+        mlog__reader_turn((unsigned char *)e->prec, 4, 20);
+    }
+    if (number < MLOG__FIRST_SITE || number > MLOG__DICT_BYTES / 8 || words > MLOG__DICT_BYTES / 8 - number) return false;
+    unsigned char *to = life->session->dict + 8 * number;
+    uint64_t taken = 0;
+    for (uint64_t i = number; i < number + words; i++) taken += life->taken[i / 64] >> (i % 64) & 1;
+    if (taken != 0) return taken == words && memcmp(to, e, n - 8) == 0;
+    if (!mlog__reader_entry_ok(e, n - 8)) return false;
+    for (uint64_t i = number; i < number + words; i++) life->taken[i / 64] |= UINT64_C(1) << (i % 64);
+    memcpy(to, e, n - 8);
+    life->infos = MLOG__MAX(life->infos, (uint32_t)number / 8 + 1);
+    return true;
+}
+
+/* A context in its slot; its parent stands there already. Who walks the chain counts, so it may end in itself. */
+static bool mlog__reader_context(mlog__reader *r, unsigned char *p, size_t n) {
+    uint64_t word[3];
+    if (n < 24) return false;
+    memcpy(word, p, 24);
+    uint64_t bytes = (uint32_t)word[2], index = word[0] & 0xFFFFF;
+    unsigned char *fields = p + 24;
+    if (word[0] == 0 || word[0] == MLOG__HEAVY || index >= MLOG__CONTEXTS || bytes > n - 24) return false;
+    mlog__context_slot *slot = &r->life->session->context[index];
+    if (bytes > sizeof slot->fields || (r->foreign && !mlog__reader_turn_fields(&fields, fields + bytes, word[2] >> 32, 0))) return false;
+    bool again = slot->id == word[0], fresh = !again || slot->parent == 0; /* its parent may have been damaged the first time */
+    if (again && (slot->bytes != bytes || memcmp(slot->fields, p + 24, (size_t)bytes) != 0)) return false;
+    slot->id = word[0];
+    if (fresh) slot->parent = word[1] != word[0] && mlog__format_slot(r->life->session, word[1]) != NULL ? word[1] : 0;
+    slot->bytes = (uint32_t)bytes;
+    slot->count = (uint32_t)(word[2] >> 32);
+    memcpy(slot->fields, p + 24, (size_t)bytes);
+    return true;
+}
+
+/* Whose records follow. Without a name: as in the last such note of this block. */
+static bool mlog__reader_ring(mlog__reader *r, const unsigned char *p, size_t n) {
+    uint64_t word[3] = {0};
+    if (n < 16) return false;
+    memcpy(word, p, MLOG__MIN(n, sizeof word));
+    r->ring = (uint32_t)word[0];
+    if (r->ring >= MLOG__RINGS) return false;
+    r->tid = (uint32_t)(word[0] >> 32);
+    r->pos = word[1];
+    if (word[2] != 0 && n < 24 + 32) return false;
+    bool told = n == 16;
+    if (told && r->owner[r->ring].serial != r->serial) return false;
+    if (!told) {
+        memset(r->owner[r->ring].name, 0, 32);
+        if (word[2] != 0) memcpy(r->owner[r->ring].name, p + 24, 32);
+        r->owner[r->ring].serial = r->serial;
+    }
+    return r->owned = true;
+}
+
+static bool mlog__reader_line(mlog__reader *r, const unsigned char *p, size_t n) {
+    uint64_t word[4];
+    if (n < sizeof word) return false;
+    memcpy(word, p, sizeof word);
+    r->line = (mlog__clock_view){.until = UINT64_MAX, .ticks = word[0], .utc = (int64_t)word[1], .rate = (int64_t)word[2]};
+    r->arrival = word[3];
+    return r->lined = true;
+}
+
+static bool mlog__reader_note(mlog__reader *r, unsigned char *p, uint64_t header) {
+    size_t n = (size_t)mlog__record_bytes(header) - 8;
+    static const uint8_t words[] = {0, 4, 3, 1, 3};
+    uint64_t kind = header >> 52;
+    if (r->foreign && kind < sizeof words) mlog__reader_turn(p + 8, 8, MLOG__MIN(n / 8, (size_t)words[kind]));
+    switch (kind) {
+    case MLOG__NOTE_LINE: return mlog__reader_line(r, p + 8, n);
+    case MLOG__NOTE_RING: return mlog__reader_ring(r, p + 8, n);
+    case MLOG__NOTE_DEFINE: return mlog__reader_define(r, p + 8, n);
+    case MLOG__NOTE_CONTEXT: return mlog__reader_context(r, p + 8, n);
+    default: return true; /* of a younger version */
+    }
+}
+
+/* -- records -- */
+
+/* Begins the block that mlog__reader_block found. False: there are no records in it. */
+static bool mlog__reader_begin(mlog__reader *r) {
+    if (r->block.type == MLOG__BLOCK_HEADER) {
+        if (!mlog__reader_header(r, r->p, (size_t)(r->end - r->p))) mlog__reader_blame(r, r->block_at, "a header that is not sound");
+        return false;
+    }
+    if (r->block.type != MLOG__BLOCK_RECORDS && r->block.type != MLOG__BLOCK_RECOVERED) return false;
+    r->life = mlog__reader_life_of(r, r->block.session, false);
+    if (r->life == NULL) {
+        mlog__reader_blame(r, r->block_at, "records of a process that no header introduces");
+        r->lost += r->block.records;
+        return false;
+    }
+    r->life->desk.recovered = r->block.type == MLOG__BLOCK_RECOVERED;
+    r->last_ticks = r->block.last_ticks;
+    r->last_time = r->block.last_time;
+    r->serial++;
+    r->lined = r->owned = false;
+    return true;
+}
+
+/* Time and order, as the flusher tells them. */
+static void mlog__reader_order(mlog__reader *r, mlog__reader_record *o) {
+    uint64_t ticks = o->ticks;
+    o->late = ticks < r->last_ticks;
+    if (!o->late) r->last_ticks = ticks;
+    o->time = o->call_time = mlog__clock_along(&r->line, ticks);
+    if (MLOG__UNLIKELY(o->time < r->last_time)) {
+        if ((uint64_t)r->last_time - (uint64_t)o->time > 1000000) o->late = true;
+        o->time = r->last_time;
+    }
+    if ((o->header & MLOG__F_TIME) == 0) {
+        r->last_time = o->time;
+        return;
+    }
+    o->late = false;
+    memcpy(&o->time, o->bytes + 16 + 8 * (size_t)mlog__record_options(o->header & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO)), 8);
+}
+
+/* Is the record at r->pos another one than all before? A sink takes the records of a ring in their order, so that an earlier position
+ * means that it wrote one twice: after a crash, where it could not know. Reports of its own have no place in a ring. */
+static bool mlog__reader_new(mlog__reader *r, uint64_t header) {
+    uint64_t *next = &r->life->next[r->ring], end = r->pos + mlog__record_bytes(header);
+    if (mlog__record_site(header) == MLOG__S_LOSS && (header & MLOG__F_TIME) != 0) return true;
+    if (r->pos < *next) return r->folded++, r->pos = end, false;
+    return *next = end, true;
+}
+
+/* The next record of the block; 0: none; -1: what follows in it is not sound. */
+static int mlog__reader_step(mlog__reader *r, mlog__reader_record *o) {
+    while (r->end - r->p >= 8) {
+        unsigned char *p = r->p;
+        uint64_t header;
+        if (MLOG__UNLIKELY(r->foreign)) mlog__reader_turn(p, 8, 1);
+        memcpy(&header, p, 8);
+        uint64_t bytes = mlog__record_bytes(header);
+        if (MLOG__UNLIKELY(bytes == 0 || bytes > (uint64_t)(r->end - p))) return -1;
+        if (MLOG__UNLIKELY(mlog__record_site(header) == MLOG__S_PAD)) {
+            if (!mlog__reader_note(r, p, header)) return -1;
+            r->p += bytes;
+            continue;
+        }
+        if (MLOG__UNLIKELY(bytes < 16 + 8 * (uint64_t)mlog__record_options(header) || !r->lined || !r->owned)) return -1;
+        if (MLOG__UNLIKELY(r->foreign && !mlog__reader_turn_record(r->life->session, p, header))) return -1;
+        r->p += bytes;
+        if (MLOG__UNLIKELY(!mlog__reader_new(r, header))) continue;
+        o->life = r->life;
+        o->bytes = p;
+        o->header = header;
+        o->id = (uint64_t)r->ring << 48 | r->pos / 8;
+        o->tid = r->tid;
+        o->name = r->owner[r->ring].name;
+        memcpy(&o->ticks, p + 8, 8);
+        if (o->ticks == 0) o->ticks = r->arrival;
+        r->pos += bytes;
+        mlog__reader_order(r, o);
+        r->records++;
+        return 1;
+    }
+    return 0;
+}
+
+/* The next record of the file. END: no more; WAIT: with `follow`, not yet. */
+static int mlog__reader_next(mlog__reader *r, mlog__reader_record *o) {
+    for (;;) {
+        if (r->p < r->end) {
+            int got = mlog__reader_step(r, o);
+            if (got > 0) return MLOG__READER_BLOCK;
+            if (got < 0) mlog__reader_blame(r, mlog__reader_offset(r, r->p), "a record that is not sound"), r->lost++;
+            r->p = r->end;
+        }
+        int got = mlog__reader_block(r);
+        if (got != MLOG__READER_BLOCK) return got;
+        if (!mlog__reader_begin(r)) r->p = r->end;
+    }
+}
+
+/* Who logged it, when, its bytes: what a filter starts from. */
+static void mlog__reader_item(const mlog__reader_record *o, mlog__item *it) {
+    it->header = o->header;
+    it->time = o->time;
+    it->call_time = o->call_time;
+    it->late = o->late;
+    it->id = o->id;
+    it->decoded = it->rendered = false;
+    mlog__format_owner(&o->life->desk, it, o->tid, o->name);
+}
+
+/* Those of another format are nothing that could be shown. */
+static void mlog__reader_drop_long_doubles(mlog__item *it) {
+    for (uint32_t i = 0; i < it->count; i++)
+        if (it->val[i].kind == MLOG__K_LDOUBLE) it->val[i].kind = MLOG_K_NULL;
+    for (uint32_t i = 0; i < it->fields; i++)
+        if (it->field[i].val.kind == MLOG__K_LDOUBLE) it->field[i].val.kind = MLOG_K_NULL;
+}
+
+/* Decodes it for the formatters. False: not sound, or without a definition. */
+static bool mlog__reader_decode(const mlog__reader_record *o, mlog__item *it) {
+    static const char skipped[] = "records skipped: this sink was too slow";
+    bool told = (o->header & MLOG__F_TIME) != 0; /* by the sink, not by a thread */
+    if (mlog__record_site(o->header) != MLOG__S_LOSS) {
+        if (!it->decoded && !mlog__format_decode(it, &o->life->desk, o->bytes)) return false;
+        if (o->life->head.long_double != __LDBL_MANT_DIG__) mlog__reader_drop_long_doubles(it);
+        if (!it->rendered) mlog__format_message(it, &o->life->desk);
+        return true;
+    }
+    it->lost = (const uint64_t *)(const void *)(o->bytes + 16 + 8 * told);
+    mlog__format_loss(it, (uint32_t)(mlog__record_bytes(o->header) / 8 - 2 - told));
+    if ((o->header & MLOG__F_FIELDS) != 0) it->msg = skipped, it->msg_len = sizeof skipped - 1;
+    it->decoded = it->rendered = true;
+    return true;
+}
+
+/* ==== tool ====
+ * The command `metalog`: reads binary files and JSON lines, several at once, merged by time. Every input becomes a row of decoded
+ * records; filter, times, fields and formats know nothing of where those came from. A JSON line goes out as it came in when nothing
+ * but lines are wanted. See mlog__tool_man for what it takes and returns.
+ *
+ * owns: the command line, inputs, output
+ * may call: platform clock record dict rule text format filter crc binary sink reader
+ */
+
+enum { MLOG__TOOL_OK, MLOG__TOOL_DAMAGE, MLOG__TOOL_USAGE, MLOG__TOOL_FAILED }; /* exit codes */
+enum { MLOG__TOOL_CAT, MLOG__TOOL_TAIL, MLOG__TOOL_STATS, MLOG__TOOL_CHECK };
+enum { MLOG__TOOL_JSON, MLOG__TOOL_CONSOLE, MLOG__TOOL_LOGFMT, MLOG__TOOL_CSV };
+enum { MLOG__TOOL_WANTED = 64, MLOG__TOOL_LINE = 64 << 20 };
+
+/* A file. */
+typedef struct {
+    const char *path;
+    int fd;
+    dev_t dev;
+    ino_t ino;
+    bool opened, known, binary, have, done; /* known: what it is; have: `item` is the next record */
+    mlog__reader *reader;
+    mlog__reader_record record;
+    mlog__buffer bytes, text;    /* of JSON lines: what was read; texts of the present line */
+    size_t at;                   /* of bytes: the next line */
+    bool ended;
+    const char *line;
+    size_t line_len;
+    uint64_t strange, first_strange, offset; /* lines that are no records; where the first one begins; offset of bytes.p[0] */
+    mlog__desk desk;
+    mlog__item item;
+} mlog__tool_input;
+
+static struct {
+    int command, format, status;
+    bool formatted, follow, color, pager, headed, utc;
+    mlog_filter *filter;
+    int64_t since, until;
+    const char *wanted[MLOG__TOOL_WANTED];
+    uint32_t wanted_count, inputs;
+    long last;                   /* tail: so many records */
+    mlog__tool_input *input;
+    mlog__buffer out, scratch;
+    mlog__buffer *kept;          /* tail: the last lines */
+    uint64_t kept_count;
+    pid_t child;                 /* the pager */
+} mlog__tool = {.since = INT64_MIN, .until = INT64_MAX, .last = 10, .pager = true, .utc = false};
+
+/* On stderr; the worst status is the command's. */
+__attribute__((format(printf, 2, 3))) static void mlog__tool_say(int status, const char *format, ...) {
+    char raw[1024], clean[6 * sizeof raw + 32];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(raw, sizeof raw, format, args);
+    va_end(args);
+    *mlog__text_console(clean, raw, strlen(raw)) = 0; /* paths and filters are the user's, names in files are not */
+    fprintf(stderr, "metalog: %s\n", clean);
+    mlog__tool.status = MLOG__MAX(mlog__tool.status, status);
+}
+
+/* -- output -- */
+
+static void mlog__tool_flush(void) {
+    mlog__buffer *b = &mlog__tool.out;
+    for (size_t at = 0; at < b->len;) {
+        ssize_t n = write(1, b->p + at, b->len - at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            if (errno != EPIPE) mlog__tool_say(MLOG__TOOL_FAILED, "standard output: %s", strerror(errno));
+            exit(errno == EPIPE ? mlog__tool.status : MLOG__TOOL_FAILED);
+        }
+        at += (size_t)n;
+    }
+    b->len = 0;
+}
+
+/* Output through a pager, as git does: only on a terminal, and less leaves at once what fits the screen. */
+static void mlog__tool_page(void) {
+    int fd[2];
+    const char *pager = secure_getenv("METALOG_PAGER");
+    if (pager == NULL) pager = secure_getenv("PAGER");
+    if (pager == NULL || *pager == 0) pager = "less";
+    if (!mlog__tool.pager || mlog__tool.follow || isatty(1) != 1 || strcmp(pager, "cat") == 0 || pipe(fd) != 0) return;
+    mlog__tool.child = fork();
+    if (mlog__tool.child == 0) {
+        dup2(fd[0], 0);
+        close(fd[0]);
+        close(fd[1]);
+        setenv("LESS", "FRX", 0);
+        execl("/bin/sh", "sh", "-c", pager, (char *)NULL);
+        _exit(127);
+    }
+    if (mlog__tool.child > 0) dup2(fd[1], 1), signal(SIGINT, SIG_IGN); /* that is for the pager */
+    close(fd[0]);
+    close(fd[1]);
+}
+
+static void mlog__tool_end_pager(void) {
+    if (mlog__tool.child <= 0) return;
+    close(1);
+    while (waitpid(mlog__tool.child, NULL, 0) < 0 && errno == EINTR) {}
+}
+
+/* A text as one field of CSV (RFC 4180), controls escaped so that a record stays one line. Room: 7 bytes for one and 3 more. */
+static char *mlog__tool_csv_text(char *p, const char *s, size_t n) {
+    size_t len = (size_t)(mlog__text_console(p + 1, s, n) - p - 1), quotes = 0;
+    bool special = memchr(p + 1, ',', len) != NULL;
+    for (size_t i = 1; i <= len; i++) quotes += p[i] == '"';
+    if (!special && quotes == 0) return memmove(p, p + 1, len), p + len;
+    char *end = p + 1 + len + quotes, *to = end;
+    *to = '"';
+    for (const char *from = p + len; from > p; from--) { /* from the back, into the room that the doubled quotes take */
+        *--to = *from;
+        if (*from == '"') *--to = '"';
+    }
+    *p = '"';
+    return end + 1;
+}
+
+/* A value as CSV: text as it is, everything else as in JSON without quotes. scratch: room for it. */
+static char *mlog__tool_csv_value(char *p, const mlog__val *v, char *scratch) {
+    if (v->kind == MLOG_K_NULL || (v->kind == MLOG_K_TEXT && v->full == MLOG__NULL_TEXT)) return p;
+    if (v->kind == MLOG_K_TEXT && v->full <= v->len) return mlog__tool_csv_text(p, v->as.p, v->len);
+    char *end = mlog__format_json_value(scratch, v);
+    bool quoted = end - scratch >= 2 && *scratch == '"';
+    return mlog__tool_csv_text(p, scratch + quoted, (size_t)(end - scratch) - 2 * (size_t)quoted);
+}
+
+/* One of the record's own words as text. NULL: the name is that of a field. */
+static char *mlog__tool_own(char *p, const char *name, const mlog__item *it, mlog__desk *desk) {
+    if (strcmp(name, "ts") == 0) return mlog__text_utc(p, it->time, &desk->utc);
+    if (strcmp(name, "level") == 0) return mlog__format_put(p, mlog_level_name(it->level), strlen(mlog_level_name(it->level)));
+    if (strcmp(name, "msg") == 0) return mlog__format_put(p, it->msg, it->msg_len);
+    if (strcmp(name, "source") == 0) return mlog__format_put(p, it->source, it->source_len);
+    if (strcmp(name, "at") == 0) return mlog__text_u64(MLOG__PUT_TEXT(mlog__format_put(p, it->file, it->file_len), ":"), it->line);
+    if (strcmp(name, "thread") != 0) return NULL;
+    return it->thread_len != 0 ? mlog__format_put(p, it->thread, it->thread_len) : mlog__text_u64(p, it->tid);
+}
+
+/* key=value or "key":value or value; `own` is text. */
+static char *mlog__tool_cell(char *p, const char *name, const char *own, size_t own_len, const mlog__val *v, char *scratch, bool first) {
+    int format = mlog__tool.format;
+    mlog__val text = {.kind = MLOG_K_TEXT, .len = (uint32_t)own_len, .full = (uint32_t)own_len, .as = {.p = own}};
+    if (v == NULL && own != NULL) v = &text;
+    if (format == MLOG__TOOL_CSV) {
+        if (!first) *p++ = ',';
+        return v == NULL ? p : mlog__tool_csv_value(p, v, scratch);
+    }
+    if (v == NULL) return p;
+    if (format == MLOG__TOOL_JSON) {
+        p = MLOG__PUT_TEXT(p, ",\"");
+        p = mlog__text_json(p, name, strlen(name));
+        return mlog__format_json_value(MLOG__PUT_TEXT(p, "\":"), v);
+    }
+    if (!first) *p++ = ' ';
+    if (format == MLOG__TOOL_LOGFMT) {
+        p = mlog__format_flat_clean(p, name, strlen(name));
+        *p++ = '=';
+        return mlog__format_flat_value(p, v, scratch, false);
+    }
+    p = mlog__text_console(p, name, strlen(name));
+    *p++ = '=';
+    return mlog__format_pretty_value(p, v);
+}
+
+/* A line of the wanted fields only. */
+static bool mlog__tool_pick(mlog__buffer *b, mlog__desk *desk, mlog__item *it) {
+    mlog__out list[MLOG__FIELDS];
+    uint32_t n = mlog__format_list(it, desk, list);
+    size_t bound = mlog__format_bound(it), start = b->len;
+    const mlog__val tid = {.kind = MLOG_K_UINT, .as = {.u = it->tid}};
+    if (!mlog__format_room(&mlog__tool.scratch, 4 * bound)) return false;
+    char *own = mlog__tool.scratch.p, *scratch = own + bound;
+    for (uint32_t i = 0; i < mlog__tool.wanted_count; i++) {
+        const char *name = mlog__tool.wanted[i];
+        const mlog__val *v = NULL;
+        char *end = mlog__tool_own(own, name, it, desk);
+        if (!mlog__format_room(b, 16 * bound + 8 * 256)) return b->len = start, false;
+        for (uint32_t k = 0; end == NULL && k < n && v == NULL; k++)
+            if (list[k].len == strlen(name) && memcmp(list[k].key, name, list[k].len) == 0) v = &list[k].val;
+        if (it->thread_len == 0 && strcmp(name, "thread") == 0) v = &tid;
+        b->len = (size_t)(mlog__tool_cell(b->p + b->len, name, end == NULL ? NULL : own, end == NULL ? 0 : (size_t)(end - own), v, scratch,
+                                          b->len == start && i == 0) - b->p);
+    }
+    if (mlog__tool.format == MLOG__TOOL_JSON) {
+        b->len += b->len == start;
+        b->p[start] = '{';
+        b->p[b->len++] = '}';
+    }
+    b->p[b->len++] = '\n';
+    return true;
+}
+
+/* One more column. */
+static bool mlog__tool_column(mlog__buffer *b, const char *text, size_t n, char behind) {
+    if (!mlog__format_room(b, 7 * n + 8)) return false;
+    char *p = mlog__tool_csv_text(b->p + b->len, text, n);
+    *p++ = behind;
+    b->len = (size_t)(p - b->p);
+    return true;
+}
+
+/* ts,level,source,at,thread,msg, and all fields as in LOGFMT in the last column. */
+static bool mlog__tool_csv(mlog__buffer *b, mlog__desk *desk, mlog__item *it) {
+    static const char *const column[] = {"ts", "level", "source", "at", "thread", "msg"};
+    mlog__out list[MLOG__FIELDS];
+    size_t bound = mlog__format_bound(it), start = b->len;
+    if (!mlog__format_room(&mlog__tool.scratch, 5 * bound + MLOG__FLAT_NAMES)) return false;
+    char *own = mlog__tool.scratch.p, *scratch = own + 3 * bound, *end;
+    uint32_t n = mlog__format_flat_list(it, desk, list, scratch + 2 * bound);
+    for (size_t i = 0; i < sizeof column / sizeof *column; i++) {
+        end = mlog__tool_own(own, column[i], it, desk);
+        if (!mlog__tool_column(b, own, (size_t)(end - own), ',')) return b->len = start, false;
+    }
+    end = own;
+    for (uint32_t i = 0; i < n; i++) {
+        if (i != 0) *end++ = ' ';
+        end = mlog__format_put(end, list[i].key, list[i].len);
+        *end++ = '=';
+        end = mlog__format_flat_value(end, &list[i].val, scratch, false);
+    }
+    if (!mlog__tool_column(b, own, (size_t)(end - own), '\n')) return b->len = start, false;
+    return true;
+}
+
+/* The head of a CSV table, once. */
+static void mlog__tool_csv_head(mlog__buffer *b) {
+    mlog__tool.headed = true;
+    if (mlog__tool.wanted_count == 0) {
+        static const char head[] = "ts,level,source,at,thread,msg,fields\n";
+        if (mlog__format_room(b, sizeof head)) b->len = (size_t)(mlog__format_put(b->p + b->len, head, sizeof head - 1) - b->p);
+        return;
+    }
+    for (uint32_t i = 0; i < mlog__tool.wanted_count; i++)
+        if (!mlog__tool_column(b, mlog__tool.wanted[i], strlen(mlog__tool.wanted[i]), i + 1 == mlog__tool.wanted_count ? '\n' : ',')) return;
+}
+
+/* A decoded record as a line. */
+static bool mlog__tool_line(mlog__buffer *b, mlog__desk *desk, mlog__item *it) {
+    if (mlog__tool.format == MLOG__TOOL_CSV && !mlog__tool.headed) mlog__tool_csv_head(&mlog__tool.out);
+    if (mlog__tool.wanted_count != 0) return mlog__tool_pick(b, desk, it);
+    switch (mlog__tool.format) {
+    case MLOG__TOOL_CONSOLE: return mlog__format_pretty(b, desk, it, mlog__tool.color, mlog__tool.utc);
+    case MLOG__TOOL_LOGFMT: return mlog__format_logfmt(b, desk, it, isatty(1) == 1);
+    case MLOG__TOOL_CSV: return mlog__tool_csv(b, desk, it);
+    default: return mlog__format_json(b, desk, it);
+    }
+}
+
+/* -- JSON lines -- */
+
+typedef struct { const char *at, *end; char *room; } mlog__tool_json;
+
+/* "\u00e9" behind its backslash and u; surrogates in pairs. */
+static uint32_t mlog__tool_hex4(const char *p) {
+    uint32_t cp = 0;
+    for (int i = 0; i < 4; i++) {
+        unsigned char c = (unsigned char)p[i];
+        cp = cp << 4 | (c <= '9' ? c - '0' + 0u : (c | 32u) - 'a' + 10u);
+    }
+    return cp;
+}
+
+/* A string, decoded into the room; the text is valid JSON already. */
+static const char *mlog__tool_string(mlog__tool_json *j, uint32_t *len) {
+    char *start = j->room, *to = start;
+    const char *p = j->at + 1;
+    for (; p < j->end && *p != '"'; p++) {
+        if (*p != '\\') {
+            *to++ = *p;
+            continue;
+        }
+        char c = *++p;
+        if (c != 'u') {
+            *to++ = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c == 'b' ? '\b' : c == 'f' ? '\f' : c;
+            continue;
+        }
+        uint32_t cp = mlog__tool_hex4(p + 1);
+        p += 4;
+        if (cp >= 0xD800 && cp < 0xDC00 && j->end - p > 6 && p[1] == '\\' && p[2] == 'u') {
+            uint32_t low = mlog__tool_hex4(p + 3);
+            if (low >= 0xDC00 && low < 0xE000) cp = 0x10000 + ((cp - 0xD800) << 10) + (low - 0xDC00), p += 6;
+        }
+        to += mlog__text_utf8_encode(to, cp);
+    }
+    *to = 0;
+    j->at = p + 1;
+    j->room = to + 1;
+    *len = (uint32_t)(to - start);
+    return start;
+}
+
+/* Behind a value of any kind, whose JSON is valid. */
+static void mlog__tool_skip(mlog__tool_json *j) {
+    int depth = 0;
+    for (; j->at < j->end; j->at++) {
+        char c = *j->at;
+        if (depth == 0 && (c == ',' || c == '}' || c == ']')) return;
+        if (c == '{' || c == '[') depth++;
+        else if (c == '}' || c == ']') depth--;
+        else if (c == '"')
+            for (j->at++; j->at < j->end && *j->at != '"'; j->at++) j->at += *j->at == '\\';
+    }
+}
+
+/* A number as the integer that it is, else as a double. */
+static mlog__val mlog__tool_number(const char *p, size_t n) {
+    mlog__filter_term t = {0};
+    mlog__val v = {.kind = MLOG_K_JSON, .len = (uint32_t)n, .full = (uint32_t)n, .as = {.p = p}};
+    if (mlog__filter_literal(&t, p, n) != NULL) return v;
+    if (t.type == MLOG__Q_INT) v = (mlog__val){.kind = MLOG_K_INT, .as = {.i = t.as.i}};
+    else if (t.type == MLOG__Q_UINT) v = (mlog__val){.kind = MLOG_K_UINT, .as = {.u = t.as.u}};
+    else if (t.type == MLOG__Q_DOUBLE) v = (mlog__val){.kind = MLOG_K_DOUBLE, .as = {.f = t.as.f}};
+    return v;
+}
+
+static mlog__val mlog__tool_value(mlog__tool_json *j) {
+    mlog__val v = {.kind = MLOG_K_TEXT};
+    const char *start = j->at;
+    if (*start == '"') {
+        v.as.p = mlog__tool_string(j, &v.len);
+        v.full = v.len;
+        return v;
+    }
+    mlog__tool_skip(j);
+    size_t n = (size_t)(j->at - start);
+    if (*start == 't' || *start == 'f') return (mlog__val){.kind = MLOG_K_BOOL, .as = {.u = *start == 't'}};
+    if (*start == 'n') return (mlog__val){.kind = MLOG_K_NULL};
+    while (n > 0 && mlog__text_is_blank(start[n - 1])) n--;
+    if (*start != '{' && *start != '[') return mlog__tool_number(start, n);
+    return (mlog__val){.kind = MLOG_K_JSON, .len = (uint32_t)n, .full = (uint32_t)n, .as = {.p = start}};
+}
+
+/* Days since 1970 (Hinnant, days_from_civil). */
+static int64_t mlog__tool_days(int64_t y, int64_t m, int64_t d) {
+    y -= m <= 2;
+    int64_t era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
+    int64_t day = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + day - 719468;
+}
+
+static bool mlog__tool_digits(const char **p, const char *end, int n, int64_t *value) {
+    for (*value = 0; n > 0; n--, ++*p) {
+        if (*p == end || **p < '0' || **p > '9') return false;
+        *value = *value * 10 + (**p - '0');
+    }
+    return true;
+}
+
+static bool mlog__tool_char(const char **p, const char *end, const char *any) {
+    if (*p == end || **p == 0 || strchr(any, **p) == NULL) return false;
+    return ++*p, true;
+}
+
+/* RFC 3339, a date alone too; without a zone it is UTC. */
+static bool mlog__tool_rfc3339(const char *p, size_t n, int64_t *ns) {
+    const char *end = p + n;
+    int64_t y, mo, d, h = 0, mi = 0, s = 0, zh = 0, zm = 0, fraction = 0, unit = 1000000000;
+    if (!mlog__tool_digits(&p, end, 4, &y) || !mlog__tool_char(&p, end, "-") || !mlog__tool_digits(&p, end, 2, &mo) ||
+        !mlog__tool_char(&p, end, "-") || !mlog__tool_digits(&p, end, 2, &d))
+        return false;
+    if (p != end) {
+        if (!mlog__tool_char(&p, end, "Tt ") || !mlog__tool_digits(&p, end, 2, &h) || !mlog__tool_char(&p, end, ":") ||
+            !mlog__tool_digits(&p, end, 2, &mi))
+            return false;
+        if (mlog__tool_char(&p, end, ":") && !mlog__tool_digits(&p, end, 2, &s)) return false;
+        if (mlog__tool_char(&p, end, "."))
+            for (; p < end && *p >= '0' && *p <= '9'; p++) unit /= 10, fraction += (*p - '0') * unit;
+    }
+    bool minus = p < end && *p == '-';
+    if (p < end && !mlog__tool_char(&p, end, "Zz") &&
+        !(mlog__tool_char(&p, end, "+-") && mlog__tool_digits(&p, end, 2, &zh) && mlog__tool_char(&p, end, ":") &&
+          mlog__tool_digits(&p, end, 2, &zm)))
+        return false;
+    if (p != end || mo < 1 || mo > 12 || d < 1 || d > 31 || h > 24 || mi > 59 || s > 60 || y < 1678 || y > 2261) return false;
+    int64_t zone = (zh * 3600 + zm * 60) * (minus ? -1 : 1);
+    *ns = ((mlog__tool_days(y, mo, d) * 24 + h) * 3600 + mi * 60 + s - zone) * 1000000000 + fraction;
+    return true;
+}
+
+/* "5m", "1h30m", "2d" before now; or a time. */
+static bool mlog__tool_when(const char *text, int64_t *ns) {
+    int64_t sum = 0;
+    const char *p = text;
+    if (mlog__tool_rfc3339(text, strlen(text), ns)) return true;
+    while (*p != 0) {
+        uint64_t value;
+        size_t digits = strspn(p, "0123456789"), letters = strspn(p + digits, "dhmnsu");
+        int64_t part, unit = letters == 1 && p[digits] == 'd' ? INT64_C(86400000000000) : mlog__filter_unit(p + digits, letters);
+        if (digits == 0 || unit == 0 || !mlog__filter_magnitude(p, digits, 10, &value) || value > INT64_MAX ||
+            __builtin_mul_overflow((int64_t)value, unit, &part) || __builtin_add_overflow(sum, part, &sum))
+            return false;
+        p += digits + letters;
+    }
+    return p != text && !__builtin_sub_overflow(mlog__platform_clock(CLOCK_REALTIME), sum, ns);
+}
+
+/* The record's own words, which a line of ours begins with. */
+static bool mlog__tool_take_own(mlog__item *it, const char *key, const mlog__val *v) {
+    const char *colon;
+    bool text = v->kind == MLOG_K_TEXT;
+    if (strcmp(key, "ts") == 0) return text && mlog__tool_rfc3339(v->as.p, v->len, &it->time);
+    if (strcmp(key, "level") == 0) return text && (it->level = mlog__rule_level(v->as.p, v->len)) > 0;
+    if (strcmp(key, "msg") == 0) it->msg = v->as.p, it->msg_len = v->len;
+    if (strcmp(key, "source") == 0) it->source = v->as.p, it->source_len = v->len;
+    if (strcmp(key, "thread") == 0 && text) it->thread = v->as.p, it->thread_len = v->len;
+    else if (strcmp(key, "thread") == 0) it->tid = (uint32_t)v->as.u, text = v->kind == MLOG_K_INT;
+    if (strcmp(key, "ts_call") == 0) it->late = text && mlog__tool_rfc3339(v->as.p, v->len, &it->call_time);
+    if (strcmp(key, "at") != 0 || !text) return text;
+    colon = memrchr(v->as.p, ':', v->len);
+    it->file = v->as.p;
+    it->file_len = colon == NULL ? v->len : (uint32_t)(colon - v->as.p);
+    it->line = colon == NULL ? 0 : (uint32_t)strtoul(colon + 1, NULL, 10);
+    return true;
+}
+
+/* A line as a record. False: it is none of ours. */
+static bool mlog__tool_parse(mlog__tool_input *in) {
+    mlog__item *it = &in->item;
+    uint32_t own = 0;
+    if (in->line_len < 2 || *in->line != '{' || !mlog__text_json_valid(in->line, in->line_len)) return false;
+    in->text.len = 0;
+    if (!mlog__format_room(&in->text, 4 * in->line_len + 64)) return false;
+    mlog__tool_json j = {in->line + 1, in->line + in->line_len, in->text.p};
+    memset(it, 0, offsetof(mlog__item, val));
+    it->fields = it->from_context = it->from_bound = it->count = 0;
+    it->decoded = it->rendered = true;
+    it->lost = NULL;
+    it->source = it->file = it->func = it->msg = it->thread = "";
+    it->header = mlog__record_header(MLOG__S_EMIT, MLOG__MIN(4 + in->line_len / 8, (size_t)0xFFFFF), 0); /* what bounds go by */
+    in->desk.recovered = false;
+    while (j.at < j.end && *j.at != '}') {
+        uint32_t len;
+        j.at += strspn(j.at, ", \t\r");
+        if (*j.at != '"') break;
+        const char *key = mlog__tool_string(&j, &len);
+        j.at += strspn(j.at, ": \t\r");
+        mlog__val v = mlog__tool_value(&j);
+        if (strcmp(key, "recovered") == 0) {
+            in->desk.recovered = v.kind == MLOG_K_BOOL && v.as.u != 0;
+        } else if (mlog__format_is_reserved(key, len)) {
+            if (!mlog__tool_take_own(it, key, &v)) return false;
+            own += strcmp(key, "ts") == 0 || strcmp(key, "level") == 0;
+        } else if (it->fields < MLOG__FIELDS) {
+            it->field[it->fields++] = (mlog__out){key, len, v};
+        }
+    }
+    return own == 2;
+}
+
+/* The next line of a file; false: none that is whole. At the end of a file that does not grow the rest counts as one. */
+static bool mlog__tool_next_line(mlog__tool_input *in) {
+    mlog__buffer *b = &in->bytes;
+    size_t seen = in->at;
+    for (;;) {
+        const char *end = b->len == seen ? NULL : memchr(b->p + seen, '\n', b->len - seen);
+        if (end != NULL || (in->ended && !mlog__tool.follow && b->len > in->at)) {
+            in->line = b->p + in->at;
+            in->line_len = end == NULL ? b->len - in->at : (size_t)(end - in->line);
+            in->at += in->line_len + (end != NULL);
+            b->p[in->at - (end != NULL)] = end != NULL ? '\n' : 0;
+            return true;
+        }
+        if (in->ended) return false;
+        if (in->at != 0) memmove(b->p, b->p + in->at, b->len - in->at);
+        b->len -= in->at;
+        in->offset += in->at;
+        in->at = 0;
+        seen = b->len;
+        if (b->len > MLOG__TOOL_LINE || !mlog__format_room(b, (1 << 18) + 64)) return in->ended = true, false;
+        ssize_t n = read(in->fd, b->p + b->len, 1 << 18);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) in->ended = true;
+        else b->len += (size_t)n;
+    }
+}
+
+/* -- inputs -- */
+
+static void mlog__tool_open(mlog__tool_input *in) {
+    struct stat st;
+    in->fd = strcmp(in->path, "-") == 0 ? 0 : open(in->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (in->fd < 0 || fstat(in->fd, &st) != 0 || S_ISDIR(st.st_mode)) {
+        mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, in->fd < 0 ? strerror(errno) : "is a directory");
+        in->done = true;
+        return;
+    }
+    in->opened = true;
+    in->dev = st.st_dev;
+    in->ino = st.st_ino;
+}
+
+/* Binary or lines? By the first eight bytes: a binary file whose first block is damaged is told by a later one. */
+static bool mlog__tool_sniff(mlog__tool_input *in) {
+    if (in->known) return true;
+    if (in->reader == NULL && (in->reader = mlog__reader_open(in->fd)) == NULL) return false;
+    mlog__reader *r = in->reader;
+    r->follow = mlog__tool.follow;
+    (void)mlog__reader_fill(r, 1 << 16);
+    size_t n = r->len - r->at;
+    const uint64_t magic[2] = {MLOG__BLOCK_MAGIC, __builtin_bswap64(MLOG__BLOCK_MAGIC)};
+    if (n == 0) return false;
+    in->known = true;
+    for (int i = 0; i < 2; i++) in->binary = in->binary || memmem(r->buffer + r->at, n, &magic[i], 8) != NULL;
+    if (in->binary) return true;
+    if (!mlog__format_room(&in->bytes, n + 64)) return false;
+    memcpy(in->bytes.p, r->buffer + r->at, n);
+    in->bytes.len = n;
+    in->ended = r->ended;
+    mlog__reader_close(r);
+    in->reader = NULL;
+    return true;
+}
+
+/* The next record of an input, if there is one now: its time is known, and what a filter starts from. */
+static bool mlog__tool_advance(mlog__tool_input *in) {
+    in->have = false;
+    if (in->done || !mlog__tool_sniff(in)) return false;
+    if (!in->binary) {
+        while (!in->have && mlog__tool_next_line(in)) {
+            in->have = mlog__tool_parse(in);
+            if (in->have || in->line_len == 0) continue;
+            if (in->strange++ == 0) in->first_strange = in->offset + (uint64_t)(in->line - in->bytes.p);
+        }
+        return in->have;
+    }
+    in->have = mlog__reader_next(in->reader, &in->record) == MLOG__READER_BLOCK;
+    if (in->have) in->item.time = in->record.time;
+    return in->have;
+}
+
+static mlog__desk *mlog__tool_desk(mlog__tool_input *in) { return in->binary ? &in->record.life->desk : &in->desk; }
+
+/* Is a decoded record a report of losses? Those pass every filter, as in the sinks. */
+static bool mlog__tool_is_loss(const mlog__item *it) {
+    static const char dropped[] = "records dropped:", skipped[] = "records skipped:"; /* as mlog__format_loss and flush say it */
+    if (it->source_len != 7 || memcmp(it->source, "metalog", 7) != 0 || it->msg_len < sizeof dropped) return false;
+    return memcmp(it->msg, dropped, sizeof dropped - 1) == 0 || memcmp(it->msg, skipped, sizeof skipped - 1) == 0;
+}
+
+/* Decodes the input's record if it is wanted. 1: yes; 0: no; -1: not sound. */
+static int mlog__tool_take(mlog__tool_input *in) {
+    mlog__item *it = &in->item;
+    if (it->time < mlog__tool.since || it->time > mlog__tool.until) return 0;
+    if (!in->binary) return mlog__tool.filter == NULL || mlog__tool_is_loss(it) || mlog__filter_item(mlog__tool.filter, it, &in->desk, NULL);
+    bool loss = mlog__record_site(in->record.header) == MLOG__S_LOSS;
+    mlog__reader_item(&in->record, it);
+    if (!loss && mlog__tool.filter != NULL && !mlog__filter_item(mlog__tool.filter, it, mlog__tool_desk(in), in->record.bytes)) return 0;
+    if (it->header & MLOG__F_TIME) mlog__reader_item(&in->record, it); /* the filter read the time again */
+    if (mlog__reader_decode(&in->record, it)) return 1;
+    mlog__reader_blame(in->reader, mlog__reader_offset(in->reader, in->record.bytes), "a record without a definition, or not sound");
+    in->reader->lost++;
+    return -1;
+}
+
+/* The commonest case: a plain site of a binary file as JSON or LOGFMT, straight from its slots. False: the long way. */
+static bool mlog__tool_straight(mlog__tool_input *in) {
+    const mlog__reader_record *o = &in->record;
+    mlog__desk *desk = mlog__tool_desk(in);
+    uint32_t site = mlog__record_site(o->header);
+    if ((o->header & ~MLOG__F_CONTEXT) >> 52 != 0 || site < MLOG__FIRST_SITE || o->late) return false;
+    if (o->time < mlog__tool.since || o->time > mlog__tool.until) return true;
+    const mlog__info *info = mlog__format_info(desk, site);
+    if (info == NULL || info->straight == 0) return false;
+    in->item.time = o->time;
+    in->item.header = o->header;
+    mlog__format_owner(desk, &in->item, o->tid, o->name);
+    return mlog__format_straight(&mlog__tool.out, desk, info, &in->item, o->bytes, false) > 0;
+}
+
+/* What was wrong with an input, at its end. */
+static void mlog__tool_report(mlog__tool_input *in) {
+    const mlog__reader *r = in->reader;
+    if (r != NULL && r->why != NULL)
+        mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: byte %llu: %s (%llu bytes damaged, %llu records lost)", in->path,
+                       (unsigned long long)r->first_bad, r->why, (unsigned long long)r->damaged, (unsigned long long)r->lost);
+    if (in->strange != 0)
+        mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: %llu lines are no records, skipped", in->path, (unsigned long long)in->strange);
+}
+
+/* -- cat and tail -- */
+
+/* The input's record in the wanted form, if it is wanted. */
+static void mlog__tool_emit(mlog__tool_input *in, mlog__buffer *to) {
+    bool plain = mlog__tool.format == MLOG__TOOL_JSON && mlog__tool.wanted_count == 0;
+    if (plain && in->binary && mlog__tool.filter == NULL && to == &mlog__tool.out && mlog__tool_straight(in)) return;
+    if (mlog__tool_take(in) != 1) return;
+    if (!plain || in->binary) {
+        if (!mlog__tool_line(to, mlog__tool_desk(in), &in->item)) mlog__tool_say(MLOG__TOOL_FAILED, "no memory");
+        return;
+    }
+    if (!mlog__format_room(to, in->line_len + 1)) return;
+    memcpy(to->p + to->len, in->line, in->line_len);
+    to->p[to->len + in->line_len] = '\n';
+    to->len += in->line_len + 1;
+}
+
+/* The input whose record is the oldest; NULL: there is none. */
+static mlog__tool_input *mlog__tool_oldest(void) {
+    mlog__tool_input *oldest = NULL;
+    for (uint32_t i = 0; i < mlog__tool.inputs; i++) {
+        mlog__tool_input *in = &mlog__tool.input[i];
+        if (in->have && (oldest == NULL || in->item.time < oldest->item.time)) oldest = in;
+    }
+    return oldest;
+}
+
+/* Everything that there is now, merged by time; with `keep` into the last lines. */
+static void mlog__tool_drain(bool keep) {
+    mlog__tool_input *in;
+    for (uint32_t i = 0; i < mlog__tool.inputs; i++) {
+        in = &mlog__tool.input[i];
+        if (!in->have) (void)mlog__tool_advance(in);
+    }
+    while ((in = mlog__tool_oldest()) != NULL) {
+        do {
+            mlog__buffer *to = keep ? &mlog__tool.kept[mlog__tool.kept_count % (uint64_t)mlog__tool.last] : &mlog__tool.out;
+            if (keep) to->len = 0;
+            mlog__tool_emit(in, to);
+            if (keep && to->len != 0) mlog__tool.kept_count++;
+            if (mlog__tool.out.len >= MLOG__BATCH) mlog__tool_flush();
+        } while (mlog__tool_advance(in) && mlog__tool.inputs == 1);
+    }
+}
+
+/* The last lines of tail, oldest first. */
+static void mlog__tool_put_kept(void) {
+    uint64_t n = (uint64_t)mlog__tool.last, from = mlog__tool.kept_count > n ? mlog__tool.kept_count - n : 0;
+    for (uint64_t i = from; i < mlog__tool.kept_count; i++) {
+        const mlog__buffer *b = &mlog__tool.kept[i % n];
+        if (!mlog__format_room(&mlog__tool.out, b->len)) return;
+        memcpy(mlog__tool.out.p + mlog__tool.out.len, b->p, b->len);
+        mlog__tool.out.len += b->len;
+    }
+}
+
+/* A file that was replaced under its name, or begins anew: from its start. What had no end in the old one will not get one. */
+static void mlog__tool_again(mlog__tool_input *in) {
+    struct stat st, own;
+    if (in->reader != NULL) in->reader->ended = false; /* it may have grown */
+    in->ended = false;
+    if (in->fd == 0) return;
+    bool here = stat(in->path, &st) == 0, other = here && (!in->opened || st.st_dev != in->dev || st.st_ino != in->ino);
+    uint64_t used = in->binary && in->reader != NULL ? in->reader->offset : in->offset + in->at;
+    bool shorter = !other && in->opened && fstat(in->fd, &own) == 0 && (uint64_t)own.st_size < used;
+    if (!other && !shorter) return;
+    mlog__tool_report(in);
+    if (in->opened) close(in->fd);
+    mlog__reader_close(in->reader);
+    free(in->bytes.p);
+    free(in->text.p);
+    const char *path = in->path;
+    memset(in, 0, sizeof *in);
+    in->path = path;
+    mlog__tool_open(in);
+}
+
+/* Follows until it is interrupted. A look each 100 ms: files on any file system, also those without inotify. */
+static void mlog__tool_follow(void) {
+    for (;;) {
+        mlog__tool_drain(false);
+        mlog__tool_flush();
+        mlog__platform_nap(100000000);
+        for (uint32_t i = 0; i < mlog__tool.inputs; i++) mlog__tool_again(&mlog__tool.input[i]);
+    }
+}
+
+static void mlog__tool_tail(void) {
+    mlog__tool.kept = calloc((size_t)mlog__tool.last, sizeof *mlog__tool.kept);
+    if (mlog__tool.kept == NULL) {
+        mlog__tool_say(MLOG__TOOL_FAILED, "no memory");
+        return;
+    }
+    mlog__tool_drain(true);
+    mlog__tool_put_kept();
+    if (mlog__tool.follow) mlog__tool_follow();
+}
+
+/* -- stats -- */
+
+typedef struct { char *key; size_t len; uint64_t n; } mlog__tool_sum;
+typedef struct { mlog__tool_sum *sum; size_t count, cap; } mlog__tool_table;
+
+static struct {
+    uint64_t level[26], records, dropped[26], skipped[26];
+    int64_t first, last;
+    mlog__tool_table source, site, thread;
+    uint64_t name[4], run;       /* name: of the thread that `run` records in a row are of */
+    uint32_t tid;
+} mlog__tool_all = {.first = INT64_MAX, .last = INT64_MIN};
+
+/* The place of a key; a free one when it is new. */
+static mlog__tool_sum *mlog__tool_place(const mlog__tool_table *t, const char *key, size_t len) {
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < len; i++) h = (h ^ (unsigned char)key[i]) * 1099511628211u;
+    for (size_t i = (size_t)h & (t->cap - 1);; i = (i + 1) & (t->cap - 1)) {
+        mlog__tool_sum *s = &t->sum[i];
+        if (s->key == NULL || (s->len == len && memcmp(s->key, key, len) == 0)) return s;
+    }
+}
+
+static void mlog__tool_grow(mlog__tool_table *t) {
+    mlog__tool_table more = {.cap = t->cap == 0 ? 256 : 2 * t->cap, .count = t->count};
+    more.sum = calloc(more.cap, sizeof *more.sum);
+    if (more.sum == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    for (size_t i = 0; i < t->cap; i++)
+        if (t->sum[i].key != NULL) *mlog__tool_place(&more, t->sum[i].key, t->sum[i].len) = t->sum[i];
+    free(t->sum);
+    *t = more;
+}
+
+static void mlog__tool_add(mlog__tool_table *t, const char *key, size_t len, uint64_t n) {
+    if (2 * t->count >= t->cap) mlog__tool_grow(t);
+    mlog__tool_sum *s = mlog__tool_place(t, key, len);
+    s->n += n;
+    if (s->key != NULL) return;
+    s->key = malloc(len + 1);
+    if (s->key == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    memcpy(s->key, key, len);
+    s->key[len] = 0;
+    s->len = len;
+    t->count++;
+}
+
+/* n records of a site: by level, source and place. */
+static void mlog__tool_count(int level, const char *source, size_t source_len, const char *file, size_t file_len, uint32_t line,
+                             const char *msg, size_t msg_len, uint64_t n) {
+    char place[512], *p = place;
+    mlog__tool_all.level[level < 0 ? 0 : level > 25 ? 25 : level] += n;
+    mlog__tool_add(&mlog__tool_all.source, source, source_len, n);
+    p = mlog__format_put(p, file, MLOG__MIN(file_len, (size_t)255));
+    *p++ = ':';
+    p = mlog__text_u64(p, line);
+    *p++ = ' ';
+    size_t room = (size_t)(place + sizeof place - p);
+    p = mlog__format_put(p, msg, msg_len <= room ? msg_len : mlog__text_utf8_cut(msg, room));
+    mlog__tool_add(&mlog__tool_all.site, place, (size_t)(p - place), n);
+}
+
+/* What was counted by the number of a site, when its process is forgotten, and at the end. */
+static void mlog__tool_settle(mlog__reader_life *life) {
+    for (uint32_t i = 0; life->count != NULL && i < life->infos; i++) {
+        uint64_t n = life->count[i];
+        const mlog__info *info = life->desk.infos[i];
+        life->count[i] = 0;
+        if (n == 0 || info == NULL) continue;
+        const mlog__entry *e = info->e;
+        mlog__tool_count(e->level, info->source, e->source_len, mlog__dict_file(e), e->file_len, e->line, mlog__dict_msg(e), e->msg_len, n);
+    }
+}
+
+/* Records of one thread come in rows, which are counted as one. */
+static void mlog__tool_end_run(void) {
+    char text[64];
+    if (mlog__tool_all.run == 0) return;
+    memcpy(text, mlog__tool_all.name, 32);
+    text[32] = 0;
+    char *end = text + strlen(text);
+    if (end == text) end = mlog__text_u64(text, mlog__tool_all.tid);
+    mlog__tool_add(&mlog__tool_all.thread, text, (size_t)(end - text), mlog__tool_all.run);
+    mlog__tool_all.run = 0;
+}
+
+/* Counts a record without decoding it. False: it must be. */
+static bool mlog__tool_count_quickly(mlog__tool_input *in) {
+    mlog__reader_record *o = &in->record;
+    uint32_t site = mlog__record_site(o->header);
+    uint64_t id;
+    if (mlog__tool.filter != NULL || (o->header & ~MLOG__F_CONTEXT) >> 52 != 0 || site < MLOG__FIRST_SITE) return false;
+    if (o->life->count == NULL) o->life->count = mlog__platform_map(MLOG__INFOS * sizeof *o->life->count, false, false);
+    if (o->life->count == NULL) return false;
+    const mlog__info *info = mlog__format_info(&o->life->desk, site);
+    if (info == NULL) return false;
+    if (o->header & MLOG__F_CONTEXT) {
+        memcpy(&id, o->bytes + 16, 8);
+        const mlog__known *k = mlog__format_context(&o->life->desk, id);
+        if (k != NULL && k->source != NULL) return false;
+    }
+    o->life->count[site / 8]++;
+    return true;
+}
+
+/* The counts of a report of losses. */
+static void mlog__tool_count_loss(const mlog__item *it) {
+    bool skipped = strncmp(it->msg, "records skipped", 15) == 0;
+    for (uint32_t i = 1; i < it->fields; i++) {
+        int level = mlog_level_parse(it->field[i].key);
+        if (level > 0) (skipped ? mlog__tool_all.skipped : mlog__tool_all.dropped)[level] += it->field[i].val.as.u;
+    }
+}
+
+static void mlog__tool_tally(mlog__tool_input *in) {
+    mlog__item *it = &in->item;
+    if (it->time < mlog__tool.since || it->time > mlog__tool.until) return;
+    bool quick = in->binary && mlog__tool_count_quickly(in);
+    if (!quick && mlog__tool_take(in) != 1) return;
+    mlog__tool_all.records++;
+    mlog__tool_all.first = MLOG__MIN(mlog__tool_all.first, it->time);
+    mlog__tool_all.last = MLOG__MAX(mlog__tool_all.last, it->time);
+    if (!quick) {
+        mlog__tool_count(it->level, it->source, it->source_len, it->file, it->file_len, it->line, it->msg, it->msg_len, 1);
+        if (mlog__tool_is_loss(it)) mlog__tool_count_loss(it);
+    }
+    if (!in->binary) {
+        char text[24];
+        const char *thread = it->thread_len != 0 ? it->thread : text;
+        size_t n = it->thread_len != 0 ? it->thread_len : (size_t)(mlog__text_u64(text, it->tid) - text);
+        mlog__tool_add(&mlog__tool_all.thread, thread, n, 1);
+        return;
+    }
+    const mlog__reader_record *o = &in->record;
+    if (MLOG__UNLIKELY(o->tid != mlog__tool_all.tid || memcmp(o->name, mlog__tool_all.name, 32) != 0)) {
+        mlog__tool_end_run();
+        memcpy(mlog__tool_all.name, o->name, 32);
+        mlog__tool_all.tid = o->tid;
+    }
+    mlog__tool_all.run++;
+}
+
+static int mlog__tool_compare(const void *a, const void *b) {
+    const mlog__tool_sum *x = a, *y = b;
+    if (x->n != y->n) return x->n < y->n ? 1 : -1;
+    return x->key == NULL || y->key == NULL ? 0 : strcmp(x->key, y->key);
+}
+
+__attribute__((format(printf, 1, 2))) static void mlog__tool_print(const char *format, ...) {
+    char text[1200];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    n = MLOG__MIN(n, (int)sizeof text - 1);
+    if (n <= 0 || !mlog__format_room(&mlog__tool.out, (size_t)n)) return;
+    memcpy(mlog__tool.out.p + mlog__tool.out.len, text, (size_t)n);
+    mlog__tool.out.len += (size_t)n;
+}
+
+/* The largest sums of a table: ten on paper, all of them as JSON. */
+static void mlog__tool_put_table(const char *title, const mlog__tool_table *t) {
+    bool json = mlog__tool.format == MLOG__TOOL_JSON;
+    if (t->cap != 0) qsort(t->sum, t->cap, sizeof *t->sum, mlog__tool_compare);
+    if (json) mlog__tool_print(",\"%s\":{", title);
+    else mlog__tool_print("\n%s\n", title);
+    for (size_t i = 0; i < t->count && (json || i < 10); i++) {
+        char clean[6 * 600 + 8];
+        const mlog__tool_sum *s = &t->sum[i];
+        size_t n = s->len <= 512 ? s->len : mlog__text_utf8_cut(s->key, 512);
+        *(json ? mlog__text_json(clean, s->key, n) : mlog__text_console(clean, s->key, n)) = 0;
+        if (json) mlog__tool_print("%s\"%.1000s\":%llu", i != 0 ? "," : "", clean, (unsigned long long)s->n);
+        else mlog__tool_print("%14llu  %.1000s\n", (unsigned long long)s->n, clean);
+    }
+    if (json) mlog__tool_print("}");
+    else if (t->count > 10) mlog__tool_print("%14s  %zu more\n", "", t->count - 10);
+}
+
+
+/* Counts by level, those of two kinds of losses too: only what is not zero. */
+static void mlog__tool_put_levels(const char *title, const uint64_t n[26]) {
+    bool json = mlog__tool.format == MLOG__TOOL_JSON, any = false;
+    uint64_t sum[26] = {0};
+    for (int i = 0; i < 26; i++) sum[MLOG__MAX(mlog_level_parse(mlog_level_name(i)), 0)] += n[i];
+    if (json) mlog__tool_print(",\"%s\":{", title);
+    for (int i = 25; i >= 0; i--) {
+        if (sum[i] == 0) continue;
+        if (!json && !any) mlog__tool_print("\n%s\n", title);
+        if (json) mlog__tool_print("%s\"%s\":%llu", any ? "," : "", mlog_level_name(i), (unsigned long long)sum[i]);
+        else mlog__tool_print("%14llu  %s\n", (unsigned long long)sum[i], mlog_level_name(i));
+        any = true;
+    }
+    if (json) mlog__tool_print("}");
+}
+
+static void mlog__tool_put_stats(uint64_t bytes, uint64_t damaged, uint64_t lost, uint64_t doubles) {
+    char first[48] = "", last[48] = "";
+    mlog__text_clock clock = {0};
+    unsigned long long records = mlog__tool_all.records;
+    if (records != 0) {
+        *mlog__text_utc(first, mlog__tool_all.first, &clock) = 0;
+        *mlog__text_utc(last, mlog__tool_all.last, &clock) = 0;
+    }
+    if (mlog__tool.format == MLOG__TOOL_JSON)
+        mlog__tool_print("{\"records\":%llu,\"bytes\":%llu,\"first\":\"%s\",\"last\":\"%s\",\"damaged_bytes\":%llu,\"lost_records\":%llu,"
+                         "\"doubles\":%llu", records, (unsigned long long)bytes, first, last, (unsigned long long)damaged,
+                         (unsigned long long)lost, (unsigned long long)doubles);
+    else
+        mlog__tool_print("%14llu  records, %llu bytes\n%14s  %s\n%14s  %s\n%14llu  bytes damaged\n%14llu  records lost by damage\n"
+                         "%14llu  doubles, shown once\n", records, (unsigned long long)bytes, "first", first, "last", last,
+                         (unsigned long long)damaged, (unsigned long long)lost, (unsigned long long)doubles);
+    mlog__tool_put_levels("levels", mlog__tool_all.level);
+    mlog__tool_put_levels("dropped", mlog__tool_all.dropped);
+    mlog__tool_put_levels("skipped", mlog__tool_all.skipped);
+    mlog__tool_put_table("sources", &mlog__tool_all.source);
+    mlog__tool_put_table("threads", &mlog__tool_all.thread);
+    mlog__tool_put_table("sites", &mlog__tool_all.site);
+    if (mlog__tool.format == MLOG__TOOL_JSON) mlog__tool_print("}\n");
+}
+
+static void mlog__tool_stats(void) {
+    uint64_t bytes = 0, damaged = 0, lost = 0, doubles = 0;
+    for (uint32_t i = 0; i < mlog__tool.inputs; i++) {
+        mlog__tool_input *in = &mlog__tool.input[i];
+        if (mlog__tool_sniff(in) && in->reader != NULL) in->reader->gone = mlog__tool_settle;
+        while (mlog__tool_advance(in)) mlog__tool_tally(in);
+        mlog__tool_end_run();
+        for (int k = 0; in->reader != NULL && k < MLOG__READER_LIVES; k++) mlog__tool_settle(&in->reader->lives[k]);
+        bytes += in->reader != NULL ? in->reader->offset : in->offset + in->at;
+        damaged += in->reader != NULL ? in->reader->damaged : 0;
+        lost += in->reader != NULL ? in->reader->lost : in->strange;
+        doubles += in->reader != NULL ? in->reader->folded : 0;
+    }
+    mlog__tool_put_stats(bytes, damaged, lost, doubles);
+}
+
+/* -- check -- */
+
+/* Every block by its checksum, every record by decoding it. */
+static void mlog__tool_check(void) {
+    for (uint32_t i = 0; i < mlog__tool.inputs; i++) {
+        mlog__tool_input *in = &mlog__tool.input[i];
+        uint64_t records = 0;
+        if (in->done) continue;
+        while (mlog__tool_advance(in)) records += mlog__tool_take(in) == 1;
+        mlog__tool_report(in);
+        if (in->strange != 0) mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: byte %llu: a line that is no record", in->path,
+                                             (unsigned long long)in->first_strange);
+        bool bad = in->strange != 0 || (in->reader != NULL && in->reader->why != NULL);
+        mlog__tool_print("%s: %s, %llu records", in->path, bad ? "damaged" : "ok", (unsigned long long)records);
+        if (in->reader != NULL) mlog__tool_print(" in %llu blocks", (unsigned long long)in->reader->blocks);
+        mlog__tool_print("\n");
+    }
+}
+
+/* -- the command line -- */
+
+static const char mlog__tool_help[] =
+    "usage: metalog cat|tail|stats|check [OPTION]... [FILE]...\n"
+    "Reads binary logs and JSON lines of metalog.h; no FILE, or -: standard input. Several files are merged by time.\n"
+    "\n"
+    "  cat    shows records          tail   the last ones; -f follows, also over rotation\n"
+    "  stats  counts them            check  verifies files, names the first bad byte\n"
+    "\n"
+    "  --where FILTER   only records that it takes, e.g. 'level>=warn and source=net and qty>100'\n"
+    "  --since TIME     from then on: 5m, 1h30m, 2d before now, or 2026-11-20T10:06:41Z\n"
+    "  --until TIME     up to then\n"
+    "  --format FORMAT  json (default), console (default on a terminal), logfmt, csv\n"
+    "  --fields A,B,C   only these, in this order: ts level msg source at thread, or names of fields\n"
+    "  --utc            console: times in UTC instead of local time\n"
+    "  --color WHEN     console: auto, always, never\n"
+    "  --no-pager       never through $METALOG_PAGER, $PAGER, less\n"
+    "  -n N             tail: the last N records (10)\n"
+    "  -f, --follow     tail: goes on as the files grow\n"
+    "  --man            the manual page; --version; --help\n"
+    "\n"
+    "Exit status: 0 fine, 1 damage or lines that are no records were found (what is sound was shown), 2 wrong usage,\n"
+    "3 a file cannot be read or the output cannot be written.\n";
+
+static const char mlog__tool_man[] =
+    ".TH METALOG 1 \"\" \"metalog " MLOG_VERSION "\" \"User Commands\"\n.SH NAME\nmetalog \\- reads the logs of metalog.h\n.SH SYNOPSIS\n"
+    ".B metalog\n.RB { cat | tail | stats | check }\n.RI [ OPTION ]...\n.RI [ FILE ]...\n.SH DESCRIPTION\n"
+    "Reads binary log files (MLOG_BINARY) and files of JSON lines, each recognised by its content. Without\n.I FILE\nor with\n.B \\-\n"
+    "it reads standard input. Records of several files are merged by time.\n"
+    ".TP\n.B cat\nShows records. On a terminal in colour and through a pager, else as JSON lines: those of a binary file are byte for byte\n"
+    "what a JSON sink of the program would have written.\n"
+    ".TP\n.B tail\nShows the last records; with\n.B \\-f\ngoes on as the files grow, are renamed and made anew, or are truncated.\n"
+    ".TP\n.B stats\nCounts records by level, source, thread and place; tells what was dropped (a full queue), skipped (a slow sink),\n"
+    "damaged and lost. On a terminal as a table, else as one line of JSON.\n"
+    ".TP\n.B check\nVerifies every checksum, definition and record; tells the offset of the first bad byte: where the first block begins that\n"
+    "is not whole.\n"
+    ".SH OPTIONS\n"
+    ".TP\n.BI \\-\\-where \" FILTER\"\nOnly records that the filter takes. It is the language of the sinks' filters:\n"
+    ".nf\nlevel>=warn and (source=net.* or task=42) and not msg='ping' and qty>100\n.fi\n"
+    ".TP\n.BI \\-\\-since \" TIME\" \"\\fR, \" \\-\\-until \" TIME\"\nA span before now, such as 5m, 1h30m or 2d (d h m s ms us ns), or a date and\n"
+    "time by RFC 3339, in UTC without a zone.\n"
+    ".TP\n.BI \\-\\-format \" FORMAT\"\n.BR json ,\n.BR console ,\n.B logfmt\nor\n.BR csv .\nCSV has the columns ts, level, source, at, thread, msg\n"
+    "and fields, or those of\n.BR \\-\\-fields .\n"
+    ".TP\n.BI \\-\\-fields \" A,B,C\"\nOnly these, in this order: ts, level, msg, source, at, thread, and names of fields.\n"
+    ".TP\n.B \\-\\-utc\nTimes in UTC in the console format.\n.TP\n.BI \\-\\-color \" WHEN\"\n.BR auto ,\n.B always\nor\n.BR never .\n"
+    ".TP\n.B \\-\\-no\\-pager\nNo pager.\n.TP\n.BI \\-n \" N\"\ntail: the last\n.I N\nrecords; 10.\n.TP\n.BR \\-f \", \" \\-\\-follow\ntail: follows.\n"
+    ".SH EXIT STATUS\n.TP\n.B 0\nAll is well.\n.TP\n.B 1\nDamage, or lines that are no records, were found and told on standard error; what is\n"
+    "sound was shown.\n.TP\n.B 2\nWrong usage.\n.TP\n.B 3\nA file cannot be read, or the output cannot be written.\n"
+    ".SH ENVIRONMENT\n.TP\n.BR METALOG_PAGER \", \" PAGER\nThe pager; less, or none with the value cat.\n.TP\n.BR NO_COLOR \", \" CLICOLOR \", \" FORCE_COLOR\n"
+    "As usual.\n.SH SEE ALSO\nThe manual in metalog.h: FILTERS, BINARY FILES.\n";
+
+static void mlog__tool_usage(const char *what, const char *arg, const char *expected) {
+    fprintf(stderr, "metalog: %s%s%s: expected %s\n", what, arg[0] != 0 ? " " : "", arg, expected);
+    exit(MLOG__TOOL_USAGE);
+}
+
+/* The names of --fields, in a copy. */
+static void mlog__tool_take_fields(const char *list) {
+    char *copy = strdup(list), *save = NULL;
+    for (char *name = copy == NULL ? NULL : strtok_r(copy, ",", &save); name != NULL; name = strtok_r(NULL, ",", &save)) {
+        if (mlog__tool.wanted_count == MLOG__TOOL_WANTED || strlen(name) > 255) mlog__tool_usage("--fields", list, "at most 64 names of 255 bytes");
+        mlog__tool.wanted[mlog__tool.wanted_count++] = name;
+    }
+    if (mlog__tool.wanted_count == 0) mlog__tool_usage("--fields", list, "names, with commas between");
+}
+
+static void mlog__tool_take_format(const char *name) {
+    static const char *const names[] = {"json", "console", "logfmt", "csv"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(name, names[i]) == 0) {
+            mlog__tool.format = i;
+            mlog__tool.formatted = true;
+            return;
+        }
+    mlog__tool_usage("--format", name, "json, console, logfmt or csv");
+}
+
+/* An option that has a value. */
+static void mlog__tool_take_value(const char *name, const char *value) {
+    char *end;
+    if (strcmp(name, "--format") == 0) mlog__tool_take_format(value);
+    else if (strcmp(name, "--fields") == 0) mlog__tool_take_fields(value);
+    else if (strcmp(name, "--where") == 0) {
+        mlog__tool.filter = mlog__filter_compile(value, strlen(value), "--where");
+        if (mlog__tool.filter == NULL) fprintf(stderr, "metalog: %s\n", mlog_why()), exit(MLOG__TOOL_USAGE);
+    } else if (strcmp(name, "-n") == 0) {
+        mlog__tool.last = strtol(value, &end, 10);
+        if (end == value || *end != 0 || mlog__tool.last < 1 || mlog__tool.last > 1000000) mlog__tool_usage("-n", value, "1 to 1000000");
+    } else if (strcmp(name, "--color") == 0) {
+        mlog_choice c = strcmp(value, "always") == 0 ? MLOG_YES : strcmp(value, "never") == 0 ? MLOG_NO : MLOG_AUTO;
+        if (c == MLOG_AUTO && strcmp(value, "auto") != 0) mlog__tool_usage("--color", value, "auto, always or never");
+        mlog__tool.color = mlog__sink_wants_color(1, c);
+    } else if (!mlog__tool_when(value, strcmp(name, "--since") == 0 ? &mlog__tool.since : &mlog__tool.until)) {
+        mlog__tool_usage(name, value, "a span such as 5m or 1h30m, or a time such as 2026-11-20T10:06:41Z");
+    }
+}
+
+/* An option; returns how many words it took. */
+static int mlog__tool_take_option(const char *word, const char *next) {
+    static const char *const valued[] = {"--where", "--since", "--until", "--format", "--fields", "--color", "-n"};
+    char name[16] = "";
+    const char *equal = strchr(word, '=');
+    size_t n = equal == NULL ? strlen(word) : (size_t)(equal - word);
+    memcpy(name, word, MLOG__MIN(n, sizeof name - 1));
+    for (size_t i = 0; i < sizeof valued / sizeof *valued; i++) {
+        if (n >= sizeof name || strcmp(name, valued[i]) != 0) continue;
+        if (equal == NULL && next == NULL) mlog__tool_usage(name, "", "a value behind it");
+        mlog__tool_take_value(name, equal != NULL ? equal + 1 : next);
+        return equal != NULL ? 1 : 2;
+    }
+    if (strcmp(word, "-f") == 0 || strcmp(word, "--follow") == 0) mlog__tool.follow = true;
+    else if (strcmp(word, "--no-pager") == 0) mlog__tool.pager = false;
+    else if (strcmp(word, "--utc") == 0) mlog__tool.utc = true;
+    else mlog__tool_usage(word, "", "an option: see metalog --help");
+    return 1;
+}
+
+static bool mlog__tool_asked(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        const char *text = strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0 ? mlog__tool_help
+                           : strcmp(argv[i], "--man") == 0                             ? mlog__tool_man
+                           : strcmp(argv[i], "--version") == 0                         ? "metalog " MLOG_VERSION "\n"
+                                                                                       : NULL;
+        if (text != NULL) return fputs(text, stdout), true;
+        if (strcmp(argv[i], "--") == 0) break;
+    }
+    return false;
+}
+
+__attribute__((unused)) static int mlog__tool_run(int argc, char **argv) {
+    static const char *const command[] = {"cat", "tail", "stats", "check"};
+    bool only_files = false, colored = false;
+    if (mlog__tool_asked(argc, argv)) return fflush(stdout) == 0 ? MLOG__TOOL_OK : MLOG__TOOL_FAILED;
+    if (argc < 2) return fputs(mlog__tool_help, stderr), MLOG__TOOL_USAGE;
+    for (mlog__tool.command = 0; strcmp(argv[1], command[mlog__tool.command]) != 0;)
+        if (++mlog__tool.command == 4) mlog__tool_usage(argv[1], "", "cat, tail, stats or check");
+    mlog__tool.input = calloc((size_t)argc, sizeof *mlog__tool.input);
+    if (mlog__tool.input == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), MLOG__TOOL_FAILED;
+    for (int i = 2; i < argc;) {
+        bool option = !only_files && argv[i][0] == '-' && argv[i][1] != 0;
+        if (option && strcmp(argv[i], "--") == 0) only_files = true, i++;
+        else if (option) colored = colored || strncmp(argv[i], "--color", 7) == 0, i += mlog__tool_take_option(argv[i], argv[i + 1]);
+        else mlog__tool.input[mlog__tool.inputs++].path = argv[i++];
+    }
+    if (mlog__tool.follow && mlog__tool.command != MLOG__TOOL_TAIL) mlog__tool_usage("-f", "", "it with tail");
+    if (mlog__tool.inputs == 0) mlog__tool.input[mlog__tool.inputs++].path = "-";
+    bool terminal = isatty(1) == 1, table = mlog__tool.command == MLOG__TOOL_STATS;
+    if (!mlog__tool.formatted && terminal) mlog__tool.format = MLOG__TOOL_CONSOLE;
+    if (!colored) mlog__tool.color = mlog__sink_wants_color(1, MLOG_AUTO);
+    for (uint32_t i = 0; i < mlog__tool.inputs; i++) mlog__tool_open(&mlog__tool.input[i]);
+    if (!table && mlog__tool.command != MLOG__TOOL_CHECK) mlog__tool_page();
+    if (mlog__tool.command == MLOG__TOOL_CAT) mlog__tool_drain(false);
+    else if (mlog__tool.command == MLOG__TOOL_TAIL) mlog__tool_tail();
+    else if (table) mlog__tool_stats();
+    else mlog__tool_check();
+    mlog__tool_flush();
+    for (uint32_t i = 0; i < mlog__tool.inputs && mlog__tool.command != MLOG__TOOL_CHECK; i++) mlog__tool_report(&mlog__tool.input[i]);
+    for (uint32_t i = 0; i < mlog__tool.inputs; i++) mlog__reader_close(mlog__tool.input[i].reader);
+    mlog__tool_end_pager();
+    return mlog__tool.status;
+}
+
+#if METALOG_TOOL + 0 != 2 /* 2: a test has a main of its own */
+int main(int argc, char **argv) { return mlog__tool_run(argc, argv); }
+#endif
+
+#endif /* METALOG_TOOL */
 
 #endif /* no error */
 #endif /* METALOG_IMPLEMENTED */

@@ -7,6 +7,7 @@
  * The floor of a call reads the CPU counter, stores 32 bytes and release-stores an index: no logger with such records can do
  * less. */
 #define METALOG_IMPLEMENTATION
+#define METALOG_TOOL 2 /* the reader of binary files, without the tool's main */
 #include "../metalog.h"
 #include "bench.h"
 #include "measure.h"
@@ -417,6 +418,52 @@ static void flow_once(void) {
     put(rate, "M lines/s", rate / json_rate, "JSON to file", "floor: memcpy of the JSON bytes");
 }
 
+/* ---- reading a binary log: as `metalog stats` and `metalog cat` do, without their output ---- */
+
+/* Seconds for all records of the file, counted or made JSON lines of, which are thrown away; NAN when there are not so many. */
+static double read_seconds(const char *path, long records, bool text) {
+    mlog__tool_input *in = calloc(1, sizeof *in);
+    long n = 0;
+    in->path = path;
+    uint64_t begin = tick();
+    mlog__tool_open(in);
+    for (; mlog__tool_advance(in); n++) {
+        if (!text) mlog__tool_tally(in);
+        else mlog__tool_emit(in, &mlog__tool.out);
+        if (mlog__tool.out.len >= MLOG__BATCH) mlog__tool.out.len = 0;
+    }
+    double seconds = since(begin) / 1e9;
+    bool whole = n >= records && in->reader != NULL && in->reader->why == NULL;
+    mlog__tool.out.len = 0;
+    mlog__reader_close(in->reader);
+    close(in->fd);
+    free(in);
+    return whole ? seconds : NAN;
+}
+
+static void read_once(void) {
+    static char block[1 << 20];
+    char path[256];
+    struct stat st = {0};
+    long records = bench.smoke ? 20000 : bench.quick ? 1000000 : 20000000;
+    snprintf(path, sizeof path, "%s/read.bin", directory);
+    unlink(path);
+    mlog_config config = {.full = MLOG_BLOCK, .sinks = {{.type = MLOG_FILE, .format = MLOG_BINARY, .path = path}}};
+    if (!start(&config)) return;
+    producer(&records);
+    mlog_shutdown(120000);
+    stat(path, &st);
+    uint64_t begin = tick();
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (read(fd, block, sizeof block) > 0) {}
+    close(fd);
+    double floor = since(begin) / 1e9, counted = read_seconds(path, records, false), lines = read_seconds(path, records, true);
+    double gigabytes = (double)st.st_size / 1e9;
+    put(gigabytes / counted, "GB/s", floor / counted, "read(2) of the same bytes", "metalog stats");
+    put((double)records / lines / 1e6, "M records/s", floor / lines, "read(2) of the same bytes", "metalog cat: to JSON");
+    unlink(path);
+}
+
 /* ---- what a line costs the flusher: CPU time of its thread, formatted, nothing written ---- */
 
 /* The kernel's name for the CPU time of one thread (include/linux/posix-timers.h); libc has it for its own pthread_t only. */
@@ -813,8 +860,7 @@ int main(int argc, char **argv) {
     measure_calls();
     measure_singles();
     measure("lines", flow_once);
-    if (mlog_init(&(mlog_config){.sinks = {{.type = MLOG_NULL, .format = MLOG_BINARY}}}) != 0)
-        absent("lines", "BINARY", "not built");
+    measure("reading a binary log", read_once);
     measure("flusher's CPU", formats_once);
     measure("growth: sinks", grow_sinks_once);
     measure("growth: context", grow_context_once);

@@ -153,7 +153,7 @@ def asked_first(row):
         return name.endswith(("floor  p50", "A  p50", "floor  p99.9", "A  p99.9", "idle  floor  max", "idle  A  max"))
     if group == "lines":
         return name.startswith(("JSON", "BINARY", "floor")) or name.endswith("1 thread")
-    return group in ("idle", "memory", "peers, to a file") or (group == "peers, a call" and (name.endswith("  A") or row["runs"] == 0))
+    return group in ("idle", "memory", "peers, to a file", "reading a binary log") or (group == "peers, a call" and (name.endswith("  A") or row["runs"] == 0))
 
 
 def markdown(heads, rows):
@@ -309,7 +309,7 @@ def record(path):
 def complete(path):
     rows, failed = load(path)[1], 0
     groups = {r["group"] for r in rows}
-    wanted = {"calls, counter", "calls, arrival", "single calls, counter", "single calls, arrival", "lines", "flusher's CPU",
+    wanted = {"calls, counter", "calls, arrival", "single calls, counter", "single calls, arrival", "lines", "reading a binary log", "flusher's CPU",
               "growth: sinks", "growth: context", "growth: threads", "growth: sites", "peers, a call", "peers, to a file", "idle",
               "memory", "compile"}
     for group in sorted(wanted - groups):

@@ -51,12 +51,12 @@ without() { # names to leave out
 # static: needs no 32-bit libraries at run time
 if has i686-linux-gnu-gcc; then compiler="i686-linux-gnu-gcc -static" run=
     # shellcheck disable=SC2046
-    if [ "${1:-}" = all ]; then target i686 $(without quiet); else target i686 format ring rule golden; fi
+    if [ "${1:-}" = all ]; then target i686 $(without quiet); else target i686 binary format ring rule golden; fi
 else echo "skip i686: no i686-linux-gnu-gcc; make targets installs it"; fi
 
 if has s390x-linux-gnu-gcc && has qemu-s390x; then compiler="s390x-linux-gnu-gcc -DEMULATED" run="qemu-s390x -L /usr/s390x-linux-gnu"
     # shellcheck disable=SC2046
-    if [ "${1:-}" = all ]; then target s390x $(without fork exit sink children limit fatal); else target s390x format rule golden; fi
+    if [ "${1:-}" = all ]; then target s390x $(without fork exit sink children limit fatal); else target s390x binary format rule golden; fi
 else echo "skip s390x: no s390x-linux-gnu-gcc or no qemu-s390x; make targets installs them"; fi
 
 echo "$passed passed, $failed failed"

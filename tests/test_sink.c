@@ -150,8 +150,8 @@ static void test_refused(void) {
     c = file_config(regular), c.crash_safe = (mlog_choice)7, refused(c, "crash_safe 7", "MLOG_YES");
     c = file_config(regular), c.sinks[0].rotate_hours = 5, refused(c, "rotate_hours", "not part of this version");
     c = file_config(regular), c.sinks[0].pattern = "%m", refused(c, "pattern", "expected MLOG_PATTERN");
-    c = file_config(regular), c.sinks[0].format = MLOG_BINARY, refused(c, "BINARY", "not part of this version");
-    c = file_config(regular), c.sinks[0].format = 77, refused(c, "format 77", "MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT or _PATTERN");
+    c = file_config(NULL), c.sinks[0].type = MLOG_CONSOLE, c.sinks[0].format = MLOG_BINARY, refused(c, "BINARY", "MLOG_FILE or MLOG_NULL");
+    c = file_config(regular), c.sinks[0].format = 77, refused(c, "format 77", "MLOG_PRETTY, _PLAIN, _JSON, _LOGFMT, _PATTERN or _BINARY");
     c = file_config(regular), c.sinks[0].level = 26, refused(c, "level 26", "0 to 25");
     c = file_config(regular), c.sinks[0].mode = 010000, refused(c, "mode", "permission bits");
     c = file_config(regular), c.sinks[0].type = MLOG_SYSLOG, refused(c, "sink type", "not part of this version");
