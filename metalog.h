@@ -10267,7 +10267,9 @@ static bool mlog__binary_context(mlog__binary *b, mlog__buffer *out, const mlog_
     for (;;) {
         const mlog__context_slot *slot = mlog__format_slot(s, id), *outer;
         if (slot == NULL || b->context[id & 0xFFFFF] == id) return true;
-        for (; (outer = mlog__format_slot(s, slot->parent)) != NULL && b->context[outer->id & 0xFFFFF] != outer->id; slot = outer) {}
+        uint32_t depth = 0; /* a session that is not ours may go in a circle */
+        for (; (outer = mlog__format_slot(s, slot->parent)) != NULL && b->context[outer->id & 0xFFFFF] != outer->id; slot = outer)
+            if (depth++ == MLOG__CONTEXTS) return false;
         const uint64_t words[3] = {slot->id, slot->parent, slot->bytes | (uint64_t)slot->count << 32};
         if (!mlog__binary_note(b, out, MLOG__NOTE_CONTEXT, words, 3, slot->fields, slot->bytes)) return false;
         b->context[slot->id & 0xFFFFF] = slot->id;
@@ -15897,6 +15899,7 @@ static int mlog__tool_take(mlog__tool_input *in) {
 
 /* The commonest case: a plain site of a binary file as JSON or LOGFMT, straight from its slots. False: the long way. */
 static bool mlog__tool_straight(mlog__tool_input *in) {
+    if (mlog__tool_desk(in)->recovered) return false; /* it has a mark */
     const mlog__reader_record *o = &in->record;
     mlog__desk *desk = mlog__tool_desk(in);
     uint32_t site = mlog__record_site(o->header);

@@ -152,6 +152,32 @@ static void test_everything(void) {
     format_now = MLOG_JSON;
 }
 
+/* A binary file: what the tool makes of it is what a JSON sink would have got, mark and all. */
+static void test_binary(void) {
+    char command[900];
+    size_t n;
+    clean();
+    format_now = MLOG_BINARY;
+    CHECK(killed(in_child(log_everything)));
+    CHECK_EQ(in_child(recover), 0);
+    CHECK_EQ(files_left(), 0);
+    CHECK_EQ(in_child(recover), 0);
+    format_now = MLOG_JSON;
+    snprintf(command, sizeof command, "%s.json", log_path);
+    char *json = strdup(command);
+    snprintf(command, sizeof command, "set -e; ${GCC:-gcc} -O1 -DMETALOG_TOOL -xc metalog.h -o '%s.tool' -pthread; '%s.tool' check '%s'; '%s.tool' cat --format json '%s' >'%s'",
+             log_path, log_path, log_path, log_path, log_path, json);
+    CHECK_EQ(system(command), 0);
+    char *text = contents(json, &n);
+    if (!CHECK_EQ(times(text, "\"recovered\":true"), 8)) fputs(text, stdout);
+    CHECK_EQ(times(text, "\n"), 10);
+    CHECK(strstr(text, "\"list\":[1.5,2.25]") != NULL && strstr(text, "\"task\":12,\"tenant\":\"acme\",\"n\":1") != NULL);
+    CHECK(strstr(text, "\"source\":\"component\"") != NULL && strstr(text, "\"thread\":\"worker \\\"7\\\"\"") != NULL);
+    CHECK(strstr(text, "\"count\":8}") != NULL);
+    (void)unlink(json);
+    free(json);
+}
+
 /* -- where it lies -- */
 
 static void stay(void) {
@@ -428,6 +454,7 @@ int main(void) {
     snprintf(rings, sizeof rings, "%s", temp_path("rings"));
     log_path = temp_path("recover.log");
     test_everything();
+    if (!SANITIZED) test_binary(); /* it compiles the tool: once is enough */
     test_place();
     test_several();
     test_early();
