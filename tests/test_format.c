@@ -1130,8 +1130,8 @@ static void same_files(const char *straight, const char *lng) {
 
 static void test_same_bytes(void) {
     static char *const name[] = {"plain",
-                                 "\x01\x02\x03\x04\x05\x06\x07\b\t\n\v\f\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19"
-                                 "\x1a\x1b\x1c\x1d\x1e\x1f",
+                                 ("\x01\x02\x03\x04\x05\x06\x07\b\t\n\v\f\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19"
+                                 "\x1a\x1b\x1c\x1d\x1e\x1f"),
                                  "null", "two words \xff \xe2\x80\xa8 \"q\" =="};
     for (int i = 0; i < MADE; i++) make_site(&made[i], i);
     for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
