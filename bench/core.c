@@ -66,6 +66,17 @@ static void loop_empty(int n) {
     for (int i = 0; i < n; i++) __asm__ volatile("" : : : "memory");
 }
 
+/* As many instructions as A executes, that wait for nothing: what this machine's core issues at best, beside whoever shares it. */
+static void sixty_additions(int n) {
+#if defined(__x86_64__)
+#define TEN "inc %%rax; inc %%rcx; inc %%rdx; inc %%rsi; inc %%r8; inc %%r9; inc %%r10; inc %%r11; inc %%r12; inc %%r13;"
+    for (int i = 0; i < n; i++)
+        __asm__ volatile(TEN TEN TEN TEN TEN TEN : : : "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "cc");
+#else
+    for (int i = 0; i < n; i++) __asm__ volatile("" : : : "memory");
+#endif
+}
+
 /* ---- the calls ---- */
 
 static void call_a(int n) {
@@ -119,7 +130,7 @@ static bool start(const mlog_config *config) {
     return true;
 }
 
-enum { KINDS = 12, ROUNDS_MAX = 101 };
+enum { KINDS = 13, ROUNDS_MAX = 101 };
 static const kind call_kinds[KINDS] = {{"floor: counter, 32 bytes, index", floor_both, 0},
                                        {"floor: 32 bytes, index", floor_store, 0},
                                        {"floor: counter alone", floor_counter, 0},
@@ -130,6 +141,7 @@ static const kind call_kinds[KINDS] = {{"floor: counter, 32 bytes, index", floor
                                        {"D  8 pairs", call_d, 0},
                                        {"E  A inside a context", call_e, 0},
                                        {"F  disabled", call_off, 3},
+                                       {"60 additions that wait for nothing", sixty_additions, 0},
                                        {"A on a named logger", call_named, 0},
                                        {"A with a mlog_value (hex)", call_hex, 0}};
 static mlog_clock clock_now;
