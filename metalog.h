@@ -934,6 +934,9 @@ static inline void mlog1_die(int status) {
 /* The four forms: pairs or printf, and a constant level on the root logger or both known at run time only. Each one: gate, take
  * the arguments, begin, store, end; in this order, so that no code of the user runs inside a record. An undefined METALOG_SOURCE
  * arrives as its own name, which registration takes for "the file's base name". */
+/* debug and trace are mostly off: their code stands out of the way, so that a call that is off is not jumped over */
+#define MLOG__EXPECTED(word, lvl) __builtin_expect((word) != 0, (lvl) >= 9)
+
 #define MLOG__CALL(id, lg, lvl, n, m, ...)                                                                                    \
     (__extension__({                                                                                                          \
         MLOG__SOME_##n(m, "mlog: a message is missing")                                                                       \
@@ -943,7 +946,7 @@ static inline void mlog1_die(int status) {
                 "" MLOG__EACH_##n(MLOG__KEY, id, __VA_ARGS__), __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__,    \
                 lvl, n, MLOG__PAIRS, 0};                                                                                      \
             uint64_t mlog__w_##id = mlog__gate(&mlog__s_##id);                                                                \
-            if (mlog__w_##id) {                                                                                               \
+            if (MLOG__EXPECTED(mlog__w_##id, lvl)) {                                                                     \
                 MLOG__EACH_##n(MLOG__TAKE_P, id, __VA_ARGS__)                                                                 \
                 MLOG__ASSERT((0 MLOG__EACH_##n(MLOG__VALUE_CHECK, id, __VA_ARGS__)) < MLOG__C_NONE, MLOG__NO_KIND);                       \
                 MLOG__WRITE(id, 0, lvl, MLOG__EACH_##n, MLOG__STORE, MLOG__SEND, __VA_ARGS__)                                 \
@@ -974,7 +977,7 @@ static inline void mlog1_die(int status) {
             static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, m "", "",                       \
                 __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__, lvl, n, MLOG__PRINTF, 0};                         \
             uint64_t mlog__w_##id = mlog__gate(&mlog__s_##id);                                                                \
-            if (mlog__w_##id) {                                                                                               \
+            if (MLOG__EXPECTED(mlog__w_##id, lvl)) {                                                                     \
                 MLOG__ALL_##n(MLOG__TAKE_F, id, __VA_ARGS__)                                                                  \
                 (void)sizeof(mlog__format_check("" m "" MLOG__ALL_##n(MLOG__ARG, id, __VA_ARGS__)));                          \
                 MLOG__WRITE(id, 0, lvl, MLOG__ALL_##n, MLOG__STORE_F, MLOG__SEND_F, __VA_ARGS__)                              \
@@ -7445,6 +7448,8 @@ typedef struct {
     char *json, *bytes;
     char *flat;            /* ` key=value …` for LOGFMT, made on first use */
     uint32_t flat_len, flat_state; /* 0: not yet, 1: there, 2: keys need care */
+    const struct mlog__info *judged; /* the last site whose keys were compared with these one by one, and what came out */
+    bool clashes;
 } mlog__known;
 
 /* The thread of the last record, kept as text and as JSON: records of one thread come in runs. */
@@ -7529,6 +7534,20 @@ static void mlog__format_add(mlog__out *list, uint32_t *n, const char *key, uint
     list[*n].key = name;
     list[*n].len = name_len;
     list[(*n)++].val = *val;
+}
+
+/* Has the site a key that the context has, too? The masks say no for most pairs; what they cannot tell is compared once for as long
+ * as records of one site come in this context. */
+static bool mlog__format_clashes(const struct mlog__info *info, const mlog__known *known) {
+    mlog__known *k = (mlog__known *)(uintptr_t)known; /* the desk's own, and a desk has one user */
+    if (MLOG__LIKELY((info->mask & k->mask) == 0)) return false;
+    if (MLOG__LIKELY(k->judged == info)) return k->clashes;
+    k->judged = info;
+    k->clashes = false;
+    for (uint32_t i = 0; i < 16 && info->key[i] != NULL; i++)
+        for (uint32_t j = 0; j < k->count; j++)
+            if (info->key_len[i] == k->field[j].len && memcmp(info->key[i], k->field[j].key, k->field[j].len) == 0) k->clashes = true;
+    return k->clashes;
 }
 
 /* -- values as JSON -- */
@@ -8184,8 +8203,8 @@ static size_t mlog__format_bound(const mlog__item *it) {
 static bool mlog__format_json(mlog__buffer *b, mlog__desk *desk, mlog__item *it) {
     if (!mlog__format_room(b, mlog__format_bound(it))) return false;
     const mlog__info *info = it->info;
-    uint64_t pairs = info == NULL ? 0 : info->mask, context = it->context == NULL ? 0 : it->context->mask;
-    bool easy = info != NULL && it->fields == 0 && it->bound == NULL && (pairs & context) == 0 && !desk->recovered;
+    bool easy = info != NULL && it->fields == 0 && it->bound == NULL && !desk->recovered &&
+                (it->context == NULL || !mlog__format_clashes(info, it->context));
     mlog__out list[MLOG__FIELDS];
     uint32_t n = easy ? 0 : mlog__format_list(it, desk, list);
     char *p = b->p + b->len;
@@ -8567,7 +8586,7 @@ static bool mlog__format_logfmt(mlog__buffer *b, mlog__desk *desk, mlog__item *i
     char *p = b->p + b->len, *scratch = p + 2 * bound;
     bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL && !desk->recovered;
     if (easy && context != NULL)
-        easy = (info->mask & context->mask) == 0 &&
+        easy = !mlog__format_clashes(info, context) &&
                (context->flat_state == 1 || (context->flat_state == 0 && mlog__format_flat_context(context, p, scratch)));
     p = mlog__text_utc(MLOG__PUT_TEXT(p, "ts="), it->time, &desk->utc);
     p = mlog__format_flat_head(p, it, flat, scratch, console);
@@ -8627,7 +8646,7 @@ MLOG__INLINE char *mlog__format_straight_values(char *p, const mlog__entry *e, c
 
 /* The context of a record that may go straight: its fields must not clash with the site's, nor name another source. False: they do. */
 static inline bool mlog__format_straight_context(const mlog__info *info, const mlog__known *k) {
-    return k != NULL && k->source == NULL && (info->mask & k->mask) == 0;
+    return k != NULL && k->source == NULL && !mlog__format_clashes(info, k);
 }
 
 /* Appends the record at `record` as a line; time and header of `it` are set, nothing else of it is looked at. 1: done; 0: it takes
