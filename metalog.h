@@ -62,8 +62,8 @@
  *     a file with several writers   each record at least once; a torn line is ended and written once more, whole
  *     console, pipe, callback       not recovered
  *   /dev/shm survives the process, exec, a logout (unless systemd's RemoveIPC is on for the user); not the machine, and not a container:
- *   there ring_dir on a volume does. A container's first process, and one whose /dev/shm refuses, keeps its rings beside its log, in
- *   .metalog-rings. When there is no room, rings are private as without it, and a record says so. Files of programs that never come
+ *   there ring_dir on a volume does. A container's first process, and one whose /dev/shm refuses or has less room than twice
+ *   rings_total, keeps its rings beside its log, in .metalog-rings. When there is no room, rings are private as without it, and a record says so. Files of programs that never come
  *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings. */
 
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
@@ -1322,6 +1322,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -13521,6 +13522,12 @@ static bool mlog__life_capturing(void) {
 }
 
 #ifndef METALOG_NO_FILES
+/* Room for all rings that there may be, and for those of another program: a container's 64 MiB are soon full. */
+static bool mlog__life_roomy(const char *place) {
+    struct statvfs st;
+    return statvfs(place, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize >= 2 * mlog__life.config.rings_total;
+}
+
 /* Where the files of the rings lie, unless the configuration says it: in memory that outlives the process; a container's first process
  * takes its /dev/shm with it, so there they lie beside the log. */
 static void mlog__life_ring_dir(char dir[PATH_MAX], const mlog_sink *opened, uint32_t n, bool shm) {
@@ -13529,7 +13536,7 @@ static void mlog__life_ring_dir(char dir[PATH_MAX], const mlog_sink *opened, uin
         return;
     }
     snprintf(dir, PATH_MAX, "/dev/shm/metalog-%u", (unsigned)geteuid());
-    if (shm && getpid() != 1) return;
+    if (shm && getpid() != 1 && mlog__life_roomy("/dev/shm")) return;
     for (uint32_t i = 0; i < n; i++) {
         if (!opened[i].regular || opened[i].config.path == NULL) continue;
         const char *slash = strrchr(opened[i].config.path, '/');

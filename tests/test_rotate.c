@@ -410,7 +410,7 @@ static void log_no_space(void) {
     CHECK(s.errors >= 1 && s.errors < 10 && s.pending > 0 && s.written + s.pending == 1000);
     CHECK(mount("none", dir, "tmpfs", MS_REMOUNT, "size=4m") == 0);
     CHECK(mlog_flush(20000) == 0);
-    CHECK_EQ(stats().written, 1000);
+    CHECK(stats().written - 1000 <= 1); /* a warning, where rings lie beside the log: there is no room for them */
     expect_all(1, 1000);
     CHECK(files() >= 6);
     CHECK(mlog_shutdown(-1) == 0 && umount(dir) == 0);
@@ -660,7 +660,7 @@ static void test_killed(void) {
     memset(shared, 0, sizeof *shared);
     memset(covered_at, 0, sizeof covered_at);
     unsigned seed = 12345;
-    for (kills = 0; kills < 60 && shared->said < 40000; kills++) CHECK(killed_once(2000 + rand_r(&seed) % 8000));
+    for (kills = 0; kills < 60 && shared->said < 40000; kills++) CHECK(killed_once(2000 + rand_r(&seed) % 28000));
     check_covered("killed at random moments", kills);
 }
 
