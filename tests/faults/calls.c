@@ -203,13 +203,16 @@ int main(int argc, char **argv) {
     bool all = argc > 1 && strcmp(argv[1], "long") == 0;
     const char *only = argc > 2 ? argv[2] : NULL;
     static const struct { const char *name; uint32_t every, all_every; bool rotates, durable, in_short; } list[] = {
-        {"one file", 9, 1, false, false, true}, {"durable", 60, 3, false, true, true}, {"rotated", 400, 5, true, false, true}, {"rotated, durable", 0, 5, true, true, false}};
+        {"one file", 9, 1, false, false, true}, {"durable", 60, 3, false, true, true}, {"rotated", 900, 5, true, false, false}, {"rotated, durable", 0, 5, true, true, false}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     snprintf(path, sizeof path, "%s", temp_path("calls.log"));
-    snprintf(rings, sizeof rings, "%s", temp_path("calls-rings"));
+    bool shm = mlog__life_roomy("/dev/shm") && access("/dev/shm", W_OK) == 0; /* a disk makes each start ten times as long */
+    if (shm) snprintf(rings, sizeof rings, "/dev/shm/metalog-calls-%d", getpid());
+    else snprintf(rings, sizeof rings, "%s", temp_path("calls-rings"));
     common = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if ((all || list[i].in_short) && (only == NULL || strcmp(only, list[i].name) == 0))
             histories_of(list[i].name, all ? list[i].all_every : list[i].every, list[i].rotates, list[i].durable);
+    if (shm) (void)rmdir(rings);
     return done();
 }
