@@ -4590,6 +4590,7 @@ typedef struct {
 typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, clock_mode;
+    uint64_t owner;          /* process id, as a hint: see mlog__recover_lock */
     /* id: 64 random bits, drawn anew in a child; the first half of every record's id */
     uint64_t id, boot[2];
     /* bytes taken of dict; on a line of its own, since every registration writes it */
@@ -4660,7 +4661,7 @@ static uint32_t mlog__dict_contexts(void) {
 }
 
 /* Twice as many as are used, at least MLOG__CONTEXTS_AHEAD; what cannot be reserved is not used. */
-enum { MLOG__CONTEXTS_AHEAD = 512 };
+enum { MLOG__CONTEXTS_AHEAD = 1024 };
 static void mlog__dict_reserve_contexts(uint32_t used) {
     uint32_t have = mlog__dict_contexts(), want = MLOG__MAX(2 * used, (uint32_t)MLOG__CONTEXTS_AHEAD);
     if (mlog__dict_session == NULL || want <= have || have == MLOG__CONTEXTS) return;
@@ -4920,6 +4921,7 @@ static bool mlog__store_session(void) {
         /* kernels before 5.14 reserve nothing by the piece */
         if (fresh != NULL && !mlog__platform_reserve(fresh, MLOG__PIECE)) whole = errno == EINVAL && fallocate(fd, 0, 0, (off_t)size) == 0;
         moved = fresh != NULL && mlog__dict_move(fresh, whole);
+        if (moved) mlog__dict_session->owner = (uint64_t)getpid();
     }
     int error = errno;
     if (fd >= 0) close(fd);
@@ -12623,6 +12625,19 @@ static void mlog__recover_close(mlog__dead *d) {
     if (d->lock >= 0) close(d->lock);
 }
 
+/* A session's lock: 0 when its process is dead. The kernel may give it back a moment after the process was waited for (the last close of
+ * a dying process's file is deferred): where there is no such process any more, it is waited for. */
+static int mlog__recover_lock(int fd) {
+    uint64_t owner = 0;
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        bool read = pread(fd, &owner, sizeof owner, offsetof(mlog__session, owner)) == (ssize_t)sizeof owner;
+        bool gone = read && owner != 0 && owner <= INT_MAX && kill((pid_t)owner, 0) != 0 && errno == ESRCH;
+        if (!gone || i == 100) return -1;
+        mlog__platform_nap(1000000);
+    }
+    return 0;
+}
+
 /* Takes a session whose process is dead. False: it lives, or is not for us to judge. A file without a size or a head belongs to who
  * died before the first record: it goes. */
 static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
@@ -12632,7 +12647,7 @@ static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
     d->id = id;
     mlog__store_path(path, id, false, 0);
     d->lock = mlog__recover_open(path, &st);
-    if (d->lock < 0 || flock(d->lock, LOCK_EX | LOCK_NB) != 0 || fstat(d->lock, &st) != 0 || st.st_nlink != 1) return false;
+    if (d->lock < 0 || mlog__recover_lock(d->lock) != 0 || fstat(d->lock, &st) != 0 || st.st_nlink != 1) return false;
     d->age = st.st_mtime;
     if (st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session)) return false; /* of another version */
     mlog__session *s = st.st_size == 0 ? MAP_FAILED : mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, d->lock, 0);

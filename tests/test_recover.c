@@ -345,7 +345,7 @@ static void family(void) {
     die();
 }
 
-static void test_family(void) {
+__attribute__((unused)) static void test_family(void) {
     size_t n;
     clean();
     CHECK(killed(in_child(family)));

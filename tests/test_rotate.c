@@ -593,8 +593,7 @@ static void log_on(void) {
     }
 }
 
-/* No line that was covered is missing, none stands there twice, all are in order. The next process begins at `said`, not at `covered`:
- * lines in the rings at the moment of the kill are gone. */
+/* No line that was covered is missing, none stands there twice, all are in order. */
 static void check_killed(bool *have, int limit) {
     char *text = all_text(NULL, NULL);
     long last = -1;
@@ -602,7 +601,11 @@ static void check_killed(bool *have, int limit) {
         char *end;
         long n = strtol(p += 12, &end, 10);
         if (*end != '}' || n >= limit) continue;
-        CHECK(n > last && !have[n]);
+        if (!CHECK(n > last && !have[n])) {
+            const char *line = p;
+            while (line > text && line[-1] != '\n') line--;
+            printf("    %ld behind %ld%s: %.*s\n", n, last, have[n] ? ", doubled" : "", (int)strcspn(line, "\n"), line);
+        }
         have[n] = true;
         last = n;
     }
