@@ -5544,7 +5544,8 @@ static mlog_context *mlog__context_make(mlog_context *parent, const mlog_field *
     c->parent = mlog_context_ref(parent);
     /* not published yet, whatever its last use was */
     c->session = 0;
-    c->id = pooled ? ++c->generation << 20 | (uint64_t)(c - mlog__context_pool.block) : MLOG__HEAVY;
+    const mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE); /* CONTEXT-3 */
+    c->id = pooled ? ++c->generation << 20 | (uint64_t)(c - blocks) : MLOG__HEAVY;
     __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE); /* CONTEXT-2: also when the caller hands it over without an order */
     if (pooled) mlog__context_publish(c);
     return c;
@@ -5565,7 +5566,8 @@ void mlog_context_unref(mlog_context *c) {
             c = parent;
             continue;
         }
-        uint32_t index = (uint32_t)(c - mlog__context_pool.block),
+        const mlog_context *blocks = __atomic_load_n(&mlog__context_pool.block, __ATOMIC_ACQUIRE); /* CONTEXT-3 */
+        uint32_t index = (uint32_t)(c - blocks),
                  head = __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED); /* CONTEXT-4 */
         do __atomic_store_n(&c->next, head, __ATOMIC_RELAXED); /* CONTEXT-4 */
         while (!__atomic_compare_exchange_n(&mlog__context_pool.retired, &head, index + 1, true, __ATOMIC_RELEASE, /* CONTEXT-4 */
