@@ -4825,7 +4825,7 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
  * Who is alive: a session's file is locked (flock) through a mapping of its first page that no child inherits. The lock lives as long
  * as the address space: no close-everything of a daemon ends it, SIGKILL does. (POSIX locks fall with any close, and a pid is soon
  * somebody else's.) A file is locked before it has a size, so that nobody takes one in the making for a dead one; who finds that it
- * was removed meanwhile makes another.
+ * was removed meanwhile does as where the place refuses.
  *
  * A promise, per sink: what a batch will be, written down before it is, so that it is written exactly once, whoever writes it.
  *   1 intent: sequence number, file, offset, length, sum, and how far each ring is read behind it     2 armed = number
@@ -4858,12 +4858,12 @@ static void mlog__store_path(char path[MLOG__STORE_PATH], uint64_t id, bool ring
     memcpy(p, ring ? "ring" : "session", ring ? 5 : 8);
 }
 
-/* [s] Makes a file of `size` bytes, of which the first `reserve` have their blocks, and maps it. NULL: errno says why. */
-static void *mlog__store_map(const char *path, size_t size, size_t reserve, bool touch) {
+/* [s] Makes a file of `size` bytes, which have their blocks, and maps it. NULL: errno says why. */
+static void *mlog__store_map(const char *path, size_t size, bool touch) {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     void *p = MAP_FAILED;
     if (fd < 0) return NULL;
-    if (fchmod(fd, 0600) == 0 && ftruncate(fd, (off_t)size) == 0 && fallocate(fd, 0, 0, (off_t)reserve) == 0) /* whatever the umask */
+    if (fchmod(fd, 0600) == 0 && ftruncate(fd, (off_t)size) == 0 && fallocate(fd, 0, 0, (off_t)size) == 0) /* whatever the umask */
         p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | (touch ? MAP_POPULATE : 0), fd, 0);
     int error = errno;
     if (p == MAP_FAILED) (void)unlink(path);
@@ -4971,7 +4971,7 @@ static void *mlog__store_ring(uint32_t number, size_t size, bool touch) {
     mlog__store_path(path, mlog__dict_session->id, true, number);
     mlog__guard guard;
     mlog__platform_guard(&guard);
-    void *p = mlog__store_map(path, size, size, touch);
+    void *p = mlog__store_map(path, size, touch);
     mlog__platform_unguard(&guard);
     uint32_t none = 0;
     if (p == NULL) __atomic_compare_exchange_n(&mlog__store.refused, &none, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED); /* STORE-2 */
@@ -9472,7 +9472,7 @@ static const mlog__val *mlog__filter_find(mlog__filter_seen *v, const mlog__filt
     if (!mlog__filter_decode(v, mlog__record_site(v->it->header) == MLOG__S_PRINTF)) return NULL;
     const mlog__info *info = v->it->info;
     const mlog__known *context = v->it->context;
-    if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || (context != NULL && (info->mask & context->mask) != 0)) {
+    if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || (context != NULL && mlog__format_clashes(info, context))) {
         if (!v->listed) v->count = mlog__format_list(v->it, v->desk, v->list);
         v->listed = true;
         return mlog__filter_among(v->list, v->count, t);
@@ -11607,13 +11607,14 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
     return true;
 }
 
-/* A warning of our own, into the stream. */
-static void mlog__flush_warn(mlog_sink *s, const char *msg) {
+/* A warning of our own, into the stream. error: a field of it, or NULL. */
+static void mlog__flush_warn(mlog_sink *s, const char *msg, const char *error) {
     if (s->binary != NULL) return; /* it has no text */
     mlog__item it = {.header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid()};
     if (it.time == 0) it.time = mlog__platform_clock(CLOCK_REALTIME);
     mlog__format_loss(&it, 0);
-    it.fields = 0;
+    it.fields = error != NULL;
+    if (error != NULL) it.field[0] = (mlog__out){"error", 5, {.kind = MLOG_K_TEXT, .len = (uint32_t)strlen(error), .as.p = error}};
     it.msg = msg;
     it.msg_len = (uint32_t)strlen(msg);
     (void)mlog__flush_put(s, &it);
@@ -11730,15 +11731,7 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
 
 /* A file that is not rotated says so itself: nobody asks mlog_why() in this thread. */
 static void mlog__flush_complain(mlog_sink *s) {
-    const char *why = mlog_why();
-    if (s->binary != NULL) return; /* it has no text */
-    mlog__item it = {.header = MLOG__S_LOSS | UINT64_C(4) << 32, .time = s->last_time, .tid = mlog__platform_tid()};
-    if (it.time == 0) it.time = mlog__platform_clock(CLOCK_REALTIME);
-    mlog__format_loss(&it, 0);
-    it.msg = "log file not rotated";
-    it.msg_len = 20;
-    it.field[0] = (mlog__out){"error", 5, {.kind = MLOG_K_TEXT, .len = (uint32_t)strlen(why), .as.p = why}};
-    if (it.level >= s->config.level) (void)mlog__flush_put(s, &it);
+    if (s->config.level <= MLOG_WARN) mlog__flush_warn(s, "log file not rotated", mlog_why());
 }
 
 /* What a batch needs to know once. */
@@ -11771,7 +11764,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
         if (s->out.len == 0 || !s->armed) {
             if (MLOG__UNLIKELY(__atomic_load_n(&mlog__store.refused, __ATOMIC_RELAXED) == 1)) { /* STORE-2 */
                 __atomic_store_n(&mlog__store.refused, 2, __ATOMIC_RELAXED); /* STORE-2 */
-                mlog__flush_warn(s, "crash_safe: no room for a ring file: this thread's records die with the process");
+                mlog__flush_warn(s, "crash_safe: no room for a ring file: this thread's records die with the process", NULL);
             }
             if (s->gaps != 0 && s->out.len == 0) mlog__flush_tell(s, s->gap, mlog__flush_skipped), s->gaps = 0;
             size_t before = s->out.len;

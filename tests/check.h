@@ -3,6 +3,7 @@
 #ifndef CHECK_H
 #define CHECK_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +14,14 @@
 #include <unistd.h>
 
 #define MAYBE_UNUSED __attribute__((unused))
+
+#if defined(__SANITIZE_THREAD__)
+#define TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSAN 1
+#endif
+#endif
 
 static int check_passed, check_failed; /* also counted from other threads */
 
@@ -42,6 +51,15 @@ static void check(int ok, const char *text, const char *file, int line) {
         }                                                               \
         check_same_;                                                    \
     }))
+
+/* How many files there are in a directory, without those whose name begins with a dot; 0: it is not there. */
+MAYBE_UNUSED static size_t files_in(const char *path) {
+    size_t n = 0;
+    DIR *dir = opendir(path);
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) n += e->d_name[0] != '.';
+    if (dir != NULL) closedir(dir);
+    return n;
+}
 
 /* The closing line that tests/part.sh wants; main's result. */
 MAYBE_UNUSED static int done(void) {

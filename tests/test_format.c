@@ -638,13 +638,6 @@ static void test_long_double(void) {
 
 /* ---- memory that another thread changes during the call ---- */
 
-#if defined(__SANITIZE_THREAD__)
-#define TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TSAN 1
-#endif
-#endif
 #ifndef TSAN /* these races are what is tested */
 static volatile char flipped[16384], flipped_json[8] = "[1,2,3]";
 static volatile int flip_stop;

@@ -146,13 +146,6 @@ static void test_coroutines(void) {
 
 /* ---- whenever it comes ---- */
 
-#if defined(__SANITIZE_THREAD__)
-#define TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TSAN 1
-#endif
-#endif
 #ifndef TSAN /* it holds signals back until the thread blocks */
 
 static volatile sig_atomic_t storm_on;

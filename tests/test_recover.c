@@ -5,15 +5,10 @@
 #include "check.h"
 #include <sys/wait.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
+#ifdef MLOG__SANITIZED
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
 #endif
 
 static char rings[256];
@@ -37,13 +32,7 @@ static bool killed(int status) { return WIFSIGNALED(status) && WTERMSIG(status) 
 
 static void die(void) { kill(getpid(), SIGKILL), pause(); }
 
-static size_t files_left(void) {
-    size_t n = 0;
-    DIR *dir = opendir(rings);
-    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) n += e->d_name[0] != '.';
-    if (dir != NULL) closedir(dir);
-    return n;
-}
+static size_t files_left(void) { return files_in(rings); }
 
 static void clean(void) {
     char command[600];
@@ -458,11 +447,7 @@ int main(void) {
     test_place();
     test_several();
     test_early();
-#if defined(__has_feature)
-#if !__has_feature(thread_sanitizer) /* which refuses threads in the child of a process that has some */
-    test_family();
-#endif
-#else
+#ifndef TSAN /* which refuses threads in the child of a process that has some */
     test_family();
 #endif
     test_strangers();

@@ -10,13 +10,6 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TSAN 1
-#endif
-#endif
 #ifdef MLOG__SANITIZED
 enum { SANITIZED = 1 };
 #else

@@ -154,9 +154,7 @@ static void check_all(const char *what, uint32_t k, uint32_t how, uint32_t j) {
         check_file(name, seen);
     }
     for (uint64_t i = 0; i < common->returned; i++) lost += seen[i] == 0;
-    DIR *dir = opendir(rings);
-    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) left += e->d_name[0] != '.';
-    if (dir != NULL) closedir(dir);
+    left += files_in(rings);
     histories++;
     if (lost + doubled + torn + left != before && before < 5)
         fprintf(stderr, "%s: dead at step %u (%s), then at %u: lost %llu doubled %llu torn %llu left %llu\n", what, k,

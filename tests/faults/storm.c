@@ -123,10 +123,7 @@ static void storm(const char *name, int kills, int many, bool with_pauses, bool 
                 if (seen[run * THREADS + t] == NULL || seen[run * THREADS + t][i] == 0)
                     if (lost++ < 3) printf("lost: run %d thread %d record %llu of %llu\n", run, t, (unsigned long long)i, (unsigned long long)runs[run].returned[t]);
         }
-    DIR *dir = opendir(rings);
-    uint64_t left = 0;
-    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) left += e->d_name[0] != '.';
-    if (dir != NULL) closedir(dir);
+    uint64_t left = files_in(rings);
     if (f != NULL) fclose(f);
     free(line);
     for (int i = 0; i < kills * THREADS; i++) free(seen[i]);
