@@ -11080,8 +11080,8 @@ static void mlog__sink_blank(int fd, off_t at, size_t n) {
 static void mlog__sink_mend(mlog_sink *s) {
     struct stat st;
     off_t at = s->torn_at;
+    if (s->sent == 0 || fstat(s->fd, &st) != 0 || st.st_size == at) return;
     s->torn_at = 0;
-    if (at == 0 || s->sent == 0 || fstat(s->fd, &st) != 0 || st.st_size == at) return;
     size_t torn = s->sent - mlog__sink_whole(s->out.p, s->sent, s->binary != NULL);
     if (torn == 0 || (off_t)torn > at) return;
     mlog__sink_blank(s->fd, at - (off_t)torn, torn);
@@ -12586,7 +12586,7 @@ static void mlog__flush_see_crash(int ms) {
  * are copied first, so that nothing changes behind a check. What belongs to other sinks stays for them.
  *
  * owns: the reading of dead sessions, the settling of their promises
- * may call: platform clock store dict ring text format filter binary sink flush
+ * may call: platform clock crc store dict ring text format filter binary sink flush
  */
 
 #ifndef METALOG_NO_FILES
@@ -12865,13 +12865,24 @@ static mlog__piece mlog__recover_compare(const char *text, size_t n, bool ends, 
     if (same == n && ends) piece.n = same, piece.at_end = true;
     for (size_t i = piece.whole + 1; i <= same && i < n && same < b->len; i++)
         if (mlog__recover_begins(text + i, n - i, b)) return piece.n = i, piece.at_end = false, piece;
-    if (same > piece.whole && same < n && same < b->len && text[same] == '\n') piece.n = same + 1; /* somebody ended the line */
+    if (!b->binary && same > piece.whole && same < n && same < b->len && text[same] == '\n') piece.n = same + 1; /* somebody ended the line */
     return piece;
 }
 
+/* Where the next line begins, or block: behind this one if it is sound, else at the next magic. */
 static const char *mlog__recover_next(const char *p, const char *end, const mlog__left *b) {
-    if (p < end) p = b->binary ? memmem(p, (size_t)(end - p), b->p, 8) : memchr(p, '\n', (size_t)(end - p));
-    return p == NULL || p >= end ? end : p + !b->binary;
+    static const uint64_t magic = MLOG__BLOCK_MAGIC;
+    const size_t n = (size_t)(end - p), skip = offsetof(mlog__block, bytes);
+    mlog__block head = {0};
+    if (!b->binary) {
+        p = memchr(p, '\n', n);
+        return p == NULL ? end : p + 1;
+    }
+    if (n >= sizeof head) memcpy(&head, p, sizeof head);
+    bool sound = head.magic == magic && head.bytes >= sizeof head && head.bytes <= n && mlog__crc_of(0, p + skip, head.bytes - skip) == head.crc;
+    if (sound) return p + head.bytes;
+    p = memmem(p + 1, n - 1, &magic, sizeof magic);
+    return p == NULL ? end : p;
 }
 
 /* The longest piece that begins in the first `most` of n bytes; there are all begins of lines and blocks, and inside a line, where
@@ -12880,7 +12891,7 @@ static mlog__piece mlog__recover_scan(const char *text, size_t most, size_t n, b
     const char *end = text + n, *next;
     mlog__piece best = {0};
     for (const char *p = text; p < text + most; p = next) {
-        next = mlog__recover_next(p + b->binary, end, b);
+        next = mlog__recover_next(p, end, b);
         const char *inside = b->binary || b->len < MLOG__RECOVER_SURE ? NULL : memmem(p + 1, (size_t)(next - p) - 1, b->p, MLOG__RECOVER_SURE);
         for (const char *at = p; at != NULL; at = at == p ? inside : NULL) {
             mlog__piece piece = mlog__recover_compare(at, (size_t)(end - at), ends, b);
@@ -12924,16 +12935,15 @@ static bool mlog__recover_still(int fd, off_t size) {
 
 /* Takes away from `b` what the file has, and blanks the torn ends. A short one at the end of the file may be another's, who is writing. */
 static void mlog__recover_match(int fd, off_t from, mlog__left *b) {
-    bool timed = b->binary || (b->len > 7 && (memcmp(b->p, "{\"ts\":\"", 7) == 0 || memcmp(b->p, "ts=", 3) == 0));
     mlog__piece piece;
     for (int i = 0; i < 64 && b->len != 0 && mlog__recover_search(fd, from, b, &piece); i++) {
         size_t torn = piece.n - piece.whole;
-        if (piece.at_end && torn != 0 && (torn < MLOG__RECOVER_SURE || !timed) && !mlog__recover_still(fd, piece.at + (off_t)piece.n)) {
+        if (piece.at_end && torn != 0 && torn < MLOG__RECOVER_SURE && !mlog__recover_still(fd, piece.at + (off_t)piece.n)) {
             if (piece.whole == 0) continue;
             torn = 0;
         }
         if (torn != 0) mlog__sink_blank(fd, piece.at + (off_t)piece.whole, torn);
-        if (!timed || piece.whole == 0) return;
+        if (piece.whole == 0) return;
         b->p += piece.whole;
         b->len -= piece.whole;
     }
@@ -12965,7 +12975,8 @@ static int mlog__recover_complete(const mlog__dead *d, uint32_t k, const mlog__p
     memcpy(batch, d->file->batch[k], (size_t)p->len);
     mlog__left left = {batch, (size_t)p->len, p->len >= 8 && memcmp(batch, &magic, 8) == 0};
     int result = 0;
-    if (mlog__store_sum_batch(batch, left.len) == p->sum) {
+    bool timed = left.binary || (left.len > 7 && (memcmp(batch, "{\"ts\":\"", 7) == 0 || memcmp(batch, "ts=", 3) == 0));
+    if (timed && mlog__store_sum_batch(batch, left.len) == p->sum) {
         mlog__recover_match(fd, (off_t)p->off, &left);
         if (left.len < p->len) result = left.len == 0 || mlog__recover_append(fd, left.p, left.len, left.binary) ? 1 : -1;
     }
@@ -15319,8 +15330,12 @@ enum { MLOG__READER_END, MLOG__READER_BLOCK, MLOG__READER_WAIT };
  * the last one is not whole yet. */
 static int mlog__reader_block(mlog__reader *r) {
     for (;;) {
-        while (r->at < r->len && r->buffer[r->at] == ' ') mlog__reader_pass(r, 1); /* of a torn block that was written again */
-        if (!mlog__reader_fill(r, sizeof r->block)) {
+        bool filled = mlog__reader_fill(r, sizeof r->block);
+        if (r->at < r->len && r->buffer[r->at] == ' ') { /* of a torn block that was written again */
+            mlog__reader_pass(r, 1);
+            continue;
+        }
+        if (!filled) {
             if (r->follow) return MLOG__READER_WAIT;
             if (r->len == r->at) return MLOG__READER_END;
             mlog__reader_stumble(r, "the file ends within a block");
