@@ -10625,6 +10625,12 @@ static int mlog__sink_open_path(const mlog_sink_config *c) {
 }
 #endif
 
+/* Who recovers cuts a torn line only where nobody else writes, and holds LOCK_EX for that moment: it is waited for, since who writes
+ * without a lock may be cut. Another program that keeps one is not waited for longer than 100 ms. */
+static void mlog__sink_share(int fd) {
+    for (int i = 0; flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 100; i++) mlog__platform_nap(1000000);
+}
+
 /* Notes what the descriptor is, so that one that the host closed and reused is noticed. */
 static void mlog__sink_know(mlog_sink *s) {
     struct stat st;
@@ -10635,7 +10641,7 @@ static void mlog__sink_know(mlog_sink *s) {
     s->regular = S_ISREG(st.st_mode);
     s->socket = S_ISSOCK(st.st_mode);
     s->dead = false;
-    if (s->regular) (void)flock(s->fd, LOCK_SH | LOCK_NB); /* who recovers cuts a torn line only where nobody else writes */
+    if (s->regular) mlog__sink_share(s->fd);
     if (s->binary == NULL || !other) return;
     if (s->out.len == 0) mlog__binary_restart(s->binary);
     else if (mlog__binary_move(s->binary, &s->out, s->desk->session)) s->sent = 0; /* a part of a block in the old file counts for nothing */
@@ -12699,7 +12705,8 @@ static bool mlog__recover_is_empty(mlog__dead *d) {
 static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     mlog__promise *p = &d->file->promise[k];
     uint64_t n = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
-    for (uint64_t i = 0; p->seq != 0 && p->seq == p->done && i < n; i++) {
+    if (p->seq == 0 || p->seq != p->done || p->check != mlog__store_check(p, d->file->move[k])) return; /* the next is being written over it */
+    for (uint64_t i = 0; i < n; i++) {
         mlog__move m = d->file->move[k][i];
         mlog__ring *r = m.ring < d->count ? d->rings[m.ring] : NULL;
         if (r != NULL && m.pos > r->cur[k]) __atomic_store_n(&r->cur[k], m.pos, __ATOMIC_RELAXED); /* STORE-3 */
@@ -12739,11 +12746,11 @@ static bool mlog__recover_stands(int fd, const mlog__promise *p) {
  * the file is no other's. False: somebody may. */
 static bool mlog__recover_cut(int fd, const mlog__promise *p, const mlog_sink *s) {
     struct stat st;
-    if (p->shared || fstat(fd, &st) != 0 || (uint64_t)st.st_size >= p->off + p->len) return false; /* longer: others have written */
+    if (p->shared || fstat(fd, &st) != 0) return false;
     int locked = st.st_ino == s->ino && st.st_dev == s->dev ? s->fd : fd;
-    if (flock(locked, LOCK_EX | LOCK_NB) != 0) return false;
-    bool cut = (uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0;
-    if (locked == s->fd) (void)flock(locked, LOCK_SH | LOCK_NB);
+    bool cut = flock(locked, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_size < p->off + p->len; /* longer: others */
+    cut = cut && ((uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0);
+    if (locked == s->fd) mlog__sink_share(locked); /* refused or not, LOCK_SH is gone: flock(2), NOTES */
     return cut;
 }
 
@@ -12819,6 +12826,7 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
     mlog__source *list = malloc((d->count + 1) * sizeof *list);
     s.next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s.next, false, false);
     bool binary = s.binary != NULL, done = list != NULL && s.next != NULL;
+    mlog__recover_move(d, k); /* who was at it since we settled it may have died behind the commit */
     if (binary) s.binary = mlog__platform_map(sizeof *s.binary, false, false); /* the numbers in its blocks are another process's */
     done = done && (!binary || s.binary != NULL);
     if (done) {
