@@ -61,6 +61,7 @@ proof signal_step
 control signal_step "text, one signal" "the busy flag" 'MLOG__BUSY_HERE(t); /* RING-3; and a handler' '/* and a handler'
 control signal_step "first of a thread" "levels in reserve" 't = mlog__thread_take_reserve();' 't = NULL;'
 
+proof model
 proof storm
 control storm "one thread" "crash-safe rings" 'if (choice == MLOG_NO || (choice == MLOG_AUTO && !file)) return;' 'if (choice != 77) return;'
 proof calls
