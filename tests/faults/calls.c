@@ -1,86 +1,24 @@
-/* SIGKILL at every system call of the flusher and of recovery. A program logs a few batches and dies at its k-th system call on files,
+/* SIGKILL at every system call of the flusher, of rotation and of recovery. A program logs a few batches and dies at its k-th system call,
  * before it, behind it, or in the middle of a write; the next start recovers and dies at its j-th; a third one finishes. After each such
- * history every record whose call had returned stands in the file once, no line is torn, no file of the rings is left.
+ * history every record whose call had returned stands in the files once, no line is torn, no file of the rings is left.
  *
- *   calls short|long [part] */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
+ *   calls short|long [part]
+ *
+ * The parent sees each call of each thread by ptrace: those that the C library makes are among them. Waiting, the clock and masks of signals
+ * are no steps: they change nothing that stays. At the end: which calls were steps. */
+#define METALOG_IMPLEMENTATION
+#include "../../metalog.h"
+#include "../check.h"
+#include <elf.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 /* What the parent and its victims share. */
 static struct {
     uint64_t returned;
     uint32_t steps, die_at, how; /* how: 0 before the call, 1 behind it, 2 a write of half */
-    uint32_t armed;              /* counting has begun */
 } *common;
-
-static void step_at(uint32_t how) {
-    if (!common->armed) return;
-    if (how == 0) __atomic_fetch_add(&common->steps, 1, __ATOMIC_SEQ_CST);
-    if (common->steps == common->die_at && common->how == how) kill(getpid(), SIGKILL), pause();
-}
-
-static ssize_t step_write(int fd, const void *p, size_t n) {
-    step_at(0);
-    if (common->armed && common->steps == common->die_at && common->how == 2) {
-        if (n > 1 && write(fd, p, n / 2) < 0) _exit(9);
-        kill(getpid(), SIGKILL), pause();
-    }
-    ssize_t r = write(fd, p, n);
-    step_at(1);
-    return r;
-}
-static int step_fdatasync(int fd) { step_at(0); int r = fdatasync(fd); step_at(1); return r; }
-static int step_open(const char *p, int how, ...) {
-    va_list list;
-    va_start(list, how);
-    mode_t mode = how & O_CREAT ? (mode_t)va_arg(list, int) : 0;
-    va_end(list);
-    step_at(0);
-    int r = open(p, how, mode);
-    step_at(1);
-    return r;
-}
-static int step_ftruncate(int fd, off_t n) { step_at(0); int r = ftruncate(fd, n); step_at(1); return r; }
-static int step_unlink(const char *p) { step_at(0); int r = unlink(p); step_at(1); return r; }
-static int step_flock(int fd, int how) { step_at(0); int r = flock(fd, how); step_at(1); return r; }
-static int step_fstat(int fd, struct stat *st) { step_at(0); int r = fstat(fd, st); step_at(1); return r; }
-static ssize_t step_pwrite(int fd, const void *p, size_t n, off_t at) { step_at(0); ssize_t r = pwrite(fd, p, n, at); step_at(1); return r; }
-static int step_fallocate(int fd, int mode, off_t at, off_t n) { step_at(0); int r = fallocate(fd, mode, at, n); step_at(1); return r; }
-#define open(...) step_open(__VA_ARGS__)
-#define fdatasync(...) step_fdatasync(__VA_ARGS__)
-#define write step_write
-#define ftruncate(...) step_ftruncate(__VA_ARGS__)
-#define unlink(...) step_unlink(__VA_ARGS__)
-#define flock(...) step_flock(__VA_ARGS__)
-#define fstat(...) step_fstat(__VA_ARGS__)
-#define pwrite(...) step_pwrite(__VA_ARGS__)
-#define fallocate(...) step_fallocate(__VA_ARGS__)
-#define METALOG_IMPLEMENTATION
-#include "../../metalog.h"
-#undef open
-#undef fdatasync
-#undef write
-#undef ftruncate
-#undef unlink
-#undef flock
-#undef fstat
-#undef pwrite
-#undef fallocate
-
-#include "../check.h"
 
 enum { RECORDS = 60 };
 static bool rotates, durable;
@@ -103,6 +41,64 @@ static void log_some(void) {
     }
 }
 
+/* -- a child under ptrace -- */
+
+static uint64_t met[512]; /* how often a call was a step */
+
+static bool is_step(long number) {
+    static const int none[] = {SYS_futex, SYS_clock_nanosleep, SYS_nanosleep, SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_rt_sigpending, SYS_rt_sigtimedwait,
+                               SYS_gettid, SYS_getpid, SYS_geteuid, SYS_exit, SYS_exit_group, SYS_set_robust_list, SYS_rseq, SYS_membarrier, SYS_sched_yield};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        if (number == none[i]) return false;
+    return number >= 0 && number < 512;
+}
+
+/* Halves a write that begins. False: it is none, or cannot be changed here. */
+static bool halve(pid_t tid, const struct ptrace_syscall_info *info) {
+    bool writes = info->entry.nr == SYS_write || info->entry.nr == SYS_pwrite64;
+    if (!writes || info->entry.args[2] < 2) return false;
+#if defined(__x86_64__)
+    struct user_regs_struct r;
+    struct iovec io = {&r, sizeof r};
+    if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &io) != 0) return false;
+    r.rdx /= 2;
+    return ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &io) == 0;
+#else
+    (void)tid;
+    return false;
+#endif
+}
+
+/* A thread stands before or behind a call. True: the child shall die now. */
+static bool at_call(pid_t tid, pid_t *dying) {
+    struct ptrace_syscall_info info;
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, tid, sizeof info, &info) <= 0) return false;
+    if (info.op == PTRACE_SYSCALL_INFO_EXIT) return tid == *dying;
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !is_step((long)info.entry.nr)) return false;
+    met[info.entry.nr]++;
+    if (++common->steps != common->die_at) return false;
+    if (common->how == 0) return true;
+    if (common->how == 1 || halve(tid, &info)) *dying = tid;
+    return false;
+}
+
+/* Lets it run, and all its threads, to its end, or to where it dies. Its status. */
+static int trace(pid_t pid) {
+    pid_t dying = 0, tid;
+    int status;
+    while ((tid = waitpid(-1, &status, __WALL)) > 0) {
+        if (WIFEXITED(status) || WIFSIGNALED(status)) {
+            if (tid == pid) return status;
+            continue;
+        }
+        int number = WSTOPSIG(status);
+        if (number == (SIGTRAP | 0x80) && at_call(tid, &dying)) kill(pid, SIGKILL), dying = 0;
+        bool ours = number == (SIGTRAP | 0x80) || status >> 16 != 0 || number == SIGSTOP || number == SIGTRAP;
+        (void)ptrace(PTRACE_SYSCALL, tid, 0, ours ? 0 : number);
+    }
+    return -1;
+}
+
 /* A child that logs (or only recovers) and dies at a step; true: it got to its end. */
 static bool child(bool logs, uint32_t die_at, uint32_t how) {
     int status;
@@ -111,14 +107,19 @@ static bool child(bool logs, uint32_t die_at, uint32_t how) {
     common->how = how;
     pid_t pid = fork();
     if (pid == 0) {
-        common->armed = 1;
+        if (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0) _exit(5);
+        (void)raise(SIGSTOP);
         if (start() != 0) _exit(3);
         if (logs) log_some();
         if (mlog_flush(10000) != 0) _exit(4);
         exit(0);
     }
-    waitpid(pid, &status, 0);
-    common->armed = 0;
+    if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status) ||
+        ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL) != 0 || ptrace(PTRACE_SYSCALL, pid, 0, 0) != 0) {
+        fprintf(stderr, "no ptrace: %s\n", strerror(errno));
+        exit(1);
+    }
+    status = trace(pid);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) return false;
     fprintf(stderr, "step %u how %u: status 0x%x\n", die_at, how, (unsigned)status);
