@@ -63,6 +63,7 @@ control signal_step "first of a thread" "levels in reserve" 't = mlog__thread_ta
 
 proof model
 proof storm
+control storm "with a child, saturated" "the batch's bytes in the session" '.kept = s->out.lent != 0' '.kept = 0'
 control storm "one thread" "crash-safe rings" 'if (choice == MLOG_NO || (choice == MLOG_AUTO && !file)) return;' 'if (choice != 77) return;'
 proof family
 control family "daemon" "a look at the descriptor" 'return s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;' 'return s->fd >= 0 || fstat(-1, &st) == 0;'
