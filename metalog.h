@@ -11086,7 +11086,8 @@ static void mlog__sink_mend(mlog_sink *s) {
     struct stat st;
     off_t at = s->torn_at;
     s->torn_at = 0;
-    if (at == 0 || s->sent == 0 || fstat(s->fd, &st) != 0 || st.st_size == at) return;
+    bool alone = s->session == NULL || !s->session->promise[s->number].shared; /* else somebody may write between the look and the write */
+    if (at == 0 || s->sent == 0 || fstat(s->fd, &st) != 0 || (st.st_size == at && alone)) return;
     size_t torn = s->sent - mlog__sink_whole(s->out.p, s->sent, s->binary != NULL);
     if (torn == 0 || (off_t)torn > at) return;
     mlog__sink_blank(s->fd, at - (off_t)torn, torn);
@@ -12872,7 +12873,11 @@ static mlog__piece mlog__recover_compare(const char *text, size_t n, bool ends, 
     if (same == n && ends) piece.n = same, piece.at_end = true;
     for (size_t i = piece.whole + 1; i <= same && i < n && same < b->len; i++)
         if (mlog__recover_begins(text + i, n - i, b)) return piece.n = i, piece.at_end = false, piece;
-    if (same > piece.whole && same < n && same < b->len && text[same] == '\n') piece.n = same + 1; /* somebody ended the line */
+    if (same <= piece.whole || same >= n || same >= b->len || b->binary) return piece;
+    size_t next = same; /* behind blanks, where the line was torn that came behind ours */
+    while (next < n && text[next] == ' ') next++;
+    if (text[same] == '\n') piece.n = same + 1; /* somebody ended the line */
+    else if (next > same && (next == n ? ends : text[next] == '\n' || mlog__recover_begins(text + next, n - next, b))) piece.n = same;
     return piece;
 }
 
@@ -12888,6 +12893,7 @@ static mlog__piece mlog__recover_scan(const char *text, size_t most, size_t n, b
     mlog__piece best = {0};
     for (const char *p = text; p < text + most; p = next) {
         next = mlog__recover_next(p + b->binary, end, b);
+        while (!b->binary && p + 1 < next && *p == ' ') p++; /* a torn line stood there */
         const char *inside = b->binary || b->len < MLOG__RECOVER_SURE ? NULL : memmem(p + 1, (size_t)(next - p) - 1, b->p, MLOG__RECOVER_SURE);
         for (const char *at = p; at != NULL; at = at == p ? inside : NULL) {
             mlog__piece piece = mlog__recover_compare(at, (size_t)(end - at), ends, b);
