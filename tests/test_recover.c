@@ -358,6 +358,28 @@ static void torn(void) {
     die();
 }
 
+/* As if others had written behind the torn line: one whose own torn line was blanked since, and a whole one. */
+static void torn_before_blanks(void) {
+    struct stat st;
+    mlog__promise *p = one_batch(1);
+    int fd = open(log_path, O_WRONLY | O_APPEND);
+    static const char others[] = "          {\"ts\":\"2024-01-01T00:00:00.000000000Z\",\"msg\":\"foreign\"}\n";
+    if (stat(log_path, &st) != 0 || truncate(log_path, st.st_size - 5) != 0 || write(fd, others, sizeof others - 1) < 0) _exit(8);
+    p->done--;
+    die();
+}
+
+static void test_blanks(void) {
+    size_t n;
+    clean();
+    CHECK(killed(in_child(torn_before_blanks)));
+    CHECK_EQ(in_child(recover), 0);
+    char *text = contents(log_path, &n);
+    bool good = times(text, "\"life\":1,\"i\":0}\n") == 1 && times(text, "\n") == 3 && times(text, "\n{") == 2 && strspn(text, " ") > 100;
+    if (!CHECK(good && strncmp(text + strspn(text, " "), "{\"ts\":\"2024-", 12) == 0)) fputs(text, stdout);
+    clean();
+}
+
 static void test_locks(void) {
     size_t n;
     clean();
@@ -543,6 +565,7 @@ int main(void) {
     test_place();
     test_several();
     test_promise();
+    test_blanks();
     test_locks();
     test_early();
 #ifndef TSAN /* which refuses threads in the child of a process that has some */
