@@ -13753,10 +13753,15 @@ static int mlog__life_rules(const mlog_config *c, mlog__rule_set *set, char *com
     return 0;
 }
 
-static int mlog__life_free_sink(void) {
-    for (int i = 0; i < MLOG__SINKS; i++)
-        if (!mlog__flush_all.sink[i].used) return i;
-    return -1;
+/* The place that had a sink of this key, before it is another one's; else one that no promise needs, else any. */
+static int mlog__life_free_sink(uint64_t key) {
+    int found = -1, best = 0;
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        uint64_t had = mlog__dict_session->promise[i].key;
+        int good = mlog__flush_all.sink[i].used ? 0 : had == key ? 3 : had == 0 ? 2 : 1;
+        if (good > best) best = good, found = i;
+    }
+    return found;
 }
 
 static mlog_capture *mlog__life_captures; /* the one that is under way */
@@ -13820,14 +13825,18 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
 }
 #endif
 
-/* From here on its batches are promised, from the positions that it begins with. */
+/* From here on its batches are promised, from the positions that it begins with. The key of the sink that had the place stands
+ * until this one's does: killed in between, the rings are still somebody's. */
 static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     s->session = NULL;
     if (s->out.lent != 0) mlog__format_drop(&s->out);
     if (!mlog__store.on) return;
     mlog__promise *p = &mlog__dict_session->promise[number];
-    memset(p, 0, sizeof *p);
-    if (s->key == 0) return;
+    memset(&p->shared, 0, sizeof *p - offsetof(mlog__promise, shared));
+    if (s->key == 0) {
+        __atomic_store_n(&p->key, 0, __ATOMIC_RELEASE); /* STORE-3 */
+        return;
+    }
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r != NULL && r->filed) __atomic_store_n(&r->cur[number], s->done[k], __ATOMIC_RELAXED); /* STORE-3 */
@@ -13842,7 +13851,7 @@ static void mlog__life_promise(mlog_sink *s, uint32_t number) {
 
 /* Puts an opened sink into a free place, from the present heads on; under `role`. */
 static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
-    int i = mlog__life_free_sink();
+    int i = mlog__life_free_sink(opened->key);
     if (i < 0) return NULL;
     mlog_sink *s = &mlog__flush_all.sink[i];
     size_t skip = offsetof(mlog_sink, name); /* `used` is set last */
@@ -13904,7 +13913,6 @@ static void mlog__life_note_delivered(mlog_sink *s) {
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     mlog__life_write_held(s);
     mlog__life_note_delivered(s);
-    if (s->session != NULL) __atomic_store_n(&s->session->promise[s->number].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
         mlog__flush_all.handed[s->lane1][k] = MLOG__MAX(mlog__flush_all.handed[s->lane1][k], s->done[k]);
@@ -13913,6 +13921,12 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
         closing->of[closing->count++].user = s->config.user;
     }
     mlog__sink_discard(s);
+}
+
+/* Sinks that are gone, and came not back, want nothing any more. */
+static void mlog__life_disown(void) {
+    for (int i = 0; i < MLOG__SINKS; i++)
+        if (!mlog__flush_all.sink[i].used) __atomic_store_n(&mlog__dict_session->promise[i].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
 }
 
 /* All of them, or those of mlog_init. A lane that had none begins where the other one got to. */
@@ -14156,6 +14170,7 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     mlog__life_make_safe(opened, made, complaint, size);
 #endif
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
+    mlog__life_disown();
     mlog__platform_unlock(&mlog__flush_all.role);
     /* mlog_levels wins over everything, also over a later mlog_init; the rules of a capture stay until its end */
     if (!mlog__life.levels_said && mlog__life_capturing() && mlog__life_captures->ruled) mlog__life_captures->rules = rules;
@@ -14634,7 +14649,7 @@ void mlog_sink_remove(mlog_sink *s) {
     mlog__life_drain_sink(s);
     __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED); /* FLUSH-7 */
     mlog__life_stop_lanes();
-    if (s->used) mlog__life_take_out(s, &closing);
+    if (s->used) mlog__life_take_out(s, &closing), mlog__life_disown();
     mlog__life_go_on();
     mlog__life_close(&closing);
     errno = saved;
@@ -14738,7 +14753,7 @@ void mlog_capture_end(mlog_capture *c) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (c->level[i] >= 0 && s->used && s->config.level == MLOG_OFF + 1) s->config.level = c->level[i];
     }
-    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, &closing);
+    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, &closing), mlog__life_disown();
     if (c->ruled) mlog__rule_set_now(&c->rules);
     mlog__life_captures = NULL;
     mlog__life_go_on();

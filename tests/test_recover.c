@@ -1,7 +1,12 @@
 /* store and recover: what a killed process has logged, and where it lay. The processes here are children that log and kill themselves;
  * who recovers is a child, too, and this program looks at the files only. */
+#define _GNU_SOURCE
+#include <dirent.h>
+static DIR *on_opendir(const char *path); /* where one of the tests here gets in between */
+#define opendir on_opendir
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
+#undef opendir
 #include "check.h"
 #include <sys/wait.h>
 
@@ -337,6 +342,38 @@ static void test_promise(void) {
     }
 }
 
+/* Configured anew: no sink has the rings for a moment, and that is when it is killed. */
+static int between;
+static DIR *on_opendir(const char *path) {
+    if (between != 0) {
+        for (int i = 0; i < between; i++) mlog_info("between", "i", i);
+        die();
+    }
+    return opendir(path);
+}
+
+static void again_between(void) {
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("before");
+    mlog_flush(1000);
+    between = 7;
+    c.levels = "trace";
+    (void)mlog_init(&c);
+    _exit(8);
+}
+
+static void test_between(void) {
+    size_t n;
+    clean();
+    CHECK(killed(in_child(again_between)));
+    CHECK_EQ(in_child(recover), 0);
+    char *text = contents(log_path, &n);
+    if (!CHECK(times(text, "\"msg\":\"between\"") == 7 && times(text, "\"msg\":\"before\"") == 1)) fputs(text, stdout);
+    CHECK_EQ(files_left(), 0);
+    clean();
+}
+
 /* Who opens a file while somebody recovers waits for the lock, and who did not get the lock for all of it still has its share. */
 static int told = -1;
 static void open_shared(void) {
@@ -566,6 +603,7 @@ int main(void) {
     test_several();
     test_promise();
     test_blanks();
+    test_between();
     test_locks();
     test_early();
 #ifndef TSAN /* which refuses threads in the child of a process that has some */
