@@ -10644,6 +10644,12 @@ static int mlog__sink_open_path(const mlog_sink_config *c) {
 }
 #endif
 
+/* Who recovers cuts a torn line only where nobody else writes, and holds LOCK_EX for that moment: it is waited for, since who writes
+ * without a lock may be cut. Another program that keeps one is not waited for longer than 100 ms. */
+static void mlog__sink_share(int fd) {
+    for (int i = 0; flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 100; i++) mlog__platform_nap(1000000);
+}
+
 /* Notes what the descriptor is, so that one that the host closed and reused is noticed. */
 static void mlog__sink_know(mlog_sink *s) {
     struct stat st;
@@ -10654,8 +10660,7 @@ static void mlog__sink_know(mlog_sink *s) {
     s->regular = S_ISREG(st.st_mode);
     s->socket = S_ISSOCK(st.st_mode);
     s->dead = false;
-    for (int i = 0; s->regular && flock(s->fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 50; i++)
-        mlog__platform_nap(1000000); /* who recovers cuts a torn line only where nobody else writes, and has just looked */
+    if (s->regular) mlog__sink_share(s->fd);
     if (s->binary == NULL || !other) return;
     if (s->out.len == 0) mlog__binary_restart(s->binary);
     else if (mlog__binary_move(s->binary, &s->out, s->desk->session)) s->sent = 0; /* a part of a block in the old file counts for nothing */
@@ -11080,7 +11085,8 @@ static void mlog__sink_blank(int fd, off_t at, size_t n) {
 static void mlog__sink_mend(mlog_sink *s) {
     struct stat st;
     off_t at = s->torn_at;
-    if (s->sent == 0 || fstat(s->fd, &st) != 0 || st.st_size == at) return;
+    bool alone = s->session == NULL || !s->session->promise[s->number].shared; /* else somebody may write between the look and the write */
+    if (s->sent == 0 || fstat(s->fd, &st) != 0 || (st.st_size == at && alone)) return;
     s->torn_at = 0;
     size_t torn = s->sent - mlog__sink_whole(s->out.p, s->sent, s->binary != NULL);
     if (torn == 0 || (off_t)torn > at) return;
@@ -12774,7 +12780,8 @@ static bool mlog__recover_is_empty(mlog__dead *d) {
 static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     mlog__promise *p = &d->file->promise[k];
     uint64_t n = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
-    for (uint64_t i = 0; p->seq != 0 && p->seq == p->done && i < n; i++) {
+    if (p->seq == 0 || p->seq != p->done || p->check != mlog__store_check(p, d->file->move[k])) return; /* the next is being written over it */
+    for (uint64_t i = 0; i < n; i++) {
         mlog__move m = d->file->move[k][i];
         mlog__ring *r = m.ring < d->count ? d->rings[m.ring] : NULL;
         if (r != NULL && m.pos > r->cur[k]) __atomic_store_n(&r->cur[k], m.pos, __ATOMIC_RELAXED); /* STORE-3 */
@@ -12825,11 +12832,12 @@ static bool mlog__recover_alone(int fd, const mlog__promise *p, const char *batc
  * the file is no other's. False: somebody may. */
 static bool mlog__recover_cut(int fd, const mlog__promise *p, const char *batch, const mlog_sink *s) {
     struct stat st;
-    if (p->shared || fstat(fd, &st) != 0 || (uint64_t)st.st_size >= p->off + p->len) return false; /* longer: others have written */
-    if (p->kept && p->len <= MLOG__BATCH_ROOM && !mlog__recover_alone(fd, p, batch, (uint64_t)st.st_size)) return false;
+    if (p->shared || fstat(fd, &st) != 0) return false;
     int locked = st.st_ino == s->ino && st.st_dev == s->dev ? s->fd : fd;
-    bool cut = flock(locked, LOCK_EX | LOCK_NB) == 0 && ((uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0);
-    if (locked == s->fd) (void)flock(locked, LOCK_SH | LOCK_NB); /* a lock that is refused costs the one that was there */
+    bool cut = flock(locked, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_size < p->off + p->len; /* longer: others */
+    if (p->kept && p->len <= MLOG__BATCH_ROOM) cut = cut && mlog__recover_alone(fd, p, batch, (uint64_t)st.st_size);
+    cut = cut && ((uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0);
+    if (locked == s->fd) mlog__sink_share(locked); /* refused or not, LOCK_SH is gone: flock(2), NOTES */
     return cut;
 }
 
@@ -12865,7 +12873,11 @@ static mlog__piece mlog__recover_compare(const char *text, size_t n, bool ends, 
     if (same == n && ends) piece.n = same, piece.at_end = true;
     for (size_t i = piece.whole + 1; i <= same && i < n && same < b->len; i++)
         if (mlog__recover_begins(text + i, n - i, b)) return piece.n = i, piece.at_end = false, piece;
-    if (!b->binary && same > piece.whole && same < n && same < b->len && text[same] == '\n') piece.n = same + 1; /* somebody ended the line */
+    if (same <= piece.whole || same >= n || same >= b->len || b->binary) return piece;
+    size_t next = same; /* behind blanks, where the line was torn that came behind ours */
+    while (next < n && text[next] == ' ') next++;
+    if (text[same] == '\n') piece.n = same + 1; /* somebody ended the line */
+    else if (next > same && (next == n ? ends : text[next] == '\n' || mlog__recover_begins(text + next, n - next, b))) piece.n = same;
     return piece;
 }
 
@@ -12892,6 +12904,7 @@ static mlog__piece mlog__recover_scan(const char *text, size_t most, size_t n, b
     mlog__piece best = {0};
     for (const char *p = text; p < text + most; p = next) {
         next = mlog__recover_next(p, end, b);
+        while (!b->binary && p + 1 < next && *p == ' ') p++; /* a torn line stood there */
         const char *inside = b->binary || b->len < MLOG__RECOVER_SURE ? NULL : memmem(p + 1, (size_t)(next - p) - 1, b->p, MLOG__RECOVER_SURE);
         for (const char *at = p; at != NULL; at = at == p ? inside : NULL) {
             mlog__piece piece = mlog__recover_compare(at, (size_t)(end - at), ends, b);
@@ -13051,6 +13064,7 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
     mlog__source *list = malloc((d->count + 1) * sizeof *list);
     s.next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s.next, false, false);
     bool binary = s.binary != NULL, done = list != NULL && s.next != NULL;
+    mlog__recover_move(d, k); /* who was at it since we settled it may have died behind the commit */
     if (binary) s.binary = mlog__platform_map(sizeof *s.binary, false, false); /* the numbers in its blocks are another process's */
     done = done && (!binary || s.binary != NULL);
     if (done) {
@@ -13750,10 +13764,15 @@ static int mlog__life_rules(const mlog_config *c, mlog__rule_set *set, char *com
     return 0;
 }
 
-static int mlog__life_free_sink(void) {
-    for (int i = 0; i < MLOG__SINKS; i++)
-        if (!mlog__flush_all.sink[i].used) return i;
-    return -1;
+/* The place that had a sink of this key, before it is another one's; else one that no promise needs, else any. */
+static int mlog__life_free_sink(uint64_t key) {
+    int found = -1, best = 0;
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        uint64_t had = mlog__dict_session->promise[i].key;
+        int good = mlog__flush_all.sink[i].used ? 0 : had == key ? 3 : had == 0 ? 2 : 1;
+        if (good > best) best = good, found = i;
+    }
+    return found;
 }
 
 static mlog_capture *mlog__life_captures; /* the one that is under way */
@@ -13817,14 +13836,18 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
 }
 #endif
 
-/* From here on its batches are promised, from the positions that it begins with. */
+/* From here on its batches are promised, from the positions that it begins with. The key of the sink that had the place stands
+ * until this one's does: killed in between, the rings are still somebody's. */
 static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     s->session = NULL;
     if (s->out.lent != 0) mlog__format_drop(&s->out);
     if (!mlog__store.on) return;
     mlog__promise *p = &mlog__dict_session->promise[number];
-    memset(p, 0, sizeof *p);
-    if (s->key == 0) return;
+    memset(&p->shared, 0, sizeof *p - offsetof(mlog__promise, shared));
+    if (s->key == 0) {
+        __atomic_store_n(&p->key, 0, __ATOMIC_RELEASE); /* STORE-3 */
+        return;
+    }
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r != NULL && r->filed) __atomic_store_n(&r->cur[number], s->done[k], __ATOMIC_RELAXED); /* STORE-3 */
@@ -13839,7 +13862,7 @@ static void mlog__life_promise(mlog_sink *s, uint32_t number) {
 
 /* Puts an opened sink into a free place, from the present heads on; under `role`. */
 static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
-    int i = mlog__life_free_sink();
+    int i = mlog__life_free_sink(opened->key);
     if (i < 0) return NULL;
     mlog_sink *s = &mlog__flush_all.sink[i];
     size_t skip = offsetof(mlog_sink, name); /* `used` is set last */
@@ -13901,7 +13924,6 @@ static void mlog__life_note_delivered(mlog_sink *s) {
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     mlog__life_write_held(s);
     mlog__life_note_delivered(s);
-    if (s->session != NULL) __atomic_store_n(&s->session->promise[s->number].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
         mlog__flush_all.handed[s->lane1][k] = MLOG__MAX(mlog__flush_all.handed[s->lane1][k], s->done[k]);
@@ -13910,6 +13932,12 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
         closing->of[closing->count++].user = s->config.user;
     }
     mlog__sink_discard(s);
+}
+
+/* Sinks that are gone, and came not back, want nothing any more. */
+static void mlog__life_disown(void) {
+    for (int i = 0; i < MLOG__SINKS; i++)
+        if (!mlog__flush_all.sink[i].used) __atomic_store_n(&mlog__dict_session->promise[i].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
 }
 
 /* All of them, or those of mlog_init. A lane that had none begins where the other one got to. */
@@ -14153,6 +14181,7 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     mlog__life_make_safe(opened, made, complaint, size);
 #endif
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
+    mlog__life_disown();
     mlog__platform_unlock(&mlog__flush_all.role);
     /* mlog_levels wins over everything, also over a later mlog_init; the rules of a capture stay until its end */
     if (!mlog__life.levels_said && mlog__life_capturing() && mlog__life_captures->ruled) mlog__life_captures->rules = rules;
@@ -14631,7 +14660,7 @@ void mlog_sink_remove(mlog_sink *s) {
     mlog__life_drain_sink(s);
     __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED); /* FLUSH-7 */
     mlog__life_stop_lanes();
-    if (s->used) mlog__life_take_out(s, &closing);
+    if (s->used) mlog__life_take_out(s, &closing), mlog__life_disown();
     mlog__life_go_on();
     mlog__life_close(&closing);
     errno = saved;
@@ -14735,7 +14764,7 @@ void mlog_capture_end(mlog_capture *c) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (c->level[i] >= 0 && s->used && s->config.level == MLOG_OFF + 1) s->config.level = c->level[i];
     }
-    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, &closing);
+    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, &closing), mlog__life_disown();
     if (c->ruled) mlog__rule_set_now(&c->rules);
     mlog__life_captures = NULL;
     mlog__life_go_on();

@@ -61,9 +61,14 @@ proof signal_step
 control signal_step "text, one signal" "the busy flag" 'MLOG__BUSY_HERE(t); /* RING-3; and a handler' '/* and a handler'
 control signal_step "first of a thread" "levels in reserve" 't = mlog__thread_take_reserve();' 't = NULL;'
 
+proof model
 proof storm
 control storm "with a child, saturated" "the batch's bytes in the session" '.kept = s->out.lent != 0' '.kept = 0'
 control storm "one thread" "crash-safe rings" 'if (choice == MLOG_NO || (choice == MLOG_AUTO && !file)) return;' 'if (choice != 77) return;'
+proof family
+control family "daemon" "a look at the descriptor" 'return s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;' 'return s->fd >= 0 || fstat(-1, &st) == 0;'
+control family "clone" "pages that a child gets empty" 'return madvise(p, size, MADV_WIPEONFORK) == 0;' 'return madvise(p, size, MADV_NORMAL) == 0;'
+control family "spawn, system" "O_CLOEXEC" 'O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW' 'O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW'
 proof calls
 control calls "one file" "promises" '    mlog__sink_promise(s, rings);' '    (void)rings;'
 control calls "one file" "the order of commit and write" 'rings, s->session == mlog__dict_session);' 'rings, s->session == mlog__dict_session);

@@ -1,7 +1,12 @@
 /* store and recover: what a killed process has logged, and where it lay. The processes here are children that log and kill themselves;
  * who recovers is a child, too, and this program looks at the files only. */
+#define _GNU_SOURCE
+#include <dirent.h>
+static DIR *on_opendir(const char *path); /* where one of the tests here gets in between */
+#define opendir on_opendir
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
+#undef opendir
 #include "check.h"
 #include <sys/wait.h>
 
@@ -288,6 +293,156 @@ static void test_several(void) {
     (void)unlink(other);
 }
 
+/* -- in the middle of a promise -- */
+
+/* One batch is out. Of the next one's promise the moves lie there, and nothing else: they are no moves of the last one. */
+static void arm_half(void) {
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("life", "life", 1, "i", 0);
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    for (int i = 1; i < 5; i++) mlog_info("life", "life", 1, "i", i);
+    mlog__move *m = &mlog__dict_session->move[0][0];
+    m->pos = mlog__flush_ring((uint32_t)m->ring)->head;
+    die();
+}
+
+/* One batch, out; its ring looks as it did before. */
+static mlog__promise *one_batch(int records) {
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    for (int i = 0; i < records; i++) mlog_info("life", "life", 1, "i", i);
+    mlog__ring *r = mlog__thread_self->ring;
+    uint64_t before = r->cur[0];
+    mlog__platform_unlock(&mlog__flush_all.role);
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    __atomic_store_n(&r->cur[0], before, __ATOMIC_RELAXED);
+    return &mlog__dict_session->promise[0];
+}
+
+/* It is committed; its moves are not done. */
+static void commit_only(void) {
+    mlog__promise *p = one_batch(5);
+    if (p->done != p->armed || p->seq != 1) _exit(8);
+    die();
+}
+
+static void test_promise(void) {
+    size_t n;
+    for (int i = 0; i < 2; i++) {
+        clean();
+        CHECK(killed(in_child(i == 0 ? arm_half : commit_only)));
+        CHECK_EQ(in_child(recover), 0);
+        char *text = contents(log_path, &n);
+        if (!CHECK(times(text, "\"life\":1") == 5 && times(text, "\n") == 6)) fputs(text, stdout);
+    }
+}
+
+/* Configured anew: no sink has the rings for a moment, and that is when it is killed. */
+static int between;
+static DIR *on_opendir(const char *path) {
+    if (between != 0) {
+        for (int i = 0; i < between; i++) mlog_info("between", "i", i);
+        die();
+    }
+    return opendir(path);
+}
+
+static void again_between(void) {
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("before");
+    mlog_flush(1000);
+    between = 7;
+    c.levels = "trace";
+    (void)mlog_init(&c);
+    _exit(8);
+}
+
+static void test_between(void) {
+    size_t n;
+    clean();
+    CHECK(killed(in_child(again_between)));
+    CHECK_EQ(in_child(recover), 0);
+    char *text = contents(log_path, &n);
+    if (!CHECK(times(text, "\"msg\":\"between\"") == 7 && times(text, "\"msg\":\"before\"") == 1)) fputs(text, stdout);
+    CHECK_EQ(files_left(), 0);
+    clean();
+}
+
+/* Who opens a file while somebody recovers waits for the lock, and who did not get the lock for all of it still has its share. */
+static int told = -1;
+static void open_shared(void) {
+    mlog_config c = config(MLOG_JSON);
+    int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (told < 0 && flock(fd, LOCK_SH) != 0) _exit(6); /* another one who writes: nothing is cut */
+    if (told >= 0 && write(told, "x", 1) != 1) _exit(7);
+    if (mlog_init(&c) != 0) _exit(9);
+    if (told >= 0) usleep(200000); /* the parent lets go of it meanwhile */
+    _exit(flock(fd, LOCK_EX | LOCK_NB) == 0 ? 1 : 0);
+}
+
+/* As if it had been killed in the middle of that write. */
+static void torn(void) {
+    struct stat st;
+    mlog__promise *p = one_batch(1);
+    if (stat(log_path, &st) != 0 || truncate(log_path, st.st_size - 5) != 0) _exit(8);
+    p->done--;
+    die();
+}
+
+/* As if others had written behind the torn line: one whose own torn line was blanked since, and a whole one. */
+static void torn_before_blanks(void) {
+    struct stat st;
+    mlog__promise *p = one_batch(1);
+    int fd = open(log_path, O_WRONLY | O_APPEND);
+    static const char others[] = "          {\"ts\":\"2024-01-01T00:00:00.000000000Z\",\"msg\":\"foreign\"}\n";
+    if (stat(log_path, &st) != 0 || truncate(log_path, st.st_size - 5) != 0 || write(fd, others, sizeof others - 1) < 0) _exit(8);
+    p->done--;
+    die();
+}
+
+static void test_blanks(void) {
+    size_t n;
+    clean();
+    CHECK(killed(in_child(torn_before_blanks)));
+    CHECK_EQ(in_child(recover), 0);
+    char *text = contents(log_path, &n);
+    bool good = times(text, "\"life\":1,\"i\":0}\n") == 1 && times(text, "\n") == 3 && times(text, "\n{") == 2 && strspn(text, " ") > 100;
+    if (!CHECK(good && strncmp(text + strspn(text, " "), "{\"ts\":\"2024-", 12) == 0)) fputs(text, stdout);
+    clean();
+}
+
+static void test_locks(void) {
+    size_t n;
+    clean();
+    int fd = open(log_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(flock(fd, LOCK_EX) == 0);
+    int fds[2];
+    char byte;
+    CHECK(pipe(fds) == 0);
+    pid_t pid = fork();
+    if (pid == 0) told = fds[1], open_shared();
+    CHECK(read(fds[0], &byte, 1) == 1);
+    usleep(50000); /* of the 100 ms that it waits */
+    close(fds[0]), close(fds[1]);
+    CHECK(flock(fd, LOCK_UN) == 0);
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    close(fd);
+    clean();
+    CHECK(killed(in_child(torn)));
+    told = -1;
+    CHECK_EQ(in_child(open_shared), 0);
+    char *text = contents(log_path, &n);
+    if (!CHECK_EQ(times(text, "\"life\":1,\"i\":0}\n"), 1)) fputs(text, stdout);
+    clean();
+}
+
 /* A thread that logged before the files were: its records from then on survive. */
 static void early(void) {
     mlog_config c = {.env = "-", .sinks = {{.type = MLOG_NULL}}};
@@ -446,6 +601,10 @@ int main(void) {
     if (!SANITIZED) test_binary(); /* it compiles the tool: once is enough */
     test_place();
     test_several();
+    test_promise();
+    test_blanks();
+    test_between();
+    test_locks();
     test_early();
 #ifndef TSAN /* which refuses threads in the child of a process that has some */
     test_family();
