@@ -12606,7 +12606,8 @@ static void mlog__recover_close(mlog__dead *d) {
         if (d->rings[i] != NULL) mlog__platform_unmap(d->rings[i], sizeof(mlog__ring) + (size_t)d->copies[i]->bytes);
         free(d->copies[i]);
     }
-    for (uint32_t i = 0; d->desk.infos != NULL && i < MLOG__INFOS; i++)
+    uint64_t entries = d->copy == NULL ? 0 : MLOG__MIN(d->copy->dict_end, (uint64_t)MLOG__DICT_BYTES - 1) / 64 + 1; /* not 2 MiB of pages */
+    for (uint64_t i = 0; d->desk.infos != NULL && i < entries; i++)
         if (d->desk.infos[i] != NULL) free(d->desk.infos[i]->flat), free(d->desk.infos[i]);
     for (uint32_t i = 0; d->desk.known != NULL && i < MLOG__CONTEXTS; i++) mlog__format_forget(d->desk.known[i]);
     mlog__buffer *const buffer[4] = {&d->desk.names, &d->desk.message, &d->desk.values, &d->desk.text};
@@ -12695,11 +12696,13 @@ static bool mlog__recover_is_empty(mlog__dead *d) {
 
 /* -- settling a promise -- */
 
-/* The rings are read as far as the batch says; never back: what came behind it without a batch counts, too. */
+/* The rings are read as far as the batch says; never back: what came behind it without a batch counts, too. Killed while the next
+ * promise was written over this one, the positions may be that one's already: the check tells, and this one's were carried out then. */
 static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     mlog__promise *p = &d->file->promise[k];
     uint64_t n = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
-    for (uint64_t i = 0; p->seq != 0 && p->seq == p->done && i < n; i++) {
+    bool kept = p->seq != 0 && p->seq == p->done && p->check == mlog__store_check(p, d->file->move[k]);
+    for (uint64_t i = 0; kept && i < n; i++) {
         mlog__move m = d->file->move[k][i];
         mlog__ring *r = m.ring < d->count ? d->rings[m.ring] : NULL;
         if (r != NULL && m.pos > r->cur[k]) __atomic_store_n(&r->cur[k], m.pos, __ATOMIC_RELAXED); /* STORE-3 */

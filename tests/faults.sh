@@ -69,5 +69,14 @@ control calls "one file" "the order of commit and write" 'rings, s->session == m
     if (s->promised) mlog__store_commit(&s->session->promise[s->number]);'
 control calls "one file" "settling first" 'if (sink != NULL) mlog__recover_settle(&d, k, sink);' '(void)sink;'
 
+proof kill_step
+control kill_step calls "the order of payload and head" 'mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));
+    __atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE); /* RING-1 */' '__atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE);
+    mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));'
+control kill_step calls "padding" 'memcpy(t->data + (head & t->mask), &pad, 8);' '(void)pad;'
+control kill_step flusher "the order of commit and write" 'rings, s->session == mlog__dict_session);' 'rings, s->session == mlog__dict_session);
+    if (s->promised) mlog__store_commit(&s->session->promise[s->number]);'
+control kill_step flusher "the check of a promise's positions" '&& p->seq == p->done && p->check == mlog__store_check(p, d->file->move[k]);' '&& p->seq == p->done;'
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
