@@ -4543,7 +4543,7 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
  *            dict_end | clock: the pairs | promise[16]: of the sinks, see store | context[16384]: slots of 1 KiB
  *            dict: 16 MiB of entries | move[16][8192]: of the promises
  *   ENTRY    state, sizes, type, level, kinds of the arguments, rules for texts | message, file, function, source, each key: each
- *            with its NUL
+ *            with its NUL | behind `bytes`, a word: CRC-32C of all but the state, for who reads the session of a dead process
  *
  * The invariant: an entry whose state is 1 is complete and never changes; a number below dict_end stays good for ever. So a
  * reader takes pointers into it without a lock, and a cache by number needs no invalidation. Nothing is freed: a site is
@@ -4552,7 +4552,7 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
  * carries its definition (mlog__thread_finish_whole).
  *
  * owns: the dictionary and the session that holds it
- * may call: platform record text
+ * may call: platform crc record text
  */
 
 /* types of entries: what a call site says, and the name of a logger */
@@ -4586,7 +4586,9 @@ typedef struct {
     uint64_t seq, dev, ino, off, len, sum, moves, check; /* the batch; check: over these and the moves */
 } mlog__promise;
 
-/* The shared header of a process: what recovery needs beside the rings. */
+/* The shared header of a process: what recovery needs beside the rings. 2: entries have sums; what is read from a binary file, whose
+ * blocks have theirs, has none, and no version. */
+enum { MLOG__SESSION_VERSION = 2 };
 typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, clock_mode;
@@ -4613,7 +4615,7 @@ static mlog__session *mlog__dict_open(void) {
     s = mlog__platform_map(sizeof *s, true, false);
     if (s == NULL) return NULL;
     memcpy(s->magic, "metalog", 8);
-    s->version = 1;
+    s->version = MLOG__SESSION_VERSION;
     /* a reader on another machine sees 0x04030201 and refuses, instead of reading nonsense */
     s->byte_order = 0x01020304;
     s->word_size = (uint32_t)sizeof(void *);
@@ -4776,17 +4778,24 @@ static const char *mlog__dict_func(const mlog__entry *e) { return mlog__dict_fil
 static const char *mlog__dict_source(const mlog__entry *e) { return mlog__dict_func(e) + e->func_len + 1; }
 static const char *mlog__dict_keys(const mlog__entry *e) { return mlog__dict_source(e) + e->source_len + 1; }
 
+static uint64_t mlog__dict_sum(const mlog__entry *e) {
+    return mlog__crc_of(0, &e->bytes, e->bytes - offsetof(mlog__entry, bytes));
+}
+
 /* Is an entry of a session that is not ours what it says? All its texts end where their lengths say, inside of it. */
 static bool mlog__dict_sound(const mlog__session *s, const mlog__entry *e) {
     size_t left = MLOG__DICT_BYTES - (size_t)((const unsigned char *)e - s->dict);
+    bool summed = s->version == MLOG__SESSION_VERSION;
+    uint64_t sum = 0;
     size_t need = sizeof *e + (size_t)e->msg_len + e->file_len + e->func_len + e->source_len + e->keys_len + 5;
-    if (e->bytes > left || need > e->bytes || e->count > sizeof e->kind || (e->type != MLOG__D_SITE && e->type != MLOG__D_LOGGER))
+    if (e->bytes > left || left - e->bytes < 8 * (size_t)summed || need > e->bytes || e->count > sizeof e->kind || (e->type != MLOG__D_SITE && e->type != MLOG__D_LOGGER))
         return false;
     const char *end[5] = {mlog__dict_msg(e) + e->msg_len, mlog__dict_file(e) + e->file_len, mlog__dict_func(e) + e->func_len,
                           mlog__dict_source(e) + e->source_len, mlog__dict_keys(e) + e->keys_len};
     for (int i = 0; i < 5; i++)
         if (*end[i] != 0) return false;
-    return true;
+    if (summed) memcpy(&sum, (const char *)e + e->bytes, sizeof sum);
+    return !summed || sum == mlog__dict_sum(e);
 }
 
 /* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full (or there is no memory).
@@ -4796,7 +4805,7 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     mlog__session *s = mlog__dict_open();
     if (s == NULL) return 0;
     uint64_t bytes = sizeof *head + head->msg_len + head->file_len + head->func_len + head->source_len + head->keys_len + 5;
-    bytes = (bytes + 7) & ~UINT64_C(7);
+    bytes = ((bytes + 7) & ~UINT64_C(7)) + 8; /* and its sum */
     uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED); /* DICT-3 */
     do {
         /* the end never passes the area, so the difference does not wrap; a smaller entry may still find room */
@@ -4806,12 +4815,14 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     if (!mlog__dict_reserve(e, (size_t)bytes)) return 0; /* the place stays empty */
     /* state is 0 in `head`: the entry stays invisible until all of it is there */
     *e = *head;
-    e->bytes = (uint32_t)bytes;
+    e->bytes = (uint32_t)bytes - 8;
     char *p = mlog__dict_copy((char *)(e + 1), msg, head->msg_len);
     p = mlog__dict_copy(p, file, head->file_len);
     p = mlog__dict_copy(p, func, head->func_len);
     p = mlog__dict_copy(p, source, head->source_len);
     mlog__dict_copy(p, keys, head->keys_len);
+    uint64_t sum = mlog__dict_sum(e);
+    memcpy((char *)e + e->bytes, &sum, sizeof sum);
     __atomic_store_n(&e->state, 1, __ATOMIC_RELEASE); /* DICT-2: pairs with mlog__dict_entry */
     return (uint32_t)(at / 8);
 }
@@ -5760,6 +5771,8 @@ typedef struct mlog__thread {
 /* By number; apart from what has initial values, so that it takes no room in a program. An entry is set once: a ring stays
  * mapped for the life of the process and goes from thread to thread, so that the flusher never meets one that is gone. */
 static mlog__ring *mlog__ring_list[MLOG__RINGS];
+/* Their sizes less one, as they were made: the file may have been written over since, and nobody here trusts what it says of itself. */
+static uint32_t mlog__ring_mask[MLOG__RINGS];
 static struct {
     uint32_t count;              /* rings [0, count) may exist */
     /* bytes of all rings without their heads; of the next thread's ring; the bound on all; the most there ever was */
@@ -5796,16 +5809,17 @@ static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch
     r->word_size = (uint32_t)sizeof(void *);
     r->number = number;
     r->bytes = bytes;
+    mlog__ring_mask[number] = (uint32_t)(bytes - 1);
     r->state = MLOG__R_LIVE;
     return r;
 }
 
 /* Makes t write into r. */
-static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
+static void mlog__ring_attach(mlog__thread *t, mlog__ring *r, uint32_t number) {
     t->ring = r;
     t->head = &r->head;
     t->data = r->data;
-    t->mask = r->bytes - 1;
+    t->mask = mlog__ring_mask[number];
     t->limit = 0; /* the first record computes it */
 }
 
@@ -5813,7 +5827,7 @@ static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
  * last word of a lap is always padding: a record that ended there would leave a limit above the whole of the next lap. */
 static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
-    uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes; /* RING-2 */
+    uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 1; /* RING-2 */
     uint64_t lap = head & ~t->mask, last = t->mask + 1 - 8;
     t->limit = (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last);
 }
@@ -5824,7 +5838,7 @@ static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask) + 1;
     if (head + bytes < wrap) return true;
-    if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes) return false; /* RING-2 */
+    if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 1) return false; /* RING-2 */
     /* its time is never read: padding is passed over before anybody looks at times */
     uint64_t pad = mlog__record_header(MLOG__S_PAD, (wrap - head) / 8, 0);
     memcpy(t->data + (head & t->mask), &pad, 8);
@@ -5841,17 +5855,23 @@ static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
     return (uintptr_t)t->data + (head & t->mask) + bytes <= t->limit;
 }
 
+/* Where a record of `bytes`, for which there was room, begins. NULL: somebody else wrote to `head` meanwhile. */
+static unsigned char *mlog__ring_place(const mlog__thread *t, uint64_t head, uint64_t bytes) {
+    unsigned char *p = t->data + (head & t->mask);
+    return MLOG__LIKELY((uintptr_t)p + bytes <= t->limit) ? p : NULL;
+}
+
 /* Bytes free at this moment; the owner's view, so it can only grow until the owner writes. */
-static uint64_t mlog__ring_free(const mlog__ring *r) {
-    return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
+static uint64_t mlog__ring_free(const mlog__ring *r, uint64_t mask) {
+    return mask + 1 - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
 }
 
 /* One sleep until the tail moves. The look at tail comes after the store of `waiting`, with a full fence between: else the
  * flusher could free the room, see nobody waiting, and the owner sleep on. */
-static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
+static void mlog__ring_sleep(mlog__ring *r, uint64_t mask, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED); /* RING-4 */
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
-    if (mlog__ring_free(r) < bytes) {
+    if (mlog__ring_free(r, mask) < bytes) {
         mlog__flush_make_room();
         bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
         mlog__platform_wait(&r->waiting, 1, alone ? 1 : ms); /* alone: nobody but us may look at a blocked sink again */
@@ -5865,7 +5885,7 @@ static uint32_t mlog__ring_policy(const mlog__thread *t) { return __atomic_load_
  * disk costs one deadline, not one a call. A handler on top of a call never waits: it would hold up the record below it. */
 static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
-    if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
+    if (t->broken && mlog__ring_free(r, t->mask) * 4 > t->mask) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
     bool never = mlog__ring_never_wait || t->outer != NULL || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
     bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
@@ -5886,7 +5906,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
         if (policy == MLOG_WAIT && left <= 0) break;
         /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
          * started */
-        mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
+        mlog__ring_sleep(r, t->mask, MLOG__MIN(2 * bytes, (t->mask + 1) / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
     __atomic_store_n(&t->state, state, __ATOMIC_RELAXED); /* RING-3 */
     if (patient) t->broken = !room;
@@ -5933,10 +5953,10 @@ static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
 /* For the flusher: everything before `tail` may be written over. The fence is its cost of RING-4. last: of this pass; before
  * that a waiting owner is woken only for a quarter of the ring, or it would wake up for each batch. told: the tail at which it was
  * last looked for; without new room it sleeps on, or it and the flusher would wake each other as long as a sink is stuck. */
-static void mlog__ring_release(mlog__ring *r, uint64_t tail, uint64_t *told, bool last) {
-    if (tail == *told) return;
+static void mlog__ring_release(mlog__ring *r, uint64_t mask, uint64_t tail, uint64_t *told, bool last) {
+    if (tail == *told && __atomic_load_n(&r->tail, __ATOMIC_RELAXED) == tail) return; /* RING-2; another one stood there: damage, put right */
     __atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE); /* RING-2 */
-    if (!last && mlog__ring_free(r) < r->bytes / 4) return;
+    if (!last && mlog__ring_free(r, mask) < mask / 4) return;
     *told = tail;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);            /* RING-4 with mlog__ring_sleep */
     if (__atomic_load_n(&r->waiting, __ATOMIC_RELAXED) != 0) { /* RING-4 */
@@ -6171,7 +6191,7 @@ static void mlog__thread_make_rings(mlog__page *page, uint32_t slot, uint64_t ri
     mlog__ring *both[2] = {own, own == NULL ? NULL : mlog__thread_ring(2 * slot + 1, MLOG__SIDE_BYTES, false)};
     for (int i = 0; i < 2; i++) {
         if (both[i] == NULL) continue;
-        mlog__ring_attach(&page->level[i], both[i]);
+        mlog__ring_attach(&page->level[i], both[i], 2 * slot + (uint32_t)i);
         both[i]->tid = mlog__platform_tid();
         mlog__ring_set_name(both[i], "");
         __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELAXED); /* THREAD-2 */
@@ -6443,7 +6463,9 @@ static void mlog__thread_tell_loss(mlog__thread *t) {
     words[0] = mlog__record_header(MLOG__S_LOSS, 2 + (uint64_t)n, 0);
     words[1] = mlog__thread_stamp(t->clock);
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
-    memcpy(t->data + (head & t->mask), words, (2 + (size_t)n) * 8);
+    unsigned char *p = mlog__ring_place(t, head, (2 + (uint64_t)n) * 8);
+    if (p == NULL) return;
+    memcpy(p, words, (2 + (size_t)n) * 8);
     __atomic_store_n(t->head, head + (2 + (uint64_t)n) * 8, __ATOMIC_RELEASE); /* RING-1 */
 }
 
@@ -6480,12 +6502,14 @@ static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *siz
 static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     /* 8 MiB: what 20 bits of length can say */
     mlog__sized size[20 + MLOG__FIELDS];
-    uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
+    uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
     if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
     mlog__thread_tell_loss(t);
     if (!mlog__ring_wait(t, bytes)) return false; /* the report took some of it */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
-    mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));
+    unsigned char *p = mlog__ring_place(t, head, bytes);
+    if (p == NULL) return false;
+    mlog__thread_put_draft(p, d, bytes, size, mlog__thread_stamp(t->clock));
     __atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE); /* RING-1 */
     return true;
 }
@@ -6508,7 +6532,7 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handl
         mlog__platform_nap(50000);
     }
     mlog__ring *r = mlog__thread_ring(number, MLOG__SPARE_BYTES, false);
-    if (r != NULL && t->ring != r) mlog__ring_attach(t, r);
+    if (r != NULL && t->ring != r) mlog__ring_attach(t, r, number);
     mlog__thread_set_clock(t);
     if (handler) t->policy = MLOG_DROP;
     d->header |= MLOG__F_TID;
@@ -6758,7 +6782,7 @@ static void mlog__thread_finish(mlog__thread *t) {
 /* Its rings were made before rings were files: new ones, which survive it, under its name and policy. */
 MLOG__COLD static mlog__thread *mlog__thread_move(mlog__thread *t) {
     if (t->depth != 0 || t->staged || mlog__platform_in_handler(true)) return t;
-    uint64_t name[4], bytes = t->ring->bytes;
+    uint64_t name[4], bytes = t->mask + 1;
     uint32_t policy = t->policy;
     bool own = t->own_policy;
     mlog__ring_get_name(t->ring, name);
@@ -7018,10 +7042,12 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
  * stage. Needed, since the length of texts is not known when the record begins: measuring first would read each text twice. */
 MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     int saved = errno;
-    uint64_t head, used = t->used, header = t->record[0], *old = t->record;
+    uint64_t used = t->used, header = t->record[0], *old = t->record;
     bool room = mlog__ring_wait(t, used + bytes);
     errno = saved;
-    if (!room) {
+    /* padding may have moved head to the next lap, over the first word of the record: it was saved */
+    uint64_t *record = room ? (uint64_t *)(void *)mlog__ring_place(t, *t->head, used + bytes) : NULL;
+    if (record == NULL) {
         int level = 0;
         const mlog__entry *e = mlog__dict_entry(mlog__record_site(header));
         if (e != NULL) level = e->level;
@@ -7030,9 +7056,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
         t->stage.drop = 1;
         return NULL;
     }
-    /* padding may have moved head to the next lap, over the first word of the record: it was saved */
-    head = *t->head;
-    t->record = (uint64_t *)(void *)(t->data + (head & t->mask));
+    t->record = record;
     if (t->record != old) memmove(t->record, old, (size_t)used);
     t->record[0] = header;
     t->record[1] = mlog__thread_stamp(__atomic_load_n(&t->clock, __ATOMIC_RELAXED)); /* LIFE-2; it waited: its time is now */
@@ -10491,6 +10515,7 @@ struct mlog_sink {
     mlog__ring *const *rings;
     uint32_t number;
     bool promised;               /* this batch is */
+    uint32_t damage;             /* as of which mlog__flush_all.damaged it was told */
     mlog__binary *binary;        /* of MLOG_BINARY */
 };
 
@@ -11209,7 +11234,9 @@ static void mlog__capture_free(mlog_capture *c) {
  * may call: store platform clock record dict rule context ring thread text format filter pattern binary sink capture
  */
 
-typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks; } mlog__source;
+/* mask: size of the ring less one. header: of the record at pos, read once: a ring is a file that others may write to. counts: only
+ * that; damage is told by who writes. */
+typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks, mask, header; bool counts; } mlog__source;
 
 static struct {
     mlog_sink sink[MLOG__SINKS];
@@ -11230,6 +11257,7 @@ static struct {
     uint64_t told[MLOG__RINGS];     /* tails of which waiting owners were told */
     mlog__u64 counted_at[MLOG__RINGS]; /* heads of the last pass, and the bytes before them */
     uint64_t counted_bytes;
+    uint32_t damaged;               /* rings were found to be: how often */
     uint64_t tallied[MLOG__RINGS];  /* records before it are in `counted`: the first sink that reads on counts them */
     uint64_t counted;
     uint64_t handed[2][MLOG__RINGS]; /* by lane, what sinks that are gone have written: not for their successors */
@@ -11315,18 +11343,24 @@ static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__
 
 /* -- walking and merging -- */
 
+/* Bytes of a ring are not what its owner writes, or its head is none that he stores. Sinks tell, see mlog__flush_tell_damage. */
+MLOG__COLD static void mlog__flush_note_damage(void) { __atomic_fetch_add(&mlog__flush_all.damaged, 1, __ATOMIC_RELAXED); } /* FLUSH-5 */
+
 /* Moves past padding and reads the time of the next record. False: nothing left. */
 static inline bool mlog__flush_peek(mlog__source *s) {
     while (s->pos < s->end) {
-        const unsigned char *p = s->ring->data + (s->pos & (s->ring->bytes - 1));
-        uint64_t words[2];
+        uint64_t offset = s->pos & s->mask, words[2];
+        const unsigned char *p = s->ring->data + offset;
         memcpy(words, p, 8);
         uint64_t bytes = mlog__record_bytes(words[0]);
-        if (MLOG__UNLIKELY(bytes == 0 || bytes > s->end - s->pos)) { /* never from us; damage from outside ends here */
+        /* never from us; damage from outside ends here */
+        if (MLOG__UNLIKELY(bytes == 0 || bytes > MLOG__MIN(s->end - s->pos, s->mask + 1 - offset))) {
             s->pos = s->end;
+            if (!s->counts) mlog__flush_note_damage();
             return false;
         }
         if (MLOG__LIKELY(mlog__record_site(words[0]) != MLOG__S_PAD)) {
+            s->header = words[0];
             memcpy(words, p + 8, 8);
             s->ticks = words[0];
             return true;
@@ -11336,17 +11370,16 @@ static inline bool mlog__flush_peek(mlog__source *s) {
     return false;
 }
 
+static mlog__source mlog__flush_source(const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to) {
+    return (mlog__source){.ring = r, .number = number, .pos = from, .end = to, .mask = mlog__ring_mask[number]};
+}
+
 /* Records (not padding, not reports of losses) between two positions. */
-static uint64_t mlog__flush_count(const mlog__ring *r, uint64_t from, uint64_t to) {
-    mlog__source s = {r, 0, from, to, 0};
+static uint64_t mlog__flush_count(const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to) {
+    mlog__source s = mlog__flush_source(r, number, from, to);
     uint64_t n = 0;
-    while (mlog__flush_peek(&s)) {
-        const unsigned char *p = r->data + (s.pos & (r->bytes - 1));
-        uint64_t header;
-        memcpy(&header, p, 8);
-        s.pos += mlog__record_bytes(header);
-        n += mlog__record_site(header) != MLOG__S_LOSS;
-    }
+    s.counts = true;
+    for (; mlog__flush_peek(&s); s.pos += mlog__record_bytes(s.header)) n += mlog__record_site(s.header) != MLOG__S_LOSS;
     return n;
 }
 
@@ -11355,7 +11388,7 @@ static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, co
     uint32_t n = 0;
     for (uint32_t i = 0; i < rings; i++) {
         if (next[i] >= head[i]) continue;
-        list[n] = (mlog__source){mlog__flush_ring(i), i, next[i], head[i], 0};
+        list[n] = mlog__flush_source(mlog__flush_ring(i), i, next[i], head[i]);
         if (list[n].ring != NULL && mlog__flush_peek(&list[n])) n++;
     }
     return n;
@@ -11365,7 +11398,7 @@ static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, co
 static void mlog__flush_tally(uint32_t i, const mlog__ring *r, uint64_t to) {
     uint64_t *from = &mlog__flush_all.tallied[i];
     if (MLOG__LIKELY(*from >= to)) return;
-    mlog__flush_all.counted += mlog__flush_count(r, *from, to);
+    mlog__flush_all.counted += mlog__flush_count(r, i, *from, to);
     *from = to;
 }
 
@@ -11379,7 +11412,7 @@ static bool mlog__flush_cut(const mlog_sink *s) { return MLOG__UNLIKELY(s->most 
 /* For a binary sink: records that are just more of the same, up to these ticks, in one go. False: the next one is not. */
 static bool mlog__flush_skim(mlog_sink *s, mlog__source *f, uint64_t most) {
     const mlog__ring *r = f->ring;
-    uint64_t offset = f->pos & (r->bytes - 1), all = MLOG__MIN(f->end - f->pos, r->bytes - offset), n = 0;
+    uint64_t offset = f->pos & f->mask, all = MLOG__MIN(f->end - f->pos, f->mask + 1 - offset), n = 0;
     size_t bytes = mlog__binary_more(s->binary, r->data + offset, (size_t)all, most, &n);
     if (n == 0) return false;
     if (f->pos >= mlog__flush_all.tallied[f->number]) {
@@ -11416,9 +11449,8 @@ MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n
                 s->next[f->number] = f->pos;
                 continue;
             }
-            const unsigned char *p = f->ring->data + (f->pos & (f->ring->bytes - 1));
-            uint64_t header;
-            memcpy(&header, p, 8);
+            const unsigned char *p = f->ring->data + (f->pos & f->mask);
+            uint64_t header = f->header;
             if (mlog__flush_cut(s) || !each(s, f, p, header, now)) return false;
             s->taken++;
             uint64_t *tallied = &mlog__flush_all.tallied[f->number], end = f->pos + mlog__record_bytes(header);
@@ -11729,6 +11761,15 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
     (void)mlog__flush_put(s, &it);
 }
 
+/* Into the stream, where the records would be. */
+static void mlog__flush_tell_damage(mlog_sink *s) {
+    uint32_t damaged = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED); /* FLUSH-5 */
+    if (MLOG__LIKELY(s->damage == damaged)) return;
+    s->damage = damaged;
+    s->errors++;
+    if (s->config.level <= MLOG_WARN) mlog__flush_warn(s, "ring damaged: records are missing", NULL);
+}
+
 /* A file that is not rotated says so itself: nobody asks mlog_why() in this thread. */
 static void mlog__flush_complain(mlog_sink *s) {
     if (s->config.level <= MLOG_WARN) mlog__flush_warn(s, "log file not rotated", mlog_why());
@@ -11756,7 +11797,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             mlog__sink_give_up(s, rings);
             for (uint32_t i = 0; i < rings; i++) {
                 if (s->next[i] >= mlog__flush_all.head[i]) continue;
-                s->lost += mlog__flush_count(mlog__flush_ring(i), s->next[i], mlog__flush_all.head[i]);
+                s->lost += mlog__flush_count(mlog__flush_ring(i), i, s->next[i], mlog__flush_all.head[i]);
                 s->next[i] = s->done[i] = mlog__flush_all.head[i];
             }
             return true;
@@ -11772,6 +11813,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
             bool all = s->binary != NULL ? mlog__flush_raws(s, n, now)
                                          : mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true, false);
+            mlog__flush_tell_damage(s);
             mlog__flush_all.work_bytes += (int64_t)(s->out.len - before);
             if (all && s->out.len == 0) {
                 for (uint32_t i = 0; i < rings; i++)
@@ -11844,7 +11886,7 @@ static void mlog__flush_stash_report(mlog_sink *s, uint64_t now, uint64_t counts
         counts[i] = 0;
     }
     words[0] = mlog__record_header(MLOG__S_LOSS, n, 0);
-    const mlog__source from = {NULL, why, 0, 0, words[1]};
+    const mlog__source from = {.number = why, .ticks = words[1]};
     if (n > 2) (void)mlog__flush_stash(s, &from, (const unsigned char *)words, words[0], now);
 }
 
@@ -11854,7 +11896,7 @@ static int mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     mlog__stashed head;
     memcpy(&head, at, sizeof head);
     memcpy(&header, at + sizeof head, 8);
-    const mlog__source from = {NULL, (uint32_t)head.ring, head.pos, 0, head.ticks};
+    const mlog__source from = {.number = (uint32_t)head.ring, .pos = head.pos, .ticks = head.ticks};
     const unsigned char *record = (const unsigned char *)at + sizeof head;
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
     mlog__format_owner(s->desk, it, head.tid, head.thread);
@@ -11975,6 +12017,21 @@ static void mlog__flush_settle(void) {
     }
 }
 
+/* No head that its owner can have stored: somebody else wrote there. All sinks go on from it. */
+MLOG__COLD static void mlog__flush_jump(uint32_t i, uint64_t head) {
+    mlog__flush_note_damage();
+    for (int k = 0; k < MLOG__SINKS; k++) {
+        mlog_sink *s = &mlog__flush_all.sink[k];
+        if (!s->used) continue;
+        mlog__platform_lock(&s->lock);
+        s->next[i] = head;
+        if (s->out.len == 0) s->done[i] = head;
+        mlog__platform_unlock(&s->lock);
+    }
+    mlog__flush_all.tallied[i] = head;
+    __atomic_store_n(&mlog__flush_all.counted_at[i], head, __ATOMIC_RELAXED); /* FLUSH-8 */
+}
+
 /* Snapshot of all heads; counts what is new. True when there is anything that was not there before. */
 static bool mlog__flush_snapshot(uint32_t rings) {
     bool more = false;
@@ -11983,8 +12040,9 @@ static bool mlog__flush_snapshot(uint32_t rings) {
         mlog__ring *r = mlog__flush_ring(i);
         if (r == NULL) continue;
         uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        if (MLOG__UNLIKELY(head - mlog__flush_all.counted_at[i] > mlog__ring_mask[i] + UINT64_C(1) || head % 8 != 0)) mlog__flush_jump(i, head &= ~UINT64_C(7));
         mlog__flush_all.head[i] = head;
-        if (head - r->tail > r->bytes / 2) mlog__flush_all.crowded = true;
+        if (head - r->tail > mlog__ring_mask[i] / 2) mlog__flush_all.crowded = true;
         if (head == mlog__flush_all.counted_at[i]) continue;
         more = true;
         mlog__flush_all.counted_bytes += head - mlog__flush_all.counted_at[i];
@@ -12007,14 +12065,15 @@ static mlog_sink *mlog__flush_keeper(void) {
 }
 
 /* By level, what the sink would have had of the records between two positions; returns how many it would not. Lane 0 asks. */
-static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r, uint64_t from, uint64_t to,
+static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to,
                                          uint64_t by_level[26]) {
-    mlog__source at = {r, 0, from, to, 0};
+    mlog__source at = mlog__flush_source(r, number, from, to);
     uint64_t unwanted = 0;
+    at.counts = true;
     while (mlog__flush_peek(&at)) {
-        const unsigned char *p = r->data + (at.pos & (r->bytes - 1));
+        const unsigned char *p = r->data + (at.pos & at.mask);
         mlog__item it;
-        memcpy(&it.header, p, 8);
+        it.header = at.header;
         at.pos += mlog__record_bytes(it.header);
         if (mlog__record_site(it.header) == MLOG__S_LOSS) continue;
         int level = mlog__format_level(&mlog__flush_all.desk[0], p, it.header);
@@ -12032,9 +12091,9 @@ static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r
 static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64_t tail, uint64_t head) {
     if (s->lane1) mlog__platform_lock(&s->lock);
     uint64_t at = s->next[i];
-    if (at < tail && head - at > r->bytes / 4) {
+    if (at < tail && head - at > (mlog__ring_mask[i] + UINT64_C(1)) / 4) {
         uint64_t count[26] = {0};
-        s->filtered += mlog__flush_count_wanted(s, r, at, tail, count);
+        s->filtered += mlog__flush_count_wanted(s, r, i, at, tail, count);
         for (int k = 0; k < 26; k++) s->gap[k] += count[k], s->lost += count[k], s->gaps += count[k];
         at = s->next[i] = tail;
         if (s->out.len == 0) s->done[i] = tail;
@@ -12064,7 +12123,7 @@ static void mlog__flush_release(uint32_t rings, bool last) {
             if (at < lowest) lowest = at;
         }
         mlog__flush_tally(i, r, lowest);
-        mlog__ring_release(r, lowest, &mlog__flush_all.told[i], last);
+        mlog__ring_release(r, mlog__ring_mask[i], lowest, &mlog__flush_all.told[i], last);
         if (!last) continue;
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
@@ -12522,6 +12581,7 @@ typedef struct {
     uint32_t count;
     int lock;
     bool rest;                             /* somebody may still want something of it */
+    bool damaged;                          /* a ring is not sound */
     time_t age;
     mlog__desk desk;
 } mlog__dead;
@@ -12545,6 +12605,7 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
     mlog__ring *r = MAP_FAILED;
     if (size > sizeof *r && size <= sizeof *r + (64u << 20)) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0) close(fd);
+    d->damaged = d->damaged || (fd >= 0 && r == MAP_FAILED && size != 0); /* no size yet: it was being made */
     if (r == MAP_FAILED) return;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
     bool sound = memcmp(r->magic, "mlogring", 8) == 0 && r->version == 1 && r->byte_order == 0x01020304 &&
@@ -12553,6 +12614,7 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
     /* with room behind it: words of a record that is none are read before its length is known to be false */
     mlog__ring *copy = sound ? malloc(size + 256) : NULL;
     if (copy == NULL) {
+        d->damaged = d->damaged || r->session != 0 || head != 0; /* else it was being made */
         mlog__platform_unmap(r, size);
         return;
     }
@@ -12653,7 +12715,7 @@ static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
         return false;
     }
     d->file = s;
-    return memcmp(s->magic, "metalog", 8) == 0 && s->version == 1 && s->byte_order == 0x01020304 && s->word_size == sizeof(void *);
+    return memcmp(s->magic, "metalog", 8) == 0 && s->version == MLOG__SESSION_VERSION && s->byte_order == 0x01020304 && s->word_size == sizeof(void *);
 }
 
 /* Reads it whole. False: no memory. */
@@ -12780,7 +12842,7 @@ static uint32_t mlog__recover_collect(mlog__dead *d, mlog_sink *s, mlog__source 
     for (uint32_t i = 0; i < d->count; i++) {
         const mlog__ring *r = d->copies[i];
         if (r == NULL || s->next[i] >= r->head) continue;
-        list[n] = (mlog__source){r, i, s->next[i], r->head, 0};
+        list[n] = (mlog__source){.ring = r, .number = i, .pos = s->next[i], .end = r->head, .mask = r->bytes - 1};
         if (mlog__flush_peek(&list[n])) n++;
         else s->next[i] = r->head;
     }
@@ -12807,6 +12869,8 @@ static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list)
         if (s->binary != NULL) mlog__flush_raw_end(s);
         for (uint32_t i = 0; all && i < d->count; i++)
             if (d->copies[i] != NULL) s->next[i] = MLOG__MAX(s->next[i], d->copies[i]->head);
+        if (s->in_lost != 0) mlog__flush_note_damage();
+        mlog__flush_tell_damage(s);
         if (all) mlog__recover_losses(d, s);
         mlog__recover_count += s->in_written;
         (void)mlog__sink_turn(s, false);
@@ -12839,14 +12903,19 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
             const mlog__ring *r = d->copies[i];
             if (r == NULL) continue;
             uint64_t cur = d->rings[i]->cur[k];
-            s.next[i] = s.done[i] = cur > r->head || r->head - cur > r->bytes || cur % 8 != 0 ? r->head : cur;
+            bool sound = cur <= r->head && r->head - cur <= r->bytes && cur % 8 == 0;
+            s.next[i] = s.done[i] = sound ? cur : r->head;
+            if (!sound) d->damaged = true;
         }
+        s.damage = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED) - d->damaged; /* FLUSH-5; it tells, if so */
         done = mlog__recover_write(d, &s, list);
         ours->fd = s.fd;
         ours->dev = s.dev;
         ours->ino = s.ino;
         ours->claim = s.claim;
         ours->last_time = s.last_time;
+        ours->errors = s.errors;
+        ours->damage = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED); /* FLUSH-5; not of our own rings */
         free(s.out.p);
     }
     free(list);
@@ -14536,7 +14605,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             r.rings++;
             r.accepted +=
                 /* RING-1 */
-                mlog__flush_count(ring, mlog__flush_all.tallied[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
+                mlog__flush_count(ring, i, mlog__flush_all.tallied[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
             /* RING-6 */
             for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&ring->dropped[k], __ATOMIC_RELAXED);
         }
@@ -14570,7 +14639,7 @@ static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
     for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
         mlog__ring *ring = mlog__flush_ring(i);
         /* RING-1 */
-        if (ring != NULL) r->pending += mlog__flush_count(ring, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
+        if (ring != NULL) r->pending += mlog__flush_count(ring, i, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
     }
     mlog__platform_unlock(&s->lock);
 }
