@@ -64,7 +64,12 @@
  *   /dev/shm survives the process, exec, a logout (unless systemd's RemoveIPC is on for the user); not the machine, and not a container:
  *   there ring_dir on a volume does. A container's first process, and one whose /dev/shm refuses or has less room than twice
  *   rings_total, keeps its rings beside its log, in .metalog-rings. When there is no room, rings are private as without it, and a record says so. Files of programs that never come
- *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings. */
+ *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings.
+ *   Damage. Only the user and root can write to these files. Whatever they write into them, logged into or dead, crashes nobody; the
+ *   records before the damage come out, and one says "ring damaged: records are missing". Messages, keys and places have checksums;
+ *   values in rings have none, which would cost each call as much as it costs now: there a flipped bit is a wrong value. Who truncates a
+ *   file that is mapped raises SIGBUS in the program, as with any mapped file; with catch_fatal it is mended: the rings live on as
+ *   private memory, and a record says so. */
 
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
  *
@@ -4853,6 +4858,7 @@ static struct {
     char dir[256];
     void *lock;         /* the mapping that holds the lock */
     uint32_t refused;   /* a ring that should have been a file is none: for a warning */
+    uint32_t cut;       /* a file became shorter than its mapping: the same */
 } mlog__store;
 
 enum { MLOG__STORE_PATH = 256 + 64 };
@@ -5646,7 +5652,7 @@ static void mlog__context_release(void) {
  *   DICT-3     the end of the area: relaxed, it hands out room and nothing else
  *   DICT-4     who moves the session: filed, end   who registers                       what is reserved; what it has not yet
  *   STORE-1    who begins: on                      who makes a ring                    the directory's name
- *   STORE-2    a ring had to do without a file: relaxed, a hint
+ *   STORE-2    a ring had to do without a file, or lost it: relaxed, a hint
  *   STORE-3    a sink's lane: armed, done           who reads after a crash             the batch before its number
  *   RULE-1     a change: version                   a lookup: version, before           the rules of that version
  *   RULE-2     sites and loggers: list head        who walks the list                  the node before its place in the list
@@ -11761,6 +11767,12 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
     (void)mlog__flush_put(s, &it);
 }
 
+static void mlog__flush_tell_store(mlog_sink *s, uint32_t *what, const char *msg) {
+    if (MLOG__LIKELY(__atomic_load_n(what, __ATOMIC_RELAXED) != 1)) return; /* STORE-2 */
+    __atomic_store_n(what, 2, __ATOMIC_RELAXED); /* STORE-2 */
+    mlog__flush_warn(s, msg, NULL);
+}
+
 /* Into the stream, where the records would be. */
 static void mlog__flush_tell_damage(mlog_sink *s) {
     uint32_t damaged = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED); /* FLUSH-5 */
@@ -11803,10 +11815,8 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             return true;
         }
         if (s->out.len == 0 || !s->armed) {
-            if (MLOG__UNLIKELY(__atomic_load_n(&mlog__store.refused, __ATOMIC_RELAXED) == 1)) { /* STORE-2 */
-                __atomic_store_n(&mlog__store.refused, 2, __ATOMIC_RELAXED); /* STORE-2 */
-                mlog__flush_warn(s, "crash_safe: no room for a ring file: this thread's records die with the process", NULL);
-            }
+            mlog__flush_tell_store(s, &mlog__store.refused, "crash_safe: no room for a ring file: this thread's records die with the process");
+            mlog__flush_tell_store(s, &mlog__store.cut, "crash_safe: a ring file was truncated: its records die with the process");
             if (s->gaps != 0 && s->out.len == 0) mlog__flush_tell(s, s->gap, mlog__flush_skipped), s->gaps = 0;
             size_t before = s->out.len;
             s->straight = mlog__flush_goes_straight(s);
@@ -13028,11 +13038,14 @@ static uint32_t mlog__recover_all(mlog_sink *opened, uint32_t n) {
  * signal is the one that the process dies of. Two threads at once: both commit, the first goes first. A handler that chains to
  * ours, installed later, works: ours then goes on with what stood there before ours.
  *
+ * One fault is mended instead: SIGBUS on a page of a ring or of the session whose file somebody has truncated. Anonymous memory takes
+ * the page's place, and the instruction is made again.
+ *
  *   FATAL-1  which thread a signal hit first, and when: each word stands for itself, a tie goes either way
  *   FATAL-2  catch_fatal is on: relaxed, a thread that sees it late gets its stack later
  *
- * owns: handlers of fatal signals, the record of a crash
- * may call: platform record ring thread text flush
+ * owns: handlers of fatal signals, the record of a crash, the mending of truncated files
+ * may call: platform record dict store ring thread text flush
  */
 
 enum { MLOG__FATAL_FRAMES = 32, MLOG__FATAL_WALK_MS = 100, MLOG__FATAL_WAIT_MS = 200, MLOG__FATAL_TURN_MS = 500 };
@@ -13319,8 +13332,36 @@ static void mlog__fatal_unblock(void) {
     mlog__platform_sigmask(&mask, NULL);
 }
 
+/* The ring that an address lies in; NULL: none. It is not looked at, it may be what faults. */
+static mlog__ring *mlog__fatal_ring(uintptr_t at) {
+    for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        if (r != NULL && at - (uintptr_t)r < sizeof(mlog__ring) + mlog__ring_mask[i] + 1) return r;
+    }
+    return NULL;
+}
+
+/* What was in the page is gone. In a session's head, zeros would hand out numbers of sites anew: the dictionary is full then. */
+static bool mlog__fatal_mend(uintptr_t at) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    mlog__session *s = mlog__dict_session;
+    mlog__ring *r = mlog__fatal_ring(at);
+    void *from = (void *)(at & ~(uintptr_t)(page - 1));
+    uint32_t none = 0;
+    if (s == NULL || (r == NULL && at - (uintptr_t)s >= sizeof *s)) return false;
+    if (mmap(from, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) return false;
+    if (r != NULL) mlog__platform_keep_from_child(from, page);
+    else if (from == (void *)s) s->dict_end = MLOG__DICT_BYTES;
+    __atomic_compare_exchange_n(&mlog__store.cut, &none, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED); /* STORE-2 */
+    return true;
+}
+
 static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
     int saved = errno;
+    if (number == SIGBUS && info != NULL && info->si_code == BUS_ADRERR && mlog__fatal_mend((uintptr_t)info->si_addr)) {
+        errno = saved;
+        return;
+    }
     uint32_t tid = mlog__platform_tid(), who = 0;
     bool nested = mlog__platform_dying == tid;
     if (nested && mlog__fatal_back != NULL) siglongjmp(*mlog__fatal_back, 1);
