@@ -4787,13 +4787,12 @@ static uint64_t mlog__dict_sum(const mlog__entry *e) {
     return mlog__crc_of(0, &e->bytes, e->bytes - offsetof(mlog__entry, bytes));
 }
 
-/* Is an entry of a session that is not ours what it says? All its texts end where their lengths say, inside of it. */
-static bool mlog__dict_sound(const mlog__session *s, const mlog__entry *e) {
-    size_t left = MLOG__DICT_BYTES - (size_t)((const unsigned char *)e - s->dict);
-    bool summed = s->version == MLOG__SESSION_VERSION;
+/* Is an entry what it says? All its texts end where their lengths say, inside of it. room: from its begin to the end of where it lies. */
+static bool mlog__dict_whole(const mlog__entry *e, size_t room, bool summed) {
     uint64_t sum = 0;
     size_t need = sizeof *e + (size_t)e->msg_len + e->file_len + e->func_len + e->source_len + e->keys_len + 5;
-    if (e->bytes > left || left - e->bytes < 8 * (size_t)summed || need > e->bytes || e->count > sizeof e->kind || (e->type != MLOG__D_SITE && e->type != MLOG__D_LOGGER))
+    if (e->bytes > room || room - e->bytes < 8 * (size_t)summed || need > e->bytes || e->count > sizeof e->kind ||
+        (e->type != MLOG__D_SITE && e->type != MLOG__D_LOGGER))
         return false;
     const char *end[5] = {mlog__dict_msg(e) + e->msg_len, mlog__dict_file(e) + e->file_len, mlog__dict_func(e) + e->func_len,
                           mlog__dict_source(e) + e->source_len, mlog__dict_keys(e) + e->keys_len};
@@ -4801,6 +4800,27 @@ static bool mlog__dict_sound(const mlog__session *s, const mlog__entry *e) {
         if (*end[i] != 0) return false;
     if (summed) memcpy(&sum, (const char *)e + e->bytes, sizeof sum);
     return !summed || sum == mlog__dict_sum(e);
+}
+
+static size_t mlog__dict_room(const mlog__session *s, const mlog__entry *e) {
+    return MLOG__DICT_BYTES - (size_t)((const unsigned char *)e - s->dict);
+}
+
+/* The same of an entry of a session that is not ours. */
+static bool mlog__dict_sound(const mlog__session *s, const mlog__entry *e) {
+    return mlog__dict_whole(e, mlog__dict_room(s, e), s->version == MLOG__SESSION_VERSION);
+}
+
+/* A copy of an entry, for the caller to free, which nobody changes any more: the session may be a file that others write to. NULL: it is
+ * not sound, or no memory. */
+static mlog__entry *mlog__dict_take(const mlog__session *s, const mlog__entry *e) {
+    bool summed = s->version == MLOG__SESSION_VERSION;
+    size_t bytes = (size_t)__atomic_load_n(&e->bytes, __ATOMIC_RELAXED) + 8 * (size_t)summed; /* DICT-2 */
+    mlog__entry *copy = bytes < sizeof *e || bytes > mlog__dict_room(s, e) ? NULL : malloc(bytes);
+    if (copy == NULL) return NULL;
+    memcpy(copy, e, bytes);
+    if (!mlog__dict_whole(copy, bytes, summed)) free(copy), copy = NULL;
+    return copy;
 }
 
 /* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full (or there is no memory).
@@ -4814,7 +4834,7 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED); /* DICT-3 */
     do {
         /* the end never passes the area, so the difference does not wrap; a smaller entry may still find room */
-        if (bytes > MLOG__DICT_BYTES - at) return 0;
+        if (at > MLOG__DICT_BYTES || at % 8 != 0 || bytes > MLOG__DICT_BYTES - at) return 0;
     } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)); /* DICT-3 */
     mlog__entry *e = (mlog__entry *)(void *)(s->dict + at);
     if (!mlog__dict_reserve(e, (size_t)bytes)) return 0; /* the place stays empty */
@@ -6700,7 +6720,7 @@ static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, int64_t mos
 /* Argument i of a staged call as a value, as its entry says. Only here, with the entry in hand, is a text of the caller read. */
 static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e, uint32_t i, mlog__wide *w) {
     /* the only one that may be the 17th */
-    if (e->how[i] == MLOG__H_ERRNO) return mlog__val_i(s->error);
+    if (i >= s->site->count || e->how[i] == MLOG__H_ERRNO) return mlog__val_i(s->error);
     uint32_t class = (s->classes >> (4 * i)) & 15;
     const void *p = class == MLOG__C_TEXT ? s->arg[i].v.as.p : (const void *)(uintptr_t)s->slot[i];
     int64_t most = e->prec[i], by = MLOG__PREC_ARG(0) - most;
@@ -6772,9 +6792,9 @@ static void mlog__thread_finish(mlog__thread *t) {
     wide.used = 0;
     uint32_t number = mlog__record_site(s->word);
     const mlog__entry *e = number == 0 ? NULL : mlog__dict_entry(number);
-    bool known = e != NULL;
+    bool known = e != NULL && e->count - (e->flags & MLOG__D_ERRNO) == s->site->count; /* else somebody wrote over it */
     if (!known) (void)mlog__thread_describe(&whole, s->site, s->classes), e = &whole;
-    d.slots = e->count;
+    d.slots = s->site->count + (e->flags & MLOG__D_ERRNO);
     for (uint32_t i = 0; i < d.slots; i++) value[i] = mlog__thread_staged(s, e, i, &wide);
     mlog__thread_put_context(&d, s->logger, s->level, (s->site->style & MLOG__DYNAMIC) != 0);
     if (!known) {
@@ -7811,11 +7831,13 @@ static bool mlog__format_is_scalar(uint32_t kind) {
 /* Everything static of a site, escaped once: a record then costs its values. One allocation, sized for the worst case. */
 static mlog__info *mlog__format_learn(const mlog__entry *e) {
     size_t texts = (size_t)e->msg_len + e->source_len + e->file_len + e->keys_len;
-    mlog__info *info =
-        calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2048 + MLOG__SPILL + (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
+    mlog__info *info = calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2056 + MLOG__SPILL + e->bytes +
+                                     (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
     if (info == NULL) return NULL;
     char *p = (char *)(info + 1);
-    info->e = e;
+    info->e = memcpy(p, e, e->bytes);
+    e = info->e;
+    p += (e->bytes + 7) & ~UINT32_C(7);
     info->source = mlog__dict_source(e);
     if (e->style & MLOG__PRINTF) {
         info->print = (mlog__printf *)(void *)p;
@@ -7860,8 +7882,10 @@ static const mlog__entry *mlog__format_entry(const mlog__desk *desk, uint32_t nu
 
 /* Two lanes may learn the same site at once: one of them wins. */
 MLOG__COLD static const mlog__info *mlog__format_meet(const mlog__desk *desk, mlog__info **place, uint32_t number) {
-    const mlog__entry *e = mlog__format_entry(desk, number);
+    const mlog__entry *there = mlog__dict_find(desk->session, number);
+    mlog__entry *e = there == NULL ? NULL : mlog__dict_take(desk->session, there);
     mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e), *info = NULL;
+    free(e);
     /* FORMAT-1 */
     if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return fresh;
@@ -7898,10 +7922,13 @@ static char *mlog__format_gather(const mlog__session *session, uint64_t id, uint
     for (; slot != NULL && depth < MLOG__CONTEXTS; depth++, slot = mlog__format_slot(session, slot->parent)) *bytes += slot->bytes;
     char *copy = malloc(*bytes + 1), *at = copy == NULL ? NULL : copy + *bytes;
     slot = mlog__format_slot(session, id);
-    for (; at != NULL && depth > 0 && slot->bytes <= (size_t)(at - copy); depth--, slot = mlog__format_slot(session, slot->parent)) {
-        at -= slot->bytes;
-        memcpy(at, slot->fields, slot->bytes);
+    for (; at != NULL && depth > 0 && slot != NULL; depth--, slot = mlog__format_slot(session, slot->parent)) {
+        size_t n = slot->bytes; /* which others may write to */
+        if (n > (size_t)(at - copy)) break;
+        at -= n;
+        memcpy(at, slot->fields, n);
     }
+    if (at != NULL && at != copy) *bytes = 0;
     return copy;
 }
 
@@ -8034,8 +8061,11 @@ static void mlog__format_logger(mlog__item *it, const mlog__desk *desk, uint64_t
     it->level = mlog__level((int)(uint32_t)to);
     const mlog__entry *lg = mlog__format_entry(desk, (uint32_t)(to >> 32));
     if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
-    it->source = mlog__dict_source(lg);
-    it->source_len = lg->source_len;
+    const char *source = mlog__dict_source(lg);
+    uint32_t len = lg->source_len;
+    if ((size_t)(source - (const char *)lg) + len > mlog__dict_room(desk->session, lg)) return; /* somebody wrote over it */
+    it->source = source;
+    it->source_len = len;
 }
 
 /* The optional words behind the time. */
@@ -10298,10 +10328,10 @@ static bool mlog__binary_open(mlog__binary *b, mlog__buffer *out, const mlog__se
 }
 
 /* Has the file the entry? Then nothing; else it gets it. slow: its records need a look each. False: there is none, or no memory. */
-/* An entry as it may be copied: of a dead process's session nothing is trusted. */
+/* An entry as it may be copied: a session is a file, and nothing of it is trusted. */
 static const mlog__entry *mlog__binary_entry(const mlog__session *s, uint32_t number) {
     const mlog__entry *e = mlog__dict_find(s, number);
-    return e != NULL && s != mlog__dict_session && !mlog__dict_sound(s, e) ? NULL : e;
+    return e != NULL && !mlog__dict_sound(s, e) ? NULL : e;
 }
 
 static bool mlog__binary_define(mlog__binary *b, mlog__buffer *out, const mlog__session *s, uint32_t number, bool slow) {
@@ -10310,7 +10340,8 @@ static bool mlog__binary_define(mlog__binary *b, mlog__buffer *out, const mlog__
     if (((b->known[i / 64] | b->slow[i / 64]) >> (i % 64) & 1) != 0) return true;
     const mlog__entry *e = mlog__binary_entry(s, number);
     const uint64_t words[1] = {number};
-    if (e == NULL || !mlog__binary_note(b, out, MLOG__NOTE_DEFINE, words, 1, e, e->bytes)) return false;
+    size_t n = e == NULL ? 0 : e->bytes;
+    if (e == NULL || n > mlog__dict_room(s, e) || !mlog__binary_note(b, out, MLOG__NOTE_DEFINE, words, 1, e, n)) return false;
     (slow ? b->slow : b->known)[i / 64] |= UINT64_C(1) << (i % 64);
     b->number[b->numbers++] = number;
     return true;
