@@ -5797,7 +5797,8 @@ typedef struct mlog__thread {
 /* By number; apart from what has initial values, so that it takes no room in a program. An entry is set once: a ring stays
  * mapped for the life of the process and goes from thread to thread, so that the flusher never meets one that is gone. */
 static mlog__ring *mlog__ring_list[MLOG__RINGS];
-/* Their sizes less one, as they were made: the file may have been written over since, and nobody here trusts what it says of itself. */
+/* Their sizes less 8, as they were made: the file may have been written over since, and nobody here trusts what it says of itself. A
+ * position that is masked with it is that of a whole word in the ring, whatever it was. */
 static uint32_t mlog__ring_mask[MLOG__RINGS];
 static struct {
     uint32_t count;              /* rings [0, count) may exist */
@@ -5835,7 +5836,7 @@ static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch
     r->word_size = (uint32_t)sizeof(void *);
     r->number = number;
     r->bytes = bytes;
-    mlog__ring_mask[number] = (uint32_t)(bytes - 1);
+    mlog__ring_mask[number] = (uint32_t)(bytes - 8);
     r->state = MLOG__R_LIVE;
     return r;
 }
@@ -5853,8 +5854,8 @@ static void mlog__ring_attach(mlog__thread *t, mlog__ring *r, uint32_t number) {
  * last word of a lap is always padding: a record that ended there would leave a limit above the whole of the next lap. */
 static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
-    uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 1; /* RING-2 */
-    uint64_t lap = head & ~t->mask, last = t->mask + 1 - 8;
+    uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 8; /* RING-2 */
+    uint64_t lap = head & ~(t->mask | 7), last = t->mask;
     t->limit = (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last);
 }
 
@@ -5862,9 +5863,9 @@ static void mlog__ring_look(mlog__thread *t, uint64_t head) {
  * others, so it has to lie before tail + bytes, too; at least one word is left, since all lengths are multiples of 8. */
 static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
-    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask) + 1;
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask | 7) + 1;
     if (head + bytes < wrap) return true;
-    if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 1) return false; /* RING-2 */
+    if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 8) return false; /* RING-2 */
     /* its time is never read: padding is passed over before anybody looks at times */
     uint64_t pad = mlog__record_header(MLOG__S_PAD, (wrap - head) / 8, 0);
     memcpy(t->data + (head & t->mask), &pad, 8);
@@ -5889,7 +5890,7 @@ static unsigned char *mlog__ring_place(const mlog__thread *t, uint64_t head, uin
 
 /* Bytes free at this moment; the owner's view, so it can only grow until the owner writes. */
 static uint64_t mlog__ring_free(const mlog__ring *r, uint64_t mask) {
-    return mask + 1 - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
+    return mask + 8 - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
 }
 
 /* One sleep until the tail moves. The look at tail comes after the store of `waiting`, with a full fence between: else the
@@ -5932,7 +5933,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
         if (policy == MLOG_WAIT && left <= 0) break;
         /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
          * started */
-        mlog__ring_sleep(r, t->mask, MLOG__MIN(2 * bytes, (t->mask + 1) / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
+        mlog__ring_sleep(r, t->mask, MLOG__MIN(2 * bytes, (t->mask + 8) / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
     __atomic_store_n(&t->state, state, __ATOMIC_RELAXED); /* RING-3 */
     if (patient) t->broken = !room;
@@ -6528,7 +6529,7 @@ static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *siz
 static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     /* 8 MiB: what 20 bits of length can say */
     mlog__sized size[20 + MLOG__FIELDS];
-    uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
+    uint64_t most = MLOG__MIN((t->mask + 8) / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
     if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
     mlog__thread_tell_loss(t);
     if (!mlog__ring_wait(t, bytes)) return false; /* the report took some of it */
@@ -6808,7 +6809,7 @@ static void mlog__thread_finish(mlog__thread *t) {
 /* Its rings were made before rings were files: new ones, which survive it, under its name and policy. */
 MLOG__COLD static mlog__thread *mlog__thread_move(mlog__thread *t) {
     if (t->depth != 0 || t->staged || mlog__platform_in_handler(true)) return t;
-    uint64_t name[4], bytes = t->mask + 1;
+    uint64_t name[4], bytes = t->mask + 8;
     uint32_t policy = t->policy;
     bool own = t->own_policy;
     mlog__ring_get_name(t->ring, name);
@@ -7106,7 +7107,7 @@ static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
 /* Bytes that the next payload may have, so that the record stays below a quarter of its ring: half of what is left, so that a
  * long first text leaves room for the others. */
 static uint64_t mlog__thread_allowance(const mlog__thread *t) {
-    uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 256, used = t->used;
+    uint64_t most = MLOG__MIN((t->mask + 8) / 4, UINT64_C(8) << 20) - 256, used = t->used;
     return used >= most ? 0 : (most - used) / 2;
 }
 
@@ -11271,7 +11272,7 @@ static void mlog__capture_free(mlog_capture *c) {
  * may call: store platform clock record dict rule context ring thread text format filter pattern binary sink capture
  */
 
-/* mask: size of the ring less one. header: of the record at pos, read once: a ring is a file that others may write to. counts: only
+/* mask: size of the ring less 8. header: of the record at pos, read once: a ring is a file that others may write to. counts: only
  * that; damage is told by who writes. */
 typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks, mask, header; bool counts; } mlog__source;
 
@@ -11376,6 +11377,9 @@ static void mlog__flush_kick1(void) {
 
 static uint32_t mlog__flush_rings(void) { return __atomic_load_n(&mlog__ring_all.count, __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
+/* Whole words, whatever somebody may have written there. */
+static uint64_t mlog__flush_head(const mlog__ring *r) { return __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) & ~UINT64_C(7); } /* RING-1 */
+
 static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__ring_list[i], __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
 /* -- walking and merging -- */
@@ -11391,7 +11395,7 @@ static inline bool mlog__flush_peek(mlog__source *s) {
         memcpy(words, p, 8);
         uint64_t bytes = mlog__record_bytes(words[0]);
         /* never from us; damage from outside ends here */
-        if (MLOG__UNLIKELY(bytes == 0 || bytes > MLOG__MIN(s->end - s->pos, s->mask + 1 - offset))) {
+        if (MLOG__UNLIKELY(bytes == 0 || bytes > MLOG__MIN(s->end - s->pos, s->mask + 8 - offset))) {
             s->pos = s->end;
             if (!s->counts) mlog__flush_note_damage();
             return false;
@@ -11421,12 +11425,14 @@ static uint64_t mlog__flush_count(const mlog__ring *r, uint32_t number, uint64_t
 }
 
 /* Collects the rings that have something for a sink, up to the snapshot. */
-static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, const uint64_t *head, uint32_t rings) {
+static uint32_t mlog__flush_collect(mlog__source *list, uint64_t *next, const uint64_t *head, uint32_t rings) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < rings; i++) {
         if (next[i] >= head[i]) continue;
         list[n] = mlog__flush_source(mlog__flush_ring(i), i, next[i], head[i]);
-        if (list[n].ring != NULL && mlog__flush_peek(&list[n])) n++;
+        if (list[n].ring == NULL) continue;
+        if (mlog__flush_peek(&list[n])) n++;
+        else next[i] = head[i]; /* padding, or damage */
     }
     return n;
 }
@@ -11449,7 +11455,7 @@ static bool mlog__flush_cut(const mlog_sink *s) { return MLOG__UNLIKELY(s->most 
 /* For a binary sink: records that are just more of the same, up to these ticks, in one go. False: the next one is not. */
 static bool mlog__flush_skim(mlog_sink *s, mlog__source *f, uint64_t most) {
     const mlog__ring *r = f->ring;
-    uint64_t offset = f->pos & f->mask, all = MLOG__MIN(f->end - f->pos, f->mask + 1 - offset), n = 0;
+    uint64_t offset = f->pos & f->mask, all = MLOG__MIN(f->end - f->pos, f->mask + 8 - offset), n = 0;
     size_t bytes = mlog__binary_more(s->binary, r->data + offset, (size_t)all, most, &n);
     if (n == 0) return false;
     if (f->pos >= mlog__flush_all.tallied[f->number]) {
@@ -12080,8 +12086,8 @@ static bool mlog__flush_snapshot(uint32_t rings) {
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
         if (r == NULL) continue;
-        uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
-        if (MLOG__UNLIKELY(head - mlog__flush_all.counted_at[i] > mlog__ring_mask[i] + UINT64_C(1) || head % 8 != 0)) mlog__flush_jump(i, head &= ~UINT64_C(7));
+        uint64_t head = mlog__flush_head(r);
+        if (MLOG__UNLIKELY(head - mlog__flush_all.counted_at[i] > mlog__ring_mask[i] + UINT64_C(8))) mlog__flush_jump(i, head);
         mlog__flush_all.head[i] = head;
         if (head - r->tail > mlog__ring_mask[i] / 2) mlog__flush_all.crowded = true;
         if (head == mlog__flush_all.counted_at[i]) continue;
@@ -12132,7 +12138,7 @@ static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r
 static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64_t tail, uint64_t head) {
     if (s->lane1) mlog__platform_lock(&s->lock);
     uint64_t at = s->next[i];
-    if (at < tail && head - at > (mlog__ring_mask[i] + UINT64_C(1)) / 4) {
+    if (at < tail && head - at > (mlog__ring_mask[i] + UINT64_C(8)) / 4) {
         uint64_t count[26] = {0};
         s->filtered += mlog__flush_count_wanted(s, r, i, at, tail, count);
         for (int k = 0; k < 26; k++) s->gap[k] += count[k], s->lost += count[k], s->gaps += count[k];
@@ -12196,7 +12202,7 @@ static void mlog__flush_contexts(void) {
         mlog__flush_all.context_rings = mlog__flush_rings();
         for (uint32_t i = 0; i < mlog__flush_all.context_rings; i++) {
             mlog__ring *r = mlog__flush_ring(i);
-            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1 */
+            mlog__flush_all.context_head[i] = r == NULL ? 0 : mlog__flush_head(r);
         }
     }
     for (int k = 0; k < MLOG__SINKS; k++)
@@ -12290,7 +12296,7 @@ static bool mlog__flush_pending(void) {
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
         uint64_t counted = __atomic_load_n(&mlog__flush_all.counted_at[i], __ATOMIC_RELAXED); /* FLUSH-8 */
-        if (r != NULL && __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) != counted) return true; /* FLUSH-1 */
+        if (r != NULL && mlog__flush_head(r) != counted) return true; /* FLUSH-1 */
     }
     uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED); /* FLUSH-2 */
     return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done || /* FLUSH-2 */
@@ -12518,7 +12524,7 @@ static bool mlog__flush_pass1(void) {
     uint64_t now = mlog__life_now();
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        head[i] = r == NULL ? 0 : mlog__flush_head(r);
     }
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
@@ -12651,7 +12657,8 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
     bool sound = memcmp(r->magic, "mlogring", 8) == 0 && r->version == 1 && r->byte_order == 0x01020304 &&
                  r->word_size == sizeof(void *) && r->number == number && r->session == d->id && r->bytes == bytes &&
-                 (bytes & (bytes - 1)) == 0 && head % 8 == 0;
+                 (bytes & (bytes - 1)) == 0;
+    d->damaged = d->damaged || head % 8 != 0;
     /* with room behind it: words of a record that is none are read before its length is known to be false */
     mlog__ring *copy = sound ? malloc(size + 256) : NULL;
     if (copy == NULL) {
@@ -12661,7 +12668,7 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
     }
     memcpy(copy, r, size);
     memset((char *)copy + size, 0, 256);
-    copy->head = head;
+    copy->head = head & ~UINT64_C(7);
     d->rings[number] = r;
     d->copies[number] = copy;
     d->count = MLOG__MAX(d->count, number + 1);
@@ -12883,7 +12890,7 @@ static uint32_t mlog__recover_collect(mlog__dead *d, mlog_sink *s, mlog__source 
     for (uint32_t i = 0; i < d->count; i++) {
         const mlog__ring *r = d->copies[i];
         if (r == NULL || s->next[i] >= r->head) continue;
-        list[n] = (mlog__source){.ring = r, .number = i, .pos = s->next[i], .end = r->head, .mask = r->bytes - 1};
+        list[n] = (mlog__source){.ring = r, .number = i, .pos = s->next[i], .end = r->head, .mask = r->bytes - 8};
         if (mlog__flush_peek(&list[n])) n++;
         else s->next[i] = r->head;
     }
@@ -13367,7 +13374,7 @@ static void mlog__fatal_unblock(void) {
 static mlog__ring *mlog__fatal_ring(uintptr_t at) {
     for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        if (r != NULL && at - (uintptr_t)r < sizeof(mlog__ring) + mlog__ring_mask[i] + 1) return r;
+        if (r != NULL && at - (uintptr_t)r < sizeof(mlog__ring) + mlog__ring_mask[i] + 8) return r;
     }
     return NULL;
 }
@@ -13761,7 +13768,7 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r == NULL) continue;
         uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[s->lane1][k])
-                                : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+                                : mlog__flush_head(r);
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
     mlog__life_promise(s, (uint32_t)i);
@@ -14384,7 +14391,7 @@ static bool mlog__life_drained(void) {
         const mlog__ring *r = mlog__flush_ring(i);
         for (int k = 0; k < MLOG__SINKS && r != NULL; k++) {
             const mlog_sink *s = &mlog__flush_all.sink[k];
-            if (s->used && s->session != NULL && s->done[i] != __atomic_load_n(&r->head, __ATOMIC_ACQUIRE)) return false; /* RING-1 */
+            if (s->used && s->session != NULL && s->done[i] != mlog__flush_head(r)) return false;
         }
     }
     return true;
@@ -14502,7 +14509,7 @@ static void mlog__life_drain_sink(mlog_sink *s) {
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
     for (uint32_t i = 0; head != NULL && i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        head[i] = r == NULL ? 0 : mlog__flush_head(r);
     }
     for (bool there = false; !there && head != NULL && mlog__platform_clock(CLOCK_MONOTONIC) < deadline;) {
         (void)mlog__flush_wait(10);
