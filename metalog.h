@@ -8061,6 +8061,7 @@ static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const u
 static void mlog__format_logger(mlog__item *it, const mlog__desk *desk, uint64_t to) {
     it->level = mlog__level((int)(uint32_t)to);
     const mlog__entry *lg = mlog__format_entry(desk, (uint32_t)(to >> 32));
+    if (lg == NULL && desk->foreign && to >> 32 != 0) it->source = "?", it->source_len = 1; /* its name is damaged */
     if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
     const char *source = mlog__dict_source(lg);
     uint32_t len = lg->source_len;
@@ -12634,6 +12635,7 @@ typedef struct {
 } mlog__dead;
 
 static uint64_t mlog__recover_count; /* records, for the statistics; under `role` */
+static uint32_t mlog__recover_strange; /* sessions that are none, or of another version: they stay */
 
 /* A file of ours, as it must be: regular, one link, for nobody else. -1: it is something else. */
 static int mlog__recover_open(const char *path, struct stat *st) {
@@ -12660,7 +12662,7 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
                  (bytes & (bytes - 1)) == 0;
     d->damaged = d->damaged || head % 8 != 0;
     /* with room behind it: words of a record that is none are read before its length is known to be false */
-    mlog__ring *copy = sound ? malloc(size + 256) : NULL;
+    mlog__ring *copy = sound ? aligned_alloc(512, (size + 256 + 511) & ~(size_t)511) : NULL;
     if (copy == NULL) {
         d->damaged = d->damaged || r->session != 0 || head != 0; /* else it was being made */
         mlog__platform_unmap(r, size);
@@ -12757,13 +12759,17 @@ static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
     d->age = st.st_mtime;
     if (st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session)) return false; /* of another version */
     mlog__session *s = st.st_size == 0 ? MAP_FAILED : mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, d->lock, 0);
-    if (s == MAP_FAILED || s->id != id) {
+    if (s == MAP_FAILED || s->id == 0) {
         if (s != MAP_FAILED) mlog__platform_unmap(s, sizeof *s);
         mlog__recover_forget(d);
         return false;
     }
     d->file = s;
-    return memcmp(s->magic, "metalog", 8) == 0 && s->version == MLOG__SESSION_VERSION && s->byte_order == 0x01020304 && s->word_size == sizeof(void *);
+    d->damaged = s->id != id; /* its name and its rings say better */
+    if (memcmp(s->magic, "metalog", 8) == 0 && s->version == MLOG__SESSION_VERSION && s->byte_order == 0x01020304 && s->word_size == sizeof(void *))
+        return true;
+    mlog__recover_strange++;
+    return false;
 }
 
 /* Reads it whole. False: no memory. */
@@ -12774,6 +12780,7 @@ static bool mlog__recover_read(mlog__dead *d) {
     if (d->copy == NULL || d->rings == NULL || d->desk.infos == NULL) return false;
     d->copies = d->rings + MLOG__RINGS;
     mlog__dict_copy_all(d->copy, d->file, d->file->dict_end);
+    d->copy->id = d->id;
     d->desk.session = d->copy;
     d->desk.pairs = &d->copy->clock;
     d->desk.foreign = d->desk.recovered = true;
@@ -13729,7 +13736,11 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
     }
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before; slot++) /* threads that logged before get new rings */
         for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].clock, MLOG__TICKS_LOOK, __ATOMIC_RELAXED); /* LIFE-2 */
+    mlog__recover_strange = 0;
     uint32_t gone = mlog__recover_all(opened, n);
+    if (mlog__recover_strange != 0)
+        snprintf(complaint, size, "crash_safe: sessions in \"%.100s\" that are damaged, or of another version, stay unread: %u", mlog__store.dir,
+                 mlog__recover_strange);
     if (gone != 0)
         snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
 }

@@ -89,5 +89,10 @@ control hostile filled "a size of our own" '.mask = mlog__ring_mask[number]};' '
 control hostile truncated "memory in place of a file" 'mmap(from, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED' 'page != 0'
 control hostile full "blocks reserved" 'return madvise(p, size, POPULATE_WRITE) == 0;' 'return (void)p, (void)size, POPULATE_WRITE != 0;'
 
+proof flips
+proof flips sanitized
+control flips session "the sums of definitions" 'return !summed || sum == mlog__dict_sum(e);' 'return true;'
+control flips 2.ring "a ring's size against its file's" 'r->session == d->id && r->bytes == bytes &&' 'r->session == d->id &&'
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
