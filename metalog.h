@@ -4798,8 +4798,12 @@ static bool mlog__dict_whole(const mlog__entry *e, size_t room, bool summed) {
                           mlog__dict_source(e) + e->source_len, mlog__dict_keys(e) + e->keys_len};
     for (int i = 0; i < 5; i++)
         if (*end[i] != 0) return false;
+#ifndef METALOG_TEST_NO_CRC
     if (summed) memcpy(&sum, (const char *)e + e->bytes, sizeof sum);
     return !summed || sum == mlog__dict_sum(e);
+#else
+    return (void)sum, true;
+#endif
 }
 
 static size_t mlog__dict_room(const mlog__session *s, const mlog__entry *e) {
