@@ -12658,7 +12658,7 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
     mlog__ring *r = MAP_FAILED;
     if (size > sizeof *r && size <= sizeof *r + (64u << 20)) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0) close(fd);
-    d->damaged = d->damaged || (fd >= 0 && r == MAP_FAILED && size != 0); /* no size yet: it was being made */
+    d->damaged = d->damaged || fd < 0 || (r == MAP_FAILED && size != 0); /* no size yet: it was being made */
     if (r == MAP_FAILED) return;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
     bool sound = memcmp(r->magic, "mlogring", 8) == 0 && r->version == 1 && r->byte_order == 0x01020304 &&
