@@ -65,7 +65,12 @@
  *   /dev/shm survives the process, exec, a logout (unless systemd's RemoveIPC is on for the user); not the machine, and not a container:
  *   there ring_dir on a volume does. A container's first process, and one whose /dev/shm refuses or has less room than twice
  *   rings_total, keeps its rings beside its log, in .metalog-rings. When there is no room, rings are private as without it, and a record says so. Files of programs that never come
- *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings. */
+ *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings.
+ *   Damage. Only the user and root can write to these files. Whatever they write into them, logged into or dead, crashes nobody; the
+ *   records before the damage come out, and one says "ring damaged: records are missing". Messages, keys and places have checksums;
+ *   values in rings have none, which would cost each call as much as it costs now: there a flipped bit is a wrong value. Who truncates a
+ *   file that is mapped raises SIGBUS in the program, as with any mapped file; with catch_fatal it is mended: the rings live on as
+ *   private memory, and a record says so. */
 
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
  *
@@ -4546,7 +4551,7 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
  *            dict_end | clock: the pairs | promise[16]: of the sinks, see store | context[16384]: slots of 1 KiB
  *            dict: 16 MiB of entries | move[16][8192]: of the promises | batch[16]: of the sinks, as text or blocks
  *   ENTRY    state, sizes, type, level, kinds of the arguments, rules for texts | message, file, function, source, each key: each
- *            with its NUL
+ *            with its NUL | behind `bytes`, a word: CRC-32C of all but the state, for who reads the session of a dead process
  *
  * The invariant: an entry whose state is 1 is complete and never changes; a number below dict_end stays good for ever. So a
  * reader takes pointers into it without a lock, and a cache by number needs no invalidation. Nothing is freed: a site is
@@ -4555,7 +4560,7 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
  * carries its definition (mlog__thread_finish_whole).
  *
  * owns: the dictionary and the session that holds it
- * may call: platform record text
+ * may call: platform crc record text
  */
 
 /* types of entries: what a call site says, and the name of a logger */
@@ -4590,7 +4595,9 @@ typedef struct {
     uint64_t seq, dev, ino, off, len, sum, moves, kept, check;
 } mlog__promise;
 
-/* The shared header of a process: what recovery needs beside the rings. */
+/* The shared header of a process: what recovery needs beside the rings. 2: entries have sums; what is read from a binary file, whose
+ * blocks have theirs, has none, and no version. */
+enum { MLOG__SESSION_VERSION = 2 };
 typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, clock_mode;
@@ -4618,7 +4625,7 @@ static mlog__session *mlog__dict_open(void) {
     s = mlog__platform_map(sizeof *s, true, false);
     if (s == NULL) return NULL;
     memcpy(s->magic, "metalog", 8);
-    s->version = 1;
+    s->version = MLOG__SESSION_VERSION;
     /* a reader on another machine sees 0x04030201 and refuses, instead of reading nonsense */
     s->byte_order = 0x01020304;
     s->word_size = (uint32_t)sizeof(void *);
@@ -4782,17 +4789,48 @@ static const char *mlog__dict_func(const mlog__entry *e) { return mlog__dict_fil
 static const char *mlog__dict_source(const mlog__entry *e) { return mlog__dict_func(e) + e->func_len + 1; }
 static const char *mlog__dict_keys(const mlog__entry *e) { return mlog__dict_source(e) + e->source_len + 1; }
 
-/* Is an entry of a session that is not ours what it says? All its texts end where their lengths say, inside of it. */
-static bool mlog__dict_sound(const mlog__session *s, const mlog__entry *e) {
-    size_t left = MLOG__DICT_BYTES - (size_t)((const unsigned char *)e - s->dict);
+static uint64_t mlog__dict_sum(const mlog__entry *e) {
+    return mlog__crc_of(0, &e->bytes, e->bytes - offsetof(mlog__entry, bytes));
+}
+
+/* Is an entry what it says? All its texts end where their lengths say, inside of it. room: from its begin to the end of where it lies. */
+static bool mlog__dict_whole(const mlog__entry *e, size_t room, bool summed) {
+    uint64_t sum = 0;
     size_t need = sizeof *e + (size_t)e->msg_len + e->file_len + e->func_len + e->source_len + e->keys_len + 5;
-    if (e->bytes > left || need > e->bytes || e->count > sizeof e->kind || (e->type != MLOG__D_SITE && e->type != MLOG__D_LOGGER))
+    if (e->bytes > room || room - e->bytes < 8 * (size_t)summed || need > e->bytes || e->count > sizeof e->kind ||
+        (e->type != MLOG__D_SITE && e->type != MLOG__D_LOGGER))
         return false;
     const char *end[5] = {mlog__dict_msg(e) + e->msg_len, mlog__dict_file(e) + e->file_len, mlog__dict_func(e) + e->func_len,
                           mlog__dict_source(e) + e->source_len, mlog__dict_keys(e) + e->keys_len};
     for (int i = 0; i < 5; i++)
         if (*end[i] != 0) return false;
-    return true;
+#ifndef METALOG_TEST_NO_CRC
+    if (summed) memcpy(&sum, (const char *)e + e->bytes, sizeof sum);
+    return !summed || sum == mlog__dict_sum(e);
+#else
+    return (void)sum, true;
+#endif
+}
+
+static size_t mlog__dict_room(const mlog__session *s, const mlog__entry *e) {
+    return MLOG__DICT_BYTES - (size_t)((const unsigned char *)e - s->dict);
+}
+
+/* The same of an entry of a session that is not ours. */
+static bool mlog__dict_sound(const mlog__session *s, const mlog__entry *e) {
+    return mlog__dict_whole(e, mlog__dict_room(s, e), s->version == MLOG__SESSION_VERSION);
+}
+
+/* A copy of an entry, for the caller to free, which nobody changes any more: the session may be a file that others write to. NULL: it is
+ * not sound, or no memory. */
+static mlog__entry *mlog__dict_take(const mlog__session *s, const mlog__entry *e) {
+    bool summed = s->version == MLOG__SESSION_VERSION;
+    size_t bytes = (size_t)__atomic_load_n(&e->bytes, __ATOMIC_RELAXED) + 8 * (size_t)summed; /* DICT-2 */
+    mlog__entry *copy = bytes < sizeof *e || bytes > mlog__dict_room(s, e) ? NULL : malloc(bytes);
+    if (copy == NULL) return NULL;
+    memcpy(copy, e, bytes);
+    if (!mlog__dict_whole(copy, bytes, summed)) free(copy), copy = NULL;
+    return copy;
 }
 
 /* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full (or there is no memory).
@@ -4802,22 +4840,24 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     mlog__session *s = mlog__dict_open();
     if (s == NULL) return 0;
     uint64_t bytes = sizeof *head + head->msg_len + head->file_len + head->func_len + head->source_len + head->keys_len + 5;
-    bytes = (bytes + 7) & ~UINT64_C(7);
+    bytes = ((bytes + 7) & ~UINT64_C(7)) + 8; /* and its sum */
     uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED); /* DICT-3 */
     do {
         /* the end never passes the area, so the difference does not wrap; a smaller entry may still find room */
-        if (bytes > MLOG__DICT_BYTES - at) return 0;
+        if (at > MLOG__DICT_BYTES || at % 8 != 0 || bytes > MLOG__DICT_BYTES - at) return 0;
     } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)); /* DICT-3 */
     mlog__entry *e = (mlog__entry *)(void *)(s->dict + at);
     if (!mlog__dict_reserve(e, (size_t)bytes)) return 0; /* the place stays empty */
     /* state is 0 in `head`: the entry stays invisible until all of it is there */
     *e = *head;
-    e->bytes = (uint32_t)bytes;
+    e->bytes = (uint32_t)bytes - 8;
     char *p = mlog__dict_copy((char *)(e + 1), msg, head->msg_len);
     p = mlog__dict_copy(p, file, head->file_len);
     p = mlog__dict_copy(p, func, head->func_len);
     p = mlog__dict_copy(p, source, head->source_len);
     mlog__dict_copy(p, keys, head->keys_len);
+    uint64_t sum = mlog__dict_sum(e);
+    memcpy((char *)e + e->bytes, &sum, sizeof sum);
     __atomic_store_n(&e->state, 1, __ATOMIC_RELEASE); /* DICT-2: pairs with mlog__dict_entry */
     return (uint32_t)(at / 8);
 }
@@ -4848,6 +4888,7 @@ static struct {
     char dir[256];
     void *lock;         /* the mapping that holds the lock */
     uint32_t refused;   /* a ring that should have been a file is none: for a warning */
+    uint32_t cut;       /* a file became shorter than its mapping: the same */
 } mlog__store;
 
 enum { MLOG__STORE_PATH = 256 + 64 };
@@ -5642,7 +5683,7 @@ static void mlog__context_release(void) {
  *   DICT-3     the end of the area: relaxed, it hands out room and nothing else
  *   DICT-4     who moves the session: filed, end   who registers                       what is reserved; what it has not yet
  *   STORE-1    who begins: on                      who makes a ring                    the directory's name
- *   STORE-2    a ring had to do without a file: relaxed, a hint
+ *   STORE-2    a ring had to do without a file, or lost it: relaxed, a hint
  *   STORE-3    a sink's lane: armed, done           who reads after a crash             the batch before its number
  *   RULE-1     a change: version                   a lookup: version, before           the rules of that version
  *   RULE-2     sites and loggers: list head        who walks the list                  the node before its place in the list
@@ -5767,6 +5808,9 @@ typedef struct mlog__thread {
 /* By number; apart from what has initial values, so that it takes no room in a program. An entry is set once: a ring stays
  * mapped for the life of the process and goes from thread to thread, so that the flusher never meets one that is gone. */
 static mlog__ring *mlog__ring_list[MLOG__RINGS];
+/* Their sizes less 8, as they were made: the file may have been written over since, and nobody here trusts what it says of itself. A
+ * position that is masked with it is that of a whole word in the ring, whatever it was. */
+static uint32_t mlog__ring_mask[MLOG__RINGS];
 static struct {
     uint32_t count;              /* rings [0, count) may exist */
     /* bytes of all rings without their heads; of the next thread's ring; the bound on all; the most there ever was */
@@ -5803,16 +5847,17 @@ static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch
     r->word_size = (uint32_t)sizeof(void *);
     r->number = number;
     r->bytes = bytes;
+    mlog__ring_mask[number] = (uint32_t)(bytes - 8);
     r->state = MLOG__R_LIVE;
     return r;
 }
 
 /* Makes t write into r. */
-static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
+static void mlog__ring_attach(mlog__thread *t, mlog__ring *r, uint32_t number) {
     t->ring = r;
     t->head = &r->head;
     t->data = r->data;
-    t->mask = r->bytes - 1;
+    t->mask = mlog__ring_mask[number];
     t->limit = 0; /* the first record computes it */
 }
 
@@ -5820,8 +5865,8 @@ static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
  * last word of a lap is always padding: a record that ended there would leave a limit above the whole of the next lap. */
 static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
-    uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes; /* RING-2 */
-    uint64_t lap = head & ~t->mask, last = t->mask + 1 - 8;
+    uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 8; /* RING-2 */
+    uint64_t lap = head & ~(t->mask | 7), last = t->mask;
     t->limit = (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last);
 }
 
@@ -5829,9 +5874,9 @@ static void mlog__ring_look(mlog__thread *t, uint64_t head) {
  * others, so it has to lie before tail + bytes, too; at least one word is left, since all lengths are multiples of 8. */
 static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
-    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask) + 1;
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask | 7) + 1;
     if (head + bytes < wrap) return true;
-    if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes) return false; /* RING-2 */
+    if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 8) return false; /* RING-2 */
     /* its time is never read: padding is passed over before anybody looks at times */
     uint64_t pad = mlog__record_header(MLOG__S_PAD, (wrap - head) / 8, 0);
     memcpy(t->data + (head & t->mask), &pad, 8);
@@ -5848,17 +5893,23 @@ static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
     return (uintptr_t)t->data + (head & t->mask) + bytes <= t->limit;
 }
 
+/* Where a record of `bytes`, for which there was room, begins. NULL: somebody else wrote to `head` meanwhile. */
+static unsigned char *mlog__ring_place(const mlog__thread *t, uint64_t head, uint64_t bytes) {
+    unsigned char *p = t->data + (head & t->mask);
+    return MLOG__LIKELY((uintptr_t)p + bytes <= t->limit) ? p : NULL;
+}
+
 /* Bytes free at this moment; the owner's view, so it can only grow until the owner writes. */
-static uint64_t mlog__ring_free(const mlog__ring *r) {
-    return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
+static uint64_t mlog__ring_free(const mlog__ring *r, uint64_t mask) {
+    return mask + 8 - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
 }
 
 /* One sleep until the tail moves. The look at tail comes after the store of `waiting`, with a full fence between: else the
  * flusher could free the room, see nobody waiting, and the owner sleep on. */
-static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
+static void mlog__ring_sleep(mlog__ring *r, uint64_t mask, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED); /* RING-4 */
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
-    if (mlog__ring_free(r) < bytes) {
+    if (mlog__ring_free(r, mask) < bytes) {
         mlog__flush_make_room();
         bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
         mlog__platform_wait(&r->waiting, 1, alone ? 1 : ms); /* alone: nobody but us may look at a blocked sink again */
@@ -5872,7 +5923,7 @@ static uint32_t mlog__ring_policy(const mlog__thread *t) { return __atomic_load_
  * disk costs one deadline, not one a call. A handler on top of a call never waits: it would hold up the record below it. */
 static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
-    if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
+    if (t->broken && mlog__ring_free(r, t->mask) * 4 > t->mask) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
     bool never = mlog__ring_never_wait || t->outer != NULL || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
     bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
@@ -5893,7 +5944,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
         if (policy == MLOG_WAIT && left <= 0) break;
         /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
          * started */
-        mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
+        mlog__ring_sleep(r, t->mask, MLOG__MIN(2 * bytes, (t->mask + 8) / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
     __atomic_store_n(&t->state, state, __ATOMIC_RELAXED); /* RING-3 */
     if (patient) t->broken = !room;
@@ -5940,10 +5991,10 @@ static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
 /* For the flusher: everything before `tail` may be written over. The fence is its cost of RING-4. last: of this pass; before
  * that a waiting owner is woken only for a quarter of the ring, or it would wake up for each batch. told: the tail at which it was
  * last looked for; without new room it sleeps on, or it and the flusher would wake each other as long as a sink is stuck. */
-static void mlog__ring_release(mlog__ring *r, uint64_t tail, uint64_t *told, bool last) {
-    if (tail == *told) return;
+static void mlog__ring_release(mlog__ring *r, uint64_t mask, uint64_t tail, uint64_t *told, bool last) {
+    if (tail == *told && __atomic_load_n(&r->tail, __ATOMIC_RELAXED) == tail) return; /* RING-2; another one stood there: damage, put right */
     __atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE); /* RING-2 */
-    if (!last && mlog__ring_free(r) < r->bytes / 4) return;
+    if (!last && mlog__ring_free(r, mask) < mask / 4) return;
     *told = tail;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);            /* RING-4 with mlog__ring_sleep */
     if (__atomic_load_n(&r->waiting, __ATOMIC_RELAXED) != 0) { /* RING-4 */
@@ -6178,7 +6229,7 @@ static void mlog__thread_make_rings(mlog__page *page, uint32_t slot, uint64_t ri
     mlog__ring *both[2] = {own, own == NULL ? NULL : mlog__thread_ring(2 * slot + 1, MLOG__SIDE_BYTES, false)};
     for (int i = 0; i < 2; i++) {
         if (both[i] == NULL) continue;
-        mlog__ring_attach(&page->level[i], both[i]);
+        mlog__ring_attach(&page->level[i], both[i], 2 * slot + (uint32_t)i);
         both[i]->tid = mlog__platform_tid();
         mlog__ring_set_name(both[i], "");
         __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELAXED); /* THREAD-2 */
@@ -6450,7 +6501,9 @@ static void mlog__thread_tell_loss(mlog__thread *t) {
     words[0] = mlog__record_header(MLOG__S_LOSS, 2 + (uint64_t)n, 0);
     words[1] = mlog__thread_stamp(t->clock);
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
-    memcpy(t->data + (head & t->mask), words, (2 + (size_t)n) * 8);
+    unsigned char *p = mlog__ring_place(t, head, (2 + (uint64_t)n) * 8);
+    if (p == NULL) return;
+    memcpy(p, words, (2 + (size_t)n) * 8);
     __atomic_store_n(t->head, head + (2 + (uint64_t)n) * 8, __ATOMIC_RELEASE); /* RING-1 */
 }
 
@@ -6487,12 +6540,14 @@ static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *siz
 static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     /* 8 MiB: what 20 bits of length can say */
     mlog__sized size[20 + MLOG__FIELDS];
-    uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
+    uint64_t most = MLOG__MIN((t->mask + 8) / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
     if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
     mlog__thread_tell_loss(t);
     if (!mlog__ring_wait(t, bytes)) return false; /* the report took some of it */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
-    mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));
+    unsigned char *p = mlog__ring_place(t, head, bytes);
+    if (p == NULL) return false;
+    mlog__thread_put_draft(p, d, bytes, size, mlog__thread_stamp(t->clock));
     __atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE); /* RING-1 */
     return true;
 }
@@ -6515,7 +6570,7 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handl
         mlog__platform_nap(50000);
     }
     mlog__ring *r = mlog__thread_ring(number, MLOG__SPARE_BYTES, false);
-    if (r != NULL && t->ring != r) mlog__ring_attach(t, r);
+    if (r != NULL && t->ring != r) mlog__ring_attach(t, r, number);
     mlog__thread_set_clock(t);
     if (handler) t->policy = MLOG_DROP;
     d->header |= MLOG__F_TID;
@@ -6677,7 +6732,7 @@ static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, int64_t mos
 /* Argument i of a staged call as a value, as its entry says. Only here, with the entry in hand, is a text of the caller read. */
 static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e, uint32_t i, mlog__wide *w) {
     /* the only one that may be the 17th */
-    if (e->how[i] == MLOG__H_ERRNO) return mlog__val_i(s->error);
+    if (i >= s->site->count || e->how[i] == MLOG__H_ERRNO) return mlog__val_i(s->error);
     uint32_t class = (s->classes >> (4 * i)) & 15;
     const void *p = class == MLOG__C_TEXT ? s->arg[i].v.as.p : (const void *)(uintptr_t)s->slot[i];
     int64_t most = e->prec[i], by = MLOG__PREC_ARG(0) - most;
@@ -6749,9 +6804,9 @@ static void mlog__thread_finish(mlog__thread *t) {
     wide.used = 0;
     uint32_t number = mlog__record_site(s->word);
     const mlog__entry *e = number == 0 ? NULL : mlog__dict_entry(number);
-    bool known = e != NULL;
+    bool known = e != NULL && e->count - (e->flags & MLOG__D_ERRNO) == s->site->count; /* else somebody wrote over it */
     if (!known) (void)mlog__thread_describe(&whole, s->site, s->classes), e = &whole;
-    d.slots = e->count;
+    d.slots = s->site->count + (e->flags & MLOG__D_ERRNO);
     for (uint32_t i = 0; i < d.slots; i++) value[i] = mlog__thread_staged(s, e, i, &wide);
     mlog__thread_put_context(&d, s->logger, s->level, (s->site->style & MLOG__DYNAMIC) != 0);
     if (!known) {
@@ -6765,7 +6820,7 @@ static void mlog__thread_finish(mlog__thread *t) {
 /* Its rings were made before rings were files: new ones, which survive it, under its name and policy. */
 MLOG__COLD static mlog__thread *mlog__thread_move(mlog__thread *t) {
     if (t->depth != 0 || t->staged || mlog__platform_in_handler(true)) return t;
-    uint64_t name[4], bytes = t->ring->bytes;
+    uint64_t name[4], bytes = t->mask + 8;
     uint32_t policy = t->policy;
     bool own = t->own_policy;
     mlog__ring_get_name(t->ring, name);
@@ -7025,10 +7080,12 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
  * stage. Needed, since the length of texts is not known when the record begins: measuring first would read each text twice. */
 MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     int saved = errno;
-    uint64_t head, used = t->used, header = t->record[0], *old = t->record;
+    uint64_t used = t->used, header = t->record[0], *old = t->record;
     bool room = mlog__ring_wait(t, used + bytes);
     errno = saved;
-    if (!room) {
+    /* padding may have moved head to the next lap, over the first word of the record: it was saved */
+    uint64_t *record = room ? (uint64_t *)(void *)mlog__ring_place(t, *t->head, used + bytes) : NULL;
+    if (record == NULL) {
         int level = 0;
         const mlog__entry *e = mlog__dict_entry(mlog__record_site(header));
         if (e != NULL) level = e->level;
@@ -7037,9 +7094,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
         t->stage.drop = 1;
         return NULL;
     }
-    /* padding may have moved head to the next lap, over the first word of the record: it was saved */
-    head = *t->head;
-    t->record = (uint64_t *)(void *)(t->data + (head & t->mask));
+    t->record = record;
     if (t->record != old) memmove(t->record, old, (size_t)used);
     t->record[0] = header;
     t->record[1] = mlog__thread_stamp(__atomic_load_n(&t->clock, __ATOMIC_RELAXED)); /* LIFE-2; it waited: its time is now */
@@ -7063,7 +7118,7 @@ static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
 /* Bytes that the next payload may have, so that the record stays below a quarter of its ring: half of what is left, so that a
  * long first text leaves room for the others. */
 static uint64_t mlog__thread_allowance(const mlog__thread *t) {
-    uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 256, used = t->used;
+    uint64_t most = MLOG__MIN((t->mask + 8) / 4, UINT64_C(8) << 20) - 256, used = t->used;
     return used >= most ? 0 : (most - used) / 2;
 }
 
@@ -7799,11 +7854,13 @@ static bool mlog__format_is_scalar(uint32_t kind) {
 /* Everything static of a site, escaped once: a record then costs its values. One allocation, sized for the worst case. */
 static mlog__info *mlog__format_learn(const mlog__entry *e) {
     size_t texts = (size_t)e->msg_len + e->source_len + e->file_len + e->keys_len;
-    mlog__info *info =
-        calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2048 + MLOG__SPILL + (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
+    mlog__info *info = calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2056 + MLOG__SPILL + e->bytes +
+                                     (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
     if (info == NULL) return NULL;
     char *p = (char *)(info + 1);
-    info->e = e;
+    info->e = memcpy(p, e, e->bytes);
+    e = info->e;
+    p += (e->bytes + 7) & ~UINT32_C(7);
     info->source = mlog__dict_source(e);
     if (e->style & MLOG__PRINTF) {
         info->print = (mlog__printf *)(void *)p;
@@ -7848,8 +7905,10 @@ static const mlog__entry *mlog__format_entry(const mlog__desk *desk, uint32_t nu
 
 /* Two lanes may learn the same site at once: one of them wins. */
 MLOG__COLD static const mlog__info *mlog__format_meet(const mlog__desk *desk, mlog__info **place, uint32_t number) {
-    const mlog__entry *e = mlog__format_entry(desk, number);
+    const mlog__entry *there = mlog__dict_find(desk->session, number);
+    mlog__entry *e = there == NULL ? NULL : mlog__dict_take(desk->session, there);
     mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e), *info = NULL;
+    free(e);
     /* FORMAT-1 */
     if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return fresh;
@@ -7886,10 +7945,13 @@ static char *mlog__format_gather(const mlog__session *session, uint64_t id, uint
     for (; slot != NULL && depth < MLOG__CONTEXTS; depth++, slot = mlog__format_slot(session, slot->parent)) *bytes += slot->bytes;
     char *copy = malloc(*bytes + 1), *at = copy == NULL ? NULL : copy + *bytes;
     slot = mlog__format_slot(session, id);
-    for (; at != NULL && depth > 0 && slot->bytes <= (size_t)(at - copy); depth--, slot = mlog__format_slot(session, slot->parent)) {
-        at -= slot->bytes;
-        memcpy(at, slot->fields, slot->bytes);
+    for (; at != NULL && depth > 0 && slot != NULL; depth--, slot = mlog__format_slot(session, slot->parent)) {
+        size_t n = slot->bytes; /* which others may write to */
+        if (n > (size_t)(at - copy)) break;
+        at -= n;
+        memcpy(at, slot->fields, n);
     }
+    if (at != NULL && at != copy) *bytes = 0;
     return copy;
 }
 
@@ -8021,9 +8083,13 @@ static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const u
 static void mlog__format_logger(mlog__item *it, const mlog__desk *desk, uint64_t to) {
     it->level = mlog__level((int)(uint32_t)to);
     const mlog__entry *lg = mlog__format_entry(desk, (uint32_t)(to >> 32));
+    if (lg == NULL && desk->foreign && to >> 32 != 0) it->source = "?", it->source_len = 1; /* its name is damaged */
     if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
-    it->source = mlog__dict_source(lg);
-    it->source_len = lg->source_len;
+    const char *source = mlog__dict_source(lg);
+    uint32_t len = lg->source_len;
+    if ((size_t)(source - (const char *)lg) + len > mlog__dict_room(desk->session, lg)) return; /* somebody wrote over it */
+    it->source = source;
+    it->source_len = len;
 }
 
 /* The optional words behind the time. */
@@ -10286,10 +10352,10 @@ static bool mlog__binary_open(mlog__binary *b, mlog__buffer *out, const mlog__se
 }
 
 /* Has the file the entry? Then nothing; else it gets it. slow: its records need a look each. False: there is none, or no memory. */
-/* An entry as it may be copied: of a dead process's session nothing is trusted. */
+/* An entry as it may be copied: a session is a file, and nothing of it is trusted. */
 static const mlog__entry *mlog__binary_entry(const mlog__session *s, uint32_t number) {
     const mlog__entry *e = mlog__dict_find(s, number);
-    return e != NULL && s != mlog__dict_session && !mlog__dict_sound(s, e) ? NULL : e;
+    return e != NULL && !mlog__dict_sound(s, e) ? NULL : e;
 }
 
 static bool mlog__binary_define(mlog__binary *b, mlog__buffer *out, const mlog__session *s, uint32_t number, bool slow) {
@@ -10298,7 +10364,8 @@ static bool mlog__binary_define(mlog__binary *b, mlog__buffer *out, const mlog__
     if (((b->known[i / 64] | b->slow[i / 64]) >> (i % 64) & 1) != 0) return true;
     const mlog__entry *e = mlog__binary_entry(s, number);
     const uint64_t words[1] = {number};
-    if (e == NULL || !mlog__binary_note(b, out, MLOG__NOTE_DEFINE, words, 1, e, e->bytes)) return false;
+    size_t n = e == NULL ? 0 : e->bytes;
+    if (e == NULL || n > mlog__dict_room(s, e) || !mlog__binary_note(b, out, MLOG__NOTE_DEFINE, words, 1, e, n)) return false;
     (slow ? b->slow : b->known)[i / 64] |= UINT64_C(1) << (i % 64);
     b->number[b->numbers++] = number;
     return true;
@@ -10510,6 +10577,7 @@ struct mlog_sink {
     mlog__ring *const *rings;
     uint32_t number;
     bool promised;               /* this batch is */
+    uint32_t damage;             /* as of which mlog__flush_all.damaged it was told */
     mlog__binary *binary;        /* of MLOG_BINARY */
 };
 
@@ -11290,7 +11358,9 @@ static void mlog__capture_free(mlog_capture *c) {
  * may call: store platform clock record dict rule context ring thread text format filter pattern binary sink capture
  */
 
-typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks; } mlog__source;
+/* mask: size of the ring less 8. header: of the record at pos, read once: a ring is a file that others may write to. counts: only
+ * that; damage is told by who writes. */
+typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks, mask, header; bool counts; } mlog__source;
 
 static struct {
     mlog_sink sink[MLOG__SINKS];
@@ -11311,6 +11381,7 @@ static struct {
     uint64_t told[MLOG__RINGS];     /* tails of which waiting owners were told */
     mlog__u64 counted_at[MLOG__RINGS]; /* heads of the last pass, and the bytes before them */
     uint64_t counted_bytes;
+    uint32_t damaged;               /* rings were found to be: how often */
     uint64_t tallied[MLOG__RINGS];  /* records before it are in `counted`: the first sink that reads on counts them */
     uint64_t counted;
     uint64_t handed[2][MLOG__RINGS]; /* by lane, what sinks that are gone have written: not for their successors */
@@ -11392,22 +11463,31 @@ static void mlog__flush_kick1(void) {
 
 static uint32_t mlog__flush_rings(void) { return __atomic_load_n(&mlog__ring_all.count, __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
+/* Whole words, whatever somebody may have written there. */
+static uint64_t mlog__flush_head(const mlog__ring *r) { return __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) & ~UINT64_C(7); } /* RING-1 */
+
 static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__ring_list[i], __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
 /* -- walking and merging -- */
 
+/* Bytes of a ring are not what its owner writes, or its head is none that he stores. Sinks tell, see mlog__flush_tell_damage. */
+MLOG__COLD static void mlog__flush_note_damage(void) { __atomic_fetch_add(&mlog__flush_all.damaged, 1, __ATOMIC_RELAXED); } /* FLUSH-5 */
+
 /* Moves past padding and reads the time of the next record. False: nothing left. */
 static inline bool mlog__flush_peek(mlog__source *s) {
     while (s->pos < s->end) {
-        const unsigned char *p = s->ring->data + (s->pos & (s->ring->bytes - 1));
-        uint64_t words[2];
+        uint64_t offset = s->pos & s->mask, words[2];
+        const unsigned char *p = s->ring->data + offset;
         memcpy(words, p, 8);
         uint64_t bytes = mlog__record_bytes(words[0]);
-        if (MLOG__UNLIKELY(bytes == 0 || bytes > s->end - s->pos)) { /* never from us; damage from outside ends here */
+        /* never from us; damage from outside ends here */
+        if (MLOG__UNLIKELY(bytes == 0 || bytes > MLOG__MIN(s->end - s->pos, s->mask + 8 - offset))) {
             s->pos = s->end;
+            if (!s->counts) mlog__flush_note_damage();
             return false;
         }
         if (MLOG__LIKELY(mlog__record_site(words[0]) != MLOG__S_PAD)) {
+            s->header = words[0];
             memcpy(words, p + 8, 8);
             s->ticks = words[0];
             return true;
@@ -11417,27 +11497,28 @@ static inline bool mlog__flush_peek(mlog__source *s) {
     return false;
 }
 
+static mlog__source mlog__flush_source(const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to) {
+    return (mlog__source){.ring = r, .number = number, .pos = from, .end = to, .mask = mlog__ring_mask[number]};
+}
+
 /* Records (not padding, not reports of losses) between two positions. */
-static uint64_t mlog__flush_count(const mlog__ring *r, uint64_t from, uint64_t to) {
-    mlog__source s = {r, 0, from, to, 0};
+static uint64_t mlog__flush_count(const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to) {
+    mlog__source s = mlog__flush_source(r, number, from, to);
     uint64_t n = 0;
-    while (mlog__flush_peek(&s)) {
-        const unsigned char *p = r->data + (s.pos & (r->bytes - 1));
-        uint64_t header;
-        memcpy(&header, p, 8);
-        s.pos += mlog__record_bytes(header);
-        n += mlog__record_site(header) != MLOG__S_LOSS;
-    }
+    s.counts = true;
+    for (; mlog__flush_peek(&s); s.pos += mlog__record_bytes(s.header)) n += mlog__record_site(s.header) != MLOG__S_LOSS;
     return n;
 }
 
 /* Collects the rings that have something for a sink, up to the snapshot. */
-static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, const uint64_t *head, uint32_t rings) {
+static uint32_t mlog__flush_collect(mlog__source *list, uint64_t *next, const uint64_t *head, uint32_t rings) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < rings; i++) {
         if (next[i] >= head[i]) continue;
-        list[n] = (mlog__source){mlog__flush_ring(i), i, next[i], head[i], 0};
-        if (list[n].ring != NULL && mlog__flush_peek(&list[n])) n++;
+        list[n] = mlog__flush_source(mlog__flush_ring(i), i, next[i], head[i]);
+        if (list[n].ring == NULL) continue;
+        if (mlog__flush_peek(&list[n])) n++;
+        else next[i] = head[i]; /* padding, or damage */
     }
     return n;
 }
@@ -11446,7 +11527,7 @@ static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, co
 static void mlog__flush_tally(uint32_t i, const mlog__ring *r, uint64_t to) {
     uint64_t *from = &mlog__flush_all.tallied[i];
     if (MLOG__LIKELY(*from >= to)) return;
-    mlog__flush_all.counted += mlog__flush_count(r, *from, to);
+    mlog__flush_all.counted += mlog__flush_count(r, i, *from, to);
     *from = to;
 }
 
@@ -11460,7 +11541,7 @@ static bool mlog__flush_cut(const mlog_sink *s) { return MLOG__UNLIKELY(s->most 
 /* For a binary sink: records that are just more of the same, up to these ticks, in one go. False: the next one is not. */
 static bool mlog__flush_skim(mlog_sink *s, mlog__source *f, uint64_t most) {
     const mlog__ring *r = f->ring;
-    uint64_t offset = f->pos & (r->bytes - 1), all = MLOG__MIN(f->end - f->pos, r->bytes - offset), n = 0;
+    uint64_t offset = f->pos & f->mask, all = MLOG__MIN(f->end - f->pos, f->mask + 8 - offset), n = 0;
     size_t bytes = mlog__binary_more(s->binary, r->data + offset, (size_t)all, most, &n);
     if (n == 0) return false;
     if (f->pos >= mlog__flush_all.tallied[f->number]) {
@@ -11497,9 +11578,8 @@ MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n
                 s->next[f->number] = f->pos;
                 continue;
             }
-            const unsigned char *p = f->ring->data + (f->pos & (f->ring->bytes - 1));
-            uint64_t header;
-            memcpy(&header, p, 8);
+            const unsigned char *p = f->ring->data + (f->pos & f->mask);
+            uint64_t header = f->header;
             if (mlog__flush_cut(s) || !each(s, f, p, header, now)) return false;
             s->taken++;
             uint64_t *tallied = &mlog__flush_all.tallied[f->number], end = f->pos + mlog__record_bytes(header);
@@ -11810,6 +11890,21 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
     (void)mlog__flush_put(s, &it);
 }
 
+static void mlog__flush_tell_store(mlog_sink *s, uint32_t *what, const char *msg) {
+    if (MLOG__LIKELY(__atomic_load_n(what, __ATOMIC_RELAXED) != 1)) return; /* STORE-2 */
+    __atomic_store_n(what, 2, __ATOMIC_RELAXED); /* STORE-2 */
+    mlog__flush_warn(s, msg, NULL);
+}
+
+/* Into the stream, where the records would be. */
+static void mlog__flush_tell_damage(mlog_sink *s) {
+    uint32_t damaged = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED); /* FLUSH-5 */
+    if (MLOG__LIKELY(s->damage == damaged)) return;
+    s->damage = damaged;
+    s->errors++;
+    if (s->config.level <= MLOG_WARN) mlog__flush_warn(s, "ring damaged: records are missing", NULL);
+}
+
 /* A file that is not rotated says so itself: nobody asks mlog_why() in this thread. */
 static void mlog__flush_complain(mlog_sink *s) {
     if (s->config.level <= MLOG_WARN) mlog__flush_warn(s, "log file not rotated", mlog_why());
@@ -11837,22 +11932,21 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             mlog__sink_give_up(s, rings);
             for (uint32_t i = 0; i < rings; i++) {
                 if (s->next[i] >= mlog__flush_all.head[i]) continue;
-                s->lost += mlog__flush_count(mlog__flush_ring(i), s->next[i], mlog__flush_all.head[i]);
+                s->lost += mlog__flush_count(mlog__flush_ring(i), i, s->next[i], mlog__flush_all.head[i]);
                 s->next[i] = s->done[i] = mlog__flush_all.head[i];
             }
             return true;
         }
         if (s->out.len == 0 || !s->armed) {
-            if (MLOG__UNLIKELY(__atomic_load_n(&mlog__store.refused, __ATOMIC_RELAXED) == 1)) { /* STORE-2 */
-                __atomic_store_n(&mlog__store.refused, 2, __ATOMIC_RELAXED); /* STORE-2 */
-                mlog__flush_warn(s, "crash_safe: no room for a ring file: this thread's records die with the process", NULL);
-            }
+            mlog__flush_tell_store(s, &mlog__store.refused, "crash_safe: no room for a ring file: this thread's records die with the process");
+            mlog__flush_tell_store(s, &mlog__store.cut, "crash_safe: a ring file was truncated: its records die with the process");
             if (s->gaps != 0 && s->out.len == 0) mlog__flush_tell(s, s->gap, mlog__flush_skipped), s->gaps = 0;
             size_t before = s->out.len;
             s->straight = mlog__flush_goes_straight(s);
             uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
             bool all = s->binary != NULL ? mlog__flush_raws(s, n, now)
                                          : mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true, false);
+            mlog__flush_tell_damage(s);
             mlog__flush_all.work_bytes += (int64_t)(s->out.len - before);
             if (all && s->out.len == 0) {
                 for (uint32_t i = 0; i < rings; i++)
@@ -11925,7 +12019,7 @@ static void mlog__flush_stash_report(mlog_sink *s, uint64_t now, uint64_t counts
         counts[i] = 0;
     }
     words[0] = mlog__record_header(MLOG__S_LOSS, n, 0);
-    const mlog__source from = {NULL, why, 0, 0, words[1]};
+    const mlog__source from = {.number = why, .ticks = words[1]};
     if (n > 2) (void)mlog__flush_stash(s, &from, (const unsigned char *)words, words[0], now);
 }
 
@@ -11935,7 +12029,7 @@ static int mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     mlog__stashed head;
     memcpy(&head, at, sizeof head);
     memcpy(&header, at + sizeof head, 8);
-    const mlog__source from = {NULL, (uint32_t)head.ring, head.pos, 0, head.ticks};
+    const mlog__source from = {.number = (uint32_t)head.ring, .pos = head.pos, .ticks = head.ticks};
     const unsigned char *record = (const unsigned char *)at + sizeof head;
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
     mlog__format_owner(s->desk, it, head.tid, head.thread);
@@ -12056,6 +12150,21 @@ static void mlog__flush_settle(void) {
     }
 }
 
+/* No head that its owner can have stored: somebody else wrote there. All sinks go on from it. */
+MLOG__COLD static void mlog__flush_jump(uint32_t i, uint64_t head) {
+    mlog__flush_note_damage();
+    for (int k = 0; k < MLOG__SINKS; k++) {
+        mlog_sink *s = &mlog__flush_all.sink[k];
+        if (!s->used) continue;
+        mlog__platform_lock(&s->lock);
+        s->next[i] = head;
+        if (s->out.len == 0) s->done[i] = head;
+        mlog__platform_unlock(&s->lock);
+    }
+    mlog__flush_all.tallied[i] = head;
+    __atomic_store_n(&mlog__flush_all.counted_at[i], head, __ATOMIC_RELAXED); /* FLUSH-8 */
+}
+
 /* Snapshot of all heads; counts what is new. True when there is anything that was not there before. */
 static bool mlog__flush_snapshot(uint32_t rings) {
     bool more = false;
@@ -12063,9 +12172,10 @@ static bool mlog__flush_snapshot(uint32_t rings) {
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
         if (r == NULL) continue;
-        uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        uint64_t head = mlog__flush_head(r);
+        if (MLOG__UNLIKELY(head - mlog__flush_all.counted_at[i] > mlog__ring_mask[i] + UINT64_C(8))) mlog__flush_jump(i, head);
         mlog__flush_all.head[i] = head;
-        if (head - r->tail > r->bytes / 2) mlog__flush_all.crowded = true;
+        if (head - r->tail > mlog__ring_mask[i] / 2) mlog__flush_all.crowded = true;
         if (head == mlog__flush_all.counted_at[i]) continue;
         more = true;
         mlog__flush_all.counted_bytes += head - mlog__flush_all.counted_at[i];
@@ -12088,14 +12198,15 @@ static mlog_sink *mlog__flush_keeper(void) {
 }
 
 /* By level, what the sink would have had of the records between two positions; returns how many it would not. Lane 0 asks. */
-static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r, uint64_t from, uint64_t to,
+static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to,
                                          uint64_t by_level[26]) {
-    mlog__source at = {r, 0, from, to, 0};
+    mlog__source at = mlog__flush_source(r, number, from, to);
     uint64_t unwanted = 0;
+    at.counts = true;
     while (mlog__flush_peek(&at)) {
-        const unsigned char *p = r->data + (at.pos & (r->bytes - 1));
+        const unsigned char *p = r->data + (at.pos & at.mask);
         mlog__item it;
-        memcpy(&it.header, p, 8);
+        it.header = at.header;
         at.pos += mlog__record_bytes(it.header);
         if (mlog__record_site(it.header) == MLOG__S_LOSS) continue;
         int level = mlog__format_level(&mlog__flush_all.desk[0], p, it.header);
@@ -12113,9 +12224,9 @@ static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r
 static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64_t tail, uint64_t head) {
     if (s->lane1) mlog__platform_lock(&s->lock);
     uint64_t at = s->next[i];
-    if (at < tail && head - at > r->bytes / 4) {
+    if (at < tail && head - at > (mlog__ring_mask[i] + UINT64_C(8)) / 4) {
         uint64_t count[26] = {0};
-        s->filtered += mlog__flush_count_wanted(s, r, at, tail, count);
+        s->filtered += mlog__flush_count_wanted(s, r, i, at, tail, count);
         for (int k = 0; k < 26; k++) s->gap[k] += count[k], s->lost += count[k], s->gaps += count[k];
         at = s->next[i] = tail;
         if (s->out.len == 0) s->done[i] = tail;
@@ -12145,7 +12256,7 @@ static void mlog__flush_release(uint32_t rings, bool last) {
             if (at < lowest) lowest = at;
         }
         mlog__flush_tally(i, r, lowest);
-        mlog__ring_release(r, lowest, &mlog__flush_all.told[i], last);
+        mlog__ring_release(r, mlog__ring_mask[i], lowest, &mlog__flush_all.told[i], last);
         if (!last) continue;
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
@@ -12177,7 +12288,7 @@ static void mlog__flush_contexts(void) {
         mlog__flush_all.context_rings = mlog__flush_rings();
         for (uint32_t i = 0; i < mlog__flush_all.context_rings; i++) {
             mlog__ring *r = mlog__flush_ring(i);
-            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1 */
+            mlog__flush_all.context_head[i] = r == NULL ? 0 : mlog__flush_head(r);
         }
     }
     for (int k = 0; k < MLOG__SINKS; k++)
@@ -12271,7 +12382,7 @@ static bool mlog__flush_pending(void) {
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
         uint64_t counted = __atomic_load_n(&mlog__flush_all.counted_at[i], __ATOMIC_RELAXED); /* FLUSH-8 */
-        if (r != NULL && __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) != counted) return true; /* FLUSH-1 */
+        if (r != NULL && mlog__flush_head(r) != counted) return true; /* FLUSH-1 */
     }
     uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED); /* FLUSH-2 */
     return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done || /* FLUSH-2 */
@@ -12499,7 +12610,7 @@ static bool mlog__flush_pass1(void) {
     uint64_t now = mlog__life_now();
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        head[i] = r == NULL ? 0 : mlog__flush_head(r);
     }
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
@@ -12603,11 +12714,13 @@ typedef struct {
     uint32_t count;
     int lock;
     bool rest;                             /* somebody may still want something of it */
+    bool damaged;                          /* a ring is not sound */
     time_t age;
     mlog__desk desk;
 } mlog__dead;
 
 static uint64_t mlog__recover_count; /* records, for the statistics; under `role` */
+static uint32_t mlog__recover_strange; /* sessions that are none, or of another version: they stay */
 
 /* A file of ours, as it must be: regular, one link, for nobody else. -1: it is something else. */
 static int mlog__recover_open(const char *path, struct stat *st) {
@@ -12626,20 +12739,23 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
     mlog__ring *r = MAP_FAILED;
     if (size > sizeof *r && size <= sizeof *r + (64u << 20)) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0) close(fd);
+    d->damaged = d->damaged || fd < 0 || (r == MAP_FAILED && size != 0); /* no size yet: it was being made */
     if (r == MAP_FAILED) return;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
     bool sound = memcmp(r->magic, "mlogring", 8) == 0 && r->version == 1 && r->byte_order == 0x01020304 &&
                  r->word_size == sizeof(void *) && r->number == number && r->session == d->id && r->bytes == bytes &&
-                 (bytes & (bytes - 1)) == 0 && head % 8 == 0;
+                 (bytes & (bytes - 1)) == 0;
+    d->damaged = d->damaged || head % 8 != 0;
     /* with room behind it: words of a record that is none are read before its length is known to be false */
-    mlog__ring *copy = sound ? malloc(size + 256) : NULL;
+    mlog__ring *copy = sound ? aligned_alloc(512, (size + 256 + 511) & ~(size_t)511) : NULL;
     if (copy == NULL) {
+        d->damaged = d->damaged || r->session != 0 || head != 0; /* else it was being made */
         mlog__platform_unmap(r, size);
         return;
     }
     memcpy(copy, r, size);
     memset((char *)copy + size, 0, 256);
-    copy->head = head;
+    copy->head = head & ~UINT64_C(7);
     d->rings[number] = r;
     d->copies[number] = copy;
     d->count = MLOG__MAX(d->count, number + 1);
@@ -12687,7 +12803,8 @@ static void mlog__recover_close(mlog__dead *d) {
         if (d->rings[i] != NULL) mlog__platform_unmap(d->rings[i], sizeof(mlog__ring) + (size_t)d->copies[i]->bytes);
         free(d->copies[i]);
     }
-    for (uint32_t i = 0; d->desk.infos != NULL && i < MLOG__INFOS; i++)
+    uint64_t entries = d->copy == NULL ? 0 : MLOG__MIN(d->copy->dict_end, (uint64_t)MLOG__DICT_BYTES - 1) / 64 + 1; /* not 2 MiB of pages */
+    for (uint64_t i = 0; d->desk.infos != NULL && i < entries; i++)
         if (d->desk.infos[i] != NULL) free(d->desk.infos[i]->flat), free(d->desk.infos[i]);
     for (uint32_t i = 0; d->desk.known != NULL && i < MLOG__CONTEXTS; i++) mlog__format_forget(d->desk.known[i]);
     mlog__buffer *const buffer[4] = {&d->desk.names, &d->desk.message, &d->desk.values, &d->desk.text};
@@ -12727,13 +12844,17 @@ static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
     d->age = st.st_mtime;
     if (st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session)) return false; /* of another version */
     mlog__session *s = st.st_size == 0 ? MAP_FAILED : mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, d->lock, 0);
-    if (s == MAP_FAILED || s->id != id) {
+    if (s == MAP_FAILED || s->id == 0) {
         if (s != MAP_FAILED) mlog__platform_unmap(s, sizeof *s);
         mlog__recover_forget(d);
         return false;
     }
     d->file = s;
-    return memcmp(s->magic, "metalog", 8) == 0 && s->version == 1 && s->byte_order == 0x01020304 && s->word_size == sizeof(void *);
+    d->damaged = s->id != id; /* its name and its rings say better */
+    if (memcmp(s->magic, "metalog", 8) == 0 && s->version == MLOG__SESSION_VERSION && s->byte_order == 0x01020304 && s->word_size == sizeof(void *))
+        return true;
+    mlog__recover_strange++;
+    return false;
 }
 
 /* Reads it whole. False: no memory. */
@@ -12744,6 +12865,7 @@ static bool mlog__recover_read(mlog__dead *d) {
     if (d->copy == NULL || d->rings == NULL || d->desk.infos == NULL) return false;
     d->copies = d->rings + MLOG__RINGS;
     mlog__dict_copy_all(d->copy, d->file, d->file->dict_end);
+    d->copy->id = d->id;
     d->desk.session = d->copy;
     d->desk.pairs = &d->copy->clock;
     d->desk.foreign = d->desk.recovered = true;
@@ -12776,7 +12898,8 @@ static bool mlog__recover_is_empty(mlog__dead *d) {
 
 /* -- settling a promise -- */
 
-/* The rings are read as far as the batch says; never back: what came behind it without a batch counts, too. */
+/* The rings are read as far as the batch says; never back: what came behind it without a batch counts, too. Killed while the next
+ * promise was written over this one, the positions may be that one's already: the check tells, and this one's were carried out then. */
 static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     mlog__promise *p = &d->file->promise[k];
     uint64_t n = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
@@ -13022,7 +13145,7 @@ static uint32_t mlog__recover_collect(mlog__dead *d, mlog_sink *s, mlog__source 
     for (uint32_t i = 0; i < d->count; i++) {
         const mlog__ring *r = d->copies[i];
         if (r == NULL || s->next[i] >= r->head) continue;
-        list[n] = (mlog__source){r, i, s->next[i], r->head, 0};
+        list[n] = (mlog__source){.ring = r, .number = i, .pos = s->next[i], .end = r->head, .mask = r->bytes - 8};
         if (mlog__flush_peek(&list[n])) n++;
         else s->next[i] = r->head;
     }
@@ -13049,6 +13172,8 @@ static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list)
         if (s->binary != NULL) mlog__flush_raw_end(s);
         for (uint32_t i = 0; all && i < d->count; i++)
             if (d->copies[i] != NULL) s->next[i] = MLOG__MAX(s->next[i], d->copies[i]->head);
+        if (s->in_lost != 0) mlog__flush_note_damage();
+        mlog__flush_tell_damage(s);
         if (all) mlog__recover_losses(d, s);
         mlog__recover_count += s->in_written;
         (void)mlog__sink_turn(s, false);
@@ -13083,8 +13208,11 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
             const mlog__ring *r = d->copies[i];
             if (r == NULL) continue;
             uint64_t cur = d->rings[i]->cur[k];
-            s.next[i] = s.done[i] = cur > r->head || r->head - cur > r->bytes || cur % 8 != 0 ? r->head : cur;
+            bool sound = cur <= r->head && r->head - cur <= r->bytes && cur % 8 == 0;
+            s.next[i] = s.done[i] = sound ? cur : r->head;
+            if (!sound) d->damaged = true;
         }
+        s.damage = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED) - d->damaged; /* FLUSH-5; it tells, if so */
         done = mlog__recover_write(d, &s, list);
         ours->fd = s.fd;
         ours->dev = s.dev;
@@ -13092,6 +13220,8 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
         ours->claim = s.claim;
         ours->last_time = s.last_time;
         mlog__format_drop(&s.out);
+        ours->errors = s.errors;
+        ours->damage = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED); /* FLUSH-5; not of our own rings */
     }
     free(list);
     if (binary && s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
@@ -13203,11 +13333,14 @@ static uint32_t mlog__recover_all(mlog_sink *opened, uint32_t n) {
  * signal is the one that the process dies of. Two threads at once: both commit, the first goes first. A handler that chains to
  * ours, installed later, works: ours then goes on with what stood there before ours.
  *
+ * One fault is mended instead: SIGBUS on a page of a ring or of the session whose file somebody has truncated. Anonymous memory takes
+ * the page's place, and the instruction is made again.
+ *
  *   FATAL-1  which thread a signal hit first, and when: each word stands for itself, a tie goes either way
  *   FATAL-2  catch_fatal is on: relaxed, a thread that sees it late gets its stack later
  *
- * owns: handlers of fatal signals, the record of a crash
- * may call: platform record ring thread text flush
+ * owns: handlers of fatal signals, the record of a crash, the mending of truncated files
+ * may call: platform record dict store ring thread text flush
  */
 
 enum { MLOG__FATAL_FRAMES = 32, MLOG__FATAL_WALK_MS = 100, MLOG__FATAL_WAIT_MS = 200, MLOG__FATAL_TURN_MS = 500 };
@@ -13494,8 +13627,36 @@ static void mlog__fatal_unblock(void) {
     mlog__platform_sigmask(&mask, NULL);
 }
 
+/* The ring that an address lies in; NULL: none. It is not looked at, it may be what faults. */
+static mlog__ring *mlog__fatal_ring(uintptr_t at) {
+    for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        if (r != NULL && at - (uintptr_t)r < sizeof(mlog__ring) + mlog__ring_mask[i] + 8) return r;
+    }
+    return NULL;
+}
+
+/* What was in the page is gone. In a session's head, zeros would hand out numbers of sites anew: the dictionary is full then. */
+static bool mlog__fatal_mend(uintptr_t at) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    mlog__session *s = mlog__dict_session;
+    mlog__ring *r = mlog__fatal_ring(at);
+    void *from = (void *)(at & ~(uintptr_t)(page - 1));
+    uint32_t none = 0;
+    if (s == NULL || (r == NULL && at - (uintptr_t)s >= sizeof *s)) return false;
+    if (mmap(from, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) return false;
+    if (r != NULL) mlog__platform_keep_from_child(from, page);
+    else if (from == (void *)s) s->dict_end = MLOG__DICT_BYTES;
+    __atomic_compare_exchange_n(&mlog__store.cut, &none, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED); /* STORE-2 */
+    return true;
+}
+
 static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
     int saved = errno;
+    if (number == SIGBUS && info != NULL && info->si_code == BUS_ADRERR && mlog__fatal_mend((uintptr_t)info->si_addr)) {
+        errno = saved;
+        return;
+    }
     uint32_t tid = mlog__platform_tid(), who = 0;
     bool nested = mlog__platform_dying == tid;
     if (nested && mlog__fatal_back != NULL) siglongjmp(*mlog__fatal_back, 1);
@@ -13768,7 +13929,7 @@ static int mlog__life_rules(const mlog_config *c, mlog__rule_set *set, char *com
 static int mlog__life_free_sink(uint64_t key) {
     int found = -1, best = 0;
     for (int i = 0; i < MLOG__SINKS; i++) {
-        uint64_t had = mlog__dict_session->promise[i].key;
+        uint64_t had = mlog__dict_session == NULL ? 0 : mlog__dict_session->promise[i].key;
         int good = mlog__flush_all.sink[i].used ? 0 : had == key ? 3 : had == 0 ? 2 : 1;
         if (good > best) best = good, found = i;
     }
@@ -13830,7 +13991,11 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
     }
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before; slot++) /* threads that logged before get new rings */
         for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].clock, MLOG__TICKS_LOOK, __ATOMIC_RELAXED); /* LIFE-2 */
+    mlog__recover_strange = 0;
     uint32_t gone = mlog__recover_all(opened, n);
+    if (mlog__recover_strange != 0)
+        snprintf(complaint, size, "crash_safe: sessions in \"%.100s\" that are damaged, or of another version, stay unread: %u", mlog__store.dir,
+                 mlog__recover_strange);
     if (gone != 0)
         snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
 }
@@ -13875,7 +14040,7 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r == NULL) continue;
         uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[s->lane1][k])
-                                : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+                                : mlog__flush_head(r);
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
     mlog__life_promise(s, (uint32_t)i);
@@ -13936,7 +14101,7 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
 
 /* Sinks that are gone, and came not back, want nothing any more. */
 static void mlog__life_disown(void) {
-    for (int i = 0; i < MLOG__SINKS; i++)
+    for (int i = 0; i < MLOG__SINKS && mlog__dict_session != NULL; i++)
         if (!mlog__flush_all.sink[i].used) __atomic_store_n(&mlog__dict_session->promise[i].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
 }
 
@@ -14505,7 +14670,7 @@ static bool mlog__life_drained(void) {
         const mlog__ring *r = mlog__flush_ring(i);
         for (int k = 0; k < MLOG__SINKS && r != NULL; k++) {
             const mlog_sink *s = &mlog__flush_all.sink[k];
-            if (s->used && s->session != NULL && s->done[i] != __atomic_load_n(&r->head, __ATOMIC_ACQUIRE)) return false; /* RING-1 */
+            if (s->used && s->session != NULL && s->done[i] != mlog__flush_head(r)) return false;
         }
     }
     return true;
@@ -14623,7 +14788,7 @@ static void mlog__life_drain_sink(mlog_sink *s) {
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
     for (uint32_t i = 0; head != NULL && i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        head[i] = r == NULL ? 0 : mlog__flush_head(r);
     }
     for (bool there = false; !there && head != NULL && mlog__platform_clock(CLOCK_MONOTONIC) < deadline;) {
         (void)mlog__flush_wait(10);
@@ -14798,7 +14963,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             r.rings++;
             r.accepted +=
                 /* RING-1 */
-                mlog__flush_count(ring, mlog__flush_all.tallied[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
+                mlog__flush_count(ring, i, mlog__flush_all.tallied[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
             /* RING-6 */
             for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&ring->dropped[k], __ATOMIC_RELAXED);
         }
@@ -14832,7 +14997,7 @@ static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
     for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
         mlog__ring *ring = mlog__flush_ring(i);
         /* RING-1 */
-        if (ring != NULL) r->pending += mlog__flush_count(ring, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
+        if (ring != NULL) r->pending += mlog__flush_count(ring, i, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
     }
     mlog__platform_unlock(&s->lock);
 }

@@ -225,8 +225,14 @@ static void test_place(void) {
     CHECK_EQ(in_child(console_only), 0);
     CHECK_EQ(files_left(), 0);
     /* a directory that others may enter, a file in its place, a symbolic link: refused, told, and logged all the same */
-    for (int i = 0; i < 3; i++) {
+    char ours[300];
+    snprintf(ours, sizeof ours, "%s.ours", rings);
+    (void)mkdir(ours, 0700);
+    for (int i = 0; i < 5; i++) {
+        if (i == 4 && geteuid() != 0) break;
         clean();
+        if (i == 3) CHECK(symlink(ours, rings) == 0);
+        if (i == 4) CHECK(mkdir(rings, 0700) == 0 && chown(rings, 12345, (gid_t)-1) == 0);
         if (i == 0) CHECK(mkdir(rings, 0755) == 0 && chmod(rings, 0755) == 0);
         if (i == 1) CHECK(close(open(rings, O_CREAT | O_WRONLY, 0600)) == 0);
         if (i == 2) CHECK(symlink("/tmp", rings) == 0);
@@ -235,6 +241,7 @@ static void test_place(void) {
         CHECK(strstr(text, "crash_safe: ring directory") != NULL && strstr(text, "\"msg\":\"after\"") != NULL);
     }
     clean();
+    CHECK(rmdir(ours) == 0);
 }
 
 /* -- several lives -- */
@@ -594,6 +601,47 @@ static void test_strangers(void) {
     CHECK_EQ(times(text, "recovered\":true"), 8);
 }
 
+/* A ring that is not as a ring of ours must be is left out, and the log says so; what else there is comes back. */
+static void test_refused(void) {
+    static const char *const what[] = {"two links", "a symbolic link", "open to others", "another user's", "another size", "another number",
+                                       "a definition changed", "cut off"};
+    char path[600], to[640];
+    size_t n;
+    for (int i = 0; i < 8; i++) {
+        if (i == 3 && geteuid() != 0) continue;
+        clean();
+        CHECK(killed(in_child(log_everything)));
+        find_file(path, i == 6 ? ".session" : ".2.ring");
+        snprintf(to, sizeof to, "%s.other", log_path);
+        (void)unlink(to);
+        int fd = open(path, O_RDWR);
+        uint64_t other = 4096;
+        uint32_t number = 9;
+        char letter = 'P';
+        if (i == 0) CHECK(link(path, to) == 0);
+        if (i == 1) CHECK(rename(path, to) == 0 && symlink(to, path) == 0);
+        if (i == 2) CHECK(fchmod(fd, 0644) == 0);
+        if (i == 3) CHECK(fchown(fd, 12345, (gid_t)-1) == 0);
+        if (i == 4) CHECK(pwrite(fd, &other, 8, offsetof(mlog__ring, bytes)) == 8);
+        if (i == 5) CHECK(pwrite(fd, &number, 4, offsetof(mlog__ring, number)) == 4);
+        if (i == 6) { /* the message "plain" becomes "Plain" */
+            static char dict[65536];
+            CHECK(pread(fd, dict, sizeof dict, offsetof(mlog__session, dict)) == (ssize_t)sizeof dict);
+            const char *at = memmem(dict, sizeof dict, "plain", 6);
+            CHECK(at != NULL && pwrite(fd, &letter, 1, (off_t)offsetof(mlog__session, dict) + (at - dict)) == 1);
+        }
+        if (i == 7) CHECK(ftruncate(fd, 5000) == 0);
+        close(fd);
+        CHECK_EQ(in_child(recover), 0);
+        char *text = contents(log_path, &n);
+        if (!CHECK_EQ(times(text, "\"msg\":\"ring damaged: records are missing\""), 1)) printf("%s: %s", what[i], text);
+        CHECK_EQ(times(text, "\"msg\":\"plain\"") + times(text, "\"msg\":\"Plain\""), 0);
+        CHECK_EQ(times(text, "\"msg\":\"emitted\""), i == 6);
+        CHECK_EQ(times(text, "\"msg\":\"after\""), 1);
+        (void)unlink(to);
+    }
+}
+
 int main(void) {
     snprintf(rings, sizeof rings, "%s", temp_path("rings"));
     log_path = temp_path("recover.log");
@@ -610,6 +658,7 @@ int main(void) {
     test_family();
 #endif
     test_strangers();
+    test_refused();
     if (!SANITIZED) test_crash(); /* ASan and TSan own SIGSEGV */
     test_hostile();
     clean();
