@@ -4591,6 +4591,8 @@ typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, clock_mode;
     uint64_t owner;          /* process id, as a hint: see mlog__recover_lock */
+    int64_t started;         /* UTC, when it got its file */
+    char program[32];        /* its name, for who lists sessions */
     /* id: 64 random bits, drawn anew in a child; the first half of every record's id */
     uint64_t id, boot[2];
     /* bytes taken of dict; on a line of its own, since every registration writes it */
@@ -4846,10 +4848,10 @@ static struct {
 
 enum { MLOG__STORE_PATH = 256 + 64 };
 
-/* [s] The path of a session's file, or of one of its rings. */
-static void mlog__store_path(char path[MLOG__STORE_PATH], uint64_t id, bool ring, uint32_t number) {
-    size_t n = strlen(mlog__store.dir);
-    memcpy(path, mlog__store.dir, n);
+/* [s] The path of a session's file, or of one of its rings. dir: shorter than 256 bytes. */
+static void mlog__store_path(char path[MLOG__STORE_PATH], const char *dir, uint64_t id, bool ring, uint32_t number) {
+    size_t n = strlen(dir);
+    memcpy(path, dir, n);
     char *p = path + n;
     *p++ = '/';
     p = mlog__text_hex(p, id);
@@ -4902,11 +4904,21 @@ static bool mlog__store_dir(const char *dir) {
 }
 #endif
 
+/* [s] Who it is, in the session. */
+static void mlog__store_sign(void) {
+    mlog__session *s = mlog__dict_session;
+    const char *name = program_invocation_short_name;
+    s->owner = (uint64_t)getpid();
+    s->started = mlog__platform_clock(CLOCK_REALTIME);
+    memset(s->program, 0, sizeof s->program);
+    memcpy(s->program, name, strnlen(name, sizeof s->program - 1));
+}
+
 /* [s] The session goes into a file, at its old address. False: nothing has changed. */
 static bool mlog__store_session(void) {
     char path[MLOG__STORE_PATH];
     const size_t size = sizeof(mlog__session);
-    mlog__store_path(path, mlog__dict_session->id, false, 0);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, false, 0);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); /* the lock before there is anything to read */
     if (fd < 0) return false;
     (void)fchmod(fd, 0600); /* whatever the umask */
@@ -4921,7 +4933,7 @@ static bool mlog__store_session(void) {
         /* kernels before 5.14 reserve nothing by the piece */
         if (fresh != NULL && !mlog__platform_reserve(fresh, MLOG__PIECE)) whole = errno == EINVAL && fallocate(fd, 0, 0, (off_t)size) == 0;
         moved = fresh != NULL && mlog__dict_move(fresh, whole);
-        if (moved) mlog__dict_session->owner = (uint64_t)getpid();
+        if (moved) mlog__store_sign();
     }
     int error = errno;
     if (fd >= 0) close(fd);
@@ -4968,7 +4980,7 @@ static void mlog__store_adopt(void) {
 static void *mlog__store_ring(uint32_t number, size_t size, bool touch) {
     char path[MLOG__STORE_PATH];
     if (!__atomic_load_n(&mlog__store.on, __ATOMIC_ACQUIRE)) return NULL; /* STORE-1 */
-    mlog__store_path(path, mlog__dict_session->id, true, number);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, true, number);
     mlog__guard guard;
     mlog__platform_guard(&guard);
     void *p = mlog__store_map(path, size, touch);
@@ -4983,8 +4995,8 @@ static void mlog__store_end(uint32_t rings) {
     char path[MLOG__STORE_PATH];
     if (!mlog__store.on) return;
     mlog__store.on = 0;
-    for (uint32_t i = 0; i < rings; i++) mlog__store_path(path, mlog__dict_session->id, true, i), (void)unlink(path);
-    mlog__store_path(path, mlog__dict_session->id, false, 0);
+    for (uint32_t i = 0; i < rings; i++) mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, true, i), (void)unlink(path);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, false, 0);
     (void)unlink(path);
 }
 
@@ -12516,6 +12528,7 @@ static void mlog__flush_see_crash(int ms) {
 
 #ifndef METALOG_NO_FILES
 typedef struct {
+    const char *dir;                       /* where its files lie */
     uint64_t id;
     mlog__session *file, *copy;            /* as it lies there, and what is read */
     mlog__ring **rings, **copies;          /* by number */
@@ -12577,12 +12590,12 @@ static int mlog__recover_name(const char *name, uint64_t id) {
 
 /* Calls `each` with the path of every ring of the session. */
 static void mlog__recover_each(mlog__dead *d, void (*each)(mlog__dead *, const char *path, uint32_t number)) {
-    DIR *dir = opendir(mlog__store.dir);
+    DIR *dir = opendir(d->dir);
     for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
         char path[MLOG__STORE_PATH];
         int number = mlog__recover_name(e->d_name, d->id);
         if (number < 0) continue;
-        mlog__store_path(path, d->id, true, (uint32_t)number);
+        mlog__store_path(path, d->dir, d->id, true, (uint32_t)number);
         each(d, path, (uint32_t)number);
     }
     if (dir != NULL) closedir(dir);
@@ -12597,7 +12610,7 @@ static void mlog__recover_remove(mlog__dead *d, const char *path, uint32_t numbe
 static void mlog__recover_forget(mlog__dead *d) {
     char path[MLOG__STORE_PATH];
     mlog__recover_each(d, mlog__recover_remove);
-    mlog__store_path(path, d->id, false, 0);
+    mlog__store_path(path, d->dir, d->id, false, 0);
     (void)unlink(path);
 }
 
@@ -12635,12 +12648,13 @@ static int mlog__recover_lock(int fd) {
 
 /* Takes a session whose process is dead. False: it lives, or is not for us to judge. A file without a size or a head belongs to who
  * died before the first record: it goes. */
-static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
+static bool mlog__recover_take(mlog__dead *d, const char *dir, uint64_t id) {
     char path[MLOG__STORE_PATH];
     struct stat st;
     memset(d, 0, sizeof *d);
+    d->dir = dir;
     d->id = id;
-    mlog__store_path(path, id, false, 0);
+    mlog__store_path(path, dir, id, false, 0);
     d->lock = mlog__recover_open(path, &st);
     if (d->lock < 0 || mlog__recover_lock(d->lock) != 0 || fstat(d->lock, &st) != 0 || st.st_nlink != 1) return false;
     d->age = st.st_mtime;
@@ -12875,12 +12889,12 @@ static void mlog__recover_rest(mlog__dead *d, mlog_sink *opened, uint32_t n) {
 }
 
 /* What is known of a session after the first round. */
-typedef struct { uint64_t id; time_t age; bool ours, left; } mlog__found;
+typedef struct { const char *dir; uint64_t id; time_t age; bool ours, left; } mlog__found;
 
 /* First round: settles what is ours; removes what nobody needs any more; what is left waits for its own program. */
 static void mlog__recover_meet(mlog__found *f, mlog_sink *opened, uint32_t n) {
     mlog__dead d;
-    if (mlog__recover_take(&d, f->id)) {
+    if (mlog__recover_take(&d, f->dir, f->id)) {
         bool ours = false;
         for (uint32_t k = 0; k < MLOG__SINKS; k++) ours = ours || mlog__recover_ours(&d.file->promise[k], opened, n) != NULL;
         f->ours = ours && mlog__recover_read(&d);
@@ -12897,7 +12911,7 @@ static void mlog__recover_meet(mlog__found *f, mlog_sink *opened, uint32_t n) {
 
 static void mlog__recover_write_out(const mlog__found *f, mlog_sink *opened, uint32_t n) {
     mlog__dead d;
-    if (mlog__recover_take(&d, f->id) && mlog__recover_read(&d)) mlog__recover_rest(&d, opened, n);
+    if (mlog__recover_take(&d, f->dir, f->id) && mlog__recover_read(&d)) mlog__recover_rest(&d, opened, n);
     mlog__recover_close(&d);
 }
 
@@ -12913,30 +12927,41 @@ static uint32_t mlog__recover_bound(mlog__found *found, uint32_t many) {
         for (uint32_t i = 0; i < many; i++)
             if (found[i].left && (oldest == NULL || found[i].age < oldest->age)) oldest = &found[i];
         oldest->left = false;
-        if (mlog__recover_take(&d, oldest->id)) mlog__recover_forget(&d);
+        if (mlog__recover_take(&d, oldest->dir, oldest->id)) mlog__recover_forget(&d);
         mlog__recover_close(&d);
     }
     return gone;
 }
 
-/* Looks for dead sessions in our directory; under `role`, before the sinks are used for anything else. Returns how many had to go
- * unread. */
-static uint32_t mlog__recover_all(mlog_sink *opened, uint32_t n) {
-    enum { MOST = 1024 };
-    mlog__found *found = calloc(MOST, sizeof *found);
-    mlog__guard guard;
-    uint32_t many = 0;
-    mlog__platform_guard(&guard);
-    DIR *dir = found == NULL ? NULL : opendir(mlog__store.dir);
-    for (const struct dirent *e; dir != NULL && many < MOST && (e = readdir(dir)) != NULL;) {
+/* The sessions of a place, but for our own, behind those that are found already; returns how many there are. */
+enum { MLOG__RECOVER_MOST = 1024 };
+static uint32_t mlog__recover_scan(const char *place, mlog__found *found, uint32_t many) {
+    DIR *dir = opendir(place);
+    for (const struct dirent *e; dir != NULL && many < MLOG__RECOVER_MOST && (e = readdir(dir)) != NULL;) {
         uint64_t id = strtoull(e->d_name, NULL, 16);
-        if (id != mlog__dict_session->id && mlog__recover_name(e->d_name, id) == -2) found[many++].id = id;
+        if (id == mlog__dict_session->id || mlog__recover_name(e->d_name, id) != -2) continue;
+        found[many].dir = place;
+        found[many++].id = id;
     }
     if (dir != NULL) closedir(dir);
+    return many;
+}
+
+/* Looks for dead sessions in directories that are ours; under `role`, before the sinks are used for anything else. The first one is
+ * kept from filling up: returns how many had to go unread there. */
+static uint32_t mlog__recover_all(const char *const *places, uint32_t count, mlog_sink *opened, uint32_t n) {
+    mlog__found *found = calloc(MLOG__RECOVER_MOST, sizeof *found);
+    mlog__guard guard;
+    uint32_t many = 0, own = 0;
+    mlog__platform_guard(&guard);
+    for (uint32_t i = 0; i < count && found != NULL; i++) {
+        many = mlog__recover_scan(places[i], found, many);
+        if (i == 0) own = many;
+    }
     for (uint32_t i = 0; i < many; i++) mlog__recover_meet(&found[i], opened, n);
     for (uint32_t i = 0; i < many; i++)
         if (found[i].ours) mlog__recover_write_out(&found[i], opened, n);
-    uint32_t gone = mlog__recover_bound(found, many);
+    uint32_t gone = mlog__recover_bound(found, own);
     mlog__platform_unguard(&guard);
     free(found);
     return gone;
@@ -13578,7 +13603,8 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
     }
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before; slot++) /* threads that logged before get new rings */
         for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].clock, MLOG__TICKS_LOOK, __ATOMIC_RELAXED); /* LIFE-2 */
-    uint32_t gone = mlog__recover_all(opened, n);
+    const char *const places[1] = {mlog__store.dir};
+    uint32_t gone = mlog__recover_all(places, 1, opened, n);
     if (gone != 0)
         snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
 }
