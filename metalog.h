@@ -4835,13 +4835,19 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
  * Killed before 2: nothing happened. Before 4: the file tells whether the bytes are there. Before the end of 5: it is done again. All
  * are plain stores of one thread to pages that outlive it, so what comes later was stored later.
  *
- * owns: the directory, names, locks and mappings of the files, the steps of a promise
+ * Beside each log whose rings are files lies a note, .NAME.metalog, mode 0600: a line "metalog-rings 1 DIR" for each place that its
+ * rings are in, for who is configured otherwise. Who changes it holds its lock. The log's directory may be anybody's, so a note is a
+ * hint and no more: it is read when it is ours and has one link, a place counts when it is a directory of ours with mode 0700, and
+ * what is taken from there is what names this log by its key. It goes with the last process that leaves nothing to recover.
+ *
+ * owns: the directory, names, locks and mappings of the files, the note beside a log, the steps of a promise
  * may call: platform text dict
  */
 
 static struct {
     uint32_t on;        /* rings are files */
     char dir[256];
+    char whole[256];    /* the same from the root, for notes; empty: it cannot be said in a line */
     void *lock;         /* the mapping that holds the lock */
     uint32_t refused;   /* a ring that should have been a file is none: for a warning */
 } mlog__store;
@@ -4889,18 +4895,33 @@ static void *mlog__store_lock(const char *path) {
 }
 
 #ifndef METALOG_NO_FILES
-/* Is the directory there, ours, and closed to everybody else? It is made when it is missing. */
-static bool mlog__store_dir(const char *dir) {
+/* Is it a directory of ours, closed to everybody else? */
+static bool mlog__store_is_ours(const char *dir) {
     struct stat st;
     if (strlen(dir) >= sizeof mlog__store.dir) return errno = ENAMETOOLONG, false;
-    if (mkdir(dir, 0700) == 0) (void)chmod(dir, 0700); /* whatever the umask */
-    else if (errno != EEXIST) return false;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return false;
     bool ours = fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
     close(fd);
     if (!ours) errno = EPERM;
     return ours;
+}
+
+/* The same, and it is made when it is missing. */
+static bool mlog__store_dir(const char *dir) {
+    if (strlen(dir) >= sizeof mlog__store.dir) return errno = ENAMETOOLONG, false;
+    if (mkdir(dir, 0700) == 0) (void)chmod(dir, 0700); /* whatever the umask */
+    else if (errno != EEXIST) return false;
+    return mlog__store_is_ours(dir);
+}
+
+/* For notes: from the root, and in one line. */
+static void mlog__store_make_whole(void) {
+    char *whole = realpath(mlog__store.dir, NULL);
+    size_t n = whole == NULL ? 0 : strlen(whole);
+    mlog__store.whole[0] = 0;
+    if (n < sizeof mlog__store.whole && n != 0 && strpbrk(whole, "\n\r") == NULL) memcpy(mlog__store.whole, whole, n + 1);
+    free(whole);
 }
 #endif
 
@@ -4955,7 +4976,7 @@ static int mlog__store_begin(const char *dir) {
     if (mlog__store.on) return 0; /* it stays where it is to the end */
     mlog__platform_guard(&guard);
     bool begun = mlog__store_dir(dir);
-    if (begun) memcpy(mlog__store.dir, dir, strlen(dir) + 1);
+    if (begun) memcpy(mlog__store.dir, dir, strlen(dir) + 1), mlog__store_make_whole();
     begun = begun && mlog__store_session();
     int error = errno;
     mlog__platform_unguard(&guard);
@@ -4999,6 +5020,166 @@ static void mlog__store_end(uint32_t rings) {
     mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, false, 0);
     (void)unlink(path);
 }
+
+#ifndef METALOG_NO_FILES
+/* -- the note beside a log -- */
+
+enum { MLOG__STORE_NOTE = 4096, MLOG__STORE_PLACES = 8 };
+typedef struct { char text[MLOG__STORE_NOTE]; const char *place[MLOG__STORE_PLACES]; uint32_t count; } mlog__note;
+static const char mlog__store_mark[] = "metalog-rings 1 ";
+
+/* [s] Where the note of a log lies: hidden, so that `cat app.log.*` does not meet it. False: its path is too long. */
+static bool mlog__store_note_path(char path[PATH_MAX], const char *log) {
+    const char *slash = strrchr(log, '/'), *base = slash == NULL ? log : slash + 1;
+    size_t before = (size_t)(base - log), n = strlen(base);
+    if (before + n + 10 > PATH_MAX) return false;
+    memcpy(path, log, before);
+    path[before] = '.';
+    memcpy(path + before + 1, base, n);
+    memcpy(path + before + 1 + n, ".metalog", 9);
+    return true;
+}
+
+/* [s] Opens it. -1: there is none, or it is not ours alone. */
+static int mlog__store_open_note(const char *path, int how, bool create) {
+    struct stat st;
+    int fd = create ? open(path, how | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
+    if (fd >= 0) (void)fchmod(fd, 0600); /* whatever the umask */
+    else fd = open(path, how | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return -1;
+    bool ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
+    if (!ours) close(fd);
+    return ours ? fd : -1;
+}
+
+/* [s] The same with its lock, which is waited for 100 ms: a note is not worth more. */
+static int mlog__store_lock_note(const char *path, bool create) {
+    struct stat own, there;
+    for (int i = 0; i < 100; i++) {
+        int fd = mlog__store_open_note(path, O_RDWR, create);
+        if (fd < 0) return -1;
+        bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+        if (locked && fstat(fd, &own) == 0 && lstat(path, &there) == 0 && own.st_ino == there.st_ino && own.st_dev == there.st_dev) return fd;
+        close(fd);
+        if (!locked) mlog__platform_nap(1000000);
+    }
+    return -1;
+}
+
+/* [s] Its places, those that could be one. */
+static void mlog__store_read_note(int fd, mlog__note *note) {
+    const size_t mark = sizeof mlog__store_mark - 1;
+    ssize_t n = pread(fd, note->text, sizeof note->text - 1, 0);
+    note->count = 0;
+    note->text[n < 0 ? 0 : n] = 0;
+    for (char *p = note->text, *end; (end = strchr(p, '\n')) != NULL && note->count < MLOG__STORE_PLACES; p = end + 1) {
+        *end = 0;
+        bool place = strncmp(p, mlog__store_mark, mark) == 0 && p[mark] == '/' && strlen(p + mark) < sizeof mlog__store.dir;
+        if (place) note->place[note->count++] = p + mark;
+    }
+}
+
+/* [s] In one write; killed before the rest is cut off, there is the rest of a line, which is none. */
+static bool mlog__store_write_note(int fd, const mlog__note *note) {
+    static char text[MLOG__STORE_NOTE];
+    char *p = text;
+    for (uint32_t i = 0; i < note->count; i++) {
+        size_t n = strlen(note->place[i]), mark = sizeof mlog__store_mark - 1;
+        if (n + mark + 1 > (size_t)(text + sizeof text - 1 - p)) break;
+        memcpy(p, mlog__store_mark, mark);
+        memcpy(p + mark, note->place[i], n);
+        p += mark + n;
+        *p++ = '\n';
+    }
+    return pwrite(fd, text, (size_t)(p - text), 0) == p - text && ftruncate(fd, p - text) == 0;
+}
+
+/* Does a session at this path, not our own, write to the log, or did it? */
+static bool mlog__store_writes(const char *path, uint64_t key) {
+    static mlog__promise promise[MLOG__SINKS];
+    uint64_t id = 0;
+    int fd = mlog__store_open_note(path, O_RDONLY, false);
+    if (fd < 0) return false;
+    bool read = pread(fd, &id, sizeof id, offsetof(mlog__session, id)) == (ssize_t)sizeof id && id != mlog__dict_session->id &&
+                pread(fd, promise, sizeof promise, offsetof(mlog__session, promise)) == (ssize_t)sizeof promise;
+    close(fd);
+    for (int k = 0; k < MLOG__SINKS && read; k++)
+        if (promise[k].key == key) return true;
+    return false;
+}
+
+/* Is there anything of the log in a place, besides what is our own? */
+static bool mlog__store_holds(const char *place, uint64_t key) {
+    static const char end[] = ".session";
+    bool holds = false;
+    DIR *dir = mlog__store_is_ours(place) ? opendir(place) : NULL;
+    for (const struct dirent *e; dir != NULL && !holds && (e = readdir(dir)) != NULL;) {
+        char path[MLOG__STORE_PATH];
+        size_t n = strlen(e->d_name), before = strlen(place);
+        if (n < sizeof end || before + n + 2 > sizeof path || strcmp(e->d_name + n - (sizeof end - 1), end) != 0) continue;
+        memcpy(path, place, before);
+        path[before] = '/';
+        memcpy(path + before + 1, e->d_name, n + 1);
+        holds = mlog__store_writes(path, key);
+    }
+    if (dir != NULL) closedir(dir);
+    return holds;
+}
+
+/* [s] without tidy. Our place gets into the note of a log; tidy: those where nothing of it is left any more go. A directory that may not be written
+ * to has no note. Under `role`, or by who adopts a child. */
+static void mlog__store_note(const char *log, uint64_t key, bool tidy) {
+    static char path[PATH_MAX];
+    static mlog__note old, fresh;
+    mlog__guard guard;
+    if (!mlog__store.on || key == 0 || mlog__store.whole[0] == 0 || !mlog__store_note_path(path, log)) return;
+    mlog__platform_guard(&guard);
+    int fd = mlog__store_lock_note(path, true);
+    if (fd >= 0) {
+        mlog__store_read_note(fd, &old);
+        bool same = old.count != 0 && strcmp(old.place[0], mlog__store.whole) == 0;
+        fresh.place[0] = mlog__store.whole;
+        fresh.count = 1;
+        for (uint32_t i = 0; i < old.count; i++) {
+            if (strcmp(old.place[i], mlog__store.whole) == 0) continue;
+            if (fresh.count < MLOG__STORE_PLACES && (!tidy || mlog__store_holds(old.place[i], key))) fresh.place[fresh.count++] = old.place[i];
+        }
+        if ((!same || fresh.count != old.count) && !mlog__store_write_note(fd, &fresh) && old.count == 0) (void)unlink(path);
+        close(fd);
+    }
+    mlog__platform_unguard(&guard);
+}
+
+/* We leave nothing of this log behind: its note goes, unless somebody else did, or still writes. Under `role`. */
+static void mlog__store_unnote(const char *log, uint64_t key) {
+    static char path[PATH_MAX];
+    static mlog__note note;
+    if (key == 0 || mlog__store.whole[0] == 0 || !mlog__store_note_path(path, log)) return;
+    int fd = mlog__store_lock_note(path, false);
+    if (fd < 0) return;
+    bool holds = false;
+    mlog__store_read_note(fd, &note);
+    for (uint32_t i = 0; i < note.count && !holds; i++) holds = mlog__store_holds(note.place[i], key);
+    if (!holds) (void)unlink(path);
+    close(fd);
+}
+
+/* The places that the note of a log names. Those that are no directories of ours are left out; `refused` becomes one that is there. */
+static void mlog__store_places(const char *log, mlog__note *note, const char **refused) {
+    char path[PATH_MAX];
+    uint32_t n = 0;
+    note->count = 0;
+    int fd = mlog__store_note_path(path, log) ? mlog__store_open_note(path, O_RDONLY, false) : -1;
+    if (fd < 0) return;
+    mlog__store_read_note(fd, note);
+    close(fd);
+    for (uint32_t i = 0; i < note->count; i++) {
+        if (mlog__store_is_ours(note->place[i])) note->place[n++] = note->place[i];
+        else if (errno != ENOENT) *refused = note->place[i];
+    }
+    note->count = n;
+}
+#endif
 
 /* -- promises -- */
 
@@ -12947,15 +13128,15 @@ static uint32_t mlog__recover_scan(const char *place, mlog__found *found, uint32
     return many;
 }
 
-/* Looks for dead sessions in directories that are ours; under `role`, before the sinks are used for anything else. The first one is
- * kept from filling up: returns how many had to go unread there. */
+/* Looks for dead sessions in directories that are ours; under `role`, before the sinks are used for anything else. The first one (NULL:
+ * none) is kept from filling up: returns how many had to go unread there. */
 static uint32_t mlog__recover_all(const char *const *places, uint32_t count, mlog_sink *opened, uint32_t n) {
     mlog__found *found = calloc(MLOG__RECOVER_MOST, sizeof *found);
     mlog__guard guard;
     uint32_t many = 0, own = 0;
     mlog__platform_guard(&guard);
     for (uint32_t i = 0; i < count && found != NULL; i++) {
-        many = mlog__recover_scan(places[i], found, many);
+        if (places[i] != NULL) many = mlog__recover_scan(places[i], found, many);
         if (i == 0) own = many;
     }
     for (uint32_t i = 0; i < many; i++) mlog__recover_meet(&found[i], opened, n);
@@ -13581,6 +13762,24 @@ static void mlog__life_ring_dir(char dir[PATH_MAX], const mlog_sink *opened, uin
     }
 }
 
+/* What dead processes left for these sinks, in our place and in those that the notes beside the logs name. */
+static void mlog__life_recover(mlog_sink *opened, uint32_t n, char *complaint, size_t size) {
+    const char *places[1 + 8 * MLOG__STORE_PLACES] = {mlog__store.on ? mlog__store.dir : NULL}, *refused = NULL;
+    uint32_t count = 1;
+    mlog__note *note = calloc(n + 1, sizeof *note);
+    for (uint32_t i = 0; i < n && note != NULL; i++) {
+        if (opened[i].key != 0) mlog__store_places(opened[i].config.path, &note[i], &refused);
+        for (uint32_t k = 0; k < note[i].count && count < sizeof places / sizeof *places; k++)
+            if (strcmp(note[i].place[k], mlog__store.whole) != 0) places[count++] = note[i].place[k];
+    }
+    uint32_t gone = mlog__recover_all(places, count, opened, n);
+    if (refused != NULL && *complaint == 0)
+        snprintf(complaint, size, "crash_safe: a log's note names \"%.100s\"; expected a directory of ours, mode 0700: it is left alone", refused);
+    if (gone != 0)
+        snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
+    free(note);
+}
+
 /* Rings become files as soon as there is a file sink, or crash_safe asks for it; then what dead processes left for these sinks is
  * written. Under `role`. A place that fails costs a warning, not the log. */
 static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint, size_t size) {
@@ -13596,17 +13795,12 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
         mlog__life_ring_dir(dir, opened, n, false);
         failed = mlog__store_begin(dir);
     }
-    if (failed) {
+    if (failed)
         snprintf(complaint, size, "crash_safe: ring directory \"%.100s\": %s; expected one of ours, mode 0700, with room: records die with the process",
                  dir, strerror(error));
-        return;
-    }
-    for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before; slot++) /* threads that logged before get new rings */
+    for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before && !failed; slot++) /* threads that logged before get new rings */
         for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].clock, MLOG__TICKS_LOOK, __ATOMIC_RELAXED); /* LIFE-2 */
-    const char *const places[1] = {mlog__store.dir};
-    uint32_t gone = mlog__recover_all(places, 1, opened, n);
-    if (gone != 0)
-        snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
+    mlog__life_recover(opened, n, complaint, size);
 }
 #endif
 
@@ -13647,6 +13841,9 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
     mlog__life_promise(s, (uint32_t)i);
+#ifndef METALOG_NO_FILES
+    if (s->session != NULL) mlog__store_note(s->config.path, s->key, true);
+#endif
     __atomic_store_n(&s->used, true, __ATOMIC_RELEASE); /* FLUSH-6 */
     return s;
 }
@@ -13693,6 +13890,9 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     mlog__life_write_held(s);
     mlog__life_note_delivered(s);
     if (s->session != NULL) __atomic_store_n(&s->session->promise[s->number].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
+#ifndef METALOG_NO_FILES
+    if (s->session != NULL) mlog__store_unnote(s->config.path, s->key);
+#endif
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
         mlog__flush_all.handed[s->lane1][k] = MLOG__MAX(mlog__flush_all.handed[s->lane1][k], s->done[k]);
@@ -13963,6 +14163,9 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     memset(s->next, 0, 2 * MLOG__RINGS * sizeof *s->next);
     mlog__life_promise(s, (uint32_t)(s - mlog__flush_all.sink));
     if (s->session != NULL) s->session->promise[s->number].shared = 1; /* with its parent */
+#ifndef METALOG_NO_FILES
+    if (s->session != NULL) mlog__store_note(s->config.path, s->key, false); /* the parent may have ended, and taken it along */
+#endif
     s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
     if (!whole) mlog__pattern_forget(s->pattern), mlog__filter_forget(s->filter);
@@ -14272,6 +14475,17 @@ static bool mlog__life_drained(void) {
     return true;
 }
 
+/* Nothing of ours stays behind: neither the rings' files nor the notes that lead to them. */
+static void mlog__life_leave(void) {
+    mlog__store_end(mlog__flush_rings());
+#ifndef METALOG_NO_FILES
+    for (int k = 0; k < MLOG__SINKS; k++) {
+        const mlog_sink *s = &mlog__flush_all.sink[k];
+        if (s->used && s->session != NULL) mlog__store_unnote(s->config.path, s->key);
+    }
+#endif
+}
+
 /* At the very end: records that only handlers logged, of a library that was never started, or is stopped, go out after all. Then the
  * flusher stops, since the kernel would end it in the middle of a line when other threads still log; this thread writes what it logs
  * from here on (in destructors of shared objects) by itself. Last of this module: 101. */
@@ -14284,7 +14498,7 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
         if (i == 999) return; /* it hangs in a write: the process shall not */
         mlog__platform_nap(100000);
     }
-    if (mlog__life_drained()) mlog__store_end(mlog__flush_rings());
+    if (mlog__life_drained()) mlog__life_leave();
     mlog__platform_unlock(&mlog__flush_all.role);
     __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELAXED); /* FLUSH-3 */
     __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELAXED);     /* FLUSH-13 */
