@@ -1950,7 +1950,8 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
     v->utc = newer->utc;
     /* double is enough: run and rise are some seconds at most, 33 bits; one pair alone: a tick is a nanosecond until there are
      * two */
-    v->rate = run > 0 ? (int64_t)(rise / run * 1099511627776.0) : INT64_C(1) << 40;
+    double rate = run > 0 ? rise / run * 1099511627776.0 : 1099511627776.0;
+    v->rate = rate > -9e18 && rate < 9e18 ? (int64_t)rate : INT64_C(1) << 40; /* the table may be a stranger's */
 }
 
 /* UTC in ns of a tick value, along a line. From its newer end: so a step of the clock shows from its pair on. The product has up
@@ -4599,6 +4600,7 @@ typedef struct {
     mlog__u64 dict_end __attribute__((aligned(64)));
     mlog__u64 contexts;      /* slots [0, contexts) may have been used: the others are not touched, or they would become memory */
     mlog__clock_table clock __attribute__((aligned(64)));
+    uint32_t format[MLOG__SINKS]; /* of the sinks that promise */
     mlog__promise promise[MLOG__SINKS] __attribute__((aligned(64)));
     mlog__context_slot context[MLOG__CONTEXTS] __attribute__((aligned(64)));
     unsigned char dict[MLOG__DICT_BYTES] __attribute__((aligned(64)));
@@ -5154,7 +5156,7 @@ static void mlog__store_note(const char *log, uint64_t key, bool tidy) {
 static void mlog__store_unnote(const char *log, uint64_t key) {
     static char path[PATH_MAX];
     static mlog__note note;
-    if (key == 0 || mlog__store.whole[0] == 0 || !mlog__store_note_path(path, log)) return;
+    if (key == 0 || !mlog__store_note_path(path, log)) return;
     int fd = mlog__store_lock_note(path, false);
     if (fd < 0) return;
     bool holds = false;
@@ -10426,10 +10428,12 @@ static bool mlog__binary_append(mlog__binary *b, mlog__buffer *out, uint32_t typ
 
 /* The header, which a file, and each process that writes to it, begins with. */
 static bool mlog__binary_introduce(mlog__binary *b, mlog__buffer *out, const mlog__session *s) {
+    bool own = s == mlog__dict_session; /* else of who logged it, and died */
     mlog__block_head head = {.version = 1, .byte_order = 0x01020304, .word_size = sizeof(void *), .clock_mode = s->clock_mode,
-                             .long_double = __LDBL_MANT_DIG__, .pid = (uint32_t)getpid(),
-                             .started = mlog__platform_clock(CLOCK_REALTIME), .boot = {s->boot[0], s->boot[1]}};
-    memcpy(head.program, mlog__format_program, MLOG__MIN((size_t)mlog__format_program_len, sizeof head.program - 1));
+                             .long_double = __LDBL_MANT_DIG__, .pid = own ? (uint32_t)getpid() : (uint32_t)s->owner,
+                             .started = own ? mlog__platform_clock(CLOCK_REALTIME) : s->started, .boot = {s->boot[0], s->boot[1]}};
+    if (own) memcpy(head.program, mlog__format_program, MLOG__MIN((size_t)mlog__format_program_len, sizeof head.program - 1));
+    else memcpy(head.program, s->program, sizeof head.program - 1);
     if (!mlog__binary_append(b, out, MLOG__BLOCK_HEADER, s->id)) return false;
     out->len += sizeof head;
     memcpy(out->p + out->len - sizeof head, &head, sizeof head);
@@ -10962,13 +10966,17 @@ static int mlog__sink_open_target(mlog_sink *s) {
     return 0;
 }
 
-/* Whose promise in a session it is: who writes to the same path, as the system knows it. 0: it can have none. */
-static uint64_t mlog__sink_key(const mlog_sink *s) {
-    char *path = s->config.type != MLOG_FILE || !s->regular ? NULL : realpath(s->config.path, NULL);
+/* Whose promise in a session it is: who writes to the same path, as the system knows it. 0: there is none. */
+static uint64_t mlog__sink_key_of(const char *log) {
+    char *path = realpath(log, NULL);
     if (path == NULL) return 0;
     uint64_t key = mlog__store_sum(2, path, strlen(path));
     free(path);
     return key | 1;
+}
+
+static uint64_t mlog__sink_key(const mlog_sink *s) {
+    return s->config.type != MLOG_FILE || !s->regular ? 0 : mlog__sink_key_of(s->config.path);
 }
 
 /* Fills an unused sink from its configuration and opens it. 0, or -1 with nothing left open. */
@@ -12731,27 +12739,33 @@ static int mlog__recover_open(const char *path, struct stat *st) {
     return fine ? fd : -1;
 }
 
+/* Is it a ring of this session, with so many bytes of data? */
+static bool mlog__recover_is_ring(const mlog__ring *r, uint64_t session, uint32_t number, uint64_t bytes) {
+    return memcmp(r->magic, "mlogring", 8) == 0 && r->version == 1 && r->byte_order == 0x01020304 && r->word_size == sizeof(void *) &&
+           r->number == number && r->session == session && r->bytes == bytes && (bytes & (bytes - 1)) == 0;
+}
+
+enum { MLOG__RECOVER_RING = 64 << 20, MLOG__RECOVER_SLACK = 256 }; /* the most bytes of data; room behind them, see below */
+
 /* One ring of the dead process. A ring that is not sound is left out. */
 static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number) {
     struct stat st;
     int fd = mlog__recover_open(path, &st);
     size_t size = fd < 0 ? 0 : (size_t)st.st_size, bytes = size - sizeof(mlog__ring);
     mlog__ring *r = MAP_FAILED;
-    if (size > sizeof *r && size <= sizeof *r + (64u << 20)) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (size > sizeof *r && size <= sizeof *r + MLOG__RECOVER_RING) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0) close(fd);
     if (r == MAP_FAILED) return;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
-    bool sound = memcmp(r->magic, "mlogring", 8) == 0 && r->version == 1 && r->byte_order == 0x01020304 &&
-                 r->word_size == sizeof(void *) && r->number == number && r->session == d->id && r->bytes == bytes &&
-                 (bytes & (bytes - 1)) == 0 && head % 8 == 0;
+    bool sound = mlog__recover_is_ring(r, d->id, number, bytes) && head % 8 == 0;
     /* with room behind it: words of a record that is none are read before its length is known to be false */
-    mlog__ring *copy = sound ? malloc(size + 256) : NULL;
+    mlog__ring *copy = sound ? malloc(size + MLOG__RECOVER_SLACK) : NULL;
     if (copy == NULL) {
         mlog__platform_unmap(r, size);
         return;
     }
     memcpy(copy, r, size);
-    memset((char *)copy + size, 0, 256);
+    memset((char *)copy + size, 0, MLOG__RECOVER_SLACK);
     copy->head = head;
     d->rings[number] = r;
     d->copies[number] = copy;
@@ -13819,6 +13833,7 @@ static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     s->rings = mlog__ring_list;
     s->number = number;
     s->promised = false;
+    mlog__dict_session->format[number] = s->config.format;
     __atomic_store_n(&p->key, s->key, __ATOMIC_RELEASE); /* STORE-3 */
 }
 
