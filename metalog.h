@@ -15083,6 +15083,7 @@ typedef struct {
     uint64_t offset;             /* of buffer[at] in the file */
     uint64_t damaged, lost, blocks, records, turn; /* damaged: bytes; lost: records without a definition, or not sound */
     uint64_t folded;             /* records that were there already, by their ids */
+    bool doubles;                /* those are handed out, too */
     void (*gone)(mlog__reader_life *); /* asked before a process is forgotten, unless NULL */
     uint64_t first_bad;          /* when damaged or lost is not 0 */
     const char *why;             /* what was wrong there */
@@ -15544,8 +15545,10 @@ static void mlog__reader_order(mlog__reader *r, mlog__reader_record *o) {
 static bool mlog__reader_new(mlog__reader *r, uint64_t header) {
     uint64_t *next = &r->life->next[r->ring], end = r->pos + mlog__record_bytes(header);
     if (mlog__record_site(header) == MLOG__S_LOSS && (header & MLOG__F_TIME) != 0) return true;
-    if (r->pos < *next) return r->folded++, r->pos = end, false;
-    return *next = end, true;
+    if (r->pos >= *next) return *next = end, true;
+    r->folded++;
+    if (!r->doubles) r->pos = end;
+    return r->doubles;
 }
 
 /* The next record of the block; 0: none; -1: what follows in it is not sound. */
@@ -15639,11 +15642,11 @@ static bool mlog__reader_decode(const mlog__reader_record *o, mlog__item *it) {
  * but lines are wanted. See mlog__tool_man for what it takes and returns.
  *
  * owns: the command line, inputs, output
- * may call: platform clock record dict rule text format filter crc binary sink reader
+ * may call: platform clock record dict store rule text ring format filter crc binary sink flush recover reader
  */
 
 enum { MLOG__TOOL_OK, MLOG__TOOL_DAMAGE, MLOG__TOOL_USAGE, MLOG__TOOL_FAILED }; /* exit codes */
-enum { MLOG__TOOL_CAT, MLOG__TOOL_TAIL, MLOG__TOOL_STATS, MLOG__TOOL_CHECK };
+enum { MLOG__TOOL_CAT, MLOG__TOOL_TAIL, MLOG__TOOL_STATS, MLOG__TOOL_CHECK, MLOG__TOOL_RECOVER };
 enum { MLOG__TOOL_JSON, MLOG__TOOL_CONSOLE, MLOG__TOOL_LOGFMT, MLOG__TOOL_CSV };
 enum { MLOG__TOOL_WANTED = 64, MLOG__TOOL_LINE = 64 << 20 };
 
@@ -15661,14 +15664,26 @@ typedef struct {
     bool ended;
     const char *line;
     size_t line_len;
+    size_t mark, mark_len;       /* where the line says that it is recovered; mark_len 0: nowhere */
+    uint64_t folded;             /* records that stand in the inputs once more */
     uint64_t strange, first_strange, offset; /* lines that are no records; where the first one begins; offset of bytes.p[0] */
     mlog__desk desk;
     mlog__item item;
+    /* of a session and its rings, see below */
+    bool rings, bad;             /* it is one; damage was told */
+    bool alone;                  /* the rings that are named, not all beside it */
+    uint64_t id;                 /* the session's, as far as it is known before */
+    bool recover;                /* what its process has not written, if that is dead; marked so */
+    const char *log;             /* to this log only, unless NULL */
+    const char **ring;           /* paths of rings that are named */
+    uint32_t ring_count;
 } mlog__tool_input;
 
 static struct {
     int command, format, status;
-    bool formatted, follow, color, pager, headed, utc;
+    bool formatted, follow, color, pager, headed, utc, doubles, to_stdout; /* doubles: are shown */
+    const char *dir;             /* recover: where the rings lie */
+    mlog_format log_format;      /* recover: as the log is written */
     mlog_filter *filter;
     int64_t since, until;
     const char *wanted[MLOG__TOOL_WANTED];
@@ -16064,8 +16079,10 @@ static bool mlog__tool_parse(mlog__tool_input *in) {
     it->source = it->file = it->func = it->msg = it->thread = "";
     it->header = mlog__record_header(MLOG__S_EMIT, MLOG__MIN(4 + in->line_len / 8, (size_t)0xFFFFF), 0); /* what bounds go by */
     in->desk.recovered = false;
+    in->mark_len = 0;
     while (j.at < j.end && *j.at != '}') {
         uint32_t len;
+        size_t start = (size_t)(j.at - in->line); /* with the comma before it */
         j.at += strspn(j.at, ", \t\r");
         if (*j.at != '"') break;
         const char *key = mlog__tool_string(&j, &len);
@@ -16073,6 +16090,7 @@ static bool mlog__tool_parse(mlog__tool_input *in) {
         mlog__val v = mlog__tool_value(&j);
         if (strcmp(key, "recovered") == 0) {
             in->desk.recovered = v.kind == MLOG_K_BOOL && v.as.u != 0;
+            if (in->desk.recovered) in->mark = start, in->mark_len = (size_t)(j.at - in->line) - start;
         } else if (mlog__format_is_reserved(key, len)) {
             if (!mlog__tool_take_own(it, key, &v)) return false;
             own += strcmp(key, "ts") == 0 || strcmp(key, "level") == 0;
@@ -16110,10 +16128,286 @@ static bool mlog__tool_next_line(mlog__tool_input *in) {
     }
 }
 
+/* -- sessions and rings --
+ * They become a binary file in memory, made by the code of the sinks: what a binary sink would have written of them. Nothing of theirs
+ * is changed, and nothing is trusted, also not that it stays as it is: a process that lives writes on. So rings are read before the
+ * session, which then has all that their records refer to, and the tails once more behind it: what lies before them may have been
+ * written over meanwhile, but it is in the logs. */
+
+/* Damage in one of the files. */
+static void mlog__tool_blame(mlog__tool_input *in, const char *path, uint64_t offset, const char *why) {
+    in->bad = true;
+    mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: byte %llu: %s", path, (unsigned long long)offset, why);
+}
+
+static size_t mlog__tool_read_at(int fd, void *to, size_t n, uint64_t offset) {
+    size_t got = 0;
+    while (got < n) {
+        ssize_t k = pread(fd, (char *)to + got, n - got, (off_t)(offset + got));
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) break;
+        got += (size_t)k;
+    }
+    return got;
+}
+
+/* Opens a regular file; one that is not named, but found in a directory, must not lead elsewhere. -1: it is none. */
+static int mlog__tool_open_part(const char *path, bool named, struct stat *st) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (named ? 0 : O_NOFOLLOW));
+    if (fd < 0) return -1;
+    if (fstat(fd, st) == 0 && S_ISREG(st->st_mode)) return fd;
+    close(fd);
+    return errno = EINVAL, -1;
+}
+
+/* What is wrong with the head of a session of which n bytes are there; NULL: nothing. */
+static const char *mlog__tool_judge_session(const mlog__session *s, size_t n, uint64_t *at) {
+    *at = n;
+    if (n < offsetof(mlog__session, context)) return "the file ends within a session";
+    if (*at = 0, memcmp(s->magic, "metalog", 8) != 0) return "no session begins here";
+    if (*at = offsetof(mlog__session, version), s->version != 1) return "a session of another version";
+    if (*at = offsetof(mlog__session, byte_order), s->byte_order != 0x01020304) return "a session of another byte order";
+    if (*at = offsetof(mlog__session, word_size), s->word_size != sizeof(void *)) return "a session of another word size";
+    if (*at = offsetof(mlog__session, dict_end), s->dict_end > MLOG__DICT_BYTES) return "the length of the dictionary makes no sense";
+    if (*at = offsetof(mlog__session, contexts), s->contexts > MLOG__CONTEXTS) return "the number of contexts makes no sense";
+    return NULL;
+}
+
+/* The session into d->copy. False: told why. */
+static bool mlog__tool_load_session(mlog__tool_input *in, mlog__dead *d, int fd) {
+    mlog__session *s = d->copy;
+    uint64_t at;
+    const char *why = mlog__tool_judge_session(s, mlog__tool_read_at(fd, s, offsetof(mlog__session, context), 0), &at);
+    if (why != NULL) return mlog__tool_blame(in, in->path, at, why), false;
+    size_t contexts = (size_t)s->contexts * MLOG__CONTEXT_BYTES, dict = (size_t)s->dict_end;
+    size_t got = mlog__tool_read_at(fd, s->context, contexts, offsetof(mlog__session, context));
+    if (got == contexts) {
+        got = mlog__tool_read_at(fd, s->dict, dict, offsetof(mlog__session, dict));
+        if (got < dict) mlog__tool_blame(in, in->path, offsetof(mlog__session, dict) + got, "the file ends within the dictionary");
+        if (in->log != NULL) (void)mlog__tool_read_at(fd, s->move, sizeof s->move, offsetof(mlog__session, move));
+    } else {
+        mlog__tool_blame(in, in->path, offsetof(mlog__session, context) + got, "the file ends within the contexts");
+    }
+    return true;
+}
+
+/* What is wrong with the head of a ring whose file has `size` bytes. */
+static const char *mlog__tool_judge_ring(const mlog__ring *r, size_t size, uint64_t session, uint64_t *at) {
+    uint64_t bytes = size - sizeof *r;
+    *at = size;
+    if (size <= sizeof *r) return "the file ends within the head of a ring";
+    if (*at = 0, memcmp(r->magic, "mlogring", 8) != 0) return "no ring begins here";
+    if (*at = offsetof(mlog__ring, version), r->version != 1) return "a ring of another version";
+    if (*at = offsetof(mlog__ring, number), r->number >= MLOG__RINGS) return "the number of the ring makes no sense";
+    if (*at = offsetof(mlog__ring, session), r->session != session) return "a ring of another session";
+    if (*at = offsetof(mlog__ring, bytes), r->bytes > MLOG__RECOVER_RING || r->bytes == 0) return "the length of the ring makes no sense";
+    if (bytes < r->bytes) return *at = size, "the file ends within the ring";
+    if (*at = offsetof(mlog__ring, byte_order), !mlog__recover_is_ring(r, session, r->number, bytes)) return "the head of the ring is not sound";
+    if (*at = offsetof(mlog__ring, head), r->head % 8 != 0) return "the position of the ring makes no sense";
+    return NULL;
+}
+
+/* A ring of the session into d->copies. Returns its number; -1: it is none, or was there already. */
+static int mlog__tool_load_ring(mlog__tool_input *in, mlog__dead *d, const char *path, bool named) {
+    struct stat st;
+    mlog__ring head;
+    uint64_t at;
+    int fd = mlog__tool_open_part(path, named, &st);
+    if (fd < 0) {
+        if (errno != ENOENT) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", path, strerror(errno)); /* else it has ended meanwhile */
+        return -1;
+    }
+    memset(&head, 0, sizeof head);
+    size_t size = (size_t)st.st_size, got = mlog__tool_read_at(fd, &head, sizeof head, 0);
+    const char *why = mlog__tool_judge_ring(&head, got < sizeof head ? got : size, d->id, &at);
+    if (why == NULL && d->copies[head.number] == NULL) {
+        mlog__ring *copy = calloc(1, size + MLOG__RECOVER_SLACK);
+        if (copy == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "%s: no memory", path);
+        else if ((got = mlog__tool_read_at(fd, copy, size, 0)) < size) mlog__tool_blame(in, path, got, "the file ends within the ring"), free(copy);
+        else copy->head = head.head, copy->number = head.number, copy->bytes = head.bytes, d->copies[head.number] = copy;
+    } else if (why != NULL) {
+        mlog__tool_blame(in, path, at, why);
+    }
+    close(fd);
+    if (why != NULL || d->copies[head.number] == NULL) return -1;
+    d->count = MLOG__MAX(d->count, head.number + 1);
+    return (int)head.number;
+}
+
+/* From where on a ring is wanted: its tail, or how far its process's sinks had written it, as far as that goes. */
+static uint64_t mlog__tool_from(const mlog__tool_input *in, const mlog__dead *d, const mlog__ring *r, uint32_t number, uint64_t key) {
+    uint64_t from = UINT64_MAX;
+    if (!in->recover) return r->tail;
+    for (uint32_t k = 0; k < MLOG__SINKS; k++) {
+        const mlog__promise *p = &d->copy->promise[k];
+        uint64_t cur = r->cur[k], moves = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
+        if (p->key == 0 || (in->log != NULL && p->key != key)) continue;
+        for (uint64_t i = 0; in->log != NULL && p->seq != 0 && p->seq == p->done && i < moves; i++)
+            if (d->copy->move[k][i].ring == number) cur = MLOG__MAX(cur, d->copy->move[k][i].pos);
+        from = MLOG__MIN(from, cur);
+    }
+    return from;
+}
+
+/* Are the records of a ring sound, from a position on? The first that is not ends it, or, where its length is, is left out. */
+static void mlog__tool_walk(mlog__tool_input *in, mlog__dead *d, const char *path, mlog__ring *r, uint64_t from) {
+    bool told = false;
+    for (uint64_t pos = from, bytes; pos < r->head; pos += bytes) {
+        uint64_t at = pos & (r->bytes - 1), header;
+        memcpy(&header, r->data + at, 8);
+        bytes = mlog__record_bytes(header);
+        bool whole = bytes != 0 && bytes <= r->head - pos && bytes <= r->bytes - at;
+        uint32_t site = mlog__record_site(header);
+        if (whole && site == MLOG__S_PAD) continue;
+        in->item.header = header;
+        bool sound = whole && bytes >= 16 + 8 * (uint64_t)mlog__record_options(header) &&
+                     (site == MLOG__S_LOSS || mlog__format_decode(&in->item, &d->desk, r->data + at));
+        if (sound) continue;
+        if (!told) mlog__tool_blame(in, path, sizeof *r + at, "a record without a definition, or not sound");
+        told = true;
+        header = mlog__record_header(MLOG__S_PAD, bytes / 8, 0);
+        if (whole) memcpy(r->data + at, &header, 8);
+        else r->head = pos, bytes = 0;
+    }
+}
+
+/* The records from next[] on, as blocks in a file in memory. -1: errno says why. */
+static int mlog__tool_convert(mlog__dead *d, uint64_t *next, bool recovered) {
+    mlog_sink s = {.fd = -1, .desk = &d->desk, .next = next, .hold_level = INT_MAX};
+    mlog__source *list = malloc((d->count + 1) * sizeof *list);
+    int fd = memfd_create("metalog", MFD_CLOEXEC);
+    bool all = false, fine = (s.binary = mlog__platform_map(sizeof *s.binary, false, false)) != NULL && list != NULL && fd >= 0;
+    const mlog__clock_table *t = &d->copy->clock;
+    uint64_t now = d->copy->clock_mode == MLOG__TICKS_ARRIVAL && t->count != 0 ? t->pair[(t->count - 1) % MLOG__PAIRS_KEPT].ticks : UINT64_MAX;
+    if (fine) s.binary->recovered = recovered;
+    while (fine && !all) {
+        uint32_t n = mlog__recover_collect(d, &s, list);
+        mlog__flush_raw_begin(&s);
+        all = mlog__flush_merge(&s, list, n, now, mlog__flush_raw, false, false);
+        mlog__flush_raw_end(&s);
+        for (size_t at = 0; at < s.out.len && fine;) {
+            ssize_t k = write(fd, s.out.p + at, s.out.len - at);
+            fine = k > 0 || errno == EINTR;
+            at += k > 0 ? (size_t)k : 0;
+        }
+        if (s.out.len == 0) all = true;
+        s.out.len = 0;
+    }
+    if (s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
+    free(s.out.p);
+    free(list);
+    if (fine && lseek(fd, 0, SEEK_SET) == 0) return fd;
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
+/* Makes room for what is read. */
+static bool mlog__tool_begin_load(mlog__dead *d) {
+    memset(d, 0, sizeof *d);
+    d->lock = -1;
+    d->copy = mlog__platform_map(sizeof *d->copy, false, false);
+    d->rings = mlog__platform_map(2 * MLOG__RINGS * sizeof *d->rings, false, false);
+    d->desk.infos = mlog__platform_map(MLOG__INFOS * sizeof *d->desk.infos, false, false);
+    if (d->copy == NULL || d->rings == NULL || d->desk.infos == NULL) return false;
+    d->copies = d->rings + MLOG__RINGS;
+    d->desk.session = d->copy;
+    d->desk.pairs = &d->copy->clock;
+    d->desk.foreign = true;
+    return true;
+}
+
+/* Paths of the session's rings by number: those beside it, and those that are named. */
+static void mlog__tool_load_rings(mlog__tool_input *in, mlog__dead *d, char **paths) {
+    const char *base;
+    char *folder = mlog__sink_split(in->path, &base), *path;
+    DIR *dir = folder == NULL || in->alone ? NULL : opendir(folder);
+    for (uint32_t i = 0; i < in->ring_count; i++) {
+        int number = mlog__tool_load_ring(in, d, in->ring[i], true);
+        if (number >= 0 && paths[number] == NULL) paths[number] = strdup(in->ring[i]);
+    }
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        if (mlog__recover_name(e->d_name, d->id) < 0 || asprintf(&path, "%s/%s", folder, e->d_name) < 0) continue;
+        int number = mlog__tool_load_ring(in, d, path, false);
+        if (number >= 0 && paths[number] == NULL) paths[number] = path;
+        else free(path);
+    }
+    if (dir != NULL) closedir(dir);
+    free(folder);
+}
+
+/* The tails, and how far sinks have written, as they are by now; then next[] says what is wanted of each ring. */
+static void mlog__tool_load_positions(mlog__tool_input *in, mlog__dead *d, char **paths, uint64_t *next, uint64_t key) {
+    for (uint32_t i = 0; i < d->count; i++) {
+        mlog__ring *r = d->copies[i], head;
+        struct stat st;
+        int fd = r == NULL || paths[i] == NULL ? -1 : mlog__tool_open_part(paths[i], true, &st);
+        if (r == NULL) continue;
+        if (fd >= 0 && mlog__tool_read_at(fd, &head, sizeof head, 0) == sizeof head) {
+            r->tail = MLOG__MAX(r->tail, head.tail);
+            memcpy(r->cur, head.cur, sizeof r->cur);
+        }
+        if (fd >= 0) close(fd);
+        uint64_t from = mlog__tool_from(in, d, r, i, key), oldest = r->head > r->bytes ? r->head - r->bytes : 0;
+        if (from > r->head) from = r->head; /* it was written meanwhile, or nobody wants it */
+        if (from < oldest || from % 8 != 0) {
+            mlog__tool_blame(in, paths[i], offsetof(mlog__ring, tail), "the position of the ring makes no sense");
+            from = r->head;
+        }
+        next[i] = from;
+        mlog__tool_walk(in, d, paths[i], r, from);
+    }
+}
+
+/* Is what the log's last batch of the session holds in the log? Then it is written, whatever its process came to say. */
+static void mlog__tool_settle_log(const mlog__tool_input *in, mlog__dead *d, uint64_t key) {
+    struct stat st;
+    int fd = open(in->log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    for (uint32_t k = 0; k < MLOG__SINKS && fd >= 0 && fstat(fd, &st) == 0; k++) {
+        mlog__promise *p = &d->copy->promise[k];
+        if (p->key != key || p->armed == p->done || p->seq != p->armed || p->check != mlog__store_check(p, d->copy->move[k])) continue;
+        if ((uint64_t)st.st_dev == p->dev && (uint64_t)st.st_ino == p->ino && mlog__recover_stands(fd, p)) p->done = p->armed;
+    }
+    if (fd >= 0) close(fd);
+}
+
+/* The whole of it. The input is a binary file then, or at its end. */
+static void mlog__tool_open_rings(mlog__tool_input *in) {
+    mlog__dead d;
+    struct stat st;
+    int session = mlog__tool_open_part(in->path, true, &st);
+    char **paths = calloc(MLOG__RINGS, sizeof *paths);
+    uint64_t *next = calloc(MLOG__RINGS, sizeof *next), key = in->log == NULL ? 0 : mlog__sink_key_of(in->log);
+    in->done = true;
+    if (session < 0) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, strerror(errno));
+    else if (!mlog__tool_begin_load(&d) || paths == NULL || next == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory");
+    else if (mlog__tool_read_at(session, &d.id, sizeof d.id, offsetof(mlog__session, id)) != sizeof d.id)
+        mlog__tool_blame(in, in->path, (uint64_t)st.st_size, "the file ends within a session");
+    else if (!in->recover || mlog__recover_lock(session) == 0) {
+        (void)flock(session, LOCK_UN); /* who starts now may recover it */
+        mlog__tool_load_rings(in, &d, paths);
+        if (mlog__tool_load_session(in, &d, session)) {
+            if (in->log != NULL) mlog__tool_settle_log(in, &d, key);
+            mlog__tool_load_positions(in, &d, paths, next, key);
+            in->fd = mlog__tool_convert(&d, next, in->recover);
+            if (in->fd < 0) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, strerror(errno));
+            in->done = in->fd < 0;
+            in->opened = !in->done;
+        }
+    }
+    if (session >= 0) close(session), mlog__recover_close(&d);
+    for (uint32_t i = 0; paths != NULL && i < MLOG__RINGS; i++) free(paths[i]);
+    free(paths);
+    free(next);
+}
+
 /* -- inputs -- */
 
 static void mlog__tool_open(mlog__tool_input *in) {
     struct stat st;
+    if (in->rings) {
+        mlog__tool_open_rings(in);
+        return;
+    }
     in->fd = strcmp(in->path, "-") == 0 ? 0 : open(in->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (in->fd < 0 || fstat(in->fd, &st) != 0 || S_ISDIR(st.st_mode)) {
         mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, in->fd < 0 ? strerror(errno) : "is a directory");
@@ -16123,6 +16417,215 @@ static void mlog__tool_open(mlog__tool_input *in) {
     in->opened = true;
     in->dev = st.st_dev;
     in->ino = st.st_ino;
+}
+
+/* What an argument is, and whose, by its first bytes. */
+enum { MLOG__TOOL_LOG, MLOG__TOOL_SESSION, MLOG__TOOL_RING, MLOG__TOOL_FOLDER };
+static int mlog__tool_kind(const char *path, uint64_t *id) {
+    struct stat st;
+    char magic[8] = "";
+    *id = 0;
+    if (strcmp(path, "-") == 0 || stat(path, &st) != 0) return MLOG__TOOL_LOG;
+    if (S_ISDIR(st.st_mode)) return MLOG__TOOL_FOLDER;
+    int fd = S_ISREG(st.st_mode) ? mlog__tool_open_part(path, true, &st) : -1;
+    if (fd < 0) return MLOG__TOOL_LOG;
+    (void)mlog__tool_read_at(fd, magic, 8, 0);
+    bool session = memcmp(magic, "metalog", 8) == 0, ring = memcmp(magic, "mlogring", 8) == 0;
+    (void)mlog__tool_read_at(fd, id, sizeof *id, session ? offsetof(mlog__session, id) : offsetof(mlog__ring, session));
+    close(fd);
+    return session ? MLOG__TOOL_SESSION : ring ? MLOG__TOOL_RING : MLOG__TOOL_LOG;
+}
+
+/* One more input; pointers to the others are no longer good. */
+static mlog__tool_input *mlog__tool_add_input(const char *path) {
+    mlog__tool_input *more = realloc(mlog__tool.input, (mlog__tool.inputs + 1) * sizeof *more);
+    if (more == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    mlog__tool.input = more;
+    mlog__tool_input *in = &more[mlog__tool.inputs++];
+    memset(in, 0, sizeof *in);
+    in->path = path;
+    return in;
+}
+
+/* All sessions of a directory. log: see the input. */
+static void mlog__tool_gather_folder(const char *path, bool recover, const char *log) {
+    DIR *dir = opendir(path);
+    char *file;
+    if (dir == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", path, strerror(errno));
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        uint64_t id = strtoull(e->d_name, NULL, 16);
+        int is = mlog__recover_name(e->d_name, id);
+        if (is != -2 || asprintf(&file, "%s/%s", path, e->d_name) < 0) continue;
+        mlog__tool_input *in = mlog__tool_add_input(file);
+        in->rings = true;
+        in->id = id;
+        in->recover = recover;
+        in->log = log;
+    }
+    if (dir != NULL) closedir(dir);
+}
+
+/* A ring belongs to its session, which is named, or lies beside it. */
+static void mlog__tool_gather_ring(const char *path, uint64_t id) {
+    const char *base;
+    mlog__tool_input *in = NULL;
+    for (uint32_t i = 0; i < mlog__tool.inputs; i++)
+        if (mlog__tool.input[i].rings && mlog__tool.input[i].id == id) in = &mlog__tool.input[i];
+    if (in == NULL) {
+        char name[32], *folder = mlog__sink_split(path, &base), *file;
+        memcpy(mlog__text_hex(name, id), ".session", 9);
+        if (folder == NULL || asprintf(&file, "%s/%s", folder, name) < 0 || access(file, F_OK) != 0) {
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s: its session, %s, is neither named nor beside it", path, name);
+            free(folder);
+            return;
+        }
+        free(folder);
+        in = mlog__tool_add_input(file);
+        in->rings = in->alone = true;
+        in->id = id;
+    }
+    in->ring = realloc(in->ring, (in->ring_count + 1) * sizeof *in->ring);
+    if (in->ring == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    in->ring[in->ring_count++] = path;
+}
+
+/* The inputs that the arguments stand for. */
+static void mlog__tool_gather(const char **path, uint32_t count) {
+    uint64_t id;
+    for (uint32_t i = 0; i < count; i++) {
+        int kind = mlog__tool_kind(path[i], &id);
+        if (kind != MLOG__TOOL_LOG && mlog__tool.follow)
+            mlog__tool_say(MLOG__TOOL_USAGE, "tail -f %s: expected a log; what lies in rings is on its way there", path[i]), exit(MLOG__TOOL_USAGE);
+        if (kind == MLOG__TOOL_FOLDER) mlog__tool_gather_folder(path[i], false, NULL);
+        if (kind != MLOG__TOOL_LOG && kind != MLOG__TOOL_SESSION) continue;
+        mlog__tool_input *in = mlog__tool_add_input(path[i]);
+        in->rings = kind == MLOG__TOOL_SESSION;
+        in->id = id;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (mlog__tool_kind(path[i], &id) == MLOG__TOOL_RING) mlog__tool_gather_ring(path[i], id);
+}
+
+/* -- doubles --
+ * A record may have been written twice: by who died, and by who recovered; into the file that could not be synced, and into the next.
+ *   binary   the same id: session, ring, position. Of one file the reader sees to it; over files a bit for each place where a record began
+ *   lines    equal byte for byte, apart from `"recovered":true`. Of one file one of them must have the mark: a clock may give two records
+ *            of a thread the same time. Of the last MLOG__TOOL_MEMO lines at least, by a hash of 128 bits whose seed nobody knows */
+
+typedef struct { uint64_t session, where, bits[512]; } mlog__tool_part; /* where: ring << 48 | position >> 18 */
+typedef struct { uint64_t a, b; uint32_t n, plain; } mlog__tool_memory;
+typedef struct { mlog__tool_memory *slot; size_t count, cap; } mlog__tool_memories;
+enum { MLOG__TOOL_MEMO = 393216 };
+static struct {
+    mlog__tool_part **page, *last;
+    size_t count, cap;
+    mlog__tool_memories now, before;
+    uint64_t seed[2];
+} mlog__tool_known;
+
+static void mlog__tool_grow_pages(void) {
+    size_t cap = mlog__tool_known.cap == 0 ? 64 : 2 * mlog__tool_known.cap;
+    mlog__tool_part **more = calloc(cap, sizeof *more);
+    if (more == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    for (size_t i = 0; i < mlog__tool_known.cap; i++) {
+        mlog__tool_part *p = mlog__tool_known.page[i];
+        size_t at = p == NULL ? 0 : (size_t)((p->session ^ p->where * UINT64_C(0x9E3779B97F4A7C15)) >> 20);
+        for (; p != NULL && more[at & (cap - 1)] != NULL; at++) {}
+        if (p != NULL) more[at & (cap - 1)] = p;
+    }
+    free(mlog__tool_known.page);
+    mlog__tool_known.page = more;
+    mlog__tool_known.cap = cap;
+}
+
+/* The bits for a part of a ring. */
+static mlog__tool_part *mlog__tool_find_page(uint64_t session, uint64_t where) {
+    if (2 * mlog__tool_known.count >= mlog__tool_known.cap) mlog__tool_grow_pages();
+    for (size_t at = (size_t)((session ^ where * UINT64_C(0x9E3779B97F4A7C15)) >> 20);; at++) {
+        mlog__tool_part **p = &mlog__tool_known.page[at & (mlog__tool_known.cap - 1)];
+        if (*p != NULL && (*p)->session == session && (*p)->where == where) return *p;
+        if (*p != NULL) continue;
+        *p = calloc(1, sizeof **p);
+        if (*p == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+        (*p)->session = session;
+        (*p)->where = where;
+        mlog__tool_known.count++;
+        return *p;
+    }
+}
+
+/* Was the record in another input? Reports of a sink's own losses have no place in a ring. */
+static bool mlog__tool_again_binary(const mlog__reader_record *o) {
+    uint64_t word = o->id & (UINT64_C(0xFFFFFFFFFFFF)), where = (o->id >> 48) << 48 | word >> 15, session = o->life->id;
+    if (mlog__record_site(o->header) == MLOG__S_LOSS && (o->header & MLOG__F_TIME) != 0) return false;
+    mlog__tool_part *p = mlog__tool_known.last;
+    if (p == NULL || p->session != session || p->where != where) p = mlog__tool_known.last = mlog__tool_find_page(session, where);
+    uint64_t *bits = &p->bits[word >> 6 & 511], bit = UINT64_C(1) << (word & 63);
+    bool again = (*bits & bit) != 0;
+    *bits |= bit;
+    return again;
+}
+
+/* The place of a hash; a free one when it is new. */
+static mlog__tool_memory *mlog__tool_recall(const mlog__tool_memories *m, uint64_t a, uint64_t b) {
+    for (size_t at = (size_t)a; m->cap != 0; at++) {
+        mlog__tool_memory *s = &m->slot[at & (m->cap - 1)];
+        if (s->n == 0 || (s->a == a && s->b == b)) return s;
+    }
+    return NULL;
+}
+
+/* Twice as many places; when they are enough, the older half of what is known is forgotten. */
+static void mlog__tool_extend(void) {
+    mlog__tool_memories *m = &mlog__tool_known.now, more = {.cap = m->cap == 0 ? 1024 : 2 * m->cap};
+    bool full = m->count >= 2 * MLOG__TOOL_MEMO;
+    if (full) free(mlog__tool_known.before.slot), mlog__tool_known.before = *m, more.cap = m->cap;
+    more.slot = calloc(more.cap, sizeof *more.slot);
+    if (more.slot == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    for (size_t i = 0; i < m->cap && !full; i++)
+        if (m->slot[i].n != 0) *mlog__tool_recall(&more, m->slot[i].a, m->slot[i].b) = m->slot[i], more.count++;
+    if (!full) free(m->slot);
+    *m = more;
+}
+
+/* What is known of a hash, to be changed; n is at least 1 behind that. */
+static mlog__tool_memory *mlog__tool_remember(uint64_t a, uint64_t b) {
+    if (4 * mlog__tool_known.now.count >= 3 * mlog__tool_known.now.cap) mlog__tool_extend();
+    mlog__tool_memory *m = mlog__tool_recall(&mlog__tool_known.now, a, b);
+    if (m->n != 0) return m;
+    const mlog__tool_memory *before = mlog__tool_recall(&mlog__tool_known.before, a, b);
+    if (before != NULL && before->n != 0) *m = *before;
+    m->a = a;
+    m->b = b;
+    mlog__tool_known.now.count++;
+    return m;
+}
+
+/* Was the line there already? A file has as many records of the same text as lines without the mark, or one that has it; all files have
+ * as many as the one that has most. */
+static bool mlog__tool_again_line(mlog__tool_input *in) {
+    const char *line = in->line;
+    size_t n = in->line_len - in->mark_len;
+    if (mlog__tool_known.seed[0] == 0) mlog__platform_random(mlog__tool_known.seed, sizeof mlog__tool_known.seed);
+    if (in->mark_len != 0) {
+        if (!mlog__format_room(&mlog__tool.scratch, in->line_len)) return false;
+        char *copy = mlog__tool.scratch.p;
+        memcpy(copy, line, in->mark);
+        memcpy(copy + in->mark, line + in->mark + in->mark_len, n - in->mark);
+        line = copy;
+    }
+    uint64_t a = mlog__store_sum(mlog__tool_known.seed[0], line, n), b = mlog__store_sum(mlog__tool_known.seed[1] ^ n, line, n);
+    uint64_t file = (uint64_t)(in - mlog__tool.input + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    mlog__tool_memory *m = mlog__tool_remember(a ^ file, b);
+    uint32_t had = m->n;
+    m->plain += in->mark_len == 0;
+    m->n = MLOG__MAX(MLOG__MAX(m->n, m->plain), 1u);
+    uint32_t has = m->n;
+    if (has == had || mlog__tool.inputs == 1) return has == had;
+    m = mlog__tool_remember(a, b);
+    if (m->n >= has) return true;
+    m->n = has;
+    return false;
 }
 
 /* Binary or lines? By the first eight bytes: a binary file whose first block is damaged is told by a later one. */
@@ -16154,12 +16657,15 @@ static bool mlog__tool_advance(mlog__tool_input *in) {
     if (!in->binary) {
         while (!in->have && mlog__tool_next_line(in)) {
             in->have = mlog__tool_parse(in);
-            if (in->have || in->line_len == 0) continue;
-            if (in->strange++ == 0) in->first_strange = in->offset + (uint64_t)(in->line - in->bytes.p);
+            if (in->have && mlog__tool_again_line(in)) in->folded++, in->have = mlog__tool.doubles;
+            else if (!in->have && in->line_len != 0 && in->strange++ == 0)
+                in->first_strange = in->offset + (uint64_t)(in->line - in->bytes.p);
         }
         return in->have;
     }
-    in->have = mlog__reader_next(in->reader, &in->record) == MLOG__READER_BLOCK;
+    in->reader->doubles = mlog__tool.doubles;
+    do in->have = mlog__reader_next(in->reader, &in->record) == MLOG__READER_BLOCK;
+    while (in->have && mlog__tool.inputs > 1 && mlog__tool_again_binary(&in->record) && (in->folded++, !mlog__tool.doubles));
     if (in->have) in->item.time = in->record.time;
     return in->have;
 }
@@ -16542,7 +17048,7 @@ static void mlog__tool_stats(void) {
         bytes += in->reader != NULL ? in->reader->offset : in->offset + in->at;
         damaged += in->reader != NULL ? in->reader->damaged : 0;
         lost += in->reader != NULL ? in->reader->lost : in->strange;
-        doubles += in->reader != NULL ? in->reader->folded : 0;
+        doubles += in->folded + (in->reader != NULL ? in->reader->folded : 0);
     }
     mlog__tool_put_stats(bytes, damaged, lost, doubles);
 }
@@ -16559,11 +17065,204 @@ static void mlog__tool_check(void) {
         mlog__tool_report(in);
         if (in->strange != 0) mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: byte %llu: a line that is no record", in->path,
                                              (unsigned long long)in->first_strange);
-        bool bad = in->strange != 0 || (in->reader != NULL && in->reader->why != NULL);
+        bool bad = in->bad || in->strange != 0 || (in->reader != NULL && in->reader->why != NULL);
         mlog__tool_print("%s: %s, %llu records", in->path, bad ? "damaged" : "ok", (unsigned long long)records);
         if (in->reader != NULL) mlog__tool_print(" in %llu blocks", (unsigned long long)in->reader->blocks);
         mlog__tool_print("\n");
     }
+}
+
+/* -- recover -- */
+
+/* Where the rings of a log may lie. */
+typedef struct { const char *list[3 + MLOG__STORE_PLACES]; uint32_t count; mlog__note note; char shm[64], beside[PATH_MAX]; } mlog__tool_places;
+
+/* --dir, or what the log's note names, and where rings lie unless a program says otherwise; log: NULL without one. Each is ours. */
+static void mlog__tool_find_places(mlog__tool_places *p, const char *log) {
+    const char *refused = NULL, *slash = log == NULL ? NULL : strrchr(log, '/');
+    char note[PATH_MAX];
+    struct stat st;
+    memset(p, 0, sizeof *p);
+    if (mlog__tool.dir != NULL) {
+        p->list[p->count++] = mlog__tool.dir;
+        return;
+    }
+    snprintf(p->shm, sizeof p->shm, "/dev/shm/metalog-%u", (unsigned)geteuid());
+    if (log != NULL) {
+        int n = snprintf(p->beside, sizeof p->beside, "%.*s.metalog-rings", slash == NULL ? 0 : (int)(slash + 1 - log), log);
+        mlog__store_places(log, &p->note, &refused);
+        if (refused != NULL) mlog__tool_say(MLOG__TOOL_OK, "%s: its note names \"%s\", which is no directory of ours with mode 0700: left alone", log, refused);
+        if (mlog__store_note_path(note, log) && lstat(note, &st) == 0 && st.st_uid != geteuid())
+            mlog__tool_say(MLOG__TOOL_OK, "%s: \"%s\" is another user's: left alone", log, note);
+        if (n < (int)sizeof p->beside && mlog__store_is_ours(p->beside)) p->list[p->count++] = p->beside;
+    }
+    if (mlog__store_is_ours(p->shm)) p->list[p->count++] = p->shm;
+    for (uint32_t i = 0; i < p->note.count; i++)
+        if (strcmp(p->note.place[i], p->shm) != 0) p->list[p->count++] = p->note.place[i];
+}
+
+/* The key of a log, also of one that is not there. 0: nor is its directory. */
+static uint64_t mlog__tool_key(const char *log) {
+    const char *base;
+    struct stat st;
+    char *folder = mlog__sink_split(log, &base), *real = folder == NULL ? NULL : realpath(*folder == 0 ? "/" : folder, NULL), *path = NULL;
+    uint64_t key = lstat(log, &st) == 0 ? mlog__sink_key_of(log) : 0;
+    if (key == 0 && real != NULL && asprintf(&path, "%s/%s", strcmp(real, "/") == 0 ? "" : real, base) >= 0) key = mlog__store_sum(2, path, strlen(path)) | 1;
+    free(folder);
+    free(real);
+    free(path);
+    return key;
+}
+
+/* Dead sessions that have something for a log; as which formats, a bit for each. */
+static uint32_t mlog__tool_ask(const mlog__tool_places *p, uint64_t key, uint32_t *formats) {
+    static char program[sizeof ((mlog__session *)NULL)->program];
+    mlog__found *found = calloc(MLOG__RECOVER_MOST, sizeof *found);
+    uint32_t many = 0, dead = 0;
+    for (uint32_t i = 0; i < p->count && found != NULL; i++) many = mlog__recover_scan(p->list[i], found, many);
+    *formats = 0;
+    for (uint32_t i = 0; i < many; i++) {
+        mlog__dead d;
+        bool has = false, taken = mlog__recover_take(&d, found[i].dir, found[i].id);
+        for (uint32_t k = 0; k < MLOG__SINKS && taken; k++) {
+            if (d.file->promise[k].key != key) continue;
+            has = true;
+            *formats |= 1u << (d.file->format[k] & 31);
+        }
+        if (has) memcpy(program, d.file->program, sizeof program - 1), mlog__format_name_program(program);
+        dead += has;
+        mlog__recover_close(&d);
+    }
+    free(found);
+    return dead;
+}
+
+/* As which format the log is written: --format, or what the dead processes say, if they agree. 0: told why not. */
+static mlog_format mlog__tool_log_format(const char *log, uint32_t formats) {
+    uint32_t format = 0;
+    if (mlog__tool.log_format != 0) return mlog__tool.log_format;
+    for (uint32_t i = MLOG_PRETTY; i <= MLOG_BINARY; i++)
+        if (formats == 1u << i) format = i;
+    if (format != 0 && format != MLOG_PATTERN) return (mlog_format)format;
+    mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s; expected --format", log,
+                   format == 0 ? "its dead processes wrote it in different formats" : "it has a layout of its own, which its program knows");
+    return (mlog_format)0;
+}
+
+/* Records of a log go to it, as the next start of its program would write them. */
+static void mlog__tool_recover_log(const char *log) {
+    mlog__tool_places p;
+    uint32_t formats;
+    uint64_t key = mlog__tool_key(log), before = mlog__recover_count;
+    mlog__tool_find_places(&p, log);
+    uint32_t dead = key == 0 ? 0 : mlog__tool_ask(&p, key, &formats);
+    mlog_sink_config c = {.type = MLOG_FILE, .path = log};
+    mlog_sink sink;
+    if (dead == 0 && access(log, F_OK) != 0) {
+        mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", log, strerror(errno));
+        return;
+    }
+    if (dead != 0) {
+        if ((c.format = mlog__tool_log_format(log, formats)) == 0) return;
+        if (mlog__sink_open(&sink, &c) != 0) {
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s", mlog_why());
+            return;
+        }
+        const char *places[1 + sizeof p.list / sizeof *p.list] = {NULL};
+        memcpy(places + 1, p.list, sizeof p.list);
+        (void)mlog__recover_all(places, 1 + p.count, &sink, 1);
+        mlog__sink_discard(&sink);
+        dead = mlog__tool_ask(&p, key, &formats);
+        if (dead != 0) mlog__tool_say(MLOG__TOOL_FAILED, "%s: what %u dead processes left could not be written, and stays", log, dead);
+    }
+    mlog__store_unnote(log, key);
+    mlog__tool_print("%s: %llu records recovered\n", log, (unsigned long long)(mlog__recover_count - before));
+}
+
+/* What a session has, as a line. */
+static void mlog__tool_list_session(const char *folder, mlog__tool_input *in, mlog__dead *d, bool live) {
+    static const char *const format[] = {"", "pretty", "plain", "json", "logfmt", "pattern", "binary"};
+    const mlog__session *s = d->copy;
+    bool json = mlog__tool.format == MLOG__TOOL_JSON, first = true;
+    char started[48], program[6 * 32 + 2], place[6 * 256 + 2];
+    mlog__text_clock clock = {0};
+    uint32_t rings = 0;
+    for (uint32_t i = 0; i < d->count; i++) rings += d->copies[i] != NULL;
+    *mlog__text_utc(started, s->started, &clock) = 0;
+    size_t n = strnlen(s->program, sizeof s->program), length = strnlen(folder, 255);
+    *(json ? mlog__text_json(program, s->program, n) : mlog__text_console(program, s->program, n)) = 0;
+    *(json ? mlog__text_json(place, folder, length) : mlog__text_console(place, folder, length)) = 0;
+    mlog__tool_print(json ? "{\"dir\":\"%s\",\"session\":\"%016llx\",\"state\":\"%s\",\"program\":\"%s\",\"pid\":%llu,\"started\":\"%s\",\"rings\":%u,\"sinks\":["
+                          : "%s/%016llx  %s  %s  pid %llu  since %s  %u rings", place, (unsigned long long)d->id, live ? "live" : "dead", program,
+                     (unsigned long long)s->owner, started, rings);
+    for (uint32_t k = 0; k < MLOG__SINKS; k++) {
+        uint64_t left = 0;
+        if (s->promise[k].key == 0) continue;
+        for (uint32_t i = 0; i < d->count; i++) {
+            const mlog__ring *r = d->copies[i];
+            if (r != NULL && r->cur[k] < r->head && r->head - r->cur[k] <= r->bytes && r->cur[k] % 8 == 0) left += mlog__flush_count(r, r->cur[k], r->head);
+        }
+        mlog__tool_print(json ? "%s{\"log\":\"%016llx\",\"format\":\"%s\",\"unwritten\":%llu}" : "%s  log %016llx %s: %llu unwritten",
+                         json && !first ? "," : "", (unsigned long long)s->promise[k].key, s->format[k] <= MLOG_BINARY ? format[s->format[k]] : "?",
+                         (unsigned long long)left);
+        first = false;
+    }
+    mlog__tool_print(json ? "]}\n" : "\n");
+    (void)in;
+}
+
+/* Who has, or had, rings in a directory. Reads only. */
+static void mlog__tool_list(const char *folder) {
+    uint32_t from = mlog__tool.inputs;
+    mlog__tool_gather_folder(folder, false, NULL);
+    for (uint32_t i = from; i < mlog__tool.inputs; i++) {
+        mlog__tool_input *in = &mlog__tool.input[i];
+        char *paths[MLOG__RINGS];
+        mlog__dead d;
+        struct stat st;
+        int fd = mlog__tool_open_part(in->path, false, &st);
+        memset(paths, 0, sizeof paths);
+        if (fd < 0) continue;
+        if (!mlog__tool_begin_load(&d)) mlog__tool_say(MLOG__TOOL_FAILED, "no memory");
+        else {
+            bool live = mlog__recover_lock(fd) != 0;
+            (void)flock(fd, LOCK_UN); /* who starts now may recover it */
+            d.id = in->id;
+            mlog__tool_load_rings(in, &d, paths);
+            if (mlog__tool_load_session(in, &d, fd)) mlog__tool_list_session(folder, in, &d, live);
+        }
+        for (uint32_t k = 0; k < MLOG__RINGS; k++) free(paths[k]);
+        close(fd);
+        mlog__recover_close(&d);
+    }
+}
+
+/* True: it is done. False: what the processes have not written goes to standard output, as inputs of it. */
+static bool mlog__tool_recover(const char **log, uint32_t count) {
+    struct stat st;
+    mlog__tool_places p;
+    if (mlog__dict_open() == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), true;
+    if (mlog__tool.dir != NULL && (stat(mlog__tool.dir, &st) != 0 || !S_ISDIR(st.st_mode) || strlen(mlog__tool.dir) >= sizeof mlog__store.dir))
+        return mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", mlog__tool.dir, errno != 0 ? strerror(errno) : "no directory"), true;
+    bool foreign = mlog__tool.dir != NULL && !mlog__store_is_ours(mlog__tool.dir);
+    if (foreign && count != 0 && !mlog__tool.to_stdout) {
+        mlog__tool_say(MLOG__TOOL_OK, "%s is no directory of ours with mode 0700: its records go to standard output, and nothing is removed", mlog__tool.dir);
+        mlog__tool.to_stdout = true;
+    }
+    for (uint32_t i = 0; i < MLOG__MAX(count, 1u); i++) {
+        const char *name = count == 0 ? NULL : log[i];
+        if (name != NULL && !mlog__tool.to_stdout) {
+            mlog__tool_recover_log(name);
+            continue;
+        }
+        mlog__tool_find_places(&p, name);
+        for (uint32_t k = 0; k < p.count; k++) {
+            const char *place = strdup(p.list[k]);
+            if (place != NULL && mlog__tool.to_stdout) mlog__tool_gather_folder(place, true, name);
+            else if (place != NULL) mlog__tool_list(place);
+        }
+    }
+    return !mlog__tool.to_stdout;
 }
 
 /* -- the command line -- */
@@ -16633,13 +17332,18 @@ static void mlog__tool_take_fields(const char *list) {
 }
 
 static void mlog__tool_take_format(const char *name) {
-    static const char *const names[] = {"json", "console", "logfmt", "csv"};
+    static const char *const names[] = {"json", "console", "logfmt", "csv"}, *const logs[] = {"", "pretty", "plain", "json", "logfmt", "", "binary"};
     for (int i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0) {
-            mlog__tool.format = i;
-            mlog__tool.formatted = true;
+        if (strcmp(name, names[i]) == 0) mlog__tool.format = i, mlog__tool.formatted = true;
+    if (mlog__tool.formatted && mlog__tool.command != MLOG__TOOL_RECOVER) return;
+    if (mlog__tool.formatted) mlog__tool.log_format = strcmp(name, "json") == 0 ? MLOG_JSON : strcmp(name, "logfmt") == 0 ? MLOG_LOGFMT : (mlog_format)0;
+    if (mlog__tool.formatted) return;
+    for (int i = 1; i <= MLOG_BINARY; i++)
+        if (strcmp(name, logs[i]) == 0 && mlog__tool.command == MLOG__TOOL_RECOVER) {
+            mlog__tool.log_format = (mlog_format)i;
             return;
         }
+    if (mlog__tool.command == MLOG__TOOL_RECOVER) mlog__tool_usage("--format", name, "json, logfmt, pretty, plain or binary");
     mlog__tool_usage("--format", name, "json, console, logfmt or csv");
 }
 
@@ -16647,6 +17351,7 @@ static void mlog__tool_take_format(const char *name) {
 static void mlog__tool_take_value(const char *name, const char *value) {
     char *end;
     if (strcmp(name, "--format") == 0) mlog__tool_take_format(value);
+    else if (strcmp(name, "--dir") == 0) mlog__tool.dir = value;
     else if (strcmp(name, "--fields") == 0) mlog__tool_take_fields(value);
     else if (strcmp(name, "--where") == 0) {
         mlog__tool.filter = mlog__filter_compile(value, strlen(value), "--where");
@@ -16665,7 +17370,7 @@ static void mlog__tool_take_value(const char *name, const char *value) {
 
 /* An option; returns how many words it took. */
 static int mlog__tool_take_option(const char *word, const char *next) {
-    static const char *const valued[] = {"--where", "--since", "--until", "--format", "--fields", "--color", "-n"};
+    static const char *const valued[] = {"--where", "--since", "--until", "--format", "--fields", "--color", "-n", "--dir"};
     char name[16] = "";
     const char *equal = strchr(word, '=');
     size_t n = equal == NULL ? strlen(word) : (size_t)(equal - word);
@@ -16679,6 +17384,8 @@ static int mlog__tool_take_option(const char *word, const char *next) {
     if (strcmp(word, "-f") == 0 || strcmp(word, "--follow") == 0) mlog__tool.follow = true;
     else if (strcmp(word, "--no-pager") == 0) mlog__tool.pager = false;
     else if (strcmp(word, "--utc") == 0) mlog__tool.utc = true;
+    else if (strcmp(word, "--doubles") == 0) mlog__tool.doubles = true;
+    else if (strcmp(word, "--stdout") == 0) mlog__tool.to_stdout = true;
     else mlog__tool_usage(word, "", "an option: see metalog --help");
     return 1;
 }
@@ -16695,26 +17402,43 @@ static bool mlog__tool_asked(int argc, char **argv) {
     return false;
 }
 
-__attribute__((unused)) static int mlog__tool_run(int argc, char **argv) {
-    static const char *const command[] = {"cat", "tail", "stats", "check"};
+/* The words of the command line; returns how many are names of files, in `path`. */
+static uint32_t mlog__tool_take_words(int argc, char **argv, const char **path) {
+    static const char *const command[] = {"cat", "tail", "stats", "check", "recover"};
     bool only_files = false, colored = false;
-    if (mlog__tool_asked(argc, argv)) return fflush(stdout) == 0 ? MLOG__TOOL_OK : MLOG__TOOL_FAILED;
-    if (argc < 2) return fputs(mlog__tool_help, stderr), MLOG__TOOL_USAGE;
+    uint32_t count = 0;
     for (mlog__tool.command = 0; strcmp(argv[1], command[mlog__tool.command]) != 0;)
-        if (++mlog__tool.command == 4) mlog__tool_usage(argv[1], "", "cat, tail, stats or check");
-    mlog__tool.input = calloc((size_t)argc, sizeof *mlog__tool.input);
-    if (mlog__tool.input == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), MLOG__TOOL_FAILED;
+        if (++mlog__tool.command == 5) mlog__tool_usage(argv[1], "", "cat, tail, stats, check or recover");
     for (int i = 2; i < argc;) {
         bool option = !only_files && argv[i][0] == '-' && argv[i][1] != 0;
         if (option && strcmp(argv[i], "--") == 0) only_files = true, i++;
         else if (option) colored = colored || strncmp(argv[i], "--color", 7) == 0, i += mlog__tool_take_option(argv[i], argv[i + 1]);
-        else mlog__tool.input[mlog__tool.inputs++].path = argv[i++];
+        else path[count++] = argv[i++];
     }
+    bool recover = mlog__tool.command == MLOG__TOOL_RECOVER;
     if (mlog__tool.follow && mlog__tool.command != MLOG__TOOL_TAIL) mlog__tool_usage("-f", "", "it with tail");
-    if (mlog__tool.inputs == 0) mlog__tool.input[mlog__tool.inputs++].path = "-";
-    bool terminal = isatty(1) == 1, table = mlog__tool.command == MLOG__TOOL_STATS;
-    if (!mlog__tool.formatted && terminal) mlog__tool.format = MLOG__TOOL_CONSOLE;
+    if (!recover && (mlog__tool.dir != NULL || mlog__tool.to_stdout)) mlog__tool_usage(mlog__tool.dir != NULL ? "--dir" : "--stdout", "", "it with recover");
+    if (!mlog__tool.formatted && isatty(1) == 1) mlog__tool.format = MLOG__TOOL_CONSOLE;
     if (!colored) mlog__tool.color = mlog__sink_wants_color(1, MLOG_AUTO);
+    return count;
+}
+
+__attribute__((unused)) static int mlog__tool_run(int argc, char **argv) {
+    if (mlog__tool_asked(argc, argv)) return fflush(stdout) == 0 ? MLOG__TOOL_OK : MLOG__TOOL_FAILED;
+    if (argc < 2) return fputs(mlog__tool_help, stderr), MLOG__TOOL_USAGE;
+    const char **path = calloc((size_t)argc + 1, sizeof *path);
+    if (path == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), MLOG__TOOL_FAILED;
+    uint32_t count = mlog__tool_take_words(argc, argv, path);
+    if (mlog__tool.command == MLOG__TOOL_RECOVER) {
+        bool done = mlog__tool_recover(path, count);
+        mlog__tool_flush();
+        if (done) return mlog__tool.status;
+        mlog__tool.command = MLOG__TOOL_CAT;
+    } else {
+        if (count == 0) path[count++] = "-";
+        mlog__tool_gather(path, count);
+    }
+    bool table = mlog__tool.command == MLOG__TOOL_STATS;
     for (uint32_t i = 0; i < mlog__tool.inputs; i++) mlog__tool_open(&mlog__tool.input[i]);
     if (!table && mlog__tool.command != MLOG__TOOL_CHECK) mlog__tool_page();
     if (mlog__tool.command == MLOG__TOOL_CAT) mlog__tool_drain(false);
