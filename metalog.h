@@ -16178,6 +16178,7 @@ static bool mlog__tool_load_session(mlog__tool_input *in, mlog__dead *d, int fd)
     mlog__session *s = d->copy;
     uint64_t at;
     const char *why = mlog__tool_judge_session(s, mlog__tool_read_at(fd, s, offsetof(mlog__session, context), 0), &at);
+    if (why != NULL && in->recover && mlog__tool.dir == NULL) return false; /* nobody asked for this one */
     if (why != NULL) return mlog__tool_blame(in, in->path, at, why), false;
     size_t contexts = (size_t)s->contexts * MLOG__CONTEXT_BYTES, dict = (size_t)s->dict_end;
     size_t got = mlog__tool_read_at(fd, s->context, contexts, offsetof(mlog__session, context));
@@ -17192,8 +17193,8 @@ static void mlog__tool_list_session(const char *folder, mlog__tool_input *in, ml
     size_t n = strnlen(s->program, sizeof s->program), length = strnlen(folder, 255);
     *(json ? mlog__text_json(program, s->program, n) : mlog__text_console(program, s->program, n)) = 0;
     *(json ? mlog__text_json(place, folder, length) : mlog__text_console(place, folder, length)) = 0;
-    mlog__tool_print(json ? "{\"dir\":\"%s\",\"session\":\"%016llx\",\"state\":\"%s\",\"program\":\"%s\",\"pid\":%llu,\"started\":\"%s\",\"rings\":%u,\"sinks\":["
-                          : "%s/%016llx  %s  %s  pid %llu  since %s  %u rings", place, (unsigned long long)d->id, live ? "live" : "dead", program,
+    mlog__tool_print(json ? "{\"dir\":\"%s\",\"session\":\"%llx\",\"state\":\"%s\",\"program\":\"%s\",\"pid\":%llu,\"started\":\"%s\",\"rings\":%u,\"sinks\":["
+                          : "%s/%llx  %s  %s  pid %llu  since %s  %u rings", place, (unsigned long long)d->id, live ? "live" : "dead", program,
                      (unsigned long long)s->owner, started, rings);
     for (uint32_t k = 0; k < MLOG__SINKS; k++) {
         uint64_t left = 0;
