@@ -5110,11 +5110,11 @@ static bool mlog__store_writes(const char *path, uint64_t key) {
     return false;
 }
 
-/* Is there anything of the log in a place, besides what is our own? */
+/* Is there anything of the log in a place, besides what is our own? What we may not look into may hold something. */
 static bool mlog__store_holds(const char *place, uint64_t key) {
     static const char end[] = ".session";
-    bool holds = false;
-    DIR *dir = mlog__store_is_ours(place) ? opendir(place) : NULL;
+    bool ours = mlog__store_is_ours(place), holds = !ours && errno != ENOENT;
+    DIR *dir = ours ? opendir(place) : NULL;
     for (const struct dirent *e; dir != NULL && !holds && (e = readdir(dir)) != NULL;) {
         char path[MLOG__STORE_PATH];
         size_t n = strlen(e->d_name), before = strlen(place);
