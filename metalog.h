@@ -64,7 +64,10 @@
  *   /dev/shm survives the process, exec, a logout (unless systemd's RemoveIPC is on for the user); not the machine, and not a container:
  *   there ring_dir on a volume does. A container's first process, and one whose /dev/shm refuses or has less room than twice
  *   rings_total, keeps its rings beside its log, in .metalog-rings. When there is no room, rings are private as without it, and a record says so. Files of programs that never come
- *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings. */
+ *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings.
+ *   While rings are files, a note lies beside the log, .app.log.metalog, mode 0600, which names their place: so a start with another
+ *   ring_dir, and `metalog recover app.log`, find them. It goes when a program ends in order and nothing is left to recover. Where it
+ *   cannot be written, there is none. A note, or a place it names, that is not the user's own is left alone. */
 
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
  *
@@ -146,6 +149,9 @@
 
 #if defined(METALOG_TOOL) && !defined(METALOG_IMPLEMENTATION)
 #define METALOG_IMPLEMENTATION
+#endif
+#if defined(METALOG_TOOL) && defined(METALOG_NO_FILES)
+#error "metalog.h: METALOG_TOOL reads files; compile the tool without METALOG_NO_FILES"
 #endif
 #if defined(METALOG_TOOL) && defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
@@ -15637,9 +15643,9 @@ static bool mlog__reader_decode(const mlog__reader_record *o, mlog__item *it) {
 }
 
 /* ==== tool ====
- * The command `metalog`: reads binary files and JSON lines, several at once, merged by time. Every input becomes a row of decoded
- * records; filter, times, fields and formats know nothing of where those came from. A JSON line goes out as it came in when nothing
- * but lines are wanted. See mlog__tool_man for what it takes and returns.
+ * The command `metalog`: reads binary files, JSON lines and rings, several at once, merged by time, and does recovery without the
+ * program. Every input becomes a row of decoded records; filter, times, fields and formats know nothing of where those came from. A
+ * JSON line goes out as it came in when nothing but lines are wanted. See mlog__tool_man for what it takes and returns.
  *
  * owns: the command line, inputs, output
  * may call: platform clock record dict store rule text ring format filter crc binary sink flush recover reader
@@ -17270,10 +17276,13 @@ static bool mlog__tool_recover(const char **log, uint32_t count) {
 
 static const char mlog__tool_help[] =
     "usage: metalog cat|tail|stats|check [OPTION]... [FILE]...\n"
-    "Reads binary logs and JSON lines of metalog.h; no FILE, or -: standard input. Several files are merged by time.\n"
+    "       metalog recover [--dir DIR] [--format FORMAT] [--stdout] [LOG]...\n"
+    "Reads binary logs, JSON lines, and rings (files, or their directory) of metalog.h; no FILE, or -: standard input. Several\n"
+    "files are merged by time; a record that stands in them twice is shown once.\n"
     "\n"
     "  cat    shows records          tail   the last ones; -f follows, also over rotation\n"
     "  stats  counts them            check  verifies files, names the first bad byte\n"
+    "  recover  writes to LOG what its dead processes had not written; without LOG lists who has rings\n"
     "\n"
     "  --where FILTER   only records that it takes, e.g. 'level>=warn and source=net and qty>100'\n"
     "  --since TIME     from then on: 5m, 1h30m, 2d before now, or 2026-11-20T10:06:41Z\n"
@@ -17285,23 +17294,45 @@ static const char mlog__tool_help[] =
     "  --no-pager       never through $METALOG_PAGER, $PAGER, less\n"
     "  -n N             tail: the last N records (10)\n"
     "  -f, --follow     tail: goes on as the files grow\n"
+    "  --doubles        shows records as often as they stand there\n"
+    "  --dir DIR        recover: where the rings lie, instead of where the log's note says and the usual places\n"
+    "  --stdout         recover: shows the records, writes and removes nothing\n"
     "  --man            the manual page; --version; --help\n"
     "\n"
     "Exit status: 0 fine, 1 damage or lines that are no records were found (what is sound was shown), 2 wrong usage,\n"
-    "3 a file cannot be read or the output cannot be written.\n";
+    "3 a file cannot be read or the output cannot be written, or records could not be recovered (they stay).\n";
 
-static const char mlog__tool_man[] =
+static const char mlog__tool_man[] = /* to the options: a compiler need not take longer strings */
     ".TH METALOG 1 \"\" \"metalog " MLOG_VERSION "\" \"User Commands\"\n.SH NAME\nmetalog \\- reads the logs of metalog.h\n.SH SYNOPSIS\n"
-    ".B metalog\n.RB { cat | tail | stats | check }\n.RI [ OPTION ]...\n.RI [ FILE ]...\n.SH DESCRIPTION\n"
-    "Reads binary log files (MLOG_BINARY) and files of JSON lines, each recognised by its content. Without\n.I FILE\nor with\n.B \\-\n"
+    ".B metalog\n.RB { cat | tail | stats | check }\n.RI [ OPTION ]...\n.RI [ FILE ]...\n.br\n"
+    ".B metalog recover\n.RB [ \\-\\-dir\n.IR DIR ]\n.RB [ \\-\\-format\n.IR FORMAT ]\n.RB [ \\-\\-stdout ]\n.RI [ LOG ]...\n.SH DESCRIPTION\n"
+    "Reads binary log files (MLOG_BINARY), files of JSON lines, and the files that crash-safe rings are, each recognised by its\n"
+    "content. Without\n.I FILE\nor with\n.B \\-\n"
     "it reads standard input. Records of several files are merged by time.\n"
     ".TP\n.B cat\nShows records. On a terminal in colour and through a pager, else as JSON lines: those of a binary file are byte for byte\n"
     "what a JSON sink of the program would have written.\n"
     ".TP\n.B tail\nShows the last records; with\n.B \\-f\ngoes on as the files grow, are renamed and made anew, or are truncated.\n"
     ".TP\n.B stats\nCounts records by level, source, thread and place; tells what was dropped (a full queue), skipped (a slow sink),\n"
-    "damaged and lost. On a terminal as a table, else as one line of JSON.\n"
+    "damaged and lost, and doubles. On a terminal as a table, else as one line of JSON.\n"
     ".TP\n.B check\nVerifies every checksum, definition and record; tells the offset of the first bad byte: where the first block begins that\n"
     "is not whole.\n"
+    ".TP\n.B recover\nDoes what the next start of a program with a file sink on\n.I LOG\nwould do first: what its dead processes had logged and not yet\n"
+    "written goes to\n.IR LOG ,\nmarked recovered, each record once, and the files of their rings go. The format is the one that they say\n"
+    "they wrote;\n.B \\-\\-format\n(json, logfmt, pretty, plain, binary) says another one. Their rings are looked for where the note beside\n"
+    "the log (.LOG.metalog) says, in /dev/shm/metalog\\-UID, and in .metalog\\-rings beside the log. May be killed at any point and run\n"
+    "again. What is left of a size by which the log is rotated is seen to by the program. Without\n.I LOG\nit lists who has rings in\n"
+    ".IR DIR ,\nand how much of them is not written; logs are named by a hash of their path. A\n.I DIR\nthat is not the user's own with mode\n"
+    "0700, also for root, is read only: its records go to standard output.\n"
+    ".SS Rings\n.I FILE\nmay be the session of a process (.session), which brings the rings beside it along, one of its rings (.ring), a\n"
+    "copy of those, or a directory of them. Shown is what lies in the rings and is not released: what sinks have not written yet. The\n"
+    "process may live.\n"
+    ".SS Doubles\nA record may stand in the files twice: written by a process that was killed, and by who recovered; in a file that could\n"
+    "not be synced, and in the next; in two sinks' files. It is shown once, and counted. In binary files and rings a record is known by\n"
+    "its session, ring and position. Lines are one record when they are equal byte for byte, apart from \"recovered\":true, and stand in\n"
+    "different files, or one of them is so marked: within a file, lines without the mark are records of their own, since a clock may give\n"
+    "two records the same time. Of lines the last 390,000 at least are remembered.\n";
+
+static const char mlog__tool_man_options[] =
     ".SH OPTIONS\n"
     ".TP\n.BI \\-\\-where \" FILTER\"\nOnly records that the filter takes. It is the language of the sinks' filters:\n"
     ".nf\nlevel>=warn and (source=net.* or task=42) and not msg='ping' and qty>100\n.fi\n"
@@ -17312,8 +17343,11 @@ static const char mlog__tool_man[] =
     ".TP\n.BI \\-\\-fields \" A,B,C\"\nOnly these, in this order: ts, level, msg, source, at, thread, and names of fields.\n"
     ".TP\n.B \\-\\-utc\nTimes in UTC in the console format.\n.TP\n.BI \\-\\-color \" WHEN\"\n.BR auto ,\n.B always\nor\n.BR never .\n"
     ".TP\n.B \\-\\-no\\-pager\nNo pager.\n.TP\n.BI \\-n \" N\"\ntail: the last\n.I N\nrecords; 10.\n.TP\n.BR \\-f \", \" \\-\\-follow\ntail: follows.\n"
+    ".TP\n.B \\-\\-doubles\nShows records as often as they stand there.\n.TP\n.BI \\-\\-dir \" DIR\"\nrecover: where the rings lie.\n"
+    ".TP\n.B \\-\\-stdout\nrecover: shows the records; writes and removes nothing.\n"
     ".SH EXIT STATUS\n.TP\n.B 0\nAll is well.\n.TP\n.B 1\nDamage, or lines that are no records, were found and told on standard error; what is\n"
-    "sound was shown.\n.TP\n.B 2\nWrong usage.\n.TP\n.B 3\nA file cannot be read, or the output cannot be written.\n"
+    "sound was shown.\n.TP\n.B 2\nWrong usage.\n.TP\n.B 3\nA file cannot be read, the output cannot be written, or records could not be\n"
+    "recovered; they stay where they are.\n"
     ".SH ENVIRONMENT\n.TP\n.BR METALOG_PAGER \", \" PAGER\nThe pager; less, or none with the value cat.\n.TP\n.BR NO_COLOR \", \" CLICOLOR \", \" FORCE_COLOR\n"
     "As usual.\n.SH SEE ALSO\nThe manual in metalog.h: FILTERS, BINARY FILES.\n";
 
@@ -17397,7 +17431,7 @@ static bool mlog__tool_asked(int argc, char **argv) {
                            : strcmp(argv[i], "--man") == 0                             ? mlog__tool_man
                            : strcmp(argv[i], "--version") == 0                         ? "metalog " MLOG_VERSION "\n"
                                                                                        : NULL;
-        if (text != NULL) return fputs(text, stdout), true;
+        if (text != NULL) return fputs(text, stdout), text == mlog__tool_man && fputs(mlog__tool_man_options, stdout), true;
         if (strcmp(argv[i], "--") == 0) break;
     }
     return false;
