@@ -11787,6 +11787,7 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
     if (MLOG__LIKELY(s->straight != 0) && mlog__flush_straight(s, from, record, header)) return true;
     if (MLOG__UNLIKELY(mlog__record_site(header) == MLOG__S_LOSS)) {
         uint64_t n = mlog__record_bytes(header) / 8 - 2;
+        if (n > 1 << 20) return true; /* damage: it has no room for a time */
         mlog__flush_begin(s, &it, from, header, now);
         mlog__flush_owner(s->desk, &it, from->ring);
         it.lost = (const uint64_t *)(const void *)(record + 16);
@@ -11864,7 +11865,7 @@ static bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsign
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
     size_t taken = s->out.len + b->run_bytes, bytes = (size_t)mlog__record_bytes(header);
     if (taken != 0 && taken + bytes >= MLOG__BATCH - MLOG__PAGE) return false;
-    if (loss && !mlog__flush_loss_counts(s, (const uint64_t *)(const void *)(record + 16), bytes / 8 - 2)) return true;
+    if (loss && (bytes < 16 || !mlog__flush_loss_counts(s, (const uint64_t *)(const void *)(record + 16), bytes / 8 - 2))) return true;
     int level = loss ? MLOG_WARN : mlog__format_level(s->desk, record, header);
     if (!loss && level < s->config.level) return s->in_filtered++, true;
     if (!loss && s->filter != NULL) {

@@ -548,6 +548,30 @@ static void test_hostile(void) {
     printf("hostile: %u files, %u lines\n", rounds, lines);
 }
 
+/* A report of losses that has no room for what every record has, and nothing but zeros behind it. */
+static void test_short_loss(void) {
+    static const mlog_format formats[] = {MLOG_JSON, MLOG_BINARY, MLOG_LOGFMT};
+    for (size_t i = 0; i < 3; i++) {
+        char path[600];
+        struct stat st;
+        clean();
+        format_now = formats[i];
+        CHECK(killed(in_child(log_everything)));
+        find_file(path, ".2.ring");
+        int fd = open(path, O_RDWR);
+        CHECK(fd >= 0 && fstat(fd, &st) == 0);
+        mlog__ring *r = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        CHECK(r != MAP_FAILED);
+        uint64_t at = r->cur[0] & (r->bytes - 1), header = mlog__record_header(MLOG__S_LOSS, 1, 0);
+        memset(r->data + at, 0, (size_t)(r->bytes - at));
+        memcpy(r->data + at, &header, 8);
+        munmap(r, (size_t)st.st_size);
+        close(fd);
+        CHECK_EQ(in_child(recover), 0);
+    }
+    format_now = MLOG_JSON;
+}
+
 /* Links and strangers' files are left alone. */
 static void test_strangers(void) {
     char path[600], to[640];
@@ -585,6 +609,7 @@ int main(void) {
     test_strangers();
     if (!SANITIZED) test_crash(); /* ASan and TSan own SIGSEGV */
     test_hostile();
+    test_short_loss();
     clean();
     return done();
 }
