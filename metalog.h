@@ -5067,7 +5067,8 @@ static int mlog__store_lock_note(const char *path, bool create) {
         int fd = mlog__store_open_note(path, O_RDWR, create);
         if (fd < 0) return -1;
         bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
-        if (locked && fstat(fd, &own) == 0 && lstat(path, &there) == 0 && own.st_ino == there.st_ino && own.st_dev == there.st_dev) return fd;
+        bool there_still = locked && fstat(fd, &own) == 0 && lstat(path, &there) == 0;
+        if (there_still && own.st_ino == there.st_ino && own.st_dev == there.st_dev) return fd;
         close(fd);
         if (!locked) mlog__platform_nap(1000000);
     }
@@ -5134,8 +5135,8 @@ static bool mlog__store_holds(const char *place, uint64_t key) {
     return holds;
 }
 
-/* [s] without tidy. Our place gets into the note of a log; tidy: those where nothing of it is left any more go. A directory that may not be written
- * to has no note. Under `role`, or by who adopts a child. */
+/* [s] without tidy. Our place gets into the note of a log; tidy: those where nothing of it is left any more go. A directory that may
+ * not be written to has no note. Under `role`, or by who adopts a child. */
 static void mlog__store_note(const char *log, uint64_t key, bool tidy) {
     static char path[PATH_MAX];
     static mlog__note old, fresh;
@@ -5150,9 +5151,11 @@ static void mlog__store_note(const char *log, uint64_t key, bool tidy) {
         fresh.count = 1;
         for (uint32_t i = 0; i < old.count; i++) {
             if (strcmp(old.place[i], mlog__store.whole) == 0) continue;
-            if (fresh.count < MLOG__STORE_PLACES && (!tidy || mlog__store_holds(old.place[i], key))) fresh.place[fresh.count++] = old.place[i];
+            bool keep = fresh.count < MLOG__STORE_PLACES && (!tidy || mlog__store_holds(old.place[i], key));
+            if (keep) fresh.place[fresh.count++] = old.place[i];
         }
         if ((!same || fresh.count != old.count) && !mlog__store_write_note(fd, &fresh) && old.count == 0) (void)unlink(path);
+        (void)flock(fd, LOCK_UN); /* a child that was forked meanwhile may have it, too */
         close(fd);
     }
     mlog__platform_unguard(&guard);
@@ -5169,6 +5172,7 @@ static void mlog__store_unnote(const char *log, uint64_t key) {
     mlog__store_read_note(fd, &note);
     for (uint32_t i = 0; i < note.count && !holds; i++) holds = mlog__store_holds(note.place[i], key);
     if (!holds) (void)unlink(path);
+    (void)flock(fd, LOCK_UN);
     close(fd);
 }
 
@@ -16231,7 +16235,8 @@ static int mlog__tool_load_ring(mlog__tool_input *in, mlog__dead *d, const char 
     if (why == NULL && d->copies[head.number] == NULL) {
         mlog__ring *copy = calloc(1, size + MLOG__RECOVER_SLACK);
         if (copy == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "%s: no memory", path);
-        else if ((got = mlog__tool_read_at(fd, copy, size, 0)) < size) mlog__tool_blame(in, path, got, "the file ends within the ring"), free(copy);
+        else if ((got = mlog__tool_read_at(fd, copy, size, 0)) < size)
+            mlog__tool_blame(in, path, got, "the file ends within the ring"), free(copy);
         else copy->head = head.head, copy->number = head.number, copy->bytes = head.bytes, d->copies[head.number] = copy;
     } else if (why != NULL) {
         mlog__tool_blame(in, path, at, why);
@@ -16286,7 +16291,8 @@ static int mlog__tool_convert(mlog__dead *d, uint64_t *next, bool recovered) {
     int fd = memfd_create("metalog", MFD_CLOEXEC);
     bool all = false, fine = (s.binary = mlog__platform_map(sizeof *s.binary, false, false)) != NULL && list != NULL && fd >= 0;
     const mlog__clock_table *t = &d->copy->clock;
-    uint64_t now = d->copy->clock_mode == MLOG__TICKS_ARRIVAL && t->count != 0 ? t->pair[(t->count - 1) % MLOG__PAIRS_KEPT].ticks : UINT64_MAX;
+    bool arrival = d->copy->clock_mode == MLOG__TICKS_ARRIVAL && t->count != 0;
+    uint64_t now = arrival ? t->pair[(t->count - 1) % MLOG__PAIRS_KEPT].ticks : UINT64_MAX;
     if (fine) s.binary->recovered = recovered;
     while (fine && !all) {
         uint32_t n = mlog__recover_collect(d, &s, list);
@@ -17099,7 +17105,8 @@ static void mlog__tool_find_places(mlog__tool_places *p, const char *log) {
     if (log != NULL) {
         int n = snprintf(p->beside, sizeof p->beside, "%.*s.metalog-rings", slash == NULL ? 0 : (int)(slash + 1 - log), log);
         mlog__store_places(log, &p->note, &refused);
-        if (refused != NULL) mlog__tool_say(MLOG__TOOL_OK, "%s: its note names \"%s\", which is no directory of ours with mode 0700: left alone", log, refused);
+        if (refused != NULL)
+            mlog__tool_say(MLOG__TOOL_OK, "%s: its note names \"%s\", no directory of ours with mode 0700: left alone", log, refused);
         if (mlog__store_note_path(note, log) && lstat(note, &st) == 0 && st.st_uid != geteuid())
             mlog__tool_say(MLOG__TOOL_OK, "%s: \"%s\" is another user's: left alone", log, note);
         if (n < (int)sizeof p->beside && mlog__store_is_ours(p->beside)) p->list[p->count++] = p->beside;
@@ -17113,9 +17120,11 @@ static void mlog__tool_find_places(mlog__tool_places *p, const char *log) {
 static uint64_t mlog__tool_key(const char *log) {
     const char *base;
     struct stat st;
-    char *folder = mlog__sink_split(log, &base), *real = folder == NULL ? NULL : realpath(*folder == 0 ? "/" : folder, NULL), *path = NULL;
+    char *folder = mlog__sink_split(log, &base), *real = NULL, *path = NULL;
+    if (folder != NULL) real = realpath(*folder == 0 ? "/" : folder, NULL);
     uint64_t key = lstat(log, &st) == 0 ? mlog__sink_key_of(log) : 0;
-    if (key == 0 && real != NULL && asprintf(&path, "%s/%s", strcmp(real, "/") == 0 ? "" : real, base) >= 0) key = mlog__store_sum(2, path, strlen(path)) | 1;
+    bool made = key == 0 && real != NULL && asprintf(&path, "%s/%s", strcmp(real, "/") == 0 ? "" : real, base) >= 0;
+    if (made) key = mlog__store_sum(2, path, strlen(path)) | 1; /* as mlog__sink_key_of does */
     free(folder);
     free(real);
     free(path);
@@ -17188,7 +17197,7 @@ static void mlog__tool_recover_log(const char *log) {
 }
 
 /* What a session has, as a line. */
-static void mlog__tool_list_session(const char *folder, mlog__tool_input *in, mlog__dead *d, bool live) {
+static void mlog__tool_list_session(const char *folder, const mlog__dead *d, bool live) {
     static const char *const format[] = {"", "pretty", "plain", "json", "logfmt", "pattern", "binary"};
     const mlog__session *s = d->copy;
     bool json = mlog__tool.format == MLOG__TOOL_JSON, first = true;
@@ -17200,15 +17209,17 @@ static void mlog__tool_list_session(const char *folder, mlog__tool_input *in, ml
     size_t n = strnlen(s->program, sizeof s->program), length = strnlen(folder, 255);
     *(json ? mlog__text_json(program, s->program, n) : mlog__text_console(program, s->program, n)) = 0;
     *(json ? mlog__text_json(place, folder, length) : mlog__text_console(place, folder, length)) = 0;
-    mlog__tool_print(json ? "{\"dir\":\"%s\",\"session\":\"%llx\",\"state\":\"%s\",\"program\":\"%s\",\"pid\":%llu,\"started\":\"%s\",\"rings\":%u,\"sinks\":["
-                          : "%s/%llx  %s  %s  pid %llu  since %s  %u rings", place, (unsigned long long)d->id, live ? "live" : "dead", program,
-                     (unsigned long long)s->owner, started, rings);
+    mlog__tool_print(json ? "{\"dir\":\"%s\",\"session\":\"%llx\",\"state\":\"%s\",\"program\":\"%s\",\"pid\":%llu,\"started\":\"%s\","
+                            "\"rings\":%u,\"sinks\":["
+                          : "%s/%llx  %s  %s  pid %llu  since %s  %u rings",
+                     place, (unsigned long long)d->id, live ? "live" : "dead", program, (unsigned long long)s->owner, started, rings);
     for (uint32_t k = 0; k < MLOG__SINKS; k++) {
         uint64_t left = 0;
         if (s->promise[k].key == 0) continue;
         for (uint32_t i = 0; i < d->count; i++) {
             const mlog__ring *r = d->copies[i];
-            if (r != NULL && r->cur[k] < r->head && r->head - r->cur[k] <= r->bytes && r->cur[k] % 8 == 0) left += mlog__flush_count(r, r->cur[k], r->head);
+            uint64_t cur = r == NULL ? 0 : r->cur[k];
+            if (r != NULL && cur < r->head && r->head - cur <= r->bytes && cur % 8 == 0) left += mlog__flush_count(r, cur, r->head);
         }
         mlog__tool_print(json ? "%s{\"log\":\"%016llx\",\"format\":\"%s\",\"unwritten\":%llu}" : "%s  log %016llx %s: %llu unwritten",
                          json && !first ? "," : "", (unsigned long long)s->promise[k].key, s->format[k] <= MLOG_BINARY ? format[s->format[k]] : "?",
@@ -17216,7 +17227,6 @@ static void mlog__tool_list_session(const char *folder, mlog__tool_input *in, ml
         first = false;
     }
     mlog__tool_print(json ? "]}\n" : "\n");
-    (void)in;
 }
 
 /* Who has, or had, rings in a directory. Reads only. */
@@ -17237,7 +17247,7 @@ static void mlog__tool_list(const char *folder) {
             (void)flock(fd, LOCK_UN); /* who starts now may recover it */
             d.id = in->id;
             mlog__tool_load_rings(in, &d, paths);
-            if (mlog__tool_load_session(in, &d, fd)) mlog__tool_list_session(folder, in, &d, live);
+            if (mlog__tool_load_session(in, &d, fd)) mlog__tool_list_session(folder, &d, live);
         }
         for (uint32_t k = 0; k < MLOG__RINGS; k++) free(paths[k]);
         close(fd);
@@ -17250,11 +17260,13 @@ static bool mlog__tool_recover(const char **log, uint32_t count) {
     struct stat st;
     mlog__tool_places p;
     if (mlog__dict_open() == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), true;
-    if (mlog__tool.dir != NULL && (stat(mlog__tool.dir, &st) != 0 || !S_ISDIR(st.st_mode) || strlen(mlog__tool.dir) >= sizeof mlog__store.dir))
-        return mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", mlog__tool.dir, errno != 0 ? strerror(errno) : "no directory"), true;
-    bool foreign = mlog__tool.dir != NULL && !mlog__store_is_ours(mlog__tool.dir);
+    const char *dir = mlog__tool.dir;
+    errno = ENOTDIR;
+    if (dir != NULL && (strlen(dir) >= sizeof mlog__store.dir || stat(dir, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", dir, strerror(errno)), true;
+    bool foreign = dir != NULL && !mlog__store_is_ours(dir);
     if (foreign && count != 0 && !mlog__tool.to_stdout) {
-        mlog__tool_say(MLOG__TOOL_OK, "%s is no directory of ours with mode 0700: its records go to standard output, and nothing is removed", mlog__tool.dir);
+        mlog__tool_say(MLOG__TOOL_OK, "%s is no directory of ours with mode 0700: records go to standard output, and stay", dir);
         mlog__tool.to_stdout = true;
     }
     for (uint32_t i = 0; i < MLOG__MAX(count, 1u); i++) {
@@ -17367,20 +17379,19 @@ static void mlog__tool_take_fields(const char *list) {
     if (mlog__tool.wanted_count == 0) mlog__tool_usage("--fields", list, "names, with commas between");
 }
 
+/* As records are shown, and, with recover, as a log is written, which may also be in a format that is never read back. */
 static void mlog__tool_take_format(const char *name) {
-    static const char *const names[] = {"json", "console", "logfmt", "csv"}, *const logs[] = {"", "pretty", "plain", "json", "logfmt", "", "binary"};
-    for (int i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0) mlog__tool.format = i, mlog__tool.formatted = true;
-    if (mlog__tool.formatted && mlog__tool.command != MLOG__TOOL_RECOVER) return;
-    if (mlog__tool.formatted) mlog__tool.log_format = strcmp(name, "json") == 0 ? MLOG_JSON : strcmp(name, "logfmt") == 0 ? MLOG_LOGFMT : (mlog_format)0;
-    if (mlog__tool.formatted) return;
-    for (int i = 1; i <= MLOG_BINARY; i++)
-        if (strcmp(name, logs[i]) == 0 && mlog__tool.command == MLOG__TOOL_RECOVER) {
-            mlog__tool.log_format = (mlog_format)i;
-            return;
-        }
-    if (mlog__tool.command == MLOG__TOOL_RECOVER) mlog__tool_usage("--format", name, "json, logfmt, pretty, plain or binary");
-    mlog__tool_usage("--format", name, "json, console, logfmt or csv");
+    static const struct { const char *name; int shown; mlog_format log; } formats[] = {
+        {"json", MLOG__TOOL_JSON, MLOG_JSON}, {"console", MLOG__TOOL_CONSOLE, 0}, {"logfmt", MLOG__TOOL_LOGFMT, MLOG_LOGFMT},
+        {"csv", MLOG__TOOL_CSV, 0}, {"pretty", -1, MLOG_PRETTY}, {"plain", -1, MLOG_PLAIN}, {"binary", -1, MLOG_BINARY}};
+    bool recover = mlog__tool.command == MLOG__TOOL_RECOVER;
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (strcmp(name, formats[i].name) != 0 || (formats[i].shown < 0 && !recover)) continue;
+        mlog__tool.log_format = formats[i].log;
+        if (formats[i].shown >= 0) mlog__tool.format = formats[i].shown, mlog__tool.formatted = true;
+        return;
+    }
+    mlog__tool_usage("--format", name, recover ? "json, logfmt, pretty, plain or binary" : "json, console, logfmt or csv");
 }
 
 /* An option that has a value. */
@@ -17453,7 +17464,8 @@ static uint32_t mlog__tool_take_words(int argc, char **argv, const char **path) 
     }
     bool recover = mlog__tool.command == MLOG__TOOL_RECOVER;
     if (mlog__tool.follow && mlog__tool.command != MLOG__TOOL_TAIL) mlog__tool_usage("-f", "", "it with tail");
-    if (!recover && (mlog__tool.dir != NULL || mlog__tool.to_stdout)) mlog__tool_usage(mlog__tool.dir != NULL ? "--dir" : "--stdout", "", "it with recover");
+    if (!recover && mlog__tool.dir != NULL) mlog__tool_usage("--dir", "", "it with recover");
+    if (!recover && mlog__tool.to_stdout) mlog__tool_usage("--stdout", "", "it with recover");
     if (!mlog__tool.formatted && isatty(1) == 1) mlog__tool.format = MLOG__TOOL_CONSOLE;
     if (!colored) mlog__tool.color = mlog__sink_wants_color(1, MLOG_AUTO);
     return count;

@@ -236,6 +236,10 @@ check "its note stays" test -e $dir/.v.json.metalog
 echo go >$dir/gate; wait $writer
 check "all written, none marked" sh -c "wc -l <$dir/v.json | grep -qx 17 && ! grep -q recovered $dir/v.json && [ ! -e $dir/.v.json.metalog ] && [ -z \"\$(ls $rings)\" ]"
 
+status 2 $m cat --dir $rings; status 2 $m stats --stdout; status 2 $m recover --format csv2; status 2 $m cat --format binary
+status 3 $m recover --dir $dir/nowhere $dir/k.json; says 'nowhere: No such file' $dir/err
+status 3 $m recover --dir $dir/k.json; says 'k.json: Not a directory' $dir/err
+
 # damage in sessions and rings: told with its place, what is sound is shown
 session=$(basename $dir/rings.copy/*.session) ring=$(basename $dir/rings.copy/*.2.ring)
 spoil() { # file, offset, bytes
@@ -310,7 +314,7 @@ rm -rf $rings; killed k2 0
 mv $dir/k2.json $dir/k.json; cp $dir/k.json $dir/k.before.json; mv $dir/.k2.json.metalog $dir/.k.json.metalog
 status 0 $m cat $rings; mv $dir/out $dir/unwritten
 sums $rings >$dir/sums
-without "the look at whose directory it is" 'bool foreign = mlog__tool.dir != NULL && !mlog__store_is_ours(mlog__tool.dir);' 'bool foreign = false;' stranger
+without "the look at whose directory it is" 'bool foreign = dir != NULL && !mlog__store_is_ours(dir);' 'bool foreign = false;' stranger
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
