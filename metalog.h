@@ -16461,6 +16461,15 @@ static mlog__tool_input *mlog__tool_add_input(const char *path) {
     return in;
 }
 
+/* A ring that nobody can read any more. One that goes meanwhile goes before its session. */
+static void mlog__tool_miss_session(const char *folder, const char *name, uint64_t id) {
+    char session[MLOG__STORE_PATH], ring[MLOG__STORE_PATH];
+    if (strlen(folder) >= sizeof mlog__store.dir) return;
+    mlog__store_path(session, folder, id, false, 0);
+    snprintf(ring, sizeof ring, "%s/%.60s", folder, name);
+    if (access(session, F_OK) != 0 && access(ring, F_OK) == 0) mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: its session is missing", ring);
+}
+
 /* All sessions of a directory. log: see the input. */
 static void mlog__tool_gather_folder(const char *path, bool recover, const char *log) {
     DIR *dir = opendir(path);
@@ -16469,6 +16478,7 @@ static void mlog__tool_gather_folder(const char *path, bool recover, const char 
     for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
         uint64_t id = strtoull(e->d_name, NULL, 16);
         int is = mlog__recover_name(e->d_name, id);
+        if (is >= 0 && log == NULL) mlog__tool_miss_session(path, e->d_name, id);
         if (is != -2 || asprintf(&file, "%s/%s", path, e->d_name) < 0) continue;
         mlog__tool_input *in = mlog__tool_add_input(file);
         in->rings = true;
@@ -16510,7 +16520,9 @@ static void mlog__tool_gather(const char **path, uint32_t count) {
         int kind = mlog__tool_kind(path[i], &id);
         if (kind != MLOG__TOOL_LOG && mlog__tool.follow)
             mlog__tool_say(MLOG__TOOL_USAGE, "tail -f %s: expected a log; what lies in rings is on its way there", path[i]), exit(MLOG__TOOL_USAGE);
+        uint32_t before = mlog__tool.inputs;
         if (kind == MLOG__TOOL_FOLDER) mlog__tool_gather_folder(path[i], false, NULL);
+        if (kind == MLOG__TOOL_FOLDER && before == mlog__tool.inputs) mlog__tool_say(MLOG__TOOL_OK, "%s: no rings in it", path[i]);
         if (kind != MLOG__TOOL_LOG && kind != MLOG__TOOL_SESSION) continue;
         mlog__tool_input *in = mlog__tool_add_input(path[i]);
         in->rings = kind == MLOG__TOOL_SESSION;
@@ -17106,9 +17118,9 @@ static void mlog__tool_find_places(mlog__tool_places *p, const char *log) {
         int n = snprintf(p->beside, sizeof p->beside, "%.*s.metalog-rings", slash == NULL ? 0 : (int)(slash + 1 - log), log);
         mlog__store_places(log, &p->note, &refused);
         if (refused != NULL)
-            mlog__tool_say(MLOG__TOOL_OK, "%s: its note names \"%s\", no directory of ours with mode 0700: left alone", log, refused);
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s: its note names \"%s\", no directory of ours with mode 0700: left alone", log, refused);
         if (mlog__store_note_path(note, log) && lstat(note, &st) == 0 && st.st_uid != geteuid())
-            mlog__tool_say(MLOG__TOOL_OK, "%s: \"%s\" is another user's: left alone", log, note);
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s: \"%s\" is another user's: left alone", log, note);
         if (n < (int)sizeof p->beside && mlog__store_is_ours(p->beside)) p->list[p->count++] = p->beside;
     }
     if (mlog__store_is_ours(p->shm)) p->list[p->count++] = p->shm;

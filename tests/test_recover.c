@@ -458,6 +458,63 @@ static void test_note_stays(void) {
     CHECK(lstat(note_path(), &st) != 0);
 }
 
+/* A sink that comes later has one, as long as it is there. */
+static void add_and_remove(void) {
+    char other[400];
+    snprintf(other, sizeof other, "%s.added", log_path);
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    const char *first = log_path;
+    log_path = other; /* of which note_path tells now */
+    if (access(note_path(), F_OK) == 0) _exit(2);
+    mlog_sink *s = mlog_sink_add(&(mlog_sink_config){.type = MLOG_FILE, .path = other});
+    if (s == NULL || access(note_path(), F_OK) != 0) _exit(3);
+    mlog_info("to both");
+    mlog_sink_remove(s);
+    if (access(note_path(), F_OK) == 0) _exit(4);
+    (void)unlink(other);
+    log_path = first;
+    if (access(note_path(), F_OK) != 0) _exit(5);
+    if (mlog_shutdown(1000) != 0 || access(note_path(), F_OK) == 0) _exit(6);
+}
+
+/* A child that logs only after its parent has ended in order, and has taken the note along. */
+static int orphan_gate[2], orphan_end[2];
+static void leave_an_orphan(void) {
+    mlog_config c = config(MLOG_JSON);
+    char byte;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("parent");
+    if (mlog_flush(1000) != 0) _exit(8);
+    if (fork() != 0) return;
+    close(orphan_gate[1]);
+    (void)!read(orphan_gate[0], &byte, 1); /* until nobody else has it open */
+    mlog_info("orphan", "i", 0);
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    mlog_info("orphan", "i", 1);
+    die();
+}
+
+__attribute__((unused)) static void test_orphan(void) {
+    struct stat st;
+    size_t n;
+    char byte;
+    clean();
+    CHECK(pipe(orphan_gate) == 0 && pipe(orphan_end) == 0);
+    CHECK_EQ(in_child(leave_an_orphan), 0);
+    CHECK(lstat(note_path(), &st) != 0);
+    close(orphan_gate[0]), close(orphan_gate[1]), close(orphan_end[1]);
+    CHECK_EQ(read(orphan_end[0], &byte, 1), 0); /* it is dead */
+    close(orphan_end[0]);
+    CHECK(lstat(note_path(), &st) == 0);
+    CHECK_EQ(in_child(recover_elsewhere), 0);
+    char *text = contents(log_path, &n);
+    CHECK_EQ(times(text, "\"msg\":\"orphan\""), 2);
+    CHECK_EQ(times(text, "recovered\":true"), 1);
+    CHECK(lstat(note_path(), &st) != 0);
+}
+
 /* Notes of strangers, and those that lead where we have no business: they are left alone, and so is what they name. */
 static void test_bad_notes(void) {
     struct stat st;
@@ -602,8 +659,10 @@ int main(void) {
     test_two_places();
     test_note_stays();
     test_bad_notes();
+    CHECK_EQ(in_child(add_and_remove), 0);
     test_early();
 #ifndef TSAN /* which refuses threads in the child of a process that has some */
+    test_orphan();
     test_family();
 #endif
     test_strangers();

@@ -200,7 +200,7 @@ stranger() { # metalog
 stranger $m
 # and a note that leads to one: nothing is read there
 chmod 0755 $rings
-status 0 $m recover $dir/k.json; says 'its note names .*left alone' $dir/err; says '^.*k.json: 0 records recovered$' $dir/out
+status 3 $m recover $dir/k.json; says 'its note names .*left alone' $dir/err; says '^.*k.json: 0 records recovered$' $dir/out
 chmod 0700 $rings
 
 # into the logs, by the notes beside them
@@ -261,6 +261,8 @@ check "the first one ends it" test ! -s $dir/out
 spoil $ring $((at - 64)) '\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377'; $m cat $dir/spoiled >$dir/out 2>$dir/err
 check "no wrong line" sh -c "! diff $dir/unwritten $dir/out | grep -q '^> .*order'"
 head -c 4000 $dir/rings.copy/$ring >$dir/spoiled/$ring; status 1 $m cat $dir/spoiled; says 'the file ends within the ring' $dir/err
+rm $dir/spoiled/$session; status 1 $m cat $dir/spoiled; says "$ring: its session is missing" $dir/err
+rm $dir/spoiled/*; status 0 $m cat $dir/spoiled; says 'no rings in it' $dir/err
 rm -rf $dir/spoiled && cp -a $dir/rings.copy $dir/spoiled; : >$dir/spoiled/$session
 status 1 $m cat $dir/spoiled; says 'byte 0: the file ends within a session' $dir/err
 check "with sanitizers" $CLANG -g -O0 -fsanitize=address,undefined -fno-sanitize-recover=all -x c -DMETALOG_TOOL metalog.h -o $dir/metalog.asan
