@@ -59,7 +59,8 @@
  *   the user's own, mode 0700). A call costs the same; once it has returned, its record survives the death of the process, by whatever
  *   signal. The next start with a sink of the same path writes what was not written yet, marked `recovered`, before its own first record:
  *     a file with one writer        each record once; a line that was torn is cut off and written whole
- *     a file with several writers   each record at least once; a torn line is ended and written once more, whole
+ *     a file with several writers   JSON, LOGFMT, BINARY: each record once; a line that was torn is blanked and written again, whole,
+ *                                   with the rest of its batch, unmarked. Others, and a batch over 640 KiB: at least once
  *     console, pipe, callback       not recovered
  *   /dev/shm survives the process, exec, a logout (unless systemd's RemoveIPC is on for the user); not the machine, and not a container:
  *   there ring_dir on a volume does. A container's first process, and one whose /dev/shm refuses or has less room than twice
@@ -72,7 +73,8 @@
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
  *
  *   A file is a row of blocks; a block is a head of 64 bytes and its content, all of it in 8-aligned words of the writer's byte order.
- *   Who appends to a file (a later run, another process) just goes on with blocks of its own; what is between two sound blocks is damage.
+ *   Who appends to a file (a later run, another process) just goes on with blocks of its own; what is between two sound blocks is damage,
+ *   but for spaces, which stand in the place of a torn block that was written again.
  *
  *     +0   magic, 64 bits: the bytes "metlog" 8F 0A, reversed on a big-endian machine: by it the byte order is told
  *     +8   CRC-32C of everything behind these 4 bytes, to the end of the block | 32 bits: bytes of the block with its head
@@ -1377,6 +1379,7 @@ enum {
     MLOG__CONTEXT_BYTES = 1024,  /* some twenty fields; longer ones travel inside each record */
     MLOG__SINKS = 16,
     MLOG__BATCH = 256 << 10,     /* bytes formatted before they are written: 64 KiB costs 20 % of the throughput */
+    MLOG__BATCH_ROOM = 640 << 10,/* of a batch that lies in the session; a larger one lies elsewhere */
     MLOG__FIELDS = 64,           /* fields of one record: pairs, context and run-time fields together */
     MLOG__OBJECT_BYTES = 16 << 10,
     MLOG__OBJECT_DEPTH = 16,     /* objects inside objects */
@@ -4548,7 +4551,7 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
  *
  *   SESSION  magic, version, byte order, word size, clock mode, id and boot (who wrote this, on which kernel)
  *            dict_end | clock: the pairs | promise[16]: of the sinks, see store | context[16384]: slots of 1 KiB
- *            dict: 16 MiB of entries | move[16][8192]: of the promises
+ *            dict: 16 MiB of entries | move[16][8192]: of the promises | batch[16]: of the sinks, as text or blocks
  *   ENTRY    state, sizes, type, level, kinds of the arguments, rules for texts | message, file, function, source, each key: each
  *            with its NUL
  *
@@ -4590,7 +4593,8 @@ typedef struct { uint64_t ring, pos; } mlog__move;
 typedef struct {
     uint64_t key, shared;        /* key: whose, by path; 0: nobody's. shared: others write to the file, too */
     mlog__u64 armed, done;       /* numbers of batches */
-    uint64_t seq, dev, ino, off, len, sum, moves, check; /* the batch; check: over these and the moves */
+    /* the batch; kept: its bytes lie in the session; check: over these and the moves */
+    uint64_t seq, dev, ino, off, len, sum, moves, kept, check;
 } mlog__promise;
 
 /* The shared header of a process: what recovery needs beside the rings. */
@@ -4611,6 +4615,7 @@ typedef struct {
     mlog__context_slot context[MLOG__CONTEXTS] __attribute__((aligned(64)));
     unsigned char dict[MLOG__DICT_BYTES] __attribute__((aligned(64)));
     mlog__move move[MLOG__SINKS][MLOG__RINGS] __attribute__((aligned(64)));
+    char batch[MLOG__SINKS][MLOG__BATCH_ROOM] __attribute__((aligned(4096)));
 } mlog__session;
 
 static mlog__session *mlog__dict_session; /* set once; a child puts its own copy at the same address */
@@ -4644,10 +4649,11 @@ static struct {
     uint8_t reserved[sizeof(mlog__session) / MLOG__PIECE + 2];
 } mlog__dict_place;
 
-/* [s] Makes sure that bytes of the session may be written. False: the file system is full. */
-static bool mlog__dict_reserve(const void *p, size_t n) {
+/* [s] Makes sure that bytes of the session may be written; of another one: whole pages. False: the file system is full. */
+static bool mlog__dict_reserve(void *p, size_t n) {
+    size_t at = (uintptr_t)p - (uintptr_t)mlog__dict_session, last = (at + n - 1) / MLOG__PIECE;
+    if (at >= sizeof *mlog__dict_session) return mlog__platform_reserve(p, n);
     if (!__atomic_load_n(&mlog__dict_place.filed, __ATOMIC_ACQUIRE)) return true; /* DICT-4 */
-    size_t at = (size_t)((const char *)p - (const char *)mlog__dict_session), last = (at + n - 1) / MLOG__PIECE;
     for (size_t i = at / MLOG__PIECE; i <= last; i++) {
         if (__atomic_load_n(&mlog__dict_place.reserved[i], __ATOMIC_RELAXED)) continue; /* DICT-4 */
         size_t piece = MLOG__MIN((size_t)MLOG__PIECE, sizeof(mlog__session) - i * MLOG__PIECE);
@@ -5238,6 +5244,7 @@ static bool mlog__store_arm(mlog__session *session, uint32_t sink, const mlog__p
     p->off = what->off;
     p->len = what->len;
     p->sum = what->sum;
+    p->kept = what->kept;
     p->moves = n;
     p->check = mlog__store_check(p, move);
     __atomic_store_n(&p->armed, p->seq, __ATOMIC_RELEASE); /* STORE-3 */
@@ -7614,18 +7621,29 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
  * may call: platform clock record dict rule context ring text printf
  */
 
-/* A growing buffer of the flusher or of one sink. */
-typedef struct { char *p; size_t len, cap; } mlog__buffer;
+/* A growing buffer of the flusher or of one sink. lent: it lies in a session, where it may have so many bytes; 0: it is its own. */
+typedef struct { char *p; size_t len, cap, lent; } mlog__buffer;
+
+static MLOG__COLD bool mlog__format_grow(mlog__buffer *b, size_t cap) {
+    const size_t piece = MLOG__PIECE, want = (cap + piece - 1) / piece * piece;
+    if (b->lent >= want && mlog__dict_reserve(b->p + b->cap, want - b->cap)) return b->cap = want, true;
+    char *p = realloc(b->lent != 0 ? NULL : b->p, cap);
+    if (p == NULL) return false;
+    if (b->lent != 0) memcpy(p, b->p, b->len);
+    *b = (mlog__buffer){p, b->len, cap, 0};
+    return true;
+}
 
 /* Room for `more` bytes behind len. False: no memory, and the record is counted as lost, not written in part. */
 static bool mlog__format_room(mlog__buffer *b, size_t more) {
     if (MLOG__LIKELY(b->cap - b->len >= more)) return true;
-    size_t cap = MLOG__MAX(b->cap * 2, b->len + more + MLOG__PAGE);
-    char *p = realloc(b->p, cap);
-    if (p == NULL) return false;
-    b->p = p;
-    b->cap = cap;
-    return true;
+    return mlog__format_grow(b, MLOG__MAX(b->lent != 0 ? 0 : b->cap * 2, b->len + more + MLOG__PAGE));
+}
+
+/* Gives it back. */
+static void mlog__format_drop(mlog__buffer *b) {
+    if (b->lent == 0) free(b->p);
+    *b = (mlog__buffer){NULL, 0, 0, 0};
 }
 
 typedef struct { const char *key; uint32_t len; mlog__val val; } mlog__out; /* a field as it goes out */
@@ -10529,7 +10547,7 @@ static bool mlog__binary_move(mlog__binary *b, mlog__buffer *batch, const mlog__
     if (all.p != NULL) mlog__binary_close(b, &all);
     ok = ok && mlog__format_room(&all, batch->len);
     if (ok) all.len = (size_t)(mlog__format_put(all.p + all.len, batch->p, batch->len) - all.p);
-    free(ok ? batch->p : all.p);
+    mlog__format_drop(ok ? batch : &all);
     if (ok) *batch = all;
     else mlog__binary_restart(b);
     return ok;
@@ -10670,6 +10688,7 @@ struct mlog_sink {
     bool named;                  /* a regular file, opened by its path */
     bool unlisted;               /* of a durable sink: its name may not be on the disk */
     bool moved;                  /* to a new file, since a sync has failed */
+    off_t torn_at;               /* where the last write ended that did not write all; 0: none */
     uint64_t *next, *done;       /* by ring number */
     uint64_t written, filtered, lost, bytes, errors;
     mlog__u64 late;
@@ -10760,7 +10779,7 @@ static void mlog__sink_discard(mlog_sink *s) {
     free((void *)(uintptr_t)s->config.owner);
     mlog__filter_free(s->filter);
     free(s->pattern);
-    free(s->out.p);
+    mlog__format_drop(&s->out);
     mlog__platform_unmap(s->binary, sizeof *s->binary);
     mlog__platform_unmap(s->next, 2 * MLOG__RINGS * sizeof *s->next);
     mlog__platform_lock_end(&s->lock);
@@ -10842,7 +10861,8 @@ static void mlog__sink_know(mlog_sink *s) {
     s->regular = S_ISREG(st.st_mode);
     s->socket = S_ISSOCK(st.st_mode);
     s->dead = false;
-    if (s->regular) (void)flock(s->fd, LOCK_SH | LOCK_NB); /* who recovers cuts a torn line only where nobody else writes */
+    for (int i = 0; s->regular && flock(s->fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 50; i++)
+        mlog__platform_nap(1000000); /* who recovers cuts a torn line only where nobody else writes, and has just looked */
     if (s->binary == NULL || !other) return;
     if (s->out.len == 0) mlog__binary_restart(s->binary);
     else if (mlog__binary_move(s->binary, &s->out, s->desk->session)) s->sent = 0; /* a part of a block in the old file counts for nothing */
@@ -11236,12 +11256,63 @@ static ssize_t mlog__sink_push(mlog_sink *s, const char *p, size_t n) {
     return write(s->fd, p, MLOG__MIN(n, (size_t)PIPE_BUF)); /* a pipe that polls ready takes so much without blocking */
 }
 
+/* How many of the first bytes of a batch are whole lines, or blocks. */
+static size_t mlog__sink_whole(const char *p, size_t n, bool binary) {
+    const char *last = binary || n == 0 ? NULL : memrchr(p, '\n', n);
+    size_t at = 0;
+    if (!binary) return last == NULL ? 0 : (size_t)(last - p) + 1;
+    while (n - at >= sizeof(mlog__block)) {
+        mlog__block head;
+        memcpy(&head, p + at, sizeof head);
+        if (head.bytes < sizeof head || head.bytes > n - at) break;
+        at += head.bytes;
+    }
+    return at;
+}
+
+/* A piece of a line behind which another process has written: its line goes out again, whole, and in its place there is nothing to
+ * read. Only those bytes of the file that the piece has are written to, so that nobody need wait for us. */
+static void mlog__sink_blank(int fd, off_t at, size_t n) {
+    char path[32], fill[256];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int place = open(path, O_WRONLY | O_CLOEXEC); /* pwrite(2), BUGS: O_APPEND does not let us choose the place */
+    memset(fill, ' ', sizeof fill);
+    while (place >= 0 && n > 0) {
+        ssize_t done = pwrite(place, fill, MLOG__MIN(n, sizeof fill), at);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) break;
+        at += done;
+        n -= (size_t)done;
+    }
+    if (place >= 0) close(place);
+}
+
+/* A write did not write all. Before the next one: has anybody written behind it? */
+static void mlog__sink_mend(mlog_sink *s) {
+    struct stat st;
+    off_t at = s->torn_at;
+    s->torn_at = 0;
+    if (at == 0 || s->sent == 0 || fstat(s->fd, &st) != 0 || st.st_size == at) return;
+    size_t torn = s->sent - mlog__sink_whole(s->out.p, s->sent, s->binary != NULL);
+    if (torn == 0 || (off_t)torn > at) return;
+    mlog__sink_blank(s->fd, at - (off_t)torn, torn);
+    s->sent -= torn;
+    s->bytes -= torn;
+}
+
+/* Its batches are made where they outlive the process, as long as there is room. */
+static void mlog__sink_lend(mlog_sink *s) {
+    if (s->session == NULL || s->out.lent != 0 || s->out.len != 0) return;
+    mlog__format_drop(&s->out);
+    s->out = (mlog__buffer){s->session->batch[s->number], 0, 0, MLOG__BATCH_ROOM};
+}
+
 /* Says what this batch is, before its first byte is written. Where that cannot be said, it is written all the same. */
 static void mlog__sink_promise(mlog_sink *s, uint32_t rings) {
     struct stat st;
     if (s->session == NULL || s->promised || s->sent != 0 || s->out.len == 0 || fstat(s->fd, &st) != 0) return;
     const mlog__promise what = {.dev = (uint64_t)st.st_dev, .ino = (uint64_t)st.st_ino, .off = (uint64_t)st.st_size,
-                                .len = s->out.len, .sum = mlog__store_sum_batch(s->out.p, s->out.len)};
+                                .len = s->out.len, .sum = mlog__store_sum_batch(s->out.p, s->out.len), .kept = s->out.lent != 0};
     s->promised = mlog__store_arm(s->session, s->number, &what, s->done, s->next, rings, s->session == mlog__dict_session);
 }
 
@@ -11268,10 +11339,12 @@ static int mlog__sink_write(mlog_sink *s, uint32_t rings) {
     }
     mlog__sink_promise(s, rings);
     while (s->sent < s->out.len) {
+        if (s->torn_at != 0) mlog__sink_mend(s);
         ssize_t n = mlog__sink_push(s, s->out.p + s->sent, s->out.len - s->sent);
         if (n >= 0) {
             s->sent += (size_t)n;
             s->bytes += (uint64_t)n;
+            if (s->sent < s->out.len && s->named) s->torn_at = lseek(s->fd, 0, SEEK_CUR); /* with O_APPEND: where it ended */
             continue;
         }
         if (errno == EINTR) continue;
@@ -11295,7 +11368,9 @@ static void mlog__sink_commit(mlog_sink *s, uint32_t rings) {
     s->out.len = s->sent = 0;
     s->urgent = s->armed = false;
     s->held_since = 0;
+    s->torn_at = 0;
     mlog__sink_keep(s, rings);
+    mlog__sink_lend(s);
     memcpy(s->done, s->next, rings * sizeof *s->done);
 }
 
@@ -12714,7 +12789,7 @@ static void mlog__flush_see_crash(int ms) {
  *
  *   the last batch of a sink was armed and not done: its bytes stand in the file (found by device and inode, also under the name of
  *   a rotation)          done = armed, and the rings are read as far as it says
- *   part of them stands  one writer: the file is cut at the batch's offset; several: the torn line is ended. Then it is formed anew
+ *   part of them stands  one writer: the file is cut at the batch's offset, and it is formed anew; several: it is completed, see there
  *   none stands          it is formed anew
  *
  * First all dead sessions are settled, then the first byte is written: what one of them cuts off must not be what another one has
@@ -12955,38 +13030,184 @@ static bool mlog__recover_stands(int fd, const mlog__promise *p) {
     return mlog__store_sum(h, ends + n, n) == p->sum;
 }
 
+/* Is all that stands behind the batch's offset its own? */
+static bool mlog__recover_alone(int fd, const mlog__promise *p, const char *batch, uint64_t size) {
+    char part[4096];
+    for (uint64_t at = p->off; at < size;) {
+        ssize_t n = pread(fd, part, (size_t)MLOG__MIN(size - at, sizeof part), (off_t)at);
+        if (n <= 0 || memcmp(part, batch + (at - p->off), (size_t)n) != 0) return false;
+        at += (uint64_t)n;
+    }
+    return true;
+}
+
 /* Part of the batch stands at the end of the file: it is cut off there, if nobody else writes to it, or ever did. Our own lock on
  * the file is no other's. False: somebody may. */
-static bool mlog__recover_cut(int fd, const mlog__promise *p, const mlog_sink *s) {
+static bool mlog__recover_cut(int fd, const mlog__promise *p, const char *batch, const mlog_sink *s) {
     struct stat st;
     if (p->shared || fstat(fd, &st) != 0 || (uint64_t)st.st_size >= p->off + p->len) return false; /* longer: others have written */
+    if (p->kept && p->len <= MLOG__BATCH_ROOM && !mlog__recover_alone(fd, p, batch, (uint64_t)st.st_size)) return false;
     int locked = st.st_ino == s->ino && st.st_dev == s->dev ? s->fd : fd;
-    if (flock(locked, LOCK_EX | LOCK_NB) != 0) return false;
-    bool cut = (uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0;
-    if (locked == s->fd) (void)flock(locked, LOCK_SH | LOCK_NB);
+    bool cut = flock(locked, LOCK_EX | LOCK_NB) == 0 && ((uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0);
+    if (locked == s->fd) (void)flock(locked, LOCK_SH | LOCK_NB); /* a lock that is refused costs the one that was there */
     return cut;
 }
 
-/* Ends a line that was torn. */
-static void mlog__recover_end_line(int fd) {
-    struct stat st;
-    char last = '\n';
-    if (fstat(fd, &st) != 0 || st.st_size == 0 || pread(fd, &last, 1, st.st_size - 1) != 1 || last == '\n') return;
-    if (pwrite(fd, "\n", 1, st.st_size) != 1) return; /* the next batch begins on the torn line then */
+/* -- a batch among the lines of others --
+ * Several processes append to one file: a batch that was written stands anywhere behind its offset, with its end missing where its
+ * writer was killed in the middle of the write, and what somebody wrote next begins in the middle of that line. Its bytes lie in the
+ * session. So its pieces are looked for in the file; where one ends inside a line, that part is blanked; what the file has not is
+ * written behind its end. Killed in the middle of this, the next one finds one piece more. A line that has its time in nanoseconds and
+ * its thread is nobody else's; of other formats, the batch is formed anew, and its lines may stand there twice. */
+
+typedef struct { const char *p; size_t len; bool binary; } mlog__left;    /* of a batch: what was not found yet */
+typedef struct { off_t at; size_t n, whole; bool at_end; } mlog__piece;   /* whole: of the n bytes that stand there */
+enum { MLOG__RECOVER_SURE = 36 }; /* so many bytes of a line are nobody else's: its time, in nanoseconds */
+
+/* Does a line, or block, of such a process begin here? By its shape: digits stand for digits. */
+static bool mlog__recover_begins(const char *p, size_t n, const mlog__left *b) {
+    const size_t most = b->binary ? 8 : 12;
+    if (n < most || b->len < most) return false;
+    for (size_t i = 0; i < most; i++) {
+        bool digits = p[i] >= '0' && p[i] <= '9' && b->p[i] >= '0' && b->p[i] <= '9' && !b->binary;
+        if (p[i] != b->p[i] && !digits) return false;
+    }
+    return true;
 }
 
-/* After this, done == armed, and the file holds whole batches only. Each step may be done again. */
-static void mlog__recover_settle(mlog__dead *d, uint32_t k, const mlog_sink *s) {
+/* How much of it stands at text[0]? ends: the file ends behind these n bytes. The piece is over where the next process begins, which
+ * may look like our own next bytes. */
+static mlog__piece mlog__recover_compare(const char *text, size_t n, bool ends, const mlog__left *b) {
+    mlog__piece piece = {0};
+    size_t same = 0;
+    while (same < n && same < b->len && text[same] == b->p[same]) same++;
+    piece.n = piece.whole = mlog__sink_whole(b->p, same, b->binary);
+    if (same == n && ends) piece.n = same, piece.at_end = true;
+    for (size_t i = piece.whole + 1; i <= same && i < n && same < b->len; i++)
+        if (mlog__recover_begins(text + i, n - i, b)) return piece.n = i, piece.at_end = false, piece;
+    if (same > piece.whole && same < n && same < b->len && text[same] == '\n') piece.n = same + 1; /* somebody ended the line */
+    return piece;
+}
+
+static const char *mlog__recover_next(const char *p, const char *end, const mlog__left *b) {
+    if (p < end) p = b->binary ? memmem(p, (size_t)(end - p), b->p, 8) : memchr(p, '\n', (size_t)(end - p));
+    return p == NULL || p >= end ? end : p + !b->binary;
+}
+
+/* The longest piece that begins in the first `most` of n bytes; there are all begins of lines and blocks, and inside a line, where
+ * somebody was killed before us, what cannot be anything else. */
+static mlog__piece mlog__recover_scan(const char *text, size_t most, size_t n, bool ends, const mlog__left *b) {
+    const char *end = text + n, *next;
+    mlog__piece best = {0};
+    for (const char *p = text; p < text + most; p = next) {
+        next = mlog__recover_next(p + b->binary, end, b);
+        const char *inside = b->binary || b->len < MLOG__RECOVER_SURE ? NULL : memmem(p + 1, (size_t)(next - p) - 1, b->p, MLOG__RECOVER_SURE);
+        for (const char *at = p; at != NULL; at = at == p ? inside : NULL) {
+            mlog__piece piece = mlog__recover_compare(at, (size_t)(end - at), ends, b);
+            piece.at = at - text;
+            if (piece.n > best.n) best = piece;
+        }
+    }
+    return best;
+}
+
+/* The same in a file, from an offset on. False: nothing of it stands there. */
+static bool mlog__recover_search(int fd, off_t from, const mlog__left *b, mlog__piece *best) {
+    enum { CHUNK = 4 << 20, MOST = 256 << 20 };
+    size_t cap = CHUNK + b->len + 64;
+    char *text = malloc(cap);
+    *best = (mlog__piece){0};
+    for (off_t base = from; text != NULL && best->n < b->len && base - from < MOST; base += CHUNK) {
+        ssize_t n = pread(fd, text, cap, base);
+        struct stat st;
+        if (n <= 0 || fstat(fd, &st) != 0) break;
+        const char *first = base == from ? text : mlog__recover_next(text, text + n, b);
+        size_t skip = (size_t)(first - text), most = MLOG__MIN((size_t)n, (size_t)CHUNK + 1); /* a line may begin with the next chunk */
+        if (skip >= most) continue;
+        mlog__piece piece = mlog__recover_scan(first, most - skip, (size_t)n - skip, base + n >= st.st_size, b);
+        piece.at += base + (off_t)skip;
+        if (piece.n > best->n) *best = piece;
+    }
+    free(text);
+    return best->n != 0;
+}
+
+/* Does the file end here, and stay so for 0.1 s? A live process may be in the middle of its write, and off the processor. */
+static bool mlog__recover_still(int fd, off_t size) {
+    struct stat st;
+    for (int i = 0; i < 20; i++) {
+        if (fstat(fd, &st) != 0 || st.st_size != size) return false;
+        mlog__platform_nap(5000000);
+    }
+    return fstat(fd, &st) == 0 && st.st_size == size;
+}
+
+/* Takes away from `b` what the file has, and blanks the torn ends. A short one at the end of the file may be another's, who is writing. */
+static void mlog__recover_match(int fd, off_t from, mlog__left *b) {
+    bool timed = b->binary || (b->len > 7 && (memcmp(b->p, "{\"ts\":\"", 7) == 0 || memcmp(b->p, "ts=", 3) == 0));
+    mlog__piece piece;
+    for (int i = 0; i < 64 && b->len != 0 && mlog__recover_search(fd, from, b, &piece); i++) {
+        size_t torn = piece.n - piece.whole;
+        if (piece.at_end && torn != 0 && (torn < MLOG__RECOVER_SURE || !timed) && !mlog__recover_still(fd, piece.at + (off_t)piece.n)) {
+            if (piece.whole == 0) continue;
+            torn = 0;
+        }
+        if (torn != 0) mlog__sink_blank(fd, piece.at + (off_t)piece.whole, torn);
+        if (!timed || piece.whole == 0) return;
+        b->p += piece.whole;
+        b->len -= piece.whole;
+    }
+}
+
+/* Appends; a line that was torn, and stays so, is ended before. */
+static bool mlog__recover_append(int fd, const char *p, size_t n, bool binary) {
+    struct stat st;
+    char last = '\n';
+    if (fcntl(fd, F_SETFL, O_APPEND) != 0 || fstat(fd, &st) != 0) return false;
+    if (!binary && st.st_size != 0) (void)!pread(fd, &last, 1, st.st_size - 1);
+    if (last != '\n' && last != ' ' && mlog__recover_still(fd, st.st_size) && write(fd, "\n", 1) != 1) return false;
+    while (n > 0) {
+        ssize_t done = write(fd, p, n);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) return false;
+        p += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+/* The file has others' lines, too. 1: it holds the whole batch now; 0: nothing of it; -1: a part, and it takes no more for now. */
+static int mlog__recover_complete(const mlog__dead *d, uint32_t k, const mlog__promise *p, int fd) {
+    static const uint64_t magic = MLOG__BLOCK_MAGIC;
+    if (!p->kept || p->len > MLOG__BATCH_ROOM || p->off > INT64_MAX) return 0;
+    char *batch = malloc((size_t)p->len); /* a copy: nothing changes behind the check */
+    if (batch == NULL) return -1;
+    memcpy(batch, d->file->batch[k], (size_t)p->len);
+    mlog__left left = {batch, (size_t)p->len, p->len >= 8 && memcmp(batch, &magic, 8) == 0};
+    int result = 0;
+    if (mlog__store_sum_batch(batch, left.len) == p->sum) {
+        mlog__recover_match(fd, (off_t)p->off, &left);
+        if (left.len < p->len) result = left.len == 0 || mlog__recover_append(fd, left.p, left.len, left.binary) ? 1 : -1;
+    }
+    free(batch);
+    return result;
+}
+
+/* After this, done == armed, and the file holds whole lines only. Each step may be done again. False: later, since the file takes no
+ * more. */
+static bool mlog__recover_settle(mlog__dead *d, uint32_t k, const mlog_sink *s) {
     mlog__promise *p = &d->file->promise[k];
     bool armed = p->armed != p->done && p->seq == p->armed && p->check == mlog__store_check(p, d->file->move[k]);
-    if (armed) {
-        int fd = mlog__recover_find(s, p);
-        if (fd >= 0 && mlog__recover_stands(fd, p)) mlog__store_commit(p);
-        else if (fd >= 0 && !mlog__recover_cut(fd, p, s)) p->shared = 1, mlog__recover_end_line(fd);
-        if (fd >= 0) close(fd);
-    }
+    int fd = armed ? mlog__recover_find(s, p) : -1, done = 0;
+    if (fd >= 0 && mlog__recover_stands(fd, p)) done = 1;
+    else if (fd >= 0 && !mlog__recover_cut(fd, p, d->file->batch[k], s)) p->shared = 1, done = mlog__recover_complete(d, k, p, fd);
+    if (fd >= 0 && done == 0 && p->shared) (void)mlog__recover_append(fd, NULL, 0, s->binary != NULL);
+    if (fd >= 0) close(fd);
+    if (done < 0) return false;
+    if (done > 0) mlog__store_commit(p);
     if (p->armed != p->done) p->seq = 0, __atomic_store_n(&p->armed, p->done, __ATOMIC_RELEASE); /* STORE-3 */
     mlog__recover_move(d, k);
+    return true;
 }
 
 /* -- writing the rest -- */
@@ -13047,7 +13268,8 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
         s.session = d->file;
         s.rings = d->rings;
         s.number = k;
-        s.out = (mlog__buffer){NULL, 0, 0};
+        s.out = (mlog__buffer){NULL, 0, 0, 0};
+        mlog__sink_lend(&s);
         if (binary) s.binary->recovered = true;
         const mlog__clock_table *t = &d->copy->clock;
         bool arrival = d->copy->clock_mode == MLOG__TICKS_ARRIVAL && t->count != 0;
@@ -13064,7 +13286,7 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
         ours->ino = s.ino;
         ours->claim = s.claim;
         ours->last_time = s.last_time;
-        free(s.out.p);
+        mlog__format_drop(&s.out);
     }
     free(list);
     if (binary && s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
@@ -13087,7 +13309,7 @@ static void mlog__recover_rest(mlog__dead *d, mlog_sink *opened, uint32_t n) {
     for (uint32_t k = 0; k < MLOG__SINKS; k++) {
         mlog__promise *p = &d->file->promise[k];
         mlog_sink *ours = mlog__recover_ours(p, opened, n);
-        if (ours != NULL && mlog__recover_sink(d, k, ours)) p->key = 0;
+        if (ours != NULL && p->armed == p->done && mlog__recover_sink(d, k, ours)) p->key = 0;
         d->rest = d->rest || p->key != 0;
     }
     mlog__flush_let_go(&held);
@@ -13106,7 +13328,7 @@ static void mlog__recover_meet(mlog__found *f, mlog_sink *opened, uint32_t n) {
         f->ours = ours && mlog__recover_read(&d);
         for (uint32_t k = 0; f->ours && k < MLOG__SINKS; k++) {
             const mlog_sink *sink = mlog__recover_ours(&d.file->promise[k], opened, n);
-            if (sink != NULL) mlog__recover_settle(&d, k, sink);
+            if (sink != NULL) (void)mlog__recover_settle(&d, k, sink); /* else its records stay for the next start */
         }
         f->age = d.age;
         f->left = !ours && !mlog__recover_is_empty(&d);
@@ -13141,7 +13363,7 @@ static uint32_t mlog__recover_bound(mlog__found *found, uint32_t many) {
 
 /* The sessions of a place, but for our own, behind those that are found already; returns how many there are. */
 enum { MLOG__RECOVER_MOST = 1024 };
-static uint32_t mlog__recover_scan(const char *place, mlog__found *found, uint32_t many) {
+static uint32_t mlog__recover_list(const char *place, mlog__found *found, uint32_t many) {
     DIR *dir = opendir(place);
     for (const struct dirent *e; dir != NULL && many < MLOG__RECOVER_MOST && (e = readdir(dir)) != NULL;) {
         uint64_t id = strtoull(e->d_name, NULL, 16);
@@ -13161,7 +13383,7 @@ static uint32_t mlog__recover_all(const char *const *places, uint32_t count, mlo
     uint32_t many = 0, own = 0;
     mlog__platform_guard(&guard);
     for (uint32_t i = 0; i < count && found != NULL; i++) {
-        if (places[i] != NULL) many = mlog__recover_scan(places[i], found, many);
+        if (places[i] != NULL) many = mlog__recover_list(places[i], found, many);
         if (i == 0) own = many;
     }
     for (uint32_t i = 0; i < many; i++) mlog__recover_meet(&found[i], opened, n);
@@ -13832,6 +14054,7 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
 /* From here on its batches are promised, from the positions that it begins with. */
 static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     s->session = NULL;
+    if (s->out.lent != 0) mlog__format_drop(&s->out);
     if (!mlog__store.on) return;
     mlog__promise *p = &mlog__dict_session->promise[number];
     memset(p, 0, sizeof *p);
@@ -13845,6 +14068,7 @@ static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     s->number = number;
     s->promised = false;
     mlog__dict_session->format[number] = s->config.format;
+    mlog__sink_lend(s);
     __atomic_store_n(&p->key, s->key, __ATOMIC_RELEASE); /* STORE-3 */
 }
 
@@ -14187,11 +14411,6 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
 /* The child keeps the sinks and their descriptors; positions, batches and counts were the parent's. */
 static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     memset(s->next, 0, 2 * MLOG__RINGS * sizeof *s->next);
-    mlog__life_promise(s, (uint32_t)(s - mlog__flush_all.sink));
-    if (s->session != NULL) s->session->promise[s->number].shared = 1; /* with its parent */
-#ifndef METALOG_NO_FILES
-    if (s->session != NULL) mlog__store_note(s->config.path, s->key, false); /* the parent may have ended, and taken it along */
-#endif
     s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
     if (!whole) mlog__pattern_forget(s->pattern), mlog__filter_forget(s->filter);
@@ -14199,6 +14418,12 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     if (!whole)
         memset(&s->out, 0, sizeof s->out); /* not to be used or freed: the parent may have been growing it when it forked */
     s->out.len = s->sent = 0;
+    s->torn_at = 0;
+    mlog__life_promise(s, (uint32_t)(s - mlog__flush_all.sink));
+    if (s->session != NULL) s->session->promise[s->number].shared = 1; /* with its parent */
+#ifndef METALOG_NO_FILES
+    if (s->session != NULL) mlog__store_note(s->config.path, s->key, false); /* the parent may have ended, and taken it along */
+#endif
     s->last_ticks = 0;
     s->last_time = s->retry_at = 0;
     s->backoff_ms = s->turn_ms = 0;
@@ -15361,6 +15586,7 @@ enum { MLOG__READER_END, MLOG__READER_BLOCK, MLOG__READER_WAIT };
  * the last one is not whole yet. */
 static int mlog__reader_block(mlog__reader *r) {
     for (;;) {
+        while (r->at < r->len && r->buffer[r->at] == ' ') mlog__reader_pass(r, 1); /* of a torn block that was written again */
         if (!mlog__reader_fill(r, sizeof r->block)) {
             if (r->follow) return MLOG__READER_WAIT;
             if (r->len == r->at) return MLOG__READER_END;
@@ -16308,7 +16534,7 @@ static int mlog__tool_convert(mlog__dead *d, uint64_t *next, bool recovered) {
         s.out.len = 0;
     }
     if (s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
-    free(s.out.p);
+    mlog__format_drop(&s.out);
     free(list);
     if (fine && lseek(fd, 0, SEEK_SET) == 0) return fd;
     if (fd >= 0) close(fd);
@@ -16682,6 +16908,9 @@ static bool mlog__tool_advance(mlog__tool_input *in) {
     if (in->done || !mlog__tool_sniff(in)) return false;
     if (!in->binary) {
         while (!in->have && mlog__tool_next_line(in)) {
+            size_t blank = in->line_len == 0 || *in->line != ' ' ? 0 : strspn(in->line, " "); /* of a torn line that was written again */
+            in->line += blank;
+            in->line_len -= MLOG__MIN(blank, in->line_len);
             in->have = mlog__tool_parse(in);
             if (in->have && mlog__tool_again_line(in)) in->folded++, in->have = mlog__tool.doubles;
             else if (!in->have && in->line_len != 0 && in->strange++ == 0)
@@ -17148,7 +17377,7 @@ static uint32_t mlog__tool_ask(const mlog__tool_places *p, uint64_t key, uint32_
     static char program[sizeof ((mlog__session *)NULL)->program];
     mlog__found *found = calloc(MLOG__RECOVER_MOST, sizeof *found);
     uint32_t many = 0, dead = 0;
-    for (uint32_t i = 0; i < p->count && found != NULL; i++) many = mlog__recover_scan(p->list[i], found, many);
+    for (uint32_t i = 0; i < p->count && found != NULL; i++) many = mlog__recover_list(p->list[i], found, many);
     *formats = 0;
     for (uint32_t i = 0; i < many; i++) {
         mlog__dead d;

@@ -62,6 +62,7 @@ control signal_step "text, one signal" "the busy flag" 'MLOG__BUSY_HERE(t); /* R
 control signal_step "first of a thread" "levels in reserve" 't = mlog__thread_take_reserve();' 't = NULL;'
 
 proof storm
+control storm "with a child, saturated" "the batch's bytes in the session" '.kept = s->out.lent != 0' '.kept = 0'
 control storm "one thread" "crash-safe rings" 'if (choice == MLOG_NO || (choice == MLOG_AUTO && !file)) return;' 'if (choice != 77) return;'
 proof calls
 control calls "one file" "promises" '    mlog__sink_promise(s, rings);' '    (void)rings;'

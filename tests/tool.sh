@@ -268,6 +268,11 @@ status 1 $m cat $dir/spoiled; says 'byte 0: the file ends within a session' $dir
 check "with sanitizers" $CLANG -g -O0 -fsanitize=address,undefined -fno-sanitize-recover=all -x c -DMETALOG_TOOL metalog.h -o $dir/metalog.asan
 check "random damage" python3 tests/tool_spoil.py $dir/metalog.asan $dir/rings.copy $dir/spoiled 50
 
+# the blanks that stand in the place of a torn line, which was written again
+sed '3s/^/     /; 5s/$/\n    /' $dir/k.json >$dir/blank.json
+status 0 $m cat $dir/blank.json; same "blanks before a line" $dir/out $dir/k.json
+status 0 $m check $dir/blank.json
+
 # doubles over files, by their ids; lines, when they are equal apart from the mark
 status 0 $m cat $dir/k.bin $dir/k.before.bin; same "ids" $dir/out $dir/k.json
 status 0 $m cat $dir/k.bin $dir/rings.copy; check "ids in rings" sh -c "wc -l <$dir/out | grep -qx 17"
