@@ -70,7 +70,10 @@
  *   records before the damage come out, and one says "ring damaged: records are missing". Messages, keys and places have checksums;
  *   values in rings have none, which would cost each call as much as it costs now: there a flipped bit is a wrong value. Who truncates a
  *   file that is mapped raises SIGBUS in the program, as with any mapped file; with catch_fatal it is mended: the rings live on as
- *   private memory, and a record says so. */
+ *   private memory, and a record says so.
+ *   While rings are files, a note lies beside the log, .app.log.metalog, mode 0600, which names their place: so a start with another
+ *   ring_dir, and `metalog recover app.log`, find them. It goes when a program ends in order and nothing is left to recover. Where it
+ *   cannot be written, there is none. A note, or a place it names, that is not the user's own is left alone. */
 
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
  *
@@ -153,6 +156,9 @@
 
 #if defined(METALOG_TOOL) && !defined(METALOG_IMPLEMENTATION)
 #define METALOG_IMPLEMENTATION
+#endif
+#if defined(METALOG_TOOL) && defined(METALOG_NO_FILES)
+#error "metalog.h: METALOG_TOOL reads files; compile the tool without METALOG_NO_FILES"
 #endif
 #if defined(METALOG_TOOL) && defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
@@ -1958,7 +1964,8 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
     v->utc = newer->utc;
     /* double is enough: run and rise are some seconds at most, 33 bits; one pair alone: a tick is a nanosecond until there are
      * two */
-    v->rate = run > 0 ? (int64_t)(rise / run * 1099511627776.0) : INT64_C(1) << 40;
+    double rate = run > 0 ? rise / run * 1099511627776.0 : 1099511627776.0;
+    v->rate = rate > -9e18 && rate < 9e18 ? (int64_t)rate : INT64_C(1) << 40; /* the table may be a stranger's */
 }
 
 /* UTC in ns of a tick value, along a line. From its newer end: so a step of the clock shows from its pair on. The product has up
@@ -4602,12 +4609,15 @@ typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, clock_mode;
     uint64_t owner;          /* process id, as a hint: see mlog__recover_lock */
+    int64_t started;         /* UTC, when it got its file */
+    char program[32];        /* its name, for who lists sessions */
     /* id: 64 random bits, drawn anew in a child; the first half of every record's id */
     uint64_t id, boot[2];
     /* bytes taken of dict; on a line of its own, since every registration writes it */
     mlog__u64 dict_end __attribute__((aligned(64)));
     mlog__u64 contexts;      /* slots [0, contexts) may have been used: the others are not touched, or they would become memory */
     mlog__clock_table clock __attribute__((aligned(64)));
+    uint32_t format[MLOG__SINKS]; /* of the sinks that promise */
     mlog__promise promise[MLOG__SINKS] __attribute__((aligned(64)));
     mlog__context_slot context[MLOG__CONTEXTS] __attribute__((aligned(64)));
     unsigned char dict[MLOG__DICT_BYTES] __attribute__((aligned(64)));
@@ -4879,13 +4889,19 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
  * Killed before 2: nothing happened. Before 4: the file tells whether the bytes are there. Before the end of 5: it is done again. All
  * are plain stores of one thread to pages that outlive it, so what comes later was stored later.
  *
- * owns: the directory, names, locks and mappings of the files, the steps of a promise
+ * Beside each log whose rings are files lies a note, .NAME.metalog, mode 0600: a line "metalog-rings 1 DIR" for each place that its
+ * rings are in, for who is configured otherwise. Who changes it holds its lock. The log's directory may be anybody's, so a note is a
+ * hint and no more: it is read when it is ours and has one link, a place counts when it is a directory of ours with mode 0700, and
+ * what is taken from there is what names this log by its key. It goes with the last process that leaves nothing to recover.
+ *
+ * owns: the directory, names, locks and mappings of the files, the note beside a log, the steps of a promise
  * may call: platform text dict
  */
 
 static struct {
     uint32_t on;        /* rings are files */
     char dir[256];
+    char whole[256];    /* the same from the root, for notes; empty: it cannot be said in a line */
     void *lock;         /* the mapping that holds the lock */
     uint32_t refused;   /* a ring that should have been a file is none: for a warning */
     uint32_t cut;       /* a file became shorter than its mapping: the same */
@@ -4893,10 +4909,10 @@ static struct {
 
 enum { MLOG__STORE_PATH = 256 + 64 };
 
-/* [s] The path of a session's file, or of one of its rings. */
-static void mlog__store_path(char path[MLOG__STORE_PATH], uint64_t id, bool ring, uint32_t number) {
-    size_t n = strlen(mlog__store.dir);
-    memcpy(path, mlog__store.dir, n);
+/* [s] The path of a session's file, or of one of its rings. dir: shorter than 256 bytes. */
+static void mlog__store_path(char path[MLOG__STORE_PATH], const char *dir, uint64_t id, bool ring, uint32_t number) {
+    size_t n = strlen(dir);
+    memcpy(path, dir, n);
     char *p = path + n;
     *p++ = '/';
     p = mlog__text_hex(p, id);
@@ -4934,12 +4950,10 @@ static void *mlog__store_lock(const char *path) {
 }
 
 #ifndef METALOG_NO_FILES
-/* Is the directory there, ours, and closed to everybody else? It is made when it is missing. */
-static bool mlog__store_dir(const char *dir) {
+/* Is it a directory of ours, closed to everybody else? */
+static bool mlog__store_is_ours(const char *dir) {
     struct stat st;
     if (strlen(dir) >= sizeof mlog__store.dir) return errno = ENAMETOOLONG, false;
-    if (mkdir(dir, 0700) == 0) (void)chmod(dir, 0700); /* whatever the umask */
-    else if (errno != EEXIST) return false;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return false;
     bool ours = fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
@@ -4947,13 +4961,40 @@ static bool mlog__store_dir(const char *dir) {
     if (!ours) errno = EPERM;
     return ours;
 }
+
+/* The same, and it is made when it is missing. */
+static bool mlog__store_dir(const char *dir) {
+    if (strlen(dir) >= sizeof mlog__store.dir) return errno = ENAMETOOLONG, false;
+    if (mkdir(dir, 0700) == 0) (void)chmod(dir, 0700); /* whatever the umask */
+    else if (errno != EEXIST) return false;
+    return mlog__store_is_ours(dir);
+}
+
+/* For notes: from the root, and in one line. */
+static void mlog__store_make_whole(void) {
+    char *whole = realpath(mlog__store.dir, NULL);
+    size_t n = whole == NULL ? 0 : strlen(whole);
+    mlog__store.whole[0] = 0;
+    if (n < sizeof mlog__store.whole && n != 0 && strpbrk(whole, "\n\r") == NULL) memcpy(mlog__store.whole, whole, n + 1);
+    free(whole);
+}
 #endif
+
+/* [s] Who it is, in the session. */
+static void mlog__store_sign(void) {
+    mlog__session *s = mlog__dict_session;
+    const char *name = program_invocation_short_name;
+    s->owner = (uint64_t)getpid();
+    s->started = mlog__platform_clock(CLOCK_REALTIME);
+    memset(s->program, 0, sizeof s->program);
+    memcpy(s->program, name, strnlen(name, sizeof s->program - 1));
+}
 
 /* [s] The session goes into a file, at its old address. False: nothing has changed. */
 static bool mlog__store_session(void) {
     char path[MLOG__STORE_PATH];
     const size_t size = sizeof(mlog__session);
-    mlog__store_path(path, mlog__dict_session->id, false, 0);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, false, 0);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); /* the lock before there is anything to read */
     if (fd < 0) return false;
     (void)fchmod(fd, 0600); /* whatever the umask */
@@ -4968,7 +5009,7 @@ static bool mlog__store_session(void) {
         /* kernels before 5.14 reserve nothing by the piece */
         if (fresh != NULL && !mlog__platform_reserve(fresh, MLOG__PIECE)) whole = errno == EINVAL && fallocate(fd, 0, 0, (off_t)size) == 0;
         moved = fresh != NULL && mlog__dict_move(fresh, whole);
-        if (moved) mlog__dict_session->owner = (uint64_t)getpid();
+        if (moved) mlog__store_sign();
     }
     int error = errno;
     if (fd >= 0) close(fd);
@@ -4990,7 +5031,7 @@ static int mlog__store_begin(const char *dir) {
     if (mlog__store.on) return 0; /* it stays where it is to the end */
     mlog__platform_guard(&guard);
     bool begun = mlog__store_dir(dir);
-    if (begun) memcpy(mlog__store.dir, dir, strlen(dir) + 1);
+    if (begun) memcpy(mlog__store.dir, dir, strlen(dir) + 1), mlog__store_make_whole();
     begun = begun && mlog__store_session();
     int error = errno;
     mlog__platform_unguard(&guard);
@@ -5015,7 +5056,7 @@ static void mlog__store_adopt(void) {
 static void *mlog__store_ring(uint32_t number, size_t size, bool touch) {
     char path[MLOG__STORE_PATH];
     if (!__atomic_load_n(&mlog__store.on, __ATOMIC_ACQUIRE)) return NULL; /* STORE-1 */
-    mlog__store_path(path, mlog__dict_session->id, true, number);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, true, number);
     mlog__guard guard;
     mlog__platform_guard(&guard);
     void *p = mlog__store_map(path, size, touch);
@@ -5030,10 +5071,174 @@ static void mlog__store_end(uint32_t rings) {
     char path[MLOG__STORE_PATH];
     if (!mlog__store.on) return;
     mlog__store.on = 0;
-    for (uint32_t i = 0; i < rings; i++) mlog__store_path(path, mlog__dict_session->id, true, i), (void)unlink(path);
-    mlog__store_path(path, mlog__dict_session->id, false, 0);
+    for (uint32_t i = 0; i < rings; i++) mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, true, i), (void)unlink(path);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, false, 0);
     (void)unlink(path);
 }
+
+#ifndef METALOG_NO_FILES
+/* -- the note beside a log -- */
+
+enum { MLOG__STORE_NOTE = 4096, MLOG__STORE_PLACES = 8 };
+typedef struct { char text[MLOG__STORE_NOTE]; const char *place[MLOG__STORE_PLACES]; uint32_t count; } mlog__note;
+static const char mlog__store_mark[] = "metalog-rings 1 ";
+
+/* [s] Where the note of a log lies: hidden, so that `cat app.log.*` does not meet it. False: its path is too long. */
+static bool mlog__store_note_path(char path[PATH_MAX], const char *log) {
+    const char *slash = strrchr(log, '/'), *base = slash == NULL ? log : slash + 1;
+    size_t before = (size_t)(base - log), n = strlen(base);
+    if (before + n + 10 > PATH_MAX) return false;
+    memcpy(path, log, before);
+    path[before] = '.';
+    memcpy(path + before + 1, base, n);
+    memcpy(path + before + 1 + n, ".metalog", 9);
+    return true;
+}
+
+/* [s] Opens it. -1: there is none, or it is not ours alone. */
+static int mlog__store_open_note(const char *path, int how, bool create) {
+    struct stat st;
+    int fd = create ? open(path, how | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
+    if (fd >= 0) (void)fchmod(fd, 0600); /* whatever the umask */
+    else fd = open(path, how | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return -1;
+    bool ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
+    if (!ours) close(fd);
+    return ours ? fd : -1;
+}
+
+/* [s] The same with its lock, which is waited for 100 ms: a note is not worth more. */
+static int mlog__store_lock_note(const char *path, bool create) {
+    struct stat own, there;
+    for (int i = 0; i < 100; i++) {
+        int fd = mlog__store_open_note(path, O_RDWR, create);
+        if (fd < 0) return -1;
+        bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+        bool there_still = locked && fstat(fd, &own) == 0 && lstat(path, &there) == 0;
+        if (there_still && own.st_ino == there.st_ino && own.st_dev == there.st_dev) return fd;
+        close(fd);
+        if (!locked) mlog__platform_nap(1000000);
+    }
+    return -1;
+}
+
+/* [s] Its places, those that could be one. */
+static void mlog__store_read_note(int fd, mlog__note *note) {
+    const size_t mark = sizeof mlog__store_mark - 1;
+    ssize_t n = pread(fd, note->text, sizeof note->text - 1, 0);
+    note->count = 0;
+    note->text[n < 0 ? 0 : n] = 0;
+    for (char *p = note->text, *end; (end = strchr(p, '\n')) != NULL && note->count < MLOG__STORE_PLACES; p = end + 1) {
+        *end = 0;
+        bool place = strncmp(p, mlog__store_mark, mark) == 0 && p[mark] == '/' && strlen(p + mark) < sizeof mlog__store.dir;
+        if (place) note->place[note->count++] = p + mark;
+    }
+}
+
+/* [s] In one write; killed before the rest is cut off, there is the rest of a line, which is none. */
+static bool mlog__store_write_note(int fd, const mlog__note *note) {
+    static char text[MLOG__STORE_NOTE];
+    char *p = text;
+    for (uint32_t i = 0; i < note->count; i++) {
+        size_t n = strlen(note->place[i]), mark = sizeof mlog__store_mark - 1;
+        if (n + mark + 1 > (size_t)(text + sizeof text - 1 - p)) break;
+        memcpy(p, mlog__store_mark, mark);
+        memcpy(p + mark, note->place[i], n);
+        p += mark + n;
+        *p++ = '\n';
+    }
+    return pwrite(fd, text, (size_t)(p - text), 0) == p - text && ftruncate(fd, p - text) == 0;
+}
+
+/* Does a session at this path, not our own, write to the log, or did it? */
+static bool mlog__store_writes(const char *path, uint64_t key) {
+    static mlog__promise promise[MLOG__SINKS];
+    uint64_t id = 0;
+    int fd = mlog__store_open_note(path, O_RDONLY, false);
+    if (fd < 0) return false;
+    bool read = pread(fd, &id, sizeof id, offsetof(mlog__session, id)) == (ssize_t)sizeof id && id != mlog__dict_session->id &&
+                pread(fd, promise, sizeof promise, offsetof(mlog__session, promise)) == (ssize_t)sizeof promise;
+    close(fd);
+    for (int k = 0; k < MLOG__SINKS && read; k++)
+        if (promise[k].key == key) return true;
+    return false;
+}
+
+/* Is there anything of the log in a place, besides what is our own? What we may not look into may hold something. */
+static bool mlog__store_holds(const char *place, uint64_t key) {
+    static const char end[] = ".session";
+    bool ours = mlog__store_is_ours(place), holds = !ours && errno != ENOENT;
+    DIR *dir = ours ? opendir(place) : NULL;
+    for (const struct dirent *e; dir != NULL && !holds && (e = readdir(dir)) != NULL;) {
+        char path[MLOG__STORE_PATH];
+        size_t n = strlen(e->d_name), before = strlen(place);
+        if (n < sizeof end || before + n + 2 > sizeof path || strcmp(e->d_name + n - (sizeof end - 1), end) != 0) continue;
+        memcpy(path, place, before);
+        path[before] = '/';
+        memcpy(path + before + 1, e->d_name, n + 1);
+        holds = mlog__store_writes(path, key);
+    }
+    if (dir != NULL) closedir(dir);
+    return holds;
+}
+
+/* [s] without tidy. Our place gets into the note of a log; tidy: those where nothing of it is left any more go. A directory that may
+ * not be written to has no note. Under `role`, or by who adopts a child. */
+static void mlog__store_note(const char *log, uint64_t key, bool tidy) {
+    static char path[PATH_MAX];
+    static mlog__note old, fresh;
+    mlog__guard guard;
+    if (!mlog__store.on || key == 0 || mlog__store.whole[0] == 0 || !mlog__store_note_path(path, log)) return;
+    mlog__platform_guard(&guard);
+    int fd = mlog__store_lock_note(path, true);
+    if (fd >= 0) {
+        mlog__store_read_note(fd, &old);
+        bool same = old.count != 0 && strcmp(old.place[0], mlog__store.whole) == 0;
+        fresh.place[0] = mlog__store.whole;
+        fresh.count = 1;
+        for (uint32_t i = 0; i < old.count; i++) {
+            if (strcmp(old.place[i], mlog__store.whole) == 0) continue;
+            bool keep = fresh.count < MLOG__STORE_PLACES && (!tidy || mlog__store_holds(old.place[i], key));
+            if (keep) fresh.place[fresh.count++] = old.place[i];
+        }
+        if ((!same || fresh.count != old.count) && !mlog__store_write_note(fd, &fresh) && old.count == 0) (void)unlink(path);
+        (void)flock(fd, LOCK_UN); /* a child that was forked meanwhile may have it, too */
+        close(fd);
+    }
+    mlog__platform_unguard(&guard);
+}
+
+/* We leave nothing of this log behind: its note goes, unless somebody else did, or still writes. Under `role`. */
+static void mlog__store_unnote(const char *log, uint64_t key) {
+    static char path[PATH_MAX];
+    static mlog__note note;
+    if (key == 0 || !mlog__store_note_path(path, log)) return;
+    int fd = mlog__store_lock_note(path, false);
+    if (fd < 0) return;
+    bool holds = false;
+    mlog__store_read_note(fd, &note);
+    for (uint32_t i = 0; i < note.count && !holds; i++) holds = mlog__store_holds(note.place[i], key);
+    if (!holds) (void)unlink(path);
+    (void)flock(fd, LOCK_UN);
+    close(fd);
+}
+
+/* The places that the note of a log names. Those that are no directories of ours are left out; `refused` becomes one that is there. */
+static void mlog__store_places(const char *log, mlog__note *note, const char **refused) {
+    char path[PATH_MAX];
+    uint32_t n = 0;
+    note->count = 0;
+    int fd = mlog__store_note_path(path, log) ? mlog__store_open_note(path, O_RDONLY, false) : -1;
+    if (fd < 0) return;
+    mlog__store_read_note(fd, note);
+    close(fd);
+    for (uint32_t i = 0; i < note->count; i++) {
+        if (mlog__store_is_ours(note->place[i])) note->place[n++] = note->place[i];
+        else if (errno != ENOENT) *refused = note->place[i];
+    }
+    note->count = n;
+}
+#endif
 
 /* -- promises -- */
 
@@ -10317,10 +10522,12 @@ static bool mlog__binary_append(mlog__binary *b, mlog__buffer *out, uint32_t typ
 
 /* The header, which a file, and each process that writes to it, begins with. */
 static bool mlog__binary_introduce(mlog__binary *b, mlog__buffer *out, const mlog__session *s) {
+    bool own = s == mlog__dict_session; /* else of who logged it, and died */
     mlog__block_head head = {.version = 1, .byte_order = 0x01020304, .word_size = sizeof(void *), .clock_mode = s->clock_mode,
-                             .long_double = __LDBL_MANT_DIG__, .pid = (uint32_t)getpid(),
-                             .started = mlog__platform_clock(CLOCK_REALTIME), .boot = {s->boot[0], s->boot[1]}};
-    memcpy(head.program, mlog__format_program, MLOG__MIN((size_t)mlog__format_program_len, sizeof head.program - 1));
+                             .long_double = __LDBL_MANT_DIG__, .pid = own ? (uint32_t)getpid() : (uint32_t)s->owner,
+                             .started = own ? mlog__platform_clock(CLOCK_REALTIME) : s->started, .boot = {s->boot[0], s->boot[1]}};
+    if (own) memcpy(head.program, mlog__format_program, MLOG__MIN((size_t)mlog__format_program_len, sizeof head.program - 1));
+    else memcpy(head.program, s->program, sizeof head.program - 1);
     if (!mlog__binary_append(b, out, MLOG__BLOCK_HEADER, s->id)) return false;
     out->len += sizeof head;
     memcpy(out->p + out->len - sizeof head, &head, sizeof head);
@@ -10862,13 +11069,17 @@ static int mlog__sink_open_target(mlog_sink *s) {
     return 0;
 }
 
-/* Whose promise in a session it is: who writes to the same path, as the system knows it. 0: it can have none. */
-static uint64_t mlog__sink_key(const mlog_sink *s) {
-    char *path = s->config.type != MLOG_FILE || !s->regular ? NULL : realpath(s->config.path, NULL);
+/* Whose promise in a session it is: who writes to the same path, as the system knows it. 0: there is none. */
+static uint64_t mlog__sink_key_of(const char *log) {
+    char *path = realpath(log, NULL);
     if (path == NULL) return 0;
     uint64_t key = mlog__store_sum(2, path, strlen(path));
     free(path);
     return key | 1;
+}
+
+static uint64_t mlog__sink_key(const mlog_sink *s) {
+    return s->config.type != MLOG_FILE || !s->regular ? 0 : mlog__sink_key_of(s->config.path);
 }
 
 /* Fills an unused sink from its configuration and opens it. 0, or -1 with nothing left open. */
@@ -11501,13 +11712,17 @@ static mlog__source mlog__flush_source(const mlog__ring *r, uint32_t number, uin
     return (mlog__source){.ring = r, .number = number, .pos = from, .end = to, .mask = mlog__ring_mask[number]};
 }
 
-/* Records (not padding, not reports of losses) between two positions. */
-static uint64_t mlog__flush_count(const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to) {
-    mlog__source s = mlog__flush_source(r, number, from, to);
+/* Records (not padding, not reports of losses) of a source. */
+static uint64_t mlog__flush_count_all(mlog__source s) {
     uint64_t n = 0;
     s.counts = true;
     for (; mlog__flush_peek(&s); s.pos += mlog__record_bytes(s.header)) n += mlog__record_site(s.header) != MLOG__S_LOSS;
     return n;
+}
+
+/* The same between two positions of a ring of ours. */
+static uint64_t mlog__flush_count(const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to) {
+    return mlog__flush_count_all(mlog__flush_source(r, number, from, to));
 }
 
 /* Collects the rings that have something for a sink, up to the snapshot. */
@@ -11741,6 +11956,7 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
     if (MLOG__LIKELY(s->straight != 0) && mlog__flush_straight(s, from, record, header)) return true;
     if (MLOG__UNLIKELY(mlog__record_site(header) == MLOG__S_LOSS)) {
         uint64_t n = mlog__record_bytes(header) / 8 - 2;
+        if (n > 1 << 20) return true; /* damage: it has no room for a time */
         mlog__flush_begin(s, &it, from, header, now);
         mlog__flush_owner(s->desk, &it, from->ring);
         it.lost = (const uint64_t *)(const void *)(record + 16);
@@ -11818,7 +12034,7 @@ static bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsign
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
     size_t taken = s->out.len + b->run_bytes, bytes = (size_t)mlog__record_bytes(header);
     if (taken != 0 && taken + bytes >= MLOG__BATCH - MLOG__PAGE) return false;
-    if (loss && !mlog__flush_loss_counts(s, (const uint64_t *)(const void *)(record + 16), bytes / 8 - 2)) return true;
+    if (loss && (bytes < 16 || !mlog__flush_loss_counts(s, (const uint64_t *)(const void *)(record + 16), bytes / 8 - 2))) return true;
     int level = loss ? MLOG_WARN : mlog__format_level(s->desk, record, header);
     if (!loss && level < s->config.level) return s->in_filtered++, true;
     if (!loss && s->filter != NULL) {
@@ -12708,6 +12924,7 @@ static void mlog__flush_see_crash(int ms) {
 
 #ifndef METALOG_NO_FILES
 typedef struct {
+    const char *dir;                       /* where its files lie */
     uint64_t id;
     mlog__session *file, *copy;            /* as it lies there, and what is read */
     mlog__ring **rings, **copies;          /* by number */
@@ -12731,30 +12948,36 @@ static int mlog__recover_open(const char *path, struct stat *st) {
     return fine ? fd : -1;
 }
 
+/* Is it a ring of this session, with so many bytes of data? */
+static bool mlog__recover_is_ring(const mlog__ring *r, uint64_t session, uint32_t number, uint64_t bytes) {
+    return memcmp(r->magic, "mlogring", 8) == 0 && r->version == 1 && r->byte_order == 0x01020304 && r->word_size == sizeof(void *) &&
+           r->number == number && r->session == session && r->bytes == bytes && (bytes & (bytes - 1)) == 0;
+}
+
+enum { MLOG__RECOVER_RING = 64 << 20, MLOG__RECOVER_SLACK = 256 }; /* the most bytes of data; room behind them, see below */
+
 /* One ring of the dead process. A ring that is not sound is left out. */
 static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number) {
     struct stat st;
     int fd = mlog__recover_open(path, &st);
     size_t size = fd < 0 ? 0 : (size_t)st.st_size, bytes = size - sizeof(mlog__ring);
     mlog__ring *r = MAP_FAILED;
-    if (size > sizeof *r && size <= sizeof *r + (64u << 20)) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (size > sizeof *r && size <= sizeof *r + MLOG__RECOVER_RING) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0) close(fd);
     d->damaged = d->damaged || fd < 0 || (r == MAP_FAILED && size != 0); /* no size yet: it was being made */
     if (r == MAP_FAILED) return;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
-    bool sound = memcmp(r->magic, "mlogring", 8) == 0 && r->version == 1 && r->byte_order == 0x01020304 &&
-                 r->word_size == sizeof(void *) && r->number == number && r->session == d->id && r->bytes == bytes &&
-                 (bytes & (bytes - 1)) == 0;
+    bool sound = mlog__recover_is_ring(r, d->id, number, bytes);
     d->damaged = d->damaged || head % 8 != 0;
     /* with room behind it: words of a record that is none are read before its length is known to be false */
-    mlog__ring *copy = sound ? aligned_alloc(512, (size + 256 + 511) & ~(size_t)511) : NULL;
+    mlog__ring *copy = sound ? aligned_alloc(512, (size + MLOG__RECOVER_SLACK + 511) & ~(size_t)511) : NULL;
     if (copy == NULL) {
         d->damaged = d->damaged || r->session != 0 || head != 0; /* else it was being made */
         mlog__platform_unmap(r, size);
         return;
     }
     memcpy(copy, r, size);
-    memset((char *)copy + size, 0, 256);
+    memset((char *)copy + size, 0, MLOG__RECOVER_SLACK);
     copy->head = head & ~UINT64_C(7);
     d->rings[number] = r;
     d->copies[number] = copy;
@@ -12774,12 +12997,12 @@ static int mlog__recover_name(const char *name, uint64_t id) {
 
 /* Calls `each` with the path of every ring of the session. */
 static void mlog__recover_each(mlog__dead *d, void (*each)(mlog__dead *, const char *path, uint32_t number)) {
-    DIR *dir = opendir(mlog__store.dir);
+    DIR *dir = opendir(d->dir);
     for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
         char path[MLOG__STORE_PATH];
         int number = mlog__recover_name(e->d_name, d->id);
         if (number < 0) continue;
-        mlog__store_path(path, d->id, true, (uint32_t)number);
+        mlog__store_path(path, d->dir, d->id, true, (uint32_t)number);
         each(d, path, (uint32_t)number);
     }
     if (dir != NULL) closedir(dir);
@@ -12794,7 +13017,7 @@ static void mlog__recover_remove(mlog__dead *d, const char *path, uint32_t numbe
 static void mlog__recover_forget(mlog__dead *d) {
     char path[MLOG__STORE_PATH];
     mlog__recover_each(d, mlog__recover_remove);
-    mlog__store_path(path, d->id, false, 0);
+    mlog__store_path(path, d->dir, d->id, false, 0);
     (void)unlink(path);
 }
 
@@ -12833,12 +13056,13 @@ static int mlog__recover_lock(int fd) {
 
 /* Takes a session whose process is dead. False: it lives, or is not for us to judge. A file without a size or a head belongs to who
  * died before the first record: it goes. */
-static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
+static bool mlog__recover_take(mlog__dead *d, const char *dir, uint64_t id) {
     char path[MLOG__STORE_PATH];
     struct stat st;
     memset(d, 0, sizeof *d);
+    d->dir = dir;
     d->id = id;
-    mlog__store_path(path, id, false, 0);
+    mlog__store_path(path, dir, id, false, 0);
     d->lock = mlog__recover_open(path, &st);
     if (d->lock < 0 || mlog__recover_lock(d->lock) != 0 || fstat(d->lock, &st) != 0 || st.st_nlink != 1) return false;
     d->age = st.st_mtime;
@@ -13252,12 +13476,12 @@ static void mlog__recover_rest(mlog__dead *d, mlog_sink *opened, uint32_t n) {
 }
 
 /* What is known of a session after the first round. */
-typedef struct { uint64_t id; time_t age; bool ours, left; } mlog__found;
+typedef struct { const char *dir; uint64_t id; time_t age; bool ours, left; } mlog__found;
 
 /* First round: settles what is ours; removes what nobody needs any more; what is left waits for its own program. */
 static void mlog__recover_meet(mlog__found *f, mlog_sink *opened, uint32_t n) {
     mlog__dead d;
-    if (mlog__recover_take(&d, f->id)) {
+    if (mlog__recover_take(&d, f->dir, f->id)) {
         bool ours = false;
         for (uint32_t k = 0; k < MLOG__SINKS; k++) ours = ours || mlog__recover_ours(&d.file->promise[k], opened, n) != NULL;
         f->ours = ours && mlog__recover_read(&d);
@@ -13274,7 +13498,7 @@ static void mlog__recover_meet(mlog__found *f, mlog_sink *opened, uint32_t n) {
 
 static void mlog__recover_write_out(const mlog__found *f, mlog_sink *opened, uint32_t n) {
     mlog__dead d;
-    if (mlog__recover_take(&d, f->id) && mlog__recover_read(&d)) mlog__recover_rest(&d, opened, n);
+    if (mlog__recover_take(&d, f->dir, f->id) && mlog__recover_read(&d)) mlog__recover_rest(&d, opened, n);
     mlog__recover_close(&d);
 }
 
@@ -13290,30 +13514,41 @@ static uint32_t mlog__recover_bound(mlog__found *found, uint32_t many) {
         for (uint32_t i = 0; i < many; i++)
             if (found[i].left && (oldest == NULL || found[i].age < oldest->age)) oldest = &found[i];
         oldest->left = false;
-        if (mlog__recover_take(&d, oldest->id)) mlog__recover_forget(&d);
+        if (mlog__recover_take(&d, oldest->dir, oldest->id)) mlog__recover_forget(&d);
         mlog__recover_close(&d);
     }
     return gone;
 }
 
-/* Looks for dead sessions in our directory; under `role`, before the sinks are used for anything else. Returns how many had to go
- * unread. */
-static uint32_t mlog__recover_all(mlog_sink *opened, uint32_t n) {
-    enum { MOST = 1024 };
-    mlog__found *found = calloc(MOST, sizeof *found);
-    mlog__guard guard;
-    uint32_t many = 0;
-    mlog__platform_guard(&guard);
-    DIR *dir = found == NULL ? NULL : opendir(mlog__store.dir);
-    for (const struct dirent *e; dir != NULL && many < MOST && (e = readdir(dir)) != NULL;) {
+/* The sessions of a place, but for our own, behind those that are found already; returns how many there are. */
+enum { MLOG__RECOVER_MOST = 1024 };
+static uint32_t mlog__recover_list(const char *place, mlog__found *found, uint32_t many) {
+    DIR *dir = opendir(place);
+    for (const struct dirent *e; dir != NULL && many < MLOG__RECOVER_MOST && (e = readdir(dir)) != NULL;) {
         uint64_t id = strtoull(e->d_name, NULL, 16);
-        if (id != mlog__dict_session->id && mlog__recover_name(e->d_name, id) == -2) found[many++].id = id;
+        if (id == mlog__dict_session->id || mlog__recover_name(e->d_name, id) != -2) continue;
+        found[many].dir = place;
+        found[many++].id = id;
     }
     if (dir != NULL) closedir(dir);
+    return many;
+}
+
+/* Looks for dead sessions in directories that are ours; under `role`, before the sinks are used for anything else. The first one (NULL:
+ * none) is kept from filling up: returns how many had to go unread there. */
+static uint32_t mlog__recover_all(const char *const *places, uint32_t count, mlog_sink *opened, uint32_t n) {
+    mlog__found *found = calloc(MLOG__RECOVER_MOST, sizeof *found);
+    mlog__guard guard;
+    uint32_t many = 0, own = 0;
+    mlog__platform_guard(&guard);
+    for (uint32_t i = 0; i < count && found != NULL; i++) {
+        if (places[i] != NULL) many = mlog__recover_list(places[i], found, many);
+        if (i == 0) own = many;
+    }
     for (uint32_t i = 0; i < many; i++) mlog__recover_meet(&found[i], opened, n);
     for (uint32_t i = 0; i < many; i++)
         if (found[i].ours) mlog__recover_write_out(&found[i], opened, n);
-    uint32_t gone = mlog__recover_bound(found, many);
+    uint32_t gone = mlog__recover_bound(found, own);
     mlog__platform_unguard(&guard);
     free(found);
     return gone;
@@ -13969,6 +14204,28 @@ static void mlog__life_ring_dir(char dir[PATH_MAX], const mlog_sink *opened, uin
     }
 }
 
+/* What dead processes left for these sinks, in our place and in those that the notes beside the logs name. */
+static void mlog__life_recover(mlog_sink *opened, uint32_t n, char *complaint, size_t size) {
+    const char *places[1 + 8 * MLOG__STORE_PLACES] = {mlog__store.on ? mlog__store.dir : NULL}, *refused = NULL;
+    uint32_t count = 1;
+    mlog__note *note = calloc(n + 1, sizeof *note);
+    for (uint32_t i = 0; i < n && note != NULL; i++) {
+        if (opened[i].key != 0) mlog__store_places(opened[i].config.path, &note[i], &refused);
+        for (uint32_t k = 0; k < note[i].count && count < sizeof places / sizeof *places; k++)
+            if (strcmp(note[i].place[k], mlog__store.whole) != 0) places[count++] = note[i].place[k];
+    }
+    mlog__recover_strange = 0;
+    uint32_t gone = mlog__recover_all(places, count, opened, n);
+    if (mlog__recover_strange != 0)
+        snprintf(complaint, size, "crash_safe: sessions in \"%.100s\" that are damaged, or of another version, stay unread: %u", mlog__store.dir,
+                 mlog__recover_strange);
+    if (refused != NULL && *complaint == 0)
+        snprintf(complaint, size, "crash_safe: a log's note names \"%.100s\"; expected a directory of ours, mode 0700: it is left alone", refused);
+    if (gone != 0)
+        snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
+    free(note);
+}
+
 /* Rings become files as soon as there is a file sink, or crash_safe asks for it; then what dead processes left for these sinks is
  * written. Under `role`. A place that fails costs a warning, not the log. */
 static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint, size_t size) {
@@ -13984,20 +14241,12 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
         mlog__life_ring_dir(dir, opened, n, false);
         failed = mlog__store_begin(dir);
     }
-    if (failed) {
+    if (failed)
         snprintf(complaint, size, "crash_safe: ring directory \"%.100s\": %s; expected one of ours, mode 0700, with room: records die with the process",
                  dir, strerror(error));
-        return;
-    }
-    for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before; slot++) /* threads that logged before get new rings */
+    for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before && !failed; slot++) /* threads that logged before get new rings */
         for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].clock, MLOG__TICKS_LOOK, __ATOMIC_RELAXED); /* LIFE-2 */
-    mlog__recover_strange = 0;
-    uint32_t gone = mlog__recover_all(opened, n);
-    if (mlog__recover_strange != 0)
-        snprintf(complaint, size, "crash_safe: sessions in \"%.100s\" that are damaged, or of another version, stay unread: %u", mlog__store.dir,
-                 mlog__recover_strange);
-    if (gone != 0)
-        snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
+    mlog__life_recover(opened, n, complaint, size);
 }
 #endif
 
@@ -14021,6 +14270,7 @@ static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     s->rings = mlog__ring_list;
     s->number = number;
     s->promised = false;
+    mlog__dict_session->format[number] = s->config.format;
     mlog__sink_lend(s);
     __atomic_store_n(&p->key, s->key, __ATOMIC_RELEASE); /* STORE-3 */
 }
@@ -14044,6 +14294,9 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
     mlog__life_promise(s, (uint32_t)i);
+#ifndef METALOG_NO_FILES
+    if (s->session != NULL) mlog__store_note(s->config.path, s->key, true);
+#endif
     __atomic_store_n(&s->used, true, __ATOMIC_RELEASE); /* FLUSH-6 */
     return s;
 }
@@ -14089,6 +14342,9 @@ static void mlog__life_note_delivered(mlog_sink *s) {
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     mlog__life_write_held(s);
     mlog__life_note_delivered(s);
+#ifndef METALOG_NO_FILES
+    if (s->session != NULL) mlog__store_unnote(s->config.path, s->key);
+#endif
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
         mlog__flush_all.handed[s->lane1][k] = MLOG__MAX(mlog__flush_all.handed[s->lane1][k], s->done[k]);
@@ -14374,6 +14630,9 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     s->torn_at = 0;
     mlog__life_promise(s, (uint32_t)(s - mlog__flush_all.sink));
     if (s->session != NULL) s->session->promise[s->number].shared = 1; /* with its parent */
+#ifndef METALOG_NO_FILES
+    if (s->session != NULL) mlog__store_note(s->config.path, s->key, false); /* the parent may have ended, and taken it along */
+#endif
     s->last_ticks = 0;
     s->last_time = s->retry_at = 0;
     s->backoff_ms = s->turn_ms = 0;
@@ -14676,6 +14935,17 @@ static bool mlog__life_drained(void) {
     return true;
 }
 
+/* Nothing of ours stays behind: neither the rings' files nor the notes that lead to them. */
+static void mlog__life_leave(void) {
+    mlog__store_end(mlog__flush_rings());
+#ifndef METALOG_NO_FILES
+    for (int k = 0; k < MLOG__SINKS; k++) {
+        const mlog_sink *s = &mlog__flush_all.sink[k];
+        if (s->used && s->session != NULL) mlog__store_unnote(s->config.path, s->key);
+    }
+#endif
+}
+
 /* At the very end: records that only handlers logged, of a library that was never started, or is stopped, go out after all. Then the
  * flusher stops, since the kernel would end it in the middle of a line when other threads still log; this thread writes what it logs
  * from here on (in destructors of shared objects) by itself. Last of this module: 101. */
@@ -14688,7 +14958,7 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
         if (i == 999) return; /* it hangs in a write: the process shall not */
         mlog__platform_nap(100000);
     }
-    if (mlog__life_drained()) mlog__store_end(mlog__flush_rings());
+    if (mlog__life_drained()) mlog__life_leave();
     mlog__platform_unlock(&mlog__flush_all.role);
     __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELAXED); /* FLUSH-3 */
     __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELAXED);     /* FLUSH-13 */
@@ -15258,6 +15528,7 @@ typedef struct {
     uint64_t offset;             /* of buffer[at] in the file */
     uint64_t damaged, lost, blocks, records, turn; /* damaged: bytes; lost: records without a definition, or not sound */
     uint64_t folded;             /* records that were there already, by their ids */
+    bool doubles;                /* those are handed out, too */
     void (*gone)(mlog__reader_life *); /* asked before a process is forgotten, unless NULL */
     uint64_t first_bad;          /* when damaged or lost is not 0 */
     const char *why;             /* what was wrong there */
@@ -15724,8 +15995,10 @@ static void mlog__reader_order(mlog__reader *r, mlog__reader_record *o) {
 static bool mlog__reader_new(mlog__reader *r, uint64_t header) {
     uint64_t *next = &r->life->next[r->ring], end = r->pos + mlog__record_bytes(header);
     if (mlog__record_site(header) == MLOG__S_LOSS && (header & MLOG__F_TIME) != 0) return true;
-    if (r->pos < *next) return r->folded++, r->pos = end, false;
-    return *next = end, true;
+    if (r->pos >= *next) return *next = end, true;
+    r->folded++;
+    if (!r->doubles) r->pos = end;
+    return r->doubles;
 }
 
 /* The next record of the block; 0: none; -1: what follows in it is not sound. */
@@ -15814,16 +16087,16 @@ static bool mlog__reader_decode(const mlog__reader_record *o, mlog__item *it) {
 }
 
 /* ==== tool ====
- * The command `metalog`: reads binary files and JSON lines, several at once, merged by time. Every input becomes a row of decoded
- * records; filter, times, fields and formats know nothing of where those came from. A JSON line goes out as it came in when nothing
- * but lines are wanted. See mlog__tool_man for what it takes and returns.
+ * The command `metalog`: reads binary files, JSON lines and rings, several at once, merged by time, and does recovery without the
+ * program. Every input becomes a row of decoded records; filter, times, fields and formats know nothing of where those came from. A
+ * JSON line goes out as it came in when nothing but lines are wanted. See mlog__tool_man for what it takes and returns.
  *
  * owns: the command line, inputs, output
- * may call: platform clock record dict rule text format filter crc binary sink reader
+ * may call: platform clock record dict store rule text ring format filter crc binary sink flush recover reader
  */
 
 enum { MLOG__TOOL_OK, MLOG__TOOL_DAMAGE, MLOG__TOOL_USAGE, MLOG__TOOL_FAILED }; /* exit codes */
-enum { MLOG__TOOL_CAT, MLOG__TOOL_TAIL, MLOG__TOOL_STATS, MLOG__TOOL_CHECK };
+enum { MLOG__TOOL_CAT, MLOG__TOOL_TAIL, MLOG__TOOL_STATS, MLOG__TOOL_CHECK, MLOG__TOOL_RECOVER };
 enum { MLOG__TOOL_JSON, MLOG__TOOL_CONSOLE, MLOG__TOOL_LOGFMT, MLOG__TOOL_CSV };
 enum { MLOG__TOOL_WANTED = 64, MLOG__TOOL_LINE = 64 << 20 };
 
@@ -15841,14 +16114,26 @@ typedef struct {
     bool ended;
     const char *line;
     size_t line_len;
+    size_t mark, mark_len;       /* where the line says that it is recovered; mark_len 0: nowhere */
+    uint64_t folded;             /* records that stand in the inputs once more */
     uint64_t strange, first_strange, offset; /* lines that are no records; where the first one begins; offset of bytes.p[0] */
     mlog__desk desk;
     mlog__item item;
+    /* of a session and its rings, see below */
+    bool rings, bad;             /* it is one; damage was told */
+    bool alone;                  /* the rings that are named, not all beside it */
+    uint64_t id;                 /* the session's, as far as it is known before */
+    bool recover;                /* what its process has not written, if that is dead; marked so */
+    const char *log;             /* to this log only, unless NULL */
+    const char **ring;           /* paths of rings that are named */
+    uint32_t ring_count;
 } mlog__tool_input;
 
 static struct {
     int command, format, status;
-    bool formatted, follow, color, pager, headed, utc;
+    bool formatted, follow, color, pager, headed, utc, doubles, to_stdout; /* doubles: are shown */
+    const char *dir;             /* recover: where the rings lie */
+    mlog_format log_format;      /* recover: as the log is written */
     mlog_filter *filter;
     int64_t since, until;
     const char *wanted[MLOG__TOOL_WANTED];
@@ -16244,8 +16529,10 @@ static bool mlog__tool_parse(mlog__tool_input *in) {
     it->source = it->file = it->func = it->msg = it->thread = "";
     it->header = mlog__record_header(MLOG__S_EMIT, MLOG__MIN(4 + in->line_len / 8, (size_t)0xFFFFF), 0); /* what bounds go by */
     in->desk.recovered = false;
+    in->mark_len = 0;
     while (j.at < j.end && *j.at != '}') {
         uint32_t len;
+        size_t start = (size_t)(j.at - in->line); /* with the comma before it */
         j.at += strspn(j.at, ", \t\r");
         if (*j.at != '"') break;
         const char *key = mlog__tool_string(&j, &len);
@@ -16253,6 +16540,7 @@ static bool mlog__tool_parse(mlog__tool_input *in) {
         mlog__val v = mlog__tool_value(&j);
         if (strcmp(key, "recovered") == 0) {
             in->desk.recovered = v.kind == MLOG_K_BOOL && v.as.u != 0;
+            if (in->desk.recovered) in->mark = start, in->mark_len = (size_t)(j.at - in->line) - start;
         } else if (mlog__format_is_reserved(key, len)) {
             if (!mlog__tool_take_own(it, key, &v)) return false;
             own += strcmp(key, "ts") == 0 || strcmp(key, "level") == 0;
@@ -16290,10 +16578,289 @@ static bool mlog__tool_next_line(mlog__tool_input *in) {
     }
 }
 
+/* -- sessions and rings --
+ * They become a binary file in memory, made by the code of the sinks: what a binary sink would have written of them. Nothing of theirs
+ * is changed, and nothing is trusted, also not that it stays as it is: a process that lives writes on. So rings are read before the
+ * session, which then has all that their records refer to, and the tails once more behind it: what lies before them may have been
+ * written over meanwhile, but it is in the logs. */
+
+/* Damage in one of the files. */
+static void mlog__tool_blame(mlog__tool_input *in, const char *path, uint64_t offset, const char *why) {
+    in->bad = true;
+    mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: byte %llu: %s", path, (unsigned long long)offset, why);
+}
+
+static size_t mlog__tool_read_at(int fd, void *to, size_t n, uint64_t offset) {
+    size_t got = 0;
+    while (got < n) {
+        ssize_t k = pread(fd, (char *)to + got, n - got, (off_t)(offset + got));
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) break;
+        got += (size_t)k;
+    }
+    return got;
+}
+
+/* Opens a regular file; one that is not named, but found in a directory, must not lead elsewhere. -1: it is none. */
+static int mlog__tool_open_part(const char *path, bool named, struct stat *st) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (named ? 0 : O_NOFOLLOW));
+    if (fd < 0) return -1;
+    if (fstat(fd, st) == 0 && S_ISREG(st->st_mode)) return fd;
+    close(fd);
+    return errno = EINVAL, -1;
+}
+
+/* What is wrong with the head of a session of which n bytes are there; NULL: nothing. */
+static const char *mlog__tool_judge_session(const mlog__session *s, size_t n, uint64_t *at) {
+    *at = n;
+    if (n < offsetof(mlog__session, context)) return "the file ends within a session";
+    if (*at = 0, memcmp(s->magic, "metalog", 8) != 0) return "no session begins here";
+    if (*at = offsetof(mlog__session, version), s->version != MLOG__SESSION_VERSION) return "a session of another version";
+    if (*at = offsetof(mlog__session, byte_order), s->byte_order != 0x01020304) return "a session of another byte order";
+    if (*at = offsetof(mlog__session, word_size), s->word_size != sizeof(void *)) return "a session of another word size";
+    if (*at = offsetof(mlog__session, dict_end), s->dict_end > MLOG__DICT_BYTES) return "the length of the dictionary makes no sense";
+    if (*at = offsetof(mlog__session, contexts), s->contexts > MLOG__CONTEXTS) return "the number of contexts makes no sense";
+    return NULL;
+}
+
+/* The session into d->copy. False: told why. */
+static bool mlog__tool_load_session(mlog__tool_input *in, mlog__dead *d, int fd) {
+    mlog__session *s = d->copy;
+    uint64_t at;
+    const char *why = mlog__tool_judge_session(s, mlog__tool_read_at(fd, s, offsetof(mlog__session, context), 0), &at);
+    if (why != NULL && in->recover && mlog__tool.dir == NULL) return false; /* nobody asked for this one */
+    if (why != NULL) return mlog__tool_blame(in, in->path, at, why), false;
+    size_t contexts = (size_t)s->contexts * MLOG__CONTEXT_BYTES, dict = (size_t)s->dict_end;
+    size_t got = mlog__tool_read_at(fd, s->context, contexts, offsetof(mlog__session, context));
+    if (got == contexts) {
+        got = mlog__tool_read_at(fd, s->dict, dict, offsetof(mlog__session, dict));
+        if (got < dict) mlog__tool_blame(in, in->path, offsetof(mlog__session, dict) + got, "the file ends within the dictionary");
+        if (in->log != NULL) (void)mlog__tool_read_at(fd, s->move, sizeof s->move, offsetof(mlog__session, move));
+    } else {
+        mlog__tool_blame(in, in->path, offsetof(mlog__session, context) + got, "the file ends within the contexts");
+    }
+    return true;
+}
+
+/* What is wrong with the head of a ring whose file has `size` bytes. */
+static const char *mlog__tool_judge_ring(const mlog__ring *r, size_t size, uint64_t session, uint64_t *at) {
+    uint64_t bytes = size - sizeof *r;
+    *at = size;
+    if (size <= sizeof *r) return "the file ends within the head of a ring";
+    if (*at = 0, memcmp(r->magic, "mlogring", 8) != 0) return "no ring begins here";
+    if (*at = offsetof(mlog__ring, version), r->version != 1) return "a ring of another version";
+    if (*at = offsetof(mlog__ring, number), r->number >= MLOG__RINGS) return "the number of the ring makes no sense";
+    if (*at = offsetof(mlog__ring, session), r->session != session) return "a ring of another session";
+    if (*at = offsetof(mlog__ring, bytes), r->bytes > MLOG__RECOVER_RING || r->bytes == 0) return "the length of the ring makes no sense";
+    if (bytes < r->bytes) return *at = size, "the file ends within the ring";
+    if (*at = offsetof(mlog__ring, byte_order), !mlog__recover_is_ring(r, session, r->number, bytes)) return "the head of the ring is not sound";
+    if (*at = offsetof(mlog__ring, head), r->head % 8 != 0) return "the position of the ring makes no sense";
+    return NULL;
+}
+
+/* A ring of the session into d->copies. Returns its number; -1: it is none, or was there already. */
+static int mlog__tool_load_ring(mlog__tool_input *in, mlog__dead *d, const char *path, bool named) {
+    struct stat st;
+    mlog__ring head;
+    uint64_t at;
+    int fd = mlog__tool_open_part(path, named, &st);
+    if (fd < 0) {
+        if (errno != ENOENT) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", path, strerror(errno)); /* else it has ended meanwhile */
+        return -1;
+    }
+    memset(&head, 0, sizeof head);
+    size_t size = (size_t)st.st_size, got = mlog__tool_read_at(fd, &head, sizeof head, 0);
+    const char *why = mlog__tool_judge_ring(&head, got < sizeof head ? got : size, d->id, &at);
+    if (why == NULL && d->copies[head.number] == NULL) {
+        mlog__ring *copy = calloc(1, size + MLOG__RECOVER_SLACK);
+        if (copy == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "%s: no memory", path);
+        else if ((got = mlog__tool_read_at(fd, copy, size, 0)) < size)
+            mlog__tool_blame(in, path, got, "the file ends within the ring"), free(copy);
+        else copy->head = head.head, copy->number = head.number, copy->bytes = head.bytes, d->copies[head.number] = copy;
+    } else if (why != NULL) {
+        mlog__tool_blame(in, path, at, why);
+    }
+    close(fd);
+    if (why != NULL || d->copies[head.number] == NULL) return -1;
+    d->count = MLOG__MAX(d->count, head.number + 1);
+    return (int)head.number;
+}
+
+/* From where on a ring is wanted: its tail, or how far its process's sinks had written it, as far as that goes. */
+static uint64_t mlog__tool_from(const mlog__tool_input *in, const mlog__dead *d, const mlog__ring *r, uint32_t number, uint64_t key) {
+    uint64_t from = UINT64_MAX;
+    if (!in->recover) return r->tail;
+    for (uint32_t k = 0; k < MLOG__SINKS; k++) {
+        const mlog__promise *p = &d->copy->promise[k];
+        uint64_t cur = r->cur[k], moves = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
+        if (p->key == 0 || (in->log != NULL && p->key != key)) continue;
+        for (uint64_t i = 0; in->log != NULL && p->seq != 0 && p->seq == p->done && i < moves; i++)
+            if (d->copy->move[k][i].ring == number) cur = MLOG__MAX(cur, d->copy->move[k][i].pos);
+        from = MLOG__MIN(from, cur);
+    }
+    return from;
+}
+
+/* Are the records of a ring sound, from a position on? The first that is not ends it, or, where its length is, is left out. */
+static void mlog__tool_walk(mlog__tool_input *in, mlog__dead *d, const char *path, mlog__ring *r, uint64_t from) {
+    bool told = false;
+    for (uint64_t pos = from, bytes; pos < r->head; pos += bytes) {
+        uint64_t at = pos & (r->bytes - 1), header;
+        memcpy(&header, r->data + at, 8);
+        bytes = mlog__record_bytes(header);
+        bool whole = bytes != 0 && bytes <= r->head - pos && bytes <= r->bytes - at;
+        uint32_t site = mlog__record_site(header);
+        if (whole && site == MLOG__S_PAD) continue;
+        in->item.header = header;
+        bool sound = whole && bytes >= 16 + 8 * (uint64_t)mlog__record_options(header) &&
+                     (site == MLOG__S_LOSS || mlog__format_decode(&in->item, &d->desk, r->data + at));
+        if (sound) continue;
+        if (!told) mlog__tool_blame(in, path, sizeof *r + at, "a record without a definition, or not sound");
+        told = true;
+        header = mlog__record_header(MLOG__S_PAD, bytes / 8, 0);
+        if (whole) memcpy(r->data + at, &header, 8);
+        else r->head = pos, bytes = 0;
+    }
+}
+
+/* The records from next[] on, as blocks in a file in memory. -1: errno says why. */
+static int mlog__tool_convert(mlog__dead *d, uint64_t *next, bool recovered) {
+    mlog_sink s = {.fd = -1, .desk = &d->desk, .next = next, .hold_level = INT_MAX};
+    mlog__source *list = malloc((d->count + 1) * sizeof *list);
+    int fd = memfd_create("metalog", MFD_CLOEXEC);
+    bool all = false, fine = (s.binary = mlog__platform_map(sizeof *s.binary, false, false)) != NULL && list != NULL && fd >= 0;
+    const mlog__clock_table *t = &d->copy->clock;
+    bool arrival = d->copy->clock_mode == MLOG__TICKS_ARRIVAL && t->count != 0;
+    uint64_t now = arrival ? t->pair[(t->count - 1) % MLOG__PAIRS_KEPT].ticks : UINT64_MAX;
+    if (fine) s.binary->recovered = recovered;
+    while (fine && !all) {
+        uint32_t n = mlog__recover_collect(d, &s, list);
+        mlog__flush_raw_begin(&s);
+        all = mlog__flush_merge(&s, list, n, now, mlog__flush_raw, false, false);
+        mlog__flush_raw_end(&s);
+        for (size_t at = 0; at < s.out.len && fine;) {
+            ssize_t k = write(fd, s.out.p + at, s.out.len - at);
+            fine = k > 0 || errno == EINTR;
+            at += k > 0 ? (size_t)k : 0;
+        }
+        if (s.out.len == 0) all = true;
+        s.out.len = 0;
+    }
+    if (s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
+    mlog__format_drop(&s.out);
+    free(list);
+    if (fine && lseek(fd, 0, SEEK_SET) == 0) return fd;
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
+/* Makes room for what is read. */
+static bool mlog__tool_begin_load(mlog__dead *d) {
+    memset(d, 0, sizeof *d);
+    d->lock = -1;
+    d->copy = mlog__platform_map(sizeof *d->copy, false, false);
+    d->rings = mlog__platform_map(2 * MLOG__RINGS * sizeof *d->rings, false, false);
+    d->desk.infos = mlog__platform_map(MLOG__INFOS * sizeof *d->desk.infos, false, false);
+    if (d->copy == NULL || d->rings == NULL || d->desk.infos == NULL) return false;
+    d->copies = d->rings + MLOG__RINGS;
+    d->desk.session = d->copy;
+    d->desk.pairs = &d->copy->clock;
+    d->desk.foreign = true;
+    return true;
+}
+
+/* Paths of the session's rings by number: those beside it, and those that are named. */
+static void mlog__tool_load_rings(mlog__tool_input *in, mlog__dead *d, char **paths) {
+    const char *base;
+    char *folder = mlog__sink_split(in->path, &base), *path;
+    DIR *dir = folder == NULL || in->alone ? NULL : opendir(folder);
+    for (uint32_t i = 0; i < in->ring_count; i++) {
+        int number = mlog__tool_load_ring(in, d, in->ring[i], true);
+        if (number >= 0 && paths[number] == NULL) paths[number] = strdup(in->ring[i]);
+    }
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        if (mlog__recover_name(e->d_name, d->id) < 0 || asprintf(&path, "%s/%s", folder, e->d_name) < 0) continue;
+        int number = mlog__tool_load_ring(in, d, path, false);
+        if (number >= 0 && paths[number] == NULL) paths[number] = path;
+        else free(path);
+    }
+    if (dir != NULL) closedir(dir);
+    free(folder);
+}
+
+/* The tails, and how far sinks have written, as they are by now; then next[] says what is wanted of each ring. */
+static void mlog__tool_load_positions(mlog__tool_input *in, mlog__dead *d, char **paths, uint64_t *next, uint64_t key) {
+    for (uint32_t i = 0; i < d->count; i++) {
+        mlog__ring *r = d->copies[i], head;
+        struct stat st;
+        int fd = r == NULL || paths[i] == NULL ? -1 : mlog__tool_open_part(paths[i], true, &st);
+        if (r == NULL) continue;
+        if (fd >= 0 && mlog__tool_read_at(fd, &head, sizeof head, 0) == sizeof head) {
+            r->tail = MLOG__MAX(r->tail, head.tail);
+            memcpy(r->cur, head.cur, sizeof r->cur);
+        }
+        if (fd >= 0) close(fd);
+        uint64_t from = mlog__tool_from(in, d, r, i, key), oldest = r->head > r->bytes ? r->head - r->bytes : 0;
+        if (from > r->head) from = r->head; /* it was written meanwhile, or nobody wants it */
+        if (from < oldest || from % 8 != 0) {
+            mlog__tool_blame(in, paths[i], offsetof(mlog__ring, tail), "the position of the ring makes no sense");
+            from = r->head;
+        }
+        next[i] = from;
+        mlog__tool_walk(in, d, paths[i], r, from);
+    }
+}
+
+/* Is what the log's last batch of the session holds in the log? Then it is written, whatever its process came to say. */
+static void mlog__tool_settle_log(const mlog__tool_input *in, mlog__dead *d, uint64_t key) {
+    struct stat st;
+    int fd = open(in->log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    for (uint32_t k = 0; k < MLOG__SINKS && fd >= 0 && fstat(fd, &st) == 0; k++) {
+        mlog__promise *p = &d->copy->promise[k];
+        if (p->key != key || p->armed == p->done || p->seq != p->armed || p->check != mlog__store_check(p, d->copy->move[k])) continue;
+        if ((uint64_t)st.st_dev == p->dev && (uint64_t)st.st_ino == p->ino && mlog__recover_stands(fd, p)) p->done = p->armed;
+    }
+    if (fd >= 0) close(fd);
+}
+
+/* The whole of it. The input is a binary file then, or at its end. */
+static void mlog__tool_open_rings(mlog__tool_input *in) {
+    mlog__dead d;
+    struct stat st;
+    int session = mlog__tool_open_part(in->path, true, &st);
+    char **paths = calloc(MLOG__RINGS, sizeof *paths);
+    uint64_t *next = calloc(MLOG__RINGS, sizeof *next), key = in->log == NULL ? 0 : mlog__sink_key_of(in->log);
+    in->done = true;
+    if (session < 0) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, strerror(errno));
+    else if (!mlog__tool_begin_load(&d) || paths == NULL || next == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory");
+    else if (mlog__tool_read_at(session, &d.id, sizeof d.id, offsetof(mlog__session, id)) != sizeof d.id)
+        mlog__tool_blame(in, in->path, (uint64_t)st.st_size, "the file ends within a session");
+    else if (!in->recover || mlog__recover_lock(session) == 0) {
+        (void)flock(session, LOCK_UN); /* who starts now may recover it */
+        mlog__tool_load_rings(in, &d, paths);
+        if (mlog__tool_load_session(in, &d, session)) {
+            if (in->log != NULL) mlog__tool_settle_log(in, &d, key);
+            mlog__tool_load_positions(in, &d, paths, next, key);
+            in->fd = mlog__tool_convert(&d, next, in->recover);
+            if (in->fd < 0) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, strerror(errno));
+            in->done = in->fd < 0;
+            in->opened = !in->done;
+        }
+    }
+    if (session >= 0) close(session), mlog__recover_close(&d);
+    for (uint32_t i = 0; paths != NULL && i < MLOG__RINGS; i++) free(paths[i]);
+    free(paths);
+    free(next);
+}
+
 /* -- inputs -- */
 
 static void mlog__tool_open(mlog__tool_input *in) {
     struct stat st;
+    if (in->rings) {
+        mlog__tool_open_rings(in);
+        return;
+    }
     in->fd = strcmp(in->path, "-") == 0 ? 0 : open(in->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (in->fd < 0 || fstat(in->fd, &st) != 0 || S_ISDIR(st.st_mode)) {
         mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, in->fd < 0 ? strerror(errno) : "is a directory");
@@ -16303,6 +16870,227 @@ static void mlog__tool_open(mlog__tool_input *in) {
     in->opened = true;
     in->dev = st.st_dev;
     in->ino = st.st_ino;
+}
+
+/* What an argument is, and whose, by its first bytes. */
+enum { MLOG__TOOL_LOG, MLOG__TOOL_SESSION, MLOG__TOOL_RING, MLOG__TOOL_FOLDER };
+static int mlog__tool_kind(const char *path, uint64_t *id) {
+    struct stat st;
+    char magic[8] = "";
+    *id = 0;
+    if (strcmp(path, "-") == 0 || stat(path, &st) != 0) return MLOG__TOOL_LOG;
+    if (S_ISDIR(st.st_mode)) return MLOG__TOOL_FOLDER;
+    int fd = S_ISREG(st.st_mode) ? mlog__tool_open_part(path, true, &st) : -1;
+    if (fd < 0) return MLOG__TOOL_LOG;
+    (void)mlog__tool_read_at(fd, magic, 8, 0);
+    bool session = memcmp(magic, "metalog", 8) == 0, ring = memcmp(magic, "mlogring", 8) == 0;
+    (void)mlog__tool_read_at(fd, id, sizeof *id, session ? offsetof(mlog__session, id) : offsetof(mlog__ring, session));
+    close(fd);
+    return session ? MLOG__TOOL_SESSION : ring ? MLOG__TOOL_RING : MLOG__TOOL_LOG;
+}
+
+/* One more input; pointers to the others are no longer good. */
+static mlog__tool_input *mlog__tool_add_input(const char *path) {
+    mlog__tool_input *more = realloc(mlog__tool.input, (mlog__tool.inputs + 1) * sizeof *more);
+    if (more == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    mlog__tool.input = more;
+    mlog__tool_input *in = &more[mlog__tool.inputs++];
+    memset(in, 0, sizeof *in);
+    in->path = path;
+    return in;
+}
+
+/* A ring that nobody can read any more. One that goes meanwhile goes before its session. */
+static void mlog__tool_miss_session(const char *folder, const char *name, uint64_t id) {
+    char session[MLOG__STORE_PATH], ring[MLOG__STORE_PATH];
+    if (strlen(folder) >= sizeof mlog__store.dir) return;
+    mlog__store_path(session, folder, id, false, 0);
+    snprintf(ring, sizeof ring, "%s/%.60s", folder, name);
+    if (access(session, F_OK) != 0 && access(ring, F_OK) == 0) mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: its session is missing", ring);
+}
+
+/* All sessions of a directory. log: see the input. */
+static void mlog__tool_gather_folder(const char *path, bool recover, const char *log) {
+    DIR *dir = opendir(path);
+    char *file;
+    if (dir == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", path, strerror(errno));
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        uint64_t id = strtoull(e->d_name, NULL, 16);
+        int is = mlog__recover_name(e->d_name, id);
+        if (is >= 0 && log == NULL) mlog__tool_miss_session(path, e->d_name, id);
+        if (is != -2 || asprintf(&file, "%s/%s", path, e->d_name) < 0) continue;
+        mlog__tool_input *in = mlog__tool_add_input(file);
+        in->rings = true;
+        in->id = id;
+        in->recover = recover;
+        in->log = log;
+    }
+    if (dir != NULL) closedir(dir);
+}
+
+/* A ring belongs to its session, which is named, or lies beside it. */
+static void mlog__tool_gather_ring(const char *path, uint64_t id) {
+    const char *base;
+    mlog__tool_input *in = NULL;
+    for (uint32_t i = 0; i < mlog__tool.inputs; i++)
+        if (mlog__tool.input[i].rings && mlog__tool.input[i].id == id) in = &mlog__tool.input[i];
+    if (in == NULL) {
+        char name[32], *folder = mlog__sink_split(path, &base), *file;
+        memcpy(mlog__text_hex(name, id), ".session", 9);
+        if (folder == NULL || asprintf(&file, "%s/%s", folder, name) < 0 || access(file, F_OK) != 0) {
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s: its session, %s, is neither named nor beside it", path, name);
+            free(folder);
+            return;
+        }
+        free(folder);
+        in = mlog__tool_add_input(file);
+        in->rings = in->alone = true;
+        in->id = id;
+    }
+    in->ring = realloc(in->ring, (in->ring_count + 1) * sizeof *in->ring);
+    if (in->ring == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    in->ring[in->ring_count++] = path;
+}
+
+/* The inputs that the arguments stand for. */
+static void mlog__tool_gather(const char **path, uint32_t count) {
+    uint64_t id;
+    for (uint32_t i = 0; i < count; i++) {
+        int kind = mlog__tool_kind(path[i], &id);
+        if (kind != MLOG__TOOL_LOG && mlog__tool.follow)
+            mlog__tool_say(MLOG__TOOL_USAGE, "tail -f %s: expected a log; what lies in rings is on its way there", path[i]), exit(MLOG__TOOL_USAGE);
+        uint32_t before = mlog__tool.inputs;
+        if (kind == MLOG__TOOL_FOLDER) mlog__tool_gather_folder(path[i], false, NULL);
+        if (kind == MLOG__TOOL_FOLDER && before == mlog__tool.inputs) mlog__tool_say(MLOG__TOOL_OK, "%s: no rings in it", path[i]);
+        if (kind != MLOG__TOOL_LOG && kind != MLOG__TOOL_SESSION) continue;
+        mlog__tool_input *in = mlog__tool_add_input(path[i]);
+        in->rings = kind == MLOG__TOOL_SESSION;
+        in->id = id;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (mlog__tool_kind(path[i], &id) == MLOG__TOOL_RING) mlog__tool_gather_ring(path[i], id);
+}
+
+/* -- doubles --
+ * A record may have been written twice: by who died, and by who recovered; into the file that could not be synced, and into the next.
+ *   binary   the same id: session, ring, position. Of one file the reader sees to it; over files a bit for each place where a record began
+ *   lines    equal byte for byte, apart from `"recovered":true`. Of one file one of them must have the mark: a clock may give two records
+ *            of a thread the same time. Of the last MLOG__TOOL_MEMO lines at least, by a hash of 128 bits whose seed nobody knows */
+
+typedef struct { uint64_t session, where, bits[512]; } mlog__tool_part; /* where: ring << 48 | position >> 18 */
+typedef struct { uint64_t a, b; uint32_t n, plain; } mlog__tool_memory;
+typedef struct { mlog__tool_memory *slot; size_t count, cap; } mlog__tool_memories;
+enum { MLOG__TOOL_MEMO = 393216 };
+static struct {
+    mlog__tool_part **page, *last;
+    size_t count, cap;
+    mlog__tool_memories now, before;
+    uint64_t seed[2];
+} mlog__tool_known;
+
+static void mlog__tool_grow_pages(void) {
+    size_t cap = mlog__tool_known.cap == 0 ? 64 : 2 * mlog__tool_known.cap;
+    mlog__tool_part **more = calloc(cap, sizeof *more);
+    if (more == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    for (size_t i = 0; i < mlog__tool_known.cap; i++) {
+        mlog__tool_part *p = mlog__tool_known.page[i];
+        size_t at = p == NULL ? 0 : (size_t)((p->session ^ p->where * UINT64_C(0x9E3779B97F4A7C15)) >> 20);
+        for (; p != NULL && more[at & (cap - 1)] != NULL; at++) {}
+        if (p != NULL) more[at & (cap - 1)] = p;
+    }
+    free(mlog__tool_known.page);
+    mlog__tool_known.page = more;
+    mlog__tool_known.cap = cap;
+}
+
+/* The bits for a part of a ring. */
+static mlog__tool_part *mlog__tool_find_page(uint64_t session, uint64_t where) {
+    if (2 * mlog__tool_known.count >= mlog__tool_known.cap) mlog__tool_grow_pages();
+    for (size_t at = (size_t)((session ^ where * UINT64_C(0x9E3779B97F4A7C15)) >> 20);; at++) {
+        mlog__tool_part **p = &mlog__tool_known.page[at & (mlog__tool_known.cap - 1)];
+        if (*p != NULL && (*p)->session == session && (*p)->where == where) return *p;
+        if (*p != NULL) continue;
+        *p = calloc(1, sizeof **p);
+        if (*p == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+        (*p)->session = session;
+        (*p)->where = where;
+        mlog__tool_known.count++;
+        return *p;
+    }
+}
+
+/* Was the record in another input? Reports of a sink's own losses have no place in a ring. */
+static bool mlog__tool_again_binary(const mlog__reader_record *o) {
+    uint64_t word = o->id & (UINT64_C(0xFFFFFFFFFFFF)), where = (o->id >> 48) << 48 | word >> 15, session = o->life->id;
+    if (mlog__record_site(o->header) == MLOG__S_LOSS && (o->header & MLOG__F_TIME) != 0) return false;
+    mlog__tool_part *p = mlog__tool_known.last;
+    if (p == NULL || p->session != session || p->where != where) p = mlog__tool_known.last = mlog__tool_find_page(session, where);
+    uint64_t *bits = &p->bits[word >> 6 & 511], bit = UINT64_C(1) << (word & 63);
+    bool again = (*bits & bit) != 0;
+    *bits |= bit;
+    return again;
+}
+
+/* The place of a hash; a free one when it is new. */
+static mlog__tool_memory *mlog__tool_recall(const mlog__tool_memories *m, uint64_t a, uint64_t b) {
+    for (size_t at = (size_t)a; m->cap != 0; at++) {
+        mlog__tool_memory *s = &m->slot[at & (m->cap - 1)];
+        if (s->n == 0 || (s->a == a && s->b == b)) return s;
+    }
+    return NULL;
+}
+
+/* Twice as many places; when they are enough, the older half of what is known is forgotten. */
+static void mlog__tool_extend(void) {
+    mlog__tool_memories *m = &mlog__tool_known.now, more = {.cap = m->cap == 0 ? 1024 : 2 * m->cap};
+    bool full = m->count >= 2 * MLOG__TOOL_MEMO;
+    if (full) free(mlog__tool_known.before.slot), mlog__tool_known.before = *m, more.cap = m->cap;
+    more.slot = calloc(more.cap, sizeof *more.slot);
+    if (more.slot == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    for (size_t i = 0; i < m->cap && !full; i++)
+        if (m->slot[i].n != 0) *mlog__tool_recall(&more, m->slot[i].a, m->slot[i].b) = m->slot[i], more.count++;
+    if (!full) free(m->slot);
+    *m = more;
+}
+
+/* What is known of a hash, to be changed; n is at least 1 behind that. */
+static mlog__tool_memory *mlog__tool_remember(uint64_t a, uint64_t b) {
+    if (4 * mlog__tool_known.now.count >= 3 * mlog__tool_known.now.cap) mlog__tool_extend();
+    mlog__tool_memory *m = mlog__tool_recall(&mlog__tool_known.now, a, b);
+    if (m->n != 0) return m;
+    const mlog__tool_memory *before = mlog__tool_recall(&mlog__tool_known.before, a, b);
+    if (before != NULL && before->n != 0) *m = *before;
+    m->a = a;
+    m->b = b;
+    mlog__tool_known.now.count++;
+    return m;
+}
+
+/* Was the line there already? A file has as many records of the same text as lines without the mark, or one that has it; all files have
+ * as many as the one that has most. */
+static bool mlog__tool_again_line(mlog__tool_input *in) {
+    const char *line = in->line;
+    size_t n = in->line_len - in->mark_len;
+    if (mlog__tool_known.seed[0] == 0) mlog__platform_random(mlog__tool_known.seed, sizeof mlog__tool_known.seed);
+    if (in->mark_len != 0) {
+        if (!mlog__format_room(&mlog__tool.scratch, in->line_len)) return false;
+        char *copy = mlog__tool.scratch.p;
+        memcpy(copy, line, in->mark);
+        memcpy(copy + in->mark, line + in->mark + in->mark_len, n - in->mark);
+        line = copy;
+    }
+    uint64_t a = mlog__store_sum(mlog__tool_known.seed[0], line, n), b = mlog__store_sum(mlog__tool_known.seed[1] ^ n, line, n);
+    uint64_t file = (uint64_t)(in - mlog__tool.input + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    mlog__tool_memory *m = mlog__tool_remember(a ^ file, b);
+    uint32_t had = m->n;
+    m->plain += in->mark_len == 0;
+    m->n = MLOG__MAX(MLOG__MAX(m->n, m->plain), 1u);
+    uint32_t has = m->n;
+    if (has == had || mlog__tool.inputs == 1) return has == had;
+    m = mlog__tool_remember(a, b);
+    if (m->n >= has) return true;
+    m->n = has;
+    return false;
 }
 
 /* Binary or lines? By the first eight bytes: a binary file whose first block is damaged is told by a later one. */
@@ -16333,13 +17121,19 @@ static bool mlog__tool_advance(mlog__tool_input *in) {
     if (in->done || !mlog__tool_sniff(in)) return false;
     if (!in->binary) {
         while (!in->have && mlog__tool_next_line(in)) {
+            size_t blank = in->line_len == 0 || *in->line != ' ' ? 0 : strspn(in->line, " "); /* of a torn line that was written again */
+            in->line += blank;
+            in->line_len -= MLOG__MIN(blank, in->line_len);
             in->have = mlog__tool_parse(in);
-            if (in->have || in->line_len == 0) continue;
-            if (in->strange++ == 0) in->first_strange = in->offset + (uint64_t)(in->line - in->bytes.p);
+            if (in->have && mlog__tool_again_line(in)) in->folded++, in->have = mlog__tool.doubles;
+            else if (!in->have && in->line_len != 0 && in->strange++ == 0)
+                in->first_strange = in->offset + (uint64_t)(in->line - in->bytes.p);
         }
         return in->have;
     }
-    in->have = mlog__reader_next(in->reader, &in->record) == MLOG__READER_BLOCK;
+    in->reader->doubles = mlog__tool.doubles;
+    do in->have = mlog__reader_next(in->reader, &in->record) == MLOG__READER_BLOCK;
+    while (in->have && mlog__tool.inputs > 1 && mlog__tool_again_binary(&in->record) && (in->folded++, !mlog__tool.doubles));
     if (in->have) in->item.time = in->record.time;
     return in->have;
 }
@@ -16722,7 +17516,7 @@ static void mlog__tool_stats(void) {
         bytes += in->reader != NULL ? in->reader->offset : in->offset + in->at;
         damaged += in->reader != NULL ? in->reader->damaged : 0;
         lost += in->reader != NULL ? in->reader->lost : in->strange;
-        doubles += in->reader != NULL ? in->reader->folded : 0;
+        doubles += in->folded + (in->reader != NULL ? in->reader->folded : 0);
     }
     mlog__tool_put_stats(bytes, damaged, lost, doubles);
 }
@@ -16739,21 +17533,224 @@ static void mlog__tool_check(void) {
         mlog__tool_report(in);
         if (in->strange != 0) mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: byte %llu: a line that is no record", in->path,
                                              (unsigned long long)in->first_strange);
-        bool bad = in->strange != 0 || (in->reader != NULL && in->reader->why != NULL);
+        bool bad = in->bad || in->strange != 0 || (in->reader != NULL && in->reader->why != NULL);
         mlog__tool_print("%s: %s, %llu records", in->path, bad ? "damaged" : "ok", (unsigned long long)records);
         if (in->reader != NULL) mlog__tool_print(" in %llu blocks", (unsigned long long)in->reader->blocks);
         mlog__tool_print("\n");
     }
 }
 
+/* -- recover -- */
+
+/* Where the rings of a log may lie. */
+typedef struct { const char *list[3 + MLOG__STORE_PLACES]; uint32_t count; mlog__note note; char shm[64], beside[PATH_MAX]; } mlog__tool_places;
+
+/* --dir, or what the log's note names, and where rings lie unless a program says otherwise; log: NULL without one. Each is ours. */
+static void mlog__tool_find_places(mlog__tool_places *p, const char *log) {
+    const char *refused = NULL, *slash = log == NULL ? NULL : strrchr(log, '/');
+    char note[PATH_MAX];
+    struct stat st;
+    memset(p, 0, sizeof *p);
+    if (mlog__tool.dir != NULL) {
+        p->list[p->count++] = mlog__tool.dir;
+        return;
+    }
+    snprintf(p->shm, sizeof p->shm, "/dev/shm/metalog-%u", (unsigned)geteuid());
+    if (log != NULL) {
+        int n = snprintf(p->beside, sizeof p->beside, "%.*s.metalog-rings", slash == NULL ? 0 : (int)(slash + 1 - log), log);
+        mlog__store_places(log, &p->note, &refused);
+        if (refused != NULL)
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s: its note names \"%s\", no directory of ours with mode 0700: left alone", log, refused);
+        if (mlog__store_note_path(note, log) && lstat(note, &st) == 0 && st.st_uid != geteuid())
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s: \"%s\" is another user's: left alone", log, note);
+        if (n < (int)sizeof p->beside && mlog__store_is_ours(p->beside)) p->list[p->count++] = p->beside;
+    }
+    if (mlog__store_is_ours(p->shm)) p->list[p->count++] = p->shm;
+    for (uint32_t i = 0; i < p->note.count; i++)
+        if (strcmp(p->note.place[i], p->shm) != 0) p->list[p->count++] = p->note.place[i];
+}
+
+/* The key of a log, also of one that is not there. 0: nor is its directory. */
+static uint64_t mlog__tool_key(const char *log) {
+    const char *base;
+    struct stat st;
+    char *folder = mlog__sink_split(log, &base), *real = NULL, *path = NULL;
+    if (folder != NULL) real = realpath(*folder == 0 ? "/" : folder, NULL);
+    uint64_t key = lstat(log, &st) == 0 ? mlog__sink_key_of(log) : 0;
+    bool made = key == 0 && real != NULL && asprintf(&path, "%s/%s", strcmp(real, "/") == 0 ? "" : real, base) >= 0;
+    if (made) key = mlog__store_sum(2, path, strlen(path)) | 1; /* as mlog__sink_key_of does */
+    free(folder);
+    free(real);
+    free(path);
+    return key;
+}
+
+/* Dead sessions that have something for a log; as which formats, a bit for each. */
+static uint32_t mlog__tool_ask(const mlog__tool_places *p, uint64_t key, uint32_t *formats) {
+    static char program[sizeof ((mlog__session *)NULL)->program];
+    mlog__found *found = calloc(MLOG__RECOVER_MOST, sizeof *found);
+    uint32_t many = 0, dead = 0;
+    for (uint32_t i = 0; i < p->count && found != NULL; i++) many = mlog__recover_list(p->list[i], found, many);
+    *formats = 0;
+    for (uint32_t i = 0; i < many; i++) {
+        mlog__dead d;
+        bool has = false, taken = mlog__recover_take(&d, found[i].dir, found[i].id);
+        for (uint32_t k = 0; k < MLOG__SINKS && taken; k++) {
+            if (d.file->promise[k].key != key) continue;
+            has = true;
+            *formats |= 1u << (d.file->format[k] & 31);
+        }
+        if (has) memcpy(program, d.file->program, sizeof program - 1), mlog__format_name_program(program);
+        dead += has;
+        mlog__recover_close(&d);
+    }
+    free(found);
+    return dead;
+}
+
+/* As which format the log is written: --format, or what the dead processes say, if they agree. 0: told why not. */
+static mlog_format mlog__tool_log_format(const char *log, uint32_t formats) {
+    uint32_t format = 0;
+    if (mlog__tool.log_format != 0) return mlog__tool.log_format;
+    for (uint32_t i = MLOG_PRETTY; i <= MLOG_BINARY; i++)
+        if (formats == 1u << i) format = i;
+    if (format != 0 && format != MLOG_PATTERN) return (mlog_format)format;
+    mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s; expected --format", log,
+                   format == 0 ? "its dead processes wrote it in different formats" : "it has a layout of its own, which its program knows");
+    return (mlog_format)0;
+}
+
+/* Records of a log go to it, as the next start of its program would write them. */
+static void mlog__tool_recover_log(const char *log) {
+    mlog__tool_places p;
+    uint32_t formats;
+    uint64_t key = mlog__tool_key(log), before = mlog__recover_count;
+    mlog__tool_find_places(&p, log);
+    uint32_t dead = key == 0 ? 0 : mlog__tool_ask(&p, key, &formats);
+    mlog_sink_config c = {.type = MLOG_FILE, .path = log};
+    mlog_sink sink;
+    if (dead == 0 && access(log, F_OK) != 0) {
+        mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", log, strerror(errno));
+        return;
+    }
+    if (dead != 0) {
+        if ((c.format = mlog__tool_log_format(log, formats)) == 0) return;
+        if (mlog__sink_open(&sink, &c) != 0) {
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s", mlog_why());
+            return;
+        }
+        const char *places[1 + sizeof p.list / sizeof *p.list] = {NULL};
+        memcpy(places + 1, p.list, sizeof p.list);
+        (void)mlog__recover_all(places, 1 + p.count, &sink, 1);
+        mlog__sink_discard(&sink);
+        dead = mlog__tool_ask(&p, key, &formats);
+        if (dead != 0) mlog__tool_say(MLOG__TOOL_FAILED, "%s: what %u dead processes left could not be written, and stays", log, dead);
+    }
+    mlog__store_unnote(log, key);
+    mlog__tool_print("%s: %llu records recovered\n", log, (unsigned long long)(mlog__recover_count - before));
+}
+
+/* What a session has, as a line. */
+static void mlog__tool_list_session(const char *folder, const mlog__dead *d, bool live) {
+    static const char *const format[] = {"", "pretty", "plain", "json", "logfmt", "pattern", "binary"};
+    const mlog__session *s = d->copy;
+    bool json = mlog__tool.format == MLOG__TOOL_JSON, first = true;
+    char started[48], program[6 * 32 + 2], place[6 * 256 + 2];
+    mlog__text_clock clock = {0};
+    uint32_t rings = 0;
+    for (uint32_t i = 0; i < d->count; i++) rings += d->copies[i] != NULL;
+    *mlog__text_utc(started, s->started, &clock) = 0;
+    size_t n = strnlen(s->program, sizeof s->program), length = strnlen(folder, 255);
+    *(json ? mlog__text_json(program, s->program, n) : mlog__text_console(program, s->program, n)) = 0;
+    *(json ? mlog__text_json(place, folder, length) : mlog__text_console(place, folder, length)) = 0;
+    mlog__tool_print(json ? "{\"dir\":\"%s\",\"session\":\"%llx\",\"state\":\"%s\",\"program\":\"%s\",\"pid\":%llu,\"started\":\"%s\","
+                            "\"rings\":%u,\"sinks\":["
+                          : "%s/%llx  %s  %s  pid %llu  since %s  %u rings",
+                     place, (unsigned long long)d->id, live ? "live" : "dead", program, (unsigned long long)s->owner, started, rings);
+    for (uint32_t k = 0; k < MLOG__SINKS; k++) {
+        uint64_t left = 0;
+        if (s->promise[k].key == 0) continue;
+        for (uint32_t i = 0; i < d->count; i++) {
+            const mlog__ring *r = d->copies[i];
+            uint64_t cur = r == NULL ? 0 : r->cur[k];
+            const mlog__source rest = {.ring = r, .number = i, .pos = cur, .end = r == NULL ? 0 : r->head, .mask = r == NULL ? 0 : r->bytes - 8};
+            if (r != NULL && cur < r->head && r->head - cur <= r->bytes && cur % 8 == 0) left += mlog__flush_count_all(rest);
+        }
+        mlog__tool_print(json ? "%s{\"log\":\"%016llx\",\"format\":\"%s\",\"unwritten\":%llu}" : "%s  log %016llx %s: %llu unwritten",
+                         json && !first ? "," : "", (unsigned long long)s->promise[k].key, s->format[k] <= MLOG_BINARY ? format[s->format[k]] : "?",
+                         (unsigned long long)left);
+        first = false;
+    }
+    mlog__tool_print(json ? "]}\n" : "\n");
+}
+
+/* Who has, or had, rings in a directory. Reads only. */
+static void mlog__tool_list(const char *folder) {
+    uint32_t from = mlog__tool.inputs;
+    mlog__tool_gather_folder(folder, false, NULL);
+    for (uint32_t i = from; i < mlog__tool.inputs; i++) {
+        mlog__tool_input *in = &mlog__tool.input[i];
+        char *paths[MLOG__RINGS];
+        mlog__dead d;
+        struct stat st;
+        int fd = mlog__tool_open_part(in->path, false, &st);
+        memset(paths, 0, sizeof paths);
+        if (fd < 0) continue;
+        if (!mlog__tool_begin_load(&d)) mlog__tool_say(MLOG__TOOL_FAILED, "no memory");
+        else {
+            bool live = mlog__recover_lock(fd) != 0;
+            (void)flock(fd, LOCK_UN); /* who starts now may recover it */
+            d.id = in->id;
+            mlog__tool_load_rings(in, &d, paths);
+            if (mlog__tool_load_session(in, &d, fd)) mlog__tool_list_session(folder, &d, live);
+        }
+        for (uint32_t k = 0; k < MLOG__RINGS; k++) free(paths[k]);
+        close(fd);
+        mlog__recover_close(&d);
+    }
+}
+
+/* True: it is done. False: what the processes have not written goes to standard output, as inputs of it. */
+static bool mlog__tool_recover(const char **log, uint32_t count) {
+    struct stat st;
+    mlog__tool_places p;
+    if (mlog__dict_open() == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), true;
+    const char *dir = mlog__tool.dir;
+    errno = ENOTDIR;
+    if (dir != NULL && (strlen(dir) >= sizeof mlog__store.dir || stat(dir, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", dir, strerror(errno)), true;
+    bool foreign = dir != NULL && !mlog__store_is_ours(dir);
+    if (foreign && count != 0 && !mlog__tool.to_stdout) {
+        mlog__tool_say(MLOG__TOOL_OK, "%s is no directory of ours with mode 0700: records go to standard output, and stay", dir);
+        mlog__tool.to_stdout = true;
+    }
+    for (uint32_t i = 0; i < MLOG__MAX(count, 1u); i++) {
+        const char *name = count == 0 ? NULL : log[i];
+        if (name != NULL && !mlog__tool.to_stdout) {
+            mlog__tool_recover_log(name);
+            continue;
+        }
+        mlog__tool_find_places(&p, name);
+        for (uint32_t k = 0; k < p.count; k++) {
+            const char *place = strdup(p.list[k]);
+            if (place != NULL && mlog__tool.to_stdout) mlog__tool_gather_folder(place, true, name);
+            else if (place != NULL) mlog__tool_list(place);
+        }
+    }
+    return !mlog__tool.to_stdout;
+}
+
 /* -- the command line -- */
 
 static const char mlog__tool_help[] =
     "usage: metalog cat|tail|stats|check [OPTION]... [FILE]...\n"
-    "Reads binary logs and JSON lines of metalog.h; no FILE, or -: standard input. Several files are merged by time.\n"
+    "       metalog recover [--dir DIR] [--format FORMAT] [--stdout] [LOG]...\n"
+    "Reads binary logs, JSON lines, and rings (files, or their directory) of metalog.h; no FILE, or -: standard input. Several\n"
+    "files are merged by time; a record that stands in them twice is shown once.\n"
     "\n"
     "  cat    shows records          tail   the last ones; -f follows, also over rotation\n"
     "  stats  counts them            check  verifies files, names the first bad byte\n"
+    "  recover  writes to LOG what its dead processes had not written; without LOG lists who has rings\n"
     "\n"
     "  --where FILTER   only records that it takes, e.g. 'level>=warn and source=net and qty>100'\n"
     "  --since TIME     from then on: 5m, 1h30m, 2d before now, or 2026-11-20T10:06:41Z\n"
@@ -16765,23 +17762,45 @@ static const char mlog__tool_help[] =
     "  --no-pager       never through $METALOG_PAGER, $PAGER, less\n"
     "  -n N             tail: the last N records (10)\n"
     "  -f, --follow     tail: goes on as the files grow\n"
+    "  --doubles        shows records as often as they stand there\n"
+    "  --dir DIR        recover: where the rings lie, instead of where the log's note says and the usual places\n"
+    "  --stdout         recover: shows the records, writes and removes nothing\n"
     "  --man            the manual page; --version; --help\n"
     "\n"
     "Exit status: 0 fine, 1 damage or lines that are no records were found (what is sound was shown), 2 wrong usage,\n"
-    "3 a file cannot be read or the output cannot be written.\n";
+    "3 a file cannot be read or the output cannot be written, or records could not be recovered (they stay).\n";
 
-static const char mlog__tool_man[] =
+static const char mlog__tool_man[] = /* to the options: a compiler need not take longer strings */
     ".TH METALOG 1 \"\" \"metalog " MLOG_VERSION "\" \"User Commands\"\n.SH NAME\nmetalog \\- reads the logs of metalog.h\n.SH SYNOPSIS\n"
-    ".B metalog\n.RB { cat | tail | stats | check }\n.RI [ OPTION ]...\n.RI [ FILE ]...\n.SH DESCRIPTION\n"
-    "Reads binary log files (MLOG_BINARY) and files of JSON lines, each recognised by its content. Without\n.I FILE\nor with\n.B \\-\n"
+    ".B metalog\n.RB { cat | tail | stats | check }\n.RI [ OPTION ]...\n.RI [ FILE ]...\n.br\n"
+    ".B metalog recover\n.RB [ \\-\\-dir\n.IR DIR ]\n.RB [ \\-\\-format\n.IR FORMAT ]\n.RB [ \\-\\-stdout ]\n.RI [ LOG ]...\n.SH DESCRIPTION\n"
+    "Reads binary log files (MLOG_BINARY), files of JSON lines, and the files that crash-safe rings are, each recognised by its\n"
+    "content. Without\n.I FILE\nor with\n.B \\-\n"
     "it reads standard input. Records of several files are merged by time.\n"
     ".TP\n.B cat\nShows records. On a terminal in colour and through a pager, else as JSON lines: those of a binary file are byte for byte\n"
     "what a JSON sink of the program would have written.\n"
     ".TP\n.B tail\nShows the last records; with\n.B \\-f\ngoes on as the files grow, are renamed and made anew, or are truncated.\n"
     ".TP\n.B stats\nCounts records by level, source, thread and place; tells what was dropped (a full queue), skipped (a slow sink),\n"
-    "damaged and lost. On a terminal as a table, else as one line of JSON.\n"
+    "damaged and lost, and doubles. On a terminal as a table, else as one line of JSON.\n"
     ".TP\n.B check\nVerifies every checksum, definition and record; tells the offset of the first bad byte: where the first block begins that\n"
     "is not whole.\n"
+    ".TP\n.B recover\nDoes what the next start of a program with a file sink on\n.I LOG\nwould do first: what its dead processes had logged and not yet\n"
+    "written goes to\n.IR LOG ,\nmarked recovered, each record once, and the files of their rings go. The format is the one that they say\n"
+    "they wrote;\n.B \\-\\-format\n(json, logfmt, pretty, plain, binary) says another one. Their rings are looked for where the note beside\n"
+    "the log (.LOG.metalog) says, in /dev/shm/metalog\\-UID, and in .metalog\\-rings beside the log. May be killed at any point and run\n"
+    "again. What is left of a size by which the log is rotated is seen to by the program. Without\n.I LOG\nit lists who has rings in\n"
+    ".IR DIR ,\nand how much of them is not written; logs are named by a hash of their path. A\n.I DIR\nthat is not the user's own with mode\n"
+    "0700, also for root, is read only: its records go to standard output.\n"
+    ".SS Rings\n.I FILE\nmay be the session of a process (.session), which brings the rings beside it along, one of its rings (.ring), a\n"
+    "copy of those, or a directory of them. Shown is what lies in the rings and is not released: what sinks have not written yet. The\n"
+    "process may live.\n"
+    ".SS Doubles\nA record may stand in the files twice: written by a process that was killed, and by who recovered; in a file that could\n"
+    "not be synced, and in the next; in two sinks' files. It is shown once, and counted. In binary files and rings a record is known by\n"
+    "its session, ring and position. Lines are one record when they are equal byte for byte, apart from \"recovered\":true, and stand in\n"
+    "different files, or one of them is so marked: within a file, lines without the mark are records of their own, since a clock may give\n"
+    "two records the same time. Of lines the last 390,000 at least are remembered.\n";
+
+static const char mlog__tool_man_options[] =
     ".SH OPTIONS\n"
     ".TP\n.BI \\-\\-where \" FILTER\"\nOnly records that the filter takes. It is the language of the sinks' filters:\n"
     ".nf\nlevel>=warn and (source=net.* or task=42) and not msg='ping' and qty>100\n.fi\n"
@@ -16792,8 +17811,11 @@ static const char mlog__tool_man[] =
     ".TP\n.BI \\-\\-fields \" A,B,C\"\nOnly these, in this order: ts, level, msg, source, at, thread, and names of fields.\n"
     ".TP\n.B \\-\\-utc\nTimes in UTC in the console format.\n.TP\n.BI \\-\\-color \" WHEN\"\n.BR auto ,\n.B always\nor\n.BR never .\n"
     ".TP\n.B \\-\\-no\\-pager\nNo pager.\n.TP\n.BI \\-n \" N\"\ntail: the last\n.I N\nrecords; 10.\n.TP\n.BR \\-f \", \" \\-\\-follow\ntail: follows.\n"
+    ".TP\n.B \\-\\-doubles\nShows records as often as they stand there.\n.TP\n.BI \\-\\-dir \" DIR\"\nrecover: where the rings lie.\n"
+    ".TP\n.B \\-\\-stdout\nrecover: shows the records; writes and removes nothing.\n"
     ".SH EXIT STATUS\n.TP\n.B 0\nAll is well.\n.TP\n.B 1\nDamage, or lines that are no records, were found and told on standard error; what is\n"
-    "sound was shown.\n.TP\n.B 2\nWrong usage.\n.TP\n.B 3\nA file cannot be read, or the output cannot be written.\n"
+    "sound was shown.\n.TP\n.B 2\nWrong usage.\n.TP\n.B 3\nA file cannot be read, the output cannot be written, or records could not be\n"
+    "recovered; they stay where they are.\n"
     ".SH ENVIRONMENT\n.TP\n.BR METALOG_PAGER \", \" PAGER\nThe pager; less, or none with the value cat.\n.TP\n.BR NO_COLOR \", \" CLICOLOR \", \" FORCE_COLOR\n"
     "As usual.\n.SH SEE ALSO\nThe manual in metalog.h: FILTERS, BINARY FILES.\n";
 
@@ -16812,21 +17834,26 @@ static void mlog__tool_take_fields(const char *list) {
     if (mlog__tool.wanted_count == 0) mlog__tool_usage("--fields", list, "names, with commas between");
 }
 
+/* As records are shown, and, with recover, as a log is written, which may also be in a format that is never read back. */
 static void mlog__tool_take_format(const char *name) {
-    static const char *const names[] = {"json", "console", "logfmt", "csv"};
-    for (int i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0) {
-            mlog__tool.format = i;
-            mlog__tool.formatted = true;
-            return;
-        }
-    mlog__tool_usage("--format", name, "json, console, logfmt or csv");
+    static const struct { const char *name; int shown; mlog_format log; } formats[] = {
+        {"json", MLOG__TOOL_JSON, MLOG_JSON}, {"console", MLOG__TOOL_CONSOLE, 0}, {"logfmt", MLOG__TOOL_LOGFMT, MLOG_LOGFMT},
+        {"csv", MLOG__TOOL_CSV, 0}, {"pretty", -1, MLOG_PRETTY}, {"plain", -1, MLOG_PLAIN}, {"binary", -1, MLOG_BINARY}};
+    bool recover = mlog__tool.command == MLOG__TOOL_RECOVER;
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (strcmp(name, formats[i].name) != 0 || (formats[i].shown < 0 && !recover)) continue;
+        mlog__tool.log_format = formats[i].log;
+        if (formats[i].shown >= 0) mlog__tool.format = formats[i].shown, mlog__tool.formatted = true;
+        return;
+    }
+    mlog__tool_usage("--format", name, recover ? "json, logfmt, pretty, plain or binary" : "json, console, logfmt or csv");
 }
 
 /* An option that has a value. */
 static void mlog__tool_take_value(const char *name, const char *value) {
     char *end;
     if (strcmp(name, "--format") == 0) mlog__tool_take_format(value);
+    else if (strcmp(name, "--dir") == 0) mlog__tool.dir = value;
     else if (strcmp(name, "--fields") == 0) mlog__tool_take_fields(value);
     else if (strcmp(name, "--where") == 0) {
         mlog__tool.filter = mlog__filter_compile(value, strlen(value), "--where");
@@ -16845,7 +17872,7 @@ static void mlog__tool_take_value(const char *name, const char *value) {
 
 /* An option; returns how many words it took. */
 static int mlog__tool_take_option(const char *word, const char *next) {
-    static const char *const valued[] = {"--where", "--since", "--until", "--format", "--fields", "--color", "-n"};
+    static const char *const valued[] = {"--where", "--since", "--until", "--format", "--fields", "--color", "-n", "--dir"};
     char name[16] = "";
     const char *equal = strchr(word, '=');
     size_t n = equal == NULL ? strlen(word) : (size_t)(equal - word);
@@ -16859,6 +17886,8 @@ static int mlog__tool_take_option(const char *word, const char *next) {
     if (strcmp(word, "-f") == 0 || strcmp(word, "--follow") == 0) mlog__tool.follow = true;
     else if (strcmp(word, "--no-pager") == 0) mlog__tool.pager = false;
     else if (strcmp(word, "--utc") == 0) mlog__tool.utc = true;
+    else if (strcmp(word, "--doubles") == 0) mlog__tool.doubles = true;
+    else if (strcmp(word, "--stdout") == 0) mlog__tool.to_stdout = true;
     else mlog__tool_usage(word, "", "an option: see metalog --help");
     return 1;
 }
@@ -16869,32 +17898,50 @@ static bool mlog__tool_asked(int argc, char **argv) {
                            : strcmp(argv[i], "--man") == 0                             ? mlog__tool_man
                            : strcmp(argv[i], "--version") == 0                         ? "metalog " MLOG_VERSION "\n"
                                                                                        : NULL;
-        if (text != NULL) return fputs(text, stdout), true;
+        if (text != NULL) return fputs(text, stdout), text == mlog__tool_man && fputs(mlog__tool_man_options, stdout), true;
         if (strcmp(argv[i], "--") == 0) break;
     }
     return false;
 }
 
-__attribute__((unused)) static int mlog__tool_run(int argc, char **argv) {
-    static const char *const command[] = {"cat", "tail", "stats", "check"};
+/* The words of the command line; returns how many are names of files, in `path`. */
+static uint32_t mlog__tool_take_words(int argc, char **argv, const char **path) {
+    static const char *const command[] = {"cat", "tail", "stats", "check", "recover"};
     bool only_files = false, colored = false;
-    if (mlog__tool_asked(argc, argv)) return fflush(stdout) == 0 ? MLOG__TOOL_OK : MLOG__TOOL_FAILED;
-    if (argc < 2) return fputs(mlog__tool_help, stderr), MLOG__TOOL_USAGE;
+    uint32_t count = 0;
     for (mlog__tool.command = 0; strcmp(argv[1], command[mlog__tool.command]) != 0;)
-        if (++mlog__tool.command == 4) mlog__tool_usage(argv[1], "", "cat, tail, stats or check");
-    mlog__tool.input = calloc((size_t)argc, sizeof *mlog__tool.input);
-    if (mlog__tool.input == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), MLOG__TOOL_FAILED;
+        if (++mlog__tool.command == 5) mlog__tool_usage(argv[1], "", "cat, tail, stats, check or recover");
     for (int i = 2; i < argc;) {
         bool option = !only_files && argv[i][0] == '-' && argv[i][1] != 0;
         if (option && strcmp(argv[i], "--") == 0) only_files = true, i++;
         else if (option) colored = colored || strncmp(argv[i], "--color", 7) == 0, i += mlog__tool_take_option(argv[i], argv[i + 1]);
-        else mlog__tool.input[mlog__tool.inputs++].path = argv[i++];
+        else path[count++] = argv[i++];
     }
+    bool recover = mlog__tool.command == MLOG__TOOL_RECOVER;
     if (mlog__tool.follow && mlog__tool.command != MLOG__TOOL_TAIL) mlog__tool_usage("-f", "", "it with tail");
-    if (mlog__tool.inputs == 0) mlog__tool.input[mlog__tool.inputs++].path = "-";
-    bool terminal = isatty(1) == 1, table = mlog__tool.command == MLOG__TOOL_STATS;
-    if (!mlog__tool.formatted && terminal) mlog__tool.format = MLOG__TOOL_CONSOLE;
+    if (!recover && mlog__tool.dir != NULL) mlog__tool_usage("--dir", "", "it with recover");
+    if (!recover && mlog__tool.to_stdout) mlog__tool_usage("--stdout", "", "it with recover");
+    if (!mlog__tool.formatted && isatty(1) == 1) mlog__tool.format = MLOG__TOOL_CONSOLE;
     if (!colored) mlog__tool.color = mlog__sink_wants_color(1, MLOG_AUTO);
+    return count;
+}
+
+__attribute__((unused)) static int mlog__tool_run(int argc, char **argv) {
+    if (mlog__tool_asked(argc, argv)) return fflush(stdout) == 0 ? MLOG__TOOL_OK : MLOG__TOOL_FAILED;
+    if (argc < 2) return fputs(mlog__tool_help, stderr), MLOG__TOOL_USAGE;
+    const char **path = calloc((size_t)argc + 1, sizeof *path);
+    if (path == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), MLOG__TOOL_FAILED;
+    uint32_t count = mlog__tool_take_words(argc, argv, path);
+    if (mlog__tool.command == MLOG__TOOL_RECOVER) {
+        bool done = mlog__tool_recover(path, count);
+        mlog__tool_flush();
+        if (done) return mlog__tool.status;
+        mlog__tool.command = MLOG__TOOL_CAT;
+    } else {
+        if (count == 0) path[count++] = "-";
+        mlog__tool_gather(path, count);
+    }
+    bool table = mlog__tool.command == MLOG__TOOL_STATS;
     for (uint32_t i = 0; i < mlog__tool.inputs; i++) mlog__tool_open(&mlog__tool.input[i]);
     if (!table && mlog__tool.command != MLOG__TOOL_CHECK) mlog__tool_page();
     if (mlog__tool.command == MLOG__TOOL_CAT) mlog__tool_drain(false);

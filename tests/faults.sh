@@ -78,7 +78,9 @@ proof calls
 control calls "one file" "promises" '    mlog__sink_promise(s, rings);' '    (void)rings;'
 control calls "one file" "the order of commit and write" 'rings, s->session == mlog__dict_session);' 'rings, s->session == mlog__dict_session);
     if (s->promised) mlog__store_commit(&s->session->promise[s->number]);'
-control calls "one file" "settling first" 'if (sink != NULL) mlog__recover_settle(&d, k, sink);' '(void)sink;'
+for part in "one file" "metalog recover"; do
+    control calls "$part" "settling first" 'if (sink != NULL) (void)mlog__recover_settle(&d, k, sink);' '(void)sink;'
+done
 
 proof kill_step
 control kill_step calls "the order of payload and head" 'mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));
