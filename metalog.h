@@ -6756,9 +6756,8 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
         if (made) full = mlog__thread_new_entry(site, classes);
         if (full == 0) return 0;
         uint64_t gate = mlog__rule_gate(site, full, recorder != 0);
-        /* THREAD-10; not when a rule turned it off meanwhile */
-        if ((unseen & ~MLOG__F_RECORDER & ~MLOG__F_CARE) == 0 && unseen != 0)
-            __atomic_compare_exchange_n(&site->word, &unseen, gate, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+        if ((unseen & ~MLOG__F_RECORDER) == MLOG__UNSEEN) /* THREAD-10; not when a rule turned it off meanwhile */
+            __atomic_compare_exchange_n(&site->word, &unseen, gate, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* THREAD-10 */
         bool old = made && mlog__rule_changed(version);
         if (old) __atomic_store_n(&site->full, 0, __ATOMIC_SEQ_CST); /* THREAD-10 */
         if (__atomic_load_n(&site->full, __ATOMIC_SEQ_CST) == full) return full; /* THREAD-10 */
@@ -12963,6 +12962,8 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
                  (bytes & (bytes - 1)) == 0 && head % 8 == 0;
     /* with room behind it: words of a record that is none are read before its length is known to be false */
     mlog__ring *copy = sound ? malloc(size + 256) : NULL;
+    /* its flusher never came to it: what its recorder keeps begins there, also when this recovery is killed behind its first batch */
+    if (sound && r->kept == 0) __atomic_store_n(&r->kept, r->tail | MLOG__KEPT, __ATOMIC_RELAXED); /* RING-7 */
     if (copy == NULL) {
         mlog__platform_unmap(r, size);
         return;
