@@ -72,12 +72,12 @@
  *   An ERROR or worse that goes out brings out, before itself, what is kept of its thread, and of each thread that has logged in its
  *   context, in one inside of it or in one around it (a context too large for its place counts for its own thread only).
  *   mlog_dump() brings out all. Each record comes out once to each sink whose own level and `where` take it, by time, with its own ts
- *   (with MLOG_ARRIVAL: that of its coming out) and marked: "recorder":true, in a mlog_record a field. So its ts lies before that of the
- *   line above it; who wants the order of time sorts.
+ *   (with MLOG_ARRIVAL: that of its coming out) and marked: "recorder":true, in a mlog_record a field; where='not has recorder' is for
+ *   sinks that shall not have it. So its ts lies before that of the line above it; who wants the order of time sorts.
  *   Kept are the last records of a thread, at most half of its ring. Others need no room for that: where a ring gets full, history gives
  *   way to what must go out, and a call for the recorder never waits. It goes with its thread, and with mlog_init. A process that is
  *   killed leaves it to recovery (see SURVIVAL), which writes what has not come out, marked `recovered`, too; a process that ends by
- *   exit does not. A call costs what any call that writes costs; with a level or logger of run time (mlog, mlog_to), about twice that. */
+ *   exit does not. A call costs what any call that writes costs. */
 
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
  *
@@ -4345,14 +4345,17 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
  * may call: platform text
  */
 
-/* Flags of the header; each but FIELDS and RECORDER announces one optional word, in this order. */
+/* Flags of the header; each of the first five announces one optional word, in this order. */
 #define MLOG__F_CONTEXT (UINT64_C(1) << 52)
 #define MLOG__F_BOUND (UINT64_C(1) << 53)
 #define MLOG__F_TO (UINT64_C(1) << 54)
 #define MLOG__F_TIME (UINT64_C(1) << 55)
 #define MLOG__F_TID (UINT64_C(1) << 56)
 #define MLOG__F_FIELDS (UINT64_C(1) << 57)
-#define MLOG__F_RECORDER (UINT64_C(1) << 58) /* announces no word: the recorder's, below the level rule; in a gate with a level at run time: ask */
+/* With a recorder, five bits: the level rule by which the call was made, where its level may lie below it. Who reads a header takes it by
+ * mlog__record_judged: then it is RECORDER, or nothing. */
+#define MLOG__F_RULE (UINT64_C(31) << 58)
+#define MLOG__F_RECORDER (UINT64_C(1) << 58)
 #define MLOG__F_CARE (UINT64_C(1) << 63) /* in a gate only: not the fast path */
 
 /* PAD: to the end of the lap. LOSS: {level:8 | count:56} a word. EMIT, PRINTF: message, file, function, source and line as
@@ -4368,6 +4371,25 @@ static inline uint64_t mlog__record_padded(uint64_t n) { return (n + 8) & ~UINT6
 /* Words between the time and the slots. */
 static uint32_t mlog__record_options(uint64_t flags) {
     return (uint32_t)__builtin_popcountll(flags & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO | MLOG__F_TIME | MLOG__F_TID));
+}
+
+/* The logger's number in the word of TO; the five bits above it are the level rule of the logger, which wins over the header's. */
+static uint32_t mlog__record_logger(uint64_t to) { return (uint32_t)(to >> 32) & 0x7FFFFFF; }
+
+/* Is a record the recorder's? level: its own. */
+static bool mlog__record_below(uint64_t header, uint64_t to, int level) {
+    uint64_t rule = (header & MLOG__F_RULE) == 0 ? 0 : to >> 59 != 0 ? to >> 59 : (header & MLOG__F_RULE) >> 58;
+    return MLOG__UNLIKELY(level < (int)rule);
+}
+
+/* The header with RECORDER in the place of its rule, if the record is below that. Without TO it is, or there would be none. */
+static inline uint64_t mlog__record_judged(const unsigned char *record, uint64_t header) {
+    if (MLOG__LIKELY((header & MLOG__F_RULE) == 0)) return header;
+    uint64_t to = 0;
+    if ((header & MLOG__F_TO) != 0)
+        memcpy(&to, record + 16 + 8 * (size_t)mlog__record_options(header & (MLOG__F_CONTEXT | MLOG__F_BOUND)), 8);
+    bool below = (header & MLOG__F_TO) == 0 || mlog__record_below(header, to, (int)(uint32_t)to);
+    return (header & ~MLOG__F_RULE) | (below ? MLOG__F_RECORDER : 0);
 }
 
 /* Kinds whose slot is a length and whose bytes lie in the payload. */
@@ -5039,8 +5061,7 @@ static uint64_t mlog__store_check(const mlog__promise *p, const mlog__move *move
 }
 
 /* Steps 1 and 2: says what will be written, and how far the rings are read behind it, where that changes (told, shown: the same of the
- * recorder's records; NULL: there are none). False: there is no room to
- * say it. */
+ * recorder's records; NULL: there are none). False: there is no room to say it. */
 static bool mlog__store_arm(mlog__session *session, uint32_t sink, const mlog__promise *what, const uint64_t *done, const uint64_t *next,
                             const uint64_t *told, const uint64_t *shown, uint32_t rings, bool own) {
     mlog__promise *p = &session->promise[sink];
@@ -5083,7 +5104,7 @@ static void mlog__store_commit(mlog__promise *p) {
  *                    MLOG__UNSEEN      not registered: take the slow path (the sign bit is set)
  *                    header | CARE     registered, but its arguments need a look: the slow path each time
  *                    header            registered: the first eight bytes of each of its records
- *                    | RECORDER        with UNSEEN or a header: below the level rule, for the flight recorder; with CARE: asks per call
+ *                    | RULE            with UNSEEN or a header, for the flight recorder: the level rule, where the call may lie below it
  *   FULL of a site   the header to go back to when it is turned on again; 0 before registration
  *   NEXT of a site   NULL: in no list; &mlog__rule_last: the end of one
  *
@@ -5119,7 +5140,7 @@ static struct {
 
 struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
-    /* its name in the dictionary; 0: an unnamed child of mlog_bind */
+    /* its name in the dictionary; 0: an unnamed child of mlog_bind. With a recorder, above it: its level rule, see mlog__record_logger */
     uint32_t entry;
     /* bound: the context with the fields of mlog_bind, or NULL; set before the logger is handed out */
     mlog_logger *next;
@@ -5315,12 +5336,6 @@ static bool mlog__rule_is_secret(const char *key, size_t n) {
 
 static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` always means: not in a list yet */
 
-/* The gate of a site whose records are the recorder's, or may be. Where level or logger come with the call, it decides: on the slow path. */
-static uint64_t mlog__rule_gate(const mlog__site *s, uint64_t word, bool recorder) {
-    if (MLOG__LIKELY(!recorder)) return word;
-    return word | MLOG__F_RECORDER | ((s->style & MLOG__DYNAMIC) != 0 ? MLOG__F_CARE : 0);
-}
-
 /* Sets the gate of one registered site after a change of rules. A probe of mlog_enabled needs no number: 1 is "on". The order
  * of the two stores does not matter: a call between them is judged by one rule or the other. */
 static void mlog__rule_apply(mlog__site *s) {
@@ -5331,7 +5346,8 @@ static void mlog__rule_apply(mlog__site *s) {
     uint64_t full = (s->style & MLOG__PROBE) ? 1 : __atomic_load_n(&s->full, __ATOMIC_RELAXED);
     bool dynamic = (s->style & MLOG__DYNAMIC) != 0, on = dynamic || s->level >= low;
     bool recorder = __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED) != 0 && (dynamic || s->level < rule); /* RULE-4 */
-    uint64_t word = mlog__rule_gate(s, full != 0 ? full : MLOG__UNSEEN, recorder && (s->style & MLOG__PROBE) == 0);
+    uint64_t word = full != 0 ? full : MLOG__UNSEEN;
+    if (recorder && (s->style & MLOG__PROBE) == 0) word |= (uint64_t)rule << 58;
     __atomic_store_n(&s->threshold, (int8_t)low, __ATOMIC_RELAXED); /* RULE-4 */
     __atomic_store_n(&s->word, on ? word : 0, __ATOMIC_RELAXED); /* RULE-4 */
 }
@@ -5339,7 +5355,10 @@ static void mlog__rule_apply(mlog__site *s) {
 /* The thresholds of a logger. 0: it has no name, each call is judged by the rules of its unit. */
 static void mlog__rule_of_logger(mlog_logger *lg) {
     int32_t rule = *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
+    bool recorder = __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED) != 0; /* RULE-4 */
+    uint32_t number = mlog__record_logger((uint64_t)lg->entry << 32);
     __atomic_store_n(&lg->rule, rule, __ATOMIC_RELAXED); /* RULE-4 */
+    __atomic_store_n(&lg->entry, number | (recorder ? (uint32_t)rule << 27 : 0), __ATOMIC_RELAXED); /* RULE-4 */
     __atomic_store_n(&lg->threshold, rule == 0 ? 0 : mlog__rule_low(rule), __ATOMIC_RELAXED); /* RULE-4 */
 }
 
@@ -5724,7 +5743,8 @@ static void mlog__context_release(void) {
  *   FLUSH-10   a pass: complete                    mlog_flush(0)                       the files have what it says
  *   FLUSH-11   something is held back: relaxed, a hint for fork
  *   FLUSH-13   who makes or ends lanes: alone      a pass by a caller                  the lanes' memory before the flag
- *   FLUSH-16   mlog_dump: dumps                   a pass: dumps                      what was logged before
+ *   FLUSH-16   mlog_dump: dumps                    a pass: dumps                       what was logged before
+ *   FLUSH-17   retired contexts wait for the recorder: relaxed, such a wait is no reason to stay awake
  *   FLUSH-14   threads shall end: generation, relaxed, the kick behind it carries (FLUSH-4)
  *   FLUSH-15   mode, ready, who polled last, a deadline that is over: relaxed, a call that overlaps a change goes either way
  *   LIFE-1     started: state                      every first call                    the configuration
@@ -6188,8 +6208,14 @@ static void mlog__thread_note_lost(mlog__thread *t, int level, bool tell) {
 static void mlog__thread_note_drop(mlog__thread *t, int level) { mlog__thread_note_lost(t, level, true); }
 
 /* Room for a record, as the policy says; the recorder's never waits. */
-static bool mlog__thread_room(mlog__thread *t, uint64_t header, uint64_t bytes) {
-    return MLOG__UNLIKELY((header & MLOG__F_RECORDER) != 0) ? mlog__ring_spare(t, bytes) : mlog__ring_wait(t, bytes);
+static bool mlog__thread_room(mlog__thread *t, bool below, uint64_t bytes) {
+    return below ? mlog__ring_spare(t, bytes) : mlog__ring_wait(t, bytes);
+}
+
+/* The word of TO. */
+static uint64_t mlog__thread_to(const mlog_logger *logger, int level) {
+    uint32_t entry = logger == NULL ? 0 : __atomic_load_n(&logger->entry, __ATOMIC_RELAXED); /* RULE-4 */
+    return (uint32_t)level | (uint64_t)entry << 32;
 }
 
 /* All pages in one mapping: one advice to wipe it, and the kernel keeps one area instead of thousands. Where the advice is
@@ -6602,9 +6628,10 @@ static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     /* 8 MiB: what 20 bits of length can say */
     mlog__sized size[20 + MLOG__FIELDS];
     uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
-    if (bytes > most || !mlog__thread_room(t, d->header, bytes)) return false;
+    bool below = mlog__record_below(d->header, d->to, d->level);
+    if (bytes > most || !mlog__thread_room(t, below, bytes)) return false;
     mlog__thread_tell_loss(t);
-    if (!mlog__thread_room(t, d->header, bytes)) return false; /* the report took some of it */
+    if (!mlog__thread_room(t, below, bytes)) return false; /* the report took some of it */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
     mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));
     __atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE); /* RING-1 */
@@ -6634,7 +6661,7 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handl
     if (handler) t->policy = MLOG_DROP;
     d->header |= MLOG__F_TID;
     bool written = r != NULL && mlog__thread_write(t, d);
-    bool tell = (d->header & MLOG__F_RECORDER) == 0;
+    bool tell = !mlog__record_below(d->header, d->to, d->level);
     if (!written && r != NULL) mlog__ring_drop(r, d->level, tell);
     if (!written && r == NULL) mlog__thread_note_lost(NULL, d->level, tell);
     __atomic_store_n(&lock[number], 0, __ATOMIC_RELEASE); /* THREAD-3 */
@@ -6647,7 +6674,7 @@ static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
     bool done, handler = t->depth > 0 || (t->ring == NULL && mlog__platform_in_handler(false));
     if (t->ring != NULL) done = mlog__thread_write(t, d);
     else done = mlog__thread_write_spare(d, 1, handler) || mlog__thread_write_spare(d, 0, true);
-    if (!done) mlog__thread_note_lost(t, d->level, (d->header & MLOG__F_RECORDER) == 0);
+    if (!done) mlog__thread_note_lost(t, d->level, !mlog__record_below(d->header, d->to, d->level));
 }
 
 /* Context and logger of a draft: by number, or inside the record when they have none. to: level and logger are not those of the
@@ -6664,7 +6691,7 @@ static void mlog__thread_put_context(mlog__draft *d, mlog_logger *logger, int le
     /* a site with a constant level on the root: its dictionary entry says both */
     if (!to) return;
     d->header |= MLOG__F_TO;
-    d->to = (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32;
+    d->to = mlog__thread_to(logger, level);
 }
 
 /* -- registration -- */
@@ -6751,17 +6778,17 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
         uint32_t version;
         (void)mlog__rule_read(&version);
         uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE); /* THREAD-4 */
-        uint64_t unseen = __atomic_load_n(&site->word, __ATOMIC_RELAXED), recorder = unseen & MLOG__F_RECORDER; /* RULE-4 */
+        uint64_t unseen = __atomic_load_n(&site->word, __ATOMIC_RELAXED), rule = unseen & MLOG__F_RULE; /* RULE-4 */
         bool made = full == 0;
         if (made) full = mlog__thread_new_entry(site, classes);
         if (full == 0) return 0;
-        uint64_t gate = mlog__rule_gate(site, full, recorder != 0);
-        if ((unseen & ~MLOG__F_RECORDER) == MLOG__UNSEEN) /* THREAD-10; not when a rule turned it off meanwhile */
+        uint64_t gate = full | rule;
+        if ((unseen & ~MLOG__F_RULE) == MLOG__UNSEEN) /* THREAD-10; not when a rule turned it off meanwhile */
             __atomic_compare_exchange_n(&site->word, &unseen, gate, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* THREAD-10 */
         bool old = made && mlog__rule_changed(version);
         if (old) __atomic_store_n(&site->full, 0, __ATOMIC_SEQ_CST); /* THREAD-10 */
         if (__atomic_load_n(&site->full, __ATOMIC_SEQ_CST) == full) return full; /* THREAD-10 */
-        __atomic_compare_exchange_n(&site->word, &gate, MLOG__UNSEEN | recorder, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* THREAD-10 */
+        __atomic_compare_exchange_n(&site->word, &gate, MLOG__UNSEEN | rule, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* THREAD-10 */
     }
 }
 
@@ -6871,7 +6898,7 @@ static void mlog__thread_finish(mlog__thread *t) {
     d.slots = e->count;
     for (uint32_t i = 0; i < d.slots; i++) value[i] = mlog__thread_staged(s, e, i, &wide);
     mlog__thread_put_context(&d, s->logger, s->level, (s->site->style & MLOG__DYNAMIC) != 0);
-    d.header |= s->word & MLOG__F_RECORDER;
+    d.header |= s->word & MLOG__F_RULE;
     if (!known) {
         mlog__thread_finish_whole(t, s, &d, value);
         return;
@@ -7076,16 +7103,6 @@ MLOG__INLINE uint64_t *mlog__thread_fast(mlog__thread *t, uint64_t word, uint64_
     return p;
 }
 
-/* A level or a logger that came with the call: is the record the recorder's? Its header, as the site has it, or with the flag. */
-static uint64_t mlog__thread_judge(const mlog__site *site, uint64_t word, const mlog_logger *logger, int level) {
-    int rule = logger == NULL ? 0 : __atomic_load_n(&logger->rule, __ATOMIC_RELAXED); /* RULE-4 */
-    uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE); /* THREAD-4 */
-    char source[64];
-    if (rule == 0) rule = mlog__rule_threshold(source, mlog__rule_source(source, site->source, site->file));
-    if (mlog__record_site(word) != 0 && full != 0) word = full;
-    return (word & ~MLOG__F_RECORDER) | (level < rule ? MLOG__F_RECORDER : 0);
-}
-
 /* Whatever the fast path cannot do: first calls, registration, a full ring, an interrupted call. Ends in the ring or in the
  * stage, never in NULL: the macros store without a test. */
 MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, uint64_t classes, mlog_logger *logger, int level,
@@ -7095,26 +7112,26 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     mlog__thread *t = mlog__thread_enter(at);
     if (t == NULL) return errno = saved, mlog__thread_to_junk(level, at);
     /* the gate said UNSEEN */
-    if (mlog__record_site(word) == 0) word = mlog__thread_register(site, classes) | (word & MLOG__F_RECORDER);
-    if (MLOG__UNLIKELY(to && (word & MLOG__F_RECORDER) != 0)) word = mlog__thread_judge(site, word, logger, level);
+    if (mlog__record_site(word) == 0) word = mlog__thread_register(site, classes) | (word & MLOG__F_RULE);
+    uint64_t to_word = to ? mlog__thread_to(logger, level) : 0;
+    bool below = mlog__record_below(word, to_word, level);
     uint64_t bound = logger == NULL ? 0 : mlog__context_number(logger->bound), *p = NULL;
     bool room = true;
     if (mlog__record_site(word) != 0 && (word & MLOG__F_CARE) == 0 && t->ring != NULL && t->context != MLOG__HEAVY && bound != MLOG__HEAVY) {
         /* three optional words at most: context, bound, to */
         uint64_t bytes = mlog__record_bytes(word) + 24;
-        room = mlog__thread_room(t, word, bytes);
+        room = mlog__thread_room(t, below, bytes);
         if (room) mlog__thread_tell_loss(t);
-        room = room && mlog__thread_room(t, word, bytes); /* the report took some of it */
+        room = room && mlog__thread_room(t, below, bytes); /* the report took some of it */
         if (room)
-            p = mlog__thread_fast(t, word, t->context, to, (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32, bound,
-                                  true);
+            p = mlog__thread_fast(t, word, t->context, to, to_word, bound, true);
     }
     errno = saved;
     __atomic_store_n(&t->state, at, __ATOMIC_RELAXED); /* RING-3 */
     if (p != NULL) return p;
     mlog__thread_stage(t, site, word, classes, logger, level);
     /* arguments are still taken: the macro stores them, wherever */
-    t->stage.drop = room ? 0 : (word & MLOG__F_RECORDER) != 0 ? 2 : 1;
+    t->stage.drop = room ? 0 : below ? 2 : 1;
     return t->stage.slot;
 }
 
@@ -7143,7 +7160,10 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
     if (MLOG__LIKELY(t->state == MLOG__T_READY && !t->staged && (int64_t)word >= 0)) {
         /* no bound context: its word is left out */
         uint64_t to = (uint32_t)level, bound = 0;
-        if (logger != NULL) to |= (uint64_t)logger->entry << 32, bound = mlog__context_number(logger->bound);
+        if (logger != NULL) { /* RULE-4: the rule in it may change */
+            to |= (uint64_t)__atomic_load_n(&logger->entry, __ATOMIC_RELAXED) << 32; /* RULE-4 */
+            bound = mlog__context_number(logger->bound);
+        }
         uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, t->context, true, to, bound, false);
         if (MLOG__LIKELY(p != NULL)) return p;
     }
@@ -7155,7 +7175,8 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
 MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     int saved = errno;
     uint64_t head, used = t->used, header = t->record[0], *old = t->record;
-    bool room = mlog__thread_room(t, header, used + bytes);
+    bool below = (mlog__record_judged((const unsigned char *)t->record, header) & MLOG__F_RECORDER) != 0;
+    bool room = mlog__thread_room(t, below, used + bytes);
     errno = saved;
     if (!room) {
         int level = 0;
@@ -7163,7 +7184,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
         if (e != NULL) level = e->level;
         if (header & MLOG__F_TO) level = (int)(uint32_t)slots[-1];
         mlog__thread_stage(t, NULL, 0, 0, NULL, level);
-        t->stage.drop = (header & MLOG__F_RECORDER) != 0 ? 2 : 1;
+        t->stage.drop = below ? 2 : 1;
         return NULL;
     }
     /* padding may have moved head to the next lap, over the first word of the record: it was saved */
@@ -7387,14 +7408,14 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 
 /* -- calls whose text, place and keys are known at run time only -- */
 
-/* Run-time calls have no gate: they look the rules up each time. The header gets the recorder's flag. */
+/* Run-time calls have no gate: they look the rules up each time. The header gets the rule that the level lies below. */
 static bool mlog__thread_on(mlog_logger *logger, const char *file, int level, uint64_t *header) {
     /* 0: the root, or an unnamed child of it */
     int rule = logger == NULL ? 0 : __atomic_load_n(&logger->rule, __ATOMIC_RELAXED); /* RULE-4 */
     char source[64];
     if (rule == 0) rule = mlog__rule_threshold(source, mlog__rule_source(source, "", file));
     if (MLOG__LIKELY(level >= rule)) return true;
-    *header |= MLOG__F_RECORDER;
+    *header |= (uint64_t)rule << 58;
     return level >= mlog__rule_low(rule);
 }
 
@@ -8141,7 +8162,7 @@ static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const u
 /* Level and source that came with the call win over the site's. */
 static void mlog__format_logger(mlog__item *it, const mlog__desk *desk, uint64_t to) {
     it->level = mlog__level((int)(uint32_t)to);
-    const mlog__entry *lg = mlog__format_entry(desk, (uint32_t)(to >> 32));
+    const mlog__entry *lg = mlog__format_entry(desk, mlog__record_logger(to));
     if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
     it->source = mlog__dict_source(lg);
     it->source_len = lg->source_len;
@@ -9617,7 +9638,8 @@ static const mlog__val *mlog__filter_find(mlog__filter_seen *v, const mlog__filt
     if (!mlog__filter_decode(v, mlog__record_site(v->it->header) == MLOG__S_PRINTF)) return NULL;
     const mlog__info *info = v->it->info;
     const mlog__known *context = v->it->context;
-    if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || (context != NULL && mlog__format_clashes(info, context))) {
+    bool marked = mlog__format_marked(v->desk, v->it);
+    if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || marked || (context != NULL && mlog__format_clashes(info, context))) {
         if (!v->listed) v->count = mlog__format_list(v->it, v->desk, v->list);
         v->listed = true;
         return mlog__filter_among(v->list, v->count, t);
@@ -10484,7 +10506,7 @@ static bool mlog__binary_explain(mlog__binary *b, mlog__buffer *out, const mlog_
     if ((header & MLOG__F_CONTEXT) != 0 && !mlog__binary_context(b, out, s, *w++)) return false;
     if ((header & MLOG__F_BOUND) != 0 && !mlog__binary_context(b, out, s, *w++)) return false;
     if ((header & MLOG__F_TO) == 0) return true;
-    uint32_t logger = (uint32_t)(*w >> 32);
+    uint32_t logger = mlog__record_logger(*w);
     return logger == 0 || mlog__binary_entry(s, logger) == NULL || mlog__binary_define(b, out, s, logger, true);
 }
 
@@ -11401,6 +11423,7 @@ static struct {
     uint32_t kick0, kick1;          /* futex words: something to do */
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
     uint32_t complete;              /* the last pass left nothing behind in lane 0 */
+    uint32_t outlived;              /* contexts that are retired wait for what the recorder keeps */
     uint32_t dumps, dump[2], dumped; /* calls of mlog_dump: all; those before the present pass of a lane; those that lane 0 answered */
     uint32_t reopen, exiting;
     const void *closer;             /* when mlog__ring_all.closed: the only thread that still writes */
@@ -11573,8 +11596,8 @@ static bool mlog__flush_skim(mlog_sink *s, mlog__source *f, uint64_t most) {
 }
 
 /* -- the flight recorder --
- * A record with MLOG__F_RECORDER lies below its level rule: its gate has put the flag into its header. Each sink steps over it, and it
- * counts as filtered. It stays in its ring as long as there is room (see mlog__ring_kept). An error makes the sink hand on what it
+ * A record carries the level rule that its call was made by, where it may lie below it: its gate is the first word of its bytes, so that
+ * costs nothing, and a later change of rules does not matter. What lies below, each sink steps over, and it counts as filtered. It stays in its ring as long as there is room (see mlog__ring_kept). An error makes the sink hand on what it
  * stepped over in the rings of that thread and its context, before the error; mlog_dump, and the recovery of a dead process, in all.
  * What came out is one position in each ring, `shown`: it is part of a batch's promise, so that a record comes out once. So a ring
  * that takes part does so with all that it keeps, whatever the context.
@@ -11600,15 +11623,18 @@ static void mlog__flush_trace(mlog__past *h, uint64_t id, uint64_t at, bool belo
     list[i < 4 ? i : oldest] = at;
 }
 
-/* One that stays where it is, for now. */
-MLOG__COLD static void mlog__flush_step_over(mlog_sink *s, const mlog__source *f, const unsigned char *record, uint64_t header) {
+static __attribute__((noinline)) void mlog__flush_trace_all(mlog_sink *s, const mlog__source *f, const unsigned char *record) {
     uint64_t id, at = MLOG__TRACED | (uint64_t)f->number << 48 | f->pos / 8;
-    s->in_filtered++;
-    if (s->past == NULL || (header & MLOG__F_CONTEXT) == 0) return;
     memcpy(&id, record + 16, 8);
     const mlog__context_slot *slot = mlog__format_slot(s->desk->session, id);
     for (int depth = 0; slot != NULL && depth < 64; depth++, slot = mlog__format_slot(s->desk->session, slot->parent))
         mlog__flush_trace(s->past, slot->id, at, depth != 0);
+}
+
+/* A record that stays where it is, for now. */
+static inline void mlog__flush_step_over(mlog_sink *s, const mlog__source *f, const unsigned char *record, uint64_t header) {
+    s->in_filtered++;
+    if (s->past != NULL && (header & MLOG__F_CONTEXT) != 0) mlog__flush_trace_all(s, f, record);
 }
 
 /* This ring shall come out up to there. */
@@ -11644,9 +11670,10 @@ static void mlog__flush_ask_for(mlog_sink *s, const mlog__source *f, const unsig
 }
 
 static uint64_t mlog__flush_header(const mlog__source *f) {
+    const unsigned char *p = f->ring->data + (f->pos & (f->ring->bytes - 1));
     uint64_t header;
-    memcpy(&header, f->ring->data + (f->pos & (f->ring->bytes - 1)), 8);
-    return header;
+    memcpy(&header, p, 8);
+    return mlog__record_judged(p, header);
 }
 
 /* As mlog__flush_peek, for the recorder's records only. */
@@ -11786,6 +11813,7 @@ MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n
             const unsigned char *p = f->ring->data + (f->pos & (f->ring->bytes - 1));
             uint64_t header;
             memcpy(&header, p, 8);
+            header = mlog__record_judged(p, header);
             if (MLOG__UNLIKELY((header & MLOG__F_RECORDER) != 0)) {
                 mlog__flush_step_over(s, f, p, header);
             } else {
@@ -12240,6 +12268,7 @@ static int mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     memcpy(&header, at + sizeof head, 8);
     const mlog__source from = {NULL, (uint32_t)head.ring, head.pos, 0, head.ticks};
     const unsigned char *record = (const unsigned char *)at + sizeof head;
+    header = mlog__record_judged(record, header);
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
     mlog__format_owner(s->desk, it, head.tid, head.thread);
     if (!loss && !mlog__flush_wanted(s, it, record, header)) return 0;
@@ -12401,6 +12430,7 @@ static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r
         const unsigned char *p = r->data + (at.pos & (r->bytes - 1));
         mlog__item it;
         memcpy(&it.header, p, 8);
+        it.header = mlog__record_judged(p, it.header);
         at.pos += mlog__record_bytes(it.header);
         if (mlog__record_site(it.header) == MLOG__S_LOSS) continue;
         int level = mlog__format_level(&mlog__flush_all.desk[0], p, it.header);
@@ -12504,8 +12534,9 @@ static void mlog__flush_contexts(void) {
     }
     for (int k = 0; k < MLOG__SINKS; k++)
         if (mlog__flush_all.sink[k].used && !mlog__flush_passed(&mlog__flush_all.sink[k])) return;
-    if (MLOG__UNLIKELY(mlog__flush_records()) && !mlog__flush_outlived()) return;
-    mlog__context_release();
+    bool wait = MLOG__UNLIKELY(mlog__flush_records()) && !mlog__flush_outlived();
+    __atomic_store_n(&mlog__flush_all.outlived, wait, __ATOMIC_RELAXED); /* FLUSH-17 */
+    if (!wait) mlog__context_release();
 }
 
 /* Wakes those who wait in mlog_flush. */
@@ -12601,10 +12632,11 @@ static bool mlog__flush_pending(void) {
         if (r != NULL && __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) != counted) return true; /* FLUSH-1 */
     }
     uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED); /* FLUSH-2 */
+    bool outlived = __atomic_load_n(&mlog__flush_all.outlived, __ATOMIC_RELAXED); /* FLUSH-17 */
     return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done || /* FLUSH-2 */
            __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) || /* FLUSH-9 */
            __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_RELAXED) != __atomic_load_n(&mlog__flush_all.dumped, __ATOMIC_RELAXED) || /* FLUSH-16 */
-           __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0; /* CONTEXT-4 */
+           (!outlived && __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0); /* CONTEXT-4 */
 }
 
 #ifndef METALOG_NO_THREADS
@@ -15106,7 +15138,7 @@ mlog_logger *mlog1_bind(mlog_logger *parent, const mlog_field *fields, size_t co
     mlog_context *bound = lg == NULL ? NULL : mlog__context_make(parent == NULL ? NULL : parent->bound, fields, count);
     if (bound == NULL) return free(lg), errno = saved, (mlog_logger *)NULL;
     lg->bound = bound;
-    if (parent != NULL) memcpy(lg->source, parent->source, sizeof lg->source), lg->entry = parent->entry;
+    if (parent != NULL) memcpy(lg->source, parent->source, sizeof lg->source), lg->entry = __atomic_load_n(&parent->entry, __ATOMIC_RELAXED); /* RULE-4 */
     mlog__life_lock();
     mlog__rule_of_logger(lg);
     lg->next = mlog__rule_now.loggers;
@@ -15770,6 +15802,7 @@ static int mlog__reader_step(mlog__reader *r, mlog__reader_record *o) {
         if (MLOG__UNLIKELY(bytes < 16 + 8 * (uint64_t)mlog__record_options(header) || !r->lined || !r->owned)) return -1;
         if (MLOG__UNLIKELY(r->foreign && !mlog__reader_turn_record(r->life->session, p, header))) return -1;
         r->p += bytes;
+        header = mlog__record_judged(p, header);
         if (MLOG__UNLIKELY(!mlog__reader_new(r, header))) continue;
         o->life = r->life;
         o->bytes = p;
