@@ -4317,9 +4317,9 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
  * bytes, and every length is checked again when it is read: what lies in a ring may have been torn by a crash.
  *
  *   RECORD  8-aligned, native byte order, everything in 64-bit words:
- *           header  {site:32 | length in words:20 | flags:12}
+ *           header  {site:32 | length in words:20 | flags:6 | rule:5 | care:1}      rule: with a flight recorder, see MLOG__F_RULE
  *           time    ticks, or 0 (stamped on arrival)
- *           [context id] [bound context id] [level:32 | logger entry:32] [given UTC ns] [tid]      each only with its flag
+ *           [context id] [bound context id] [level:32 | logger:27 | rule:5] [given UTC ns] [tid]   each only with its flag
  *           one slot per argument, in order
  *           payloads of the slots that have one, in order, each with at least one NUL, padded to 8
  *           [run-time fields: {of contexts:16 | bound:16 | all:32}, then fields, in this order]     with MLOG__F_FIELDS
