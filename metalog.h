@@ -11615,12 +11615,12 @@ static bool mlog__flush_stop(mlog_sink *s) {
 
 static void mlog__flush_trace(mlog__past *h, uint64_t id, uint64_t at, bool below) {
     mlog__trace *t = &h->trace[id & 0xFFFFF];
-    uint32_t i = 0, oldest = 0;
+    uint32_t i = 0, least = 0;
     if (t->id != id) *t = (mlog__trace){.id = id};
     uint64_t *list = below ? t->below : t->own;
     for (; i < 4 && list[i] != 0 && (list[i] ^ at) >> 48 != 0; i++)
-        if (list[i] < list[oldest]) oldest = i;
-    list[i < 4 ? i : oldest] = at;
+        if (list[i] < list[least]) least = i;
+    list[i < 4 ? i : least] = at;
 }
 
 static __attribute__((noinline)) void mlog__flush_trace_all(mlog_sink *s, const mlog__source *f, const unsigned char *record) {
@@ -11645,11 +11645,13 @@ static void mlog__flush_ask(mlog_sink *s, uint32_t ring, uint64_t until) {
     h->until[ring] = MLOG__MAX(h->until[ring], until);
 }
 
-/* The rings where a context was seen, unless all of it there is out. */
+/* The rings where a context was seen, unless all of it there is out, or gone. */
 static void mlog__flush_ask_traced(mlog_sink *s, const uint64_t list[4]) {
     for (int i = 0; i < 4 && list[i] != 0; i++) {
         uint32_t ring = (uint32_t)(list[i] >> 48) & 0x7FFF;
-        if (s->shown[ring] <= (list[i] & ((UINT64_C(1) << 48) - 1)) * 8) mlog__flush_ask(s, ring, s->next[ring]);
+        const mlog__ring *r = __atomic_load_n(&s->past->rings[ring], __ATOMIC_ACQUIRE); /* THREAD-7 */
+        uint64_t pos = (list[i] & ((UINT64_C(1) << 48) - 1)) * 8;
+        if (r != NULL && s->shown[ring] <= pos && mlog__ring_kept(r) <= pos) mlog__flush_ask(s, ring, s->next[ring]);
     }
 }
 

@@ -330,9 +330,9 @@ static long long run_of(const char *text, const char *what, long long *first, lo
     return n;
 }
 
-/* 200 laps. Paced, so that the flusher can step over; what comes out are the last ones, at most half a ring of them. */
+/* 60 laps. Paced, so that the flusher can step over; what comes out are the last ones, at most half a ring of them. */
 static void test_wrap(void) {
-    enum { CALLS = 200 * 64 * 1024 / 32 };
+    enum { CALLS = 60 * 64 * 1024 / 32 };
     mlog_config c = config(MLOG_DEBUG);
     long long first = 0, last = 0, infos = 0;
     mlog_stats was, is;
@@ -418,7 +418,7 @@ static uint64_t fits(int recorder) {
     mlog_stats was, is;
     c.full = MLOG_DROP;
     start(c);
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < 20000; i++) {
         mlog_debug("history", "i", i);
         if (i % 500 == 0) (void)mlog_flush(10000);
     }
@@ -700,6 +700,66 @@ static void test_death(void) {
     CHECK_EQ(file_lines(log_path, NULL), 1);
 }
 
+/* Killed behind the commit of a batch, before the positions in the rings follow it: the batch says how far they are. */
+static void die_behind_commit(void) {
+    mlog_config c = death_config();
+    if (mlog_init(&c) != 0) _exit(9);
+    for (int i = 0; i < 5; i++) mlog_debug("kept", "i", i);
+    (void)mlog_flush(10000);
+    mlog__ring *r = mlog__thread_self->ring;
+    uint64_t cur = r->cur[0], shown = r->shown[0];
+    mlog_error("boom");
+    (void)mlog_flush(10000);
+    if (r->cur[0] == cur || r->shown[0] == shown) _exit(8);
+    r->cur[0] = cur;
+    r->shown[0] = shown;
+    die();
+}
+
+static void test_commit(void) {
+    clean();
+    death_format = MLOG_JSON;
+    CHECK(killed(in_child(die_behind_commit)));
+    CHECK_EQ(in_child(recover), 0);
+    CHECK_EQ(file_lines(log_path, NULL), 6);
+    CHECK_EQ(file_lines(log_path, "recovered"), 0);
+    CHECK_EQ(files_in(rings), 0);
+}
+
+/* A fatal signal is an error, too. */
+MAYBE_UNUSED static void die_of_signal(void) {
+    mlog_config c = death_config();
+    c.catch_fatal = MLOG_YES;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_debug("detail");
+    abort();
+}
+
+MAYBE_UNUSED static void test_signal(void) {
+    clean();
+    int status = in_child(die_of_signal);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    CHECK_EQ(in_child(recover), 0); /* where the flusher had no time */
+    char *text = slurp(log_path, NULL);
+    CHECK_EQ(lines(text, NULL), 2);
+    CHECK(before(text, "\"detail\"", "\"fatal signal\"") && marked(text, "\"detail\"", 1));
+    free(text);
+}
+
+/* Who writes in the calls themselves. */
+static void test_direct(void) {
+    mlog_config c = config(MLOG_DEBUG);
+    c.flusher = MLOG_DIRECT;
+    start(c);
+    mlog_debug("one");
+    mlog_error("two");
+    mlog_debug("three");
+    CHECK_EQ(file_lines(log_path, NULL), 2);
+    mlog_dump();
+    CHECK_EQ(file_lines(log_path, NULL), 3);
+    CHECK(before(look(), "\"one\"", "\"two\""));
+}
+
 /* A process that logs until it is killed; those that recover are killed, too, but the last. */
 static void *storm_thread(void *which) {
     const mlog_thread_config small = {.ring_bytes = 64 << 10, .full = MLOG_BLOCK};
@@ -760,10 +820,16 @@ static void storm_check(const char *text) {
     }
 }
 
+#ifdef MLOG__SANITIZED
+enum { ROUNDS = 6 };
+#else
+enum { ROUNDS = 20 };
+#endif
+
 static void test_storm(void) {
     unsigned seed = 12345;
     death_format = MLOG_JSON;
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         clean();
         seed = seed * 1103515245 + 12345;
         (void)kill_after(storm_body, 3000 + (int)(seed >> 8) % 60000);
@@ -777,7 +843,7 @@ static void test_storm(void) {
         storm_check(text);
         free(text);
     }
-    CHECK(gapped <= 10); /* of 40: a flusher that got no time for milliseconds leaves no room for details */
+    CHECK(gapped <= ROUNDS / 2); /* of 2 * ROUNDS: a flusher that got no time for milliseconds leaves no room for details */
 }
 
 static void test_refused(void) {
@@ -793,6 +859,10 @@ int main(void) {
     pthread_barrier_init(&step, NULL, 2);
     /* the children that die come first: their parent has no thread of the library's yet */
     test_death();
+    test_commit();
+#ifndef MLOG__SANITIZED /* which have a word to say about signals */
+    test_signal();
+#endif
     test_storm();
     clean();
     test_off();
@@ -812,6 +882,7 @@ int main(void) {
     test_hammer();
     test_gives_way();
     test_retired();
+    test_direct();
 #ifndef TSAN /* which does not let a child start threads */
     test_fork();
 #endif
