@@ -5899,7 +5899,7 @@ static uint64_t mlog__ring_kept(const mlog__ring *r) {
 static uint64_t mlog__ring_pin(mlog__ring *r, uint64_t pin) {
     uint64_t kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED); /* RING-7 */
     while (kept != 0)
-        if (__atomic_compare_exchange_n(&r->kept, &kept, kept | pin, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) /* RING-7 */
+        if (__atomic_compare_exchange_n(&r->kept, &kept, kept | pin, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) /* RING-7 */
             return kept & ~UINT64_C(7);
     return UINT64_MAX;
 }
@@ -5917,7 +5917,7 @@ static bool mlog__ring_unpin(mlog__ring *r, uint64_t pin, uint64_t from) {
 
 /* The owner needs the room. False: there is none, or a lane reads it. */
 static bool mlog__ring_reclaim(mlog__ring *r) {
-    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE), kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED); /* RING-2, RING-7 */
+    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_RELAXED), kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED); /* RING-7 */
     if (kept == 0 || (kept & MLOG__PINS) != 0 || (kept & ~UINT64_C(7)) >= tail) return false;
     return __atomic_compare_exchange_n(&r->kept, &kept, tail | MLOG__KEPT, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED); /* RING-7 */
 }
@@ -11224,7 +11224,7 @@ static void mlog__sink_keep(mlog_sink *s, uint32_t rings) {
         if (r != NULL && r->filed) __atomic_store_n(&r->cur[s->number], s->next[i], __ATOMIC_RELAXED); /* STORE-3 */
     }
     for (uint32_t i = 0; s->past != NULL && i < rings; i++) {
-        mlog__ring *r = s->told[i] == s->shown[i] ? NULL : __atomic_load_n(&s->rings[i], __ATOMIC_ACQUIRE); /* THREAD-7 */
+        mlog__ring *r = s->told[i] == s->shown[i] ? NULL : __atomic_load_n(&s->rings[i], __ATOMIC_RELAXED); /* THREAD-7: this lane has read it */
         if (r != NULL && r->filed) __atomic_store_n(&r->shown[s->number], s->shown[i], __ATOMIC_RELAXED); /* STORE-3 */
     }
     s->promised = false;
@@ -11649,7 +11649,7 @@ static void mlog__flush_ask(mlog_sink *s, uint32_t ring, uint64_t until) {
 static void mlog__flush_ask_traced(mlog_sink *s, const uint64_t list[4]) {
     for (int i = 0; i < 4 && list[i] != 0; i++) {
         uint32_t ring = (uint32_t)(list[i] >> 48) & 0x7FFF;
-        const mlog__ring *r = __atomic_load_n(&s->past->rings[ring], __ATOMIC_ACQUIRE); /* THREAD-7 */
+        const mlog__ring *r = __atomic_load_n(&s->past->rings[ring], __ATOMIC_RELAXED); /* THREAD-7: this lane has read it */
         uint64_t pos = (list[i] & ((UINT64_C(1) << 48) - 1)) * 8;
         if (r != NULL && s->shown[ring] <= pos && mlog__ring_kept(r) <= pos) mlog__flush_ask(s, ring, s->next[ring]);
     }
@@ -11719,7 +11719,7 @@ MLOG__COLD static bool mlog__flush_history(mlog_sink *s, uint64_t now, mlog__flu
     h->open = true;
     for (uint32_t i = 0; i < h->count; i++) {
         uint32_t number = h->asked[i];
-        mlog__ring *r = __atomic_load_n(&h->rings[number], __ATOMIC_ACQUIRE); /* THREAD-7 */
+        mlog__ring *r = __atomic_load_n(&h->rings[number], __ATOMIC_RELAXED); /* THREAD-7: this lane has read it */
         uint64_t from = r == NULL ? UINT64_MAX : mlog__ring_pin(r, pin);
         h->list[n] = (mlog__source){r, number, MLOG__MAX(s->shown[number], from), h->until[number], 0};
         if (from != UINT64_MAX && mlog__flush_peek_past(&h->list[n])) n++;
@@ -11728,7 +11728,7 @@ MLOG__COLD static bool mlog__flush_history(mlog_sink *s, uint64_t now, mlog__flu
     bool all = mlog__flush_past(s, n, now, each);
     if (s->binary != NULL && s->binary->open) mlog__binary_settle(s->binary, &s->out); /* it may point into a ring */
     for (uint32_t i = 0; i < h->count; i++) {
-        mlog__ring *r = __atomic_load_n(&h->rings[h->asked[i]], __ATOMIC_ACQUIRE); /* THREAD-7 */
+        mlog__ring *r = __atomic_load_n(&h->rings[h->asked[i]], __ATOMIC_RELAXED); /* THREAD-7 */
         if (r != NULL && mlog__ring_kept(r) != UINT64_MAX) (void)mlog__ring_unpin(r, pin, 0);
         if (all) h->until[h->asked[i]] = 0;
     }
@@ -11767,7 +11767,7 @@ static void mlog__flush_remember(mlog_sink *s, bool yes) {
     s->past = mlog__platform_map(sizeof *s->past, false, false);
     if (s->past == NULL) return;
     s->past->rings = mlog__ring_list;
-    s->past->dumps = __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_ACQUIRE); /* FLUSH-16 */
+    s->past->dumps = __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_RELAXED); /* FLUSH-16 */
     memcpy(s->shown, s->done, MLOG__RINGS * sizeof *s->shown);
     memcpy(s->told, s->done, MLOG__RINGS * sizeof *s->told);
     mlog__binary_restart(s->binary); /* it may know sites of errors as records without a look */
@@ -11778,7 +11778,7 @@ static void mlog__flush_keep(mlog__ring *r) {
     uint64_t kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED); /* RING-7 */
     bool records = mlog__flush_records();
     if (MLOG__LIKELY((kept != 0) == records)) return;
-    __atomic_store_n(&r->kept, records ? r->tail | MLOG__KEPT : 0, __ATOMIC_RELEASE); /* RING-7: no lane reads it, and no owner takes of it */
+    __atomic_store_n(&r->kept, records ? r->tail | MLOG__KEPT : 0, __ATOMIC_RELAXED); /* RING-7: the next tail carries it */
 }
 
 /* Lane 0: history before `from` goes; the last half of the ring stays in any case where `from` is 0. False: a callback's lane reads it. */
