@@ -7160,10 +7160,8 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
     if (MLOG__LIKELY(t->state == MLOG__T_READY && !t->staged && (int64_t)word >= 0)) {
         /* no bound context: its word is left out */
         uint64_t to = (uint32_t)level, bound = 0;
-        if (logger != NULL) { /* RULE-4: the rule in it may change */
-            to |= (uint64_t)__atomic_load_n(&logger->entry, __ATOMIC_RELAXED) << 32; /* RULE-4 */
-            bound = mlog__context_number(logger->bound);
-        }
+        /* RULE-4 */
+        if (logger != NULL) to |= (uint64_t)__atomic_load_n(&logger->entry, __ATOMIC_RELAXED) << 32, bound = mlog__context_number(logger->bound);
         uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, t->context, true, to, bound, false);
         if (MLOG__LIKELY(p != NULL)) return p;
     }
@@ -11424,7 +11422,7 @@ static struct {
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
     uint32_t complete;              /* the last pass left nothing behind in lane 0 */
     uint32_t outlived;              /* contexts that are retired wait for what the recorder keeps */
-    uint32_t dumps, dump[2], dumped; /* calls of mlog_dump: all; those before the present pass of a lane; those that lane 0 answered */
+    uint32_t dumps, dump[2], dumped; /* calls of mlog_dump: all; those before the present pass of a lane; those before lane 0's last one */
     uint32_t reopen, exiting;
     const void *closer;             /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
@@ -11737,10 +11735,11 @@ MLOG__COLD static bool mlog__flush_history(mlog_sink *s, uint64_t now, mlog__flu
 }
 
 /* Before a record: is it an error, what is kept comes out. False: the batch is full, the record waits. */
-MLOG__COLD static bool mlog__flush_recall(mlog_sink *s, const mlog__source *f, const unsigned char *record, uint64_t header, uint64_t now,
-                                          mlog__flush_each each) {
-    if (s->past->open && !mlog__flush_history(s, now, each)) return false;
+static __attribute__((noinline)) bool mlog__flush_recall(mlog_sink *s, const mlog__source *f, const unsigned char *record, uint64_t header,
+                                                         uint64_t now, mlog__flush_each each) {
+    if (MLOG__UNLIKELY(s->past->open) && !mlog__flush_history(s, now, each)) return false;
     if (mlog__record_site(header) == MLOG__S_LOSS || mlog__format_level(s->desk, record, header) < MLOG_ERROR) return true;
+    if (s->config.level > MLOG_OFF) return true; /* a test captures: what is kept stays */
     mlog__flush_ask_for(s, f, record, header);
     return s->past->count == 0 || mlog__flush_history(s, now, each);
 }
@@ -11751,7 +11750,7 @@ MLOG__COLD static bool mlog__flush_answer(mlog_sink *s, uint32_t rings, uint64_t
     mlog__past *h = s->past;
     uint32_t dumps = mlog__flush_all.dump[s->lane1];
     if (h->full) return h->full = false;
-    if (h->dumps != dumps && !h->open) {
+    if (h->dumps != dumps && !h->open && s->config.level <= MLOG_OFF) {
         for (uint32_t i = 0; i < rings; i++) mlog__flush_ask(s, i, s->next[i]);
         h->dumps = dumps;
         s->urgent = true;
@@ -12613,7 +12612,7 @@ static bool mlog__flush_pass(void) {
     mlog__flush_release(rings, true);
     mlog__flush_contexts();
     bool dump = mlog__flush_all.dump[0] != __atomic_load_n(&mlog__flush_all.dumped, __ATOMIC_RELAXED); /* FLUSH-16 */
-    if (complete) __atomic_store_n(&mlog__flush_all.dumped, mlog__flush_all.dump[0], __ATOMIC_RELAXED); /* FLUSH-16 */
+    __atomic_store_n(&mlog__flush_all.dumped, mlog__flush_all.dump[0], __ATOMIC_RELAXED); /* FLUSH-16 */
     if (lane1 && (more || dump || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1(); /* FLUSH-4 */
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
     __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE); /* FLUSH-10 */

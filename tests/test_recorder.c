@@ -527,11 +527,16 @@ static void test_sinks(void) {
     CHECK_EQ(file_lines(later, NULL), 5);
     mlog_sink_remove(added);
     /* a test that captures gets it, too */
+    mlog_debug("before", "n", 0);
+    (void)look();
     mlog_capture *capture = mlog_capture_begin(NULL);
     mlog_debug("captured", "n", 1);
     mlog_error("boom");
+    mlog_dump();
     CHECK_EQ(mlog_capture_count(capture, "recorder=true and n=1"), 1);
+    CHECK_EQ(mlog_capture_count(capture, NULL), 2);
     mlog_capture_end(capture);
+    CHECK_EQ(lines(look(), "recorder\":true,\"n\":"), 2); /* mlog_dump is answered, and what the capture had is kept, too */
 }
 
 /* More than a batch takes, to a file, a binary file and a callback; and with mlog_poll, a few at a time. */
