@@ -67,17 +67,20 @@
  *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings. */
 
 /* FLIGHT RECORDER (recorder_level = MLOG_DEBUG): details of what came before an error, at no cost but that of the calls
- *   Calls from this level on are made, also where their level rule says less: levels "info" and a recorder of DEBUG write debug records
- *   into the thread's ring, where they stay, unformatted. What a rule turns off stays off. mlog_enabled says true for them, too.
- *   An ERROR or worse that goes out brings out, before itself, what is kept of its thread, and of each thread that has logged in its
- *   context, in one inside of it or in one around it (a context too large for its place counts for its own thread only).
- *   mlog_dump() brings out all. Each record comes out once to each sink whose own level and `where` take it, by time, with its own ts
- *   (with MLOG_ARRIVAL: that of its coming out) and marked: "recorder":true, in a mlog_record a field; where='not has recorder' is for
- *   sinks that shall not have it. So its ts lies before that of the line above it; who wants the order of time sorts.
- *   Kept are the last records of a thread, at most half of its ring. Others need no room for that: where a ring gets full, history gives
- *   way to what must go out, and a call for the recorder never waits. It goes with its thread, and with mlog_init. A process that is
- *   killed leaves it to recovery (see SURVIVAL), which writes what has not come out, marked `recovered`, too; a process that ends by
- *   exit does not. A call costs what any call that writes costs. */
+ *   Calls from this level on are made, also where their level rule says less: levels "info" and a recorder of DEBUG write debug
+ *   records into the thread's ring, where they stay, unformatted. What a rule turns off stays off. mlog_enabled says true for
+ *   them, too.
+ *   An ERROR or worse that goes out brings out, before itself, what is kept of its thread, and of each thread that has logged
+ *   in its context, in one inside of it or in one around it (a context too large for its place counts for its own thread only).
+ *   mlog_dump() brings out all.
+ *   Each record comes out once to each sink whose own level and `where` take it (where='not has recorder': none), marked:
+ *   "recorder":true, in a mlog_record a field. They come by time, with their own ts (with MLOG_ARRIVAL: that of their coming
+ *   out), which lies before that of the line above: who wants the order of time sorts.
+ *   Kept are the last records of a thread, at most half of its ring. Others need no room for that: where a ring gets full,
+ *   history gives way to what must go out, and a call for the recorder never waits. It goes with its thread, and with
+ *   mlog_init. A process that is killed leaves it to recovery (see SURVIVAL), which writes what has not come out, marked
+ *   `recovered`, too; a process that ends by exit does not.
+ *   A call costs what any call that writes costs (9 ns), the flusher 6 ns more a record. */
 
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
  *
@@ -350,7 +353,7 @@ typedef struct {
     const char *file; mlog_choice watch;      /* configuration file, none; read again when it changes, no */
     const char *control, *redact, *ring_dir;  /* none; "password,passwd,secret,token,authorization,api_key" ("-": none); default */
     mlog_choice crash_safe, catch_fatal;      /* yes with a file sink, see SURVIVAL; no, see FATAL SIGNALS */
-    int recorder_level;                       /* flight recorder: keep records from this level on in the rings, off: see FLIGHT RECORDER */
+    int recorder_level;                       /* keep records from this level on in the rings, off: see FLIGHT RECORDER */
     mlog_clock clock; mlog_flusher flusher; mlog_full full; int full_ms, exit_ms; /* COUNTER; THREAD; WAIT; 100; 2000 */
     uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring: else
                                                * its texts are cut, then its fields, whose number `fields_cut` tells */
@@ -360,12 +363,12 @@ typedef struct {
 
 typedef struct { const char *name; uint32_t ring_bytes; mlog_full full; } mlog_thread_config; /* zero: as the program */
 
-/* accepted = written + filtered + folded + lost + pending, at every moment, in records since the sink was added. filtered: also what the
- * flight recorder keeps, or kept until it was overwritten; what comes out counts as written instead. */
+/* accepted = written + filtered + folded + lost + pending, at every moment, in records since the sink was added. filtered: also
+ * what the flight recorder keeps, or kept until it was overwritten; what comes out counts as written instead. */
 typedef struct { uint64_t written, filtered, folded, lost, pending, bytes, errors; } mlog_sink_stats;
 
-/* Calls that returned = accepted + dropped. late: came after a younger record had been written. bytes: taken from the rings. accepted: with
- * what is for the flight recorder; dropped: also what it had no room for, which no report tells. */
+/* Calls that returned = accepted + dropped. late: came after a younger record had been written. bytes: taken from the rings.
+ * accepted: with what is for the flight recorder; dropped: also what it had no room for, which no report tells. */
 typedef struct { uint64_t accepted, dropped, suppressed, recovered, late, bytes, sink_errors, dropped_by_level[26];
                  uint32_t rings; uint64_t ring_bytes, ring_peak; } mlog_stats;
 
@@ -399,8 +402,8 @@ METALOG_API int mlog_poll(int max_records);
 /* [s] Opens the files again by their names, before the next batch: for SIGHUP after an external rotation. */
 METALOG_API void mlog_reopen(void);
 
-/* [s] What the flight recorder keeps of all threads comes out, marked, each record once; see FLIGHT RECORDER. Does not wait: it is with the
- * sinks when a later mlog_flush returns 0. Without a recorder, and before the first record, nothing happens. */
+/* [s] What the flight recorder keeps of all threads comes out, marked, each record once; see FLIGHT RECORDER. Does not wait: it
+ * is with the sinks when a later mlog_flush returns 0. Without a recorder, and before the first record, nothing happens. */
 METALOG_API void mlog_dump(void);
 
 /* Names this thread, makes its ring and touches it now, so that its first call is as fast as the others. 0, or -1. */
@@ -4352,8 +4355,8 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
 #define MLOG__F_TIME (UINT64_C(1) << 55)
 #define MLOG__F_TID (UINT64_C(1) << 56)
 #define MLOG__F_FIELDS (UINT64_C(1) << 57)
-/* With a recorder, five bits: the level rule by which the call was made, where its level may lie below it. Who reads a header takes it by
- * mlog__record_judged: then it is RECORDER, or nothing. */
+/* With a recorder, five bits: the level rule by which the call was made, where its level may lie below it. Who reads a header
+ * takes it by mlog__record_judged: then it is RECORDER, or nothing. */
 #define MLOG__F_RULE (UINT64_C(31) << 58)
 #define MLOG__F_RECORDER (UINT64_C(1) << 58)
 #define MLOG__F_CARE (UINT64_C(1) << 63) /* in a gate only: not the fast path */
@@ -5060,8 +5063,8 @@ static uint64_t mlog__store_check(const mlog__promise *p, const mlog__move *move
                            (size_t)MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS) * sizeof *move);
 }
 
-/* Steps 1 and 2: says what will be written, and how far the rings are read behind it, where that changes (told, shown: the same of the
- * recorder's records; NULL: there are none). False: there is no room to say it. */
+/* Steps 1 and 2: says what will be written, and how far the rings are read behind it, where that changes (told, shown: the same
+ * of the recorder's records; NULL: there are none). False: there is no room to say it. */
 static bool mlog__store_arm(mlog__session *session, uint32_t sink, const mlog__promise *what, const uint64_t *done, const uint64_t *next,
                             const uint64_t *told, const uint64_t *shown, uint32_t rings, bool own) {
     mlog__promise *p = &session->promise[sink];
@@ -5885,8 +5888,8 @@ static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
 }
 
 /* -- what the flight recorder keeps: history, records between `kept` and `tail` that every sink has passed over --
- * It lies in room that is free otherwise. The flusher keeps it below half of the ring; an owner that needs room takes all of it, unless
- * a lane reads it right now and has set its pin: bit 0 or 1. One word holds both, so that one compare-and-swap decides. */
+ * It lies in room that is free otherwise. The flusher keeps it below half of the ring; an owner that needs room takes all of it,
+ * unless a lane reads it right now and has set its pin: bit 0 or 1. One word holds both, so that one compare-and-swap decides. */
 enum { MLOG__KEPT = 4, MLOG__PINS = 3 };
 
 /* Where it begins; UINT64_MAX: none is kept. */
@@ -5935,7 +5938,8 @@ static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
     uint64_t room = mlog__ring_end(r);
     uint64_t lap = head & ~t->mask, last = t->mask + 1 - 8;
-    if (MLOG__UNLIKELY(__atomic_load_n(&r->kept, __ATOMIC_RELAXED) != 0)) last = MLOG__MIN(last, head - lap + r->bytes / 4); /* RING-7 */
+    bool keeps = __atomic_load_n(&r->kept, __ATOMIC_RELAXED) != 0; /* RING-7 */
+    if (MLOG__UNLIKELY(keeps)) last = MLOG__MIN(last, head - lap + r->bytes / 4);
     t->limit = (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last);
 }
 
@@ -6018,8 +6022,8 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     return room;
 }
 
-/* Room for a record of the recorder: it never waits, and leaves half of the ring to what must go out. A flusher that has a quarter of
- * the ring to read is woken, so that it is far enough before there is no room. */
+/* Room for a record of the recorder: it never waits, and leaves half of the ring to what must go out. A flusher that has a
+ * quarter of the ring to read is woken, so that it is far enough before there is no room. */
 static bool mlog__ring_spare(mlog__thread *t, uint64_t bytes) {
     uint64_t unread = t->ring->bytes - mlog__ring_free(t->ring);
     bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
@@ -7117,7 +7121,8 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     bool below = mlog__record_below(word, to_word, level);
     uint64_t bound = logger == NULL ? 0 : mlog__context_number(logger->bound), *p = NULL;
     bool room = true;
-    if (mlog__record_site(word) != 0 && (word & MLOG__F_CARE) == 0 && t->ring != NULL && t->context != MLOG__HEAVY && bound != MLOG__HEAVY) {
+    bool plain = mlog__record_site(word) != 0 && (word & MLOG__F_CARE) == 0;
+    if (plain && t->ring != NULL && t->context != MLOG__HEAVY && bound != MLOG__HEAVY) {
         /* three optional words at most: context, bound, to */
         uint64_t bytes = mlog__record_bytes(word) + 24;
         room = mlog__thread_room(t, below, bytes);
@@ -7160,8 +7165,8 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
     if (MLOG__LIKELY(t->state == MLOG__T_READY && !t->staged && (int64_t)word >= 0)) {
         /* no bound context: its word is left out */
         uint64_t to = (uint32_t)level, bound = 0;
-        /* RULE-4 */
-        if (logger != NULL) to |= (uint64_t)__atomic_load_n(&logger->entry, __ATOMIC_RELAXED) << 32, bound = mlog__context_number(logger->bound);
+        uint32_t entry = logger == NULL ? 0 : __atomic_load_n(&logger->entry, __ATOMIC_RELAXED); /* RULE-4 */
+        if (logger != NULL) to |= (uint64_t)entry << 32, bound = mlog__context_number(logger->bound);
         uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, t->context, true, to, bound, false);
         if (MLOG__LIKELY(p != NULL)) return p;
     }
@@ -7656,7 +7661,8 @@ typedef struct {
 enum { MLOG__INFOS = MLOG__DICT_BYTES / 8 / 8 };
 static mlog__info *mlog__format_infos[MLOG__INFOS]; /* of our own sites, for both lanes */
 
-static const char *const mlog__format_reserved[] = {"ts", "level", "msg", "source", "at", "thread", "ts_call", "recovered", "recorder", NULL};
+static const char *const mlog__format_reserved[] = {"ts",     "level",   "msg",       "source",   "at",
+                                                    "thread", "ts_call", "recovered", "recorder", NULL};
 
 static uint64_t mlog__format_bit(const char *key, size_t n) {
     uint32_t h = 2166136261u; /* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
@@ -8639,7 +8645,8 @@ static uint32_t mlog__format_flat_list(mlog__item *it, mlog__desk *desk, mlog__o
     const char *end = made + MLOG__FLAT_NAMES;
     while (plain < all && mlog__format_flat_key(made, raw[plain].key, raw[plain].len)) plain++;
     if (plain == all) return memcpy(list, raw, all * sizeof *list), all;
-    while (n < (uint32_t)desk->recovered + ((it->header & MLOG__F_RECORDER) != 0)) list[n] = raw[n], n++; /* our own marks keep their names */
+    /* our own marks keep their names */
+    while (n < (uint32_t)desk->recovered + ((it->header & MLOG__F_RECORDER) != 0)) list[n] = raw[n], n++;
     for (uint32_t i = n; i < all; i++) {
         const char *key = made;
         made = mlog__format_flat_clean(made, raw[i].key, raw[i].len);
@@ -9637,7 +9644,8 @@ static const mlog__val *mlog__filter_find(mlog__filter_seen *v, const mlog__filt
     const mlog__info *info = v->it->info;
     const mlog__known *context = v->it->context;
     bool marked = mlog__format_marked(v->desk, v->it);
-    if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || marked || (context != NULL && mlog__format_clashes(info, context))) {
+    if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || marked ||
+        (context != NULL && mlog__format_clashes(info, context))) {
         if (!v->listed) v->count = mlog__format_list(v->it, v->desk, v->list);
         v->listed = true;
         return mlog__filter_among(v->list, v->count, t);
@@ -11222,7 +11230,8 @@ static void mlog__sink_keep(mlog_sink *s, uint32_t rings) {
         if (r != NULL && r->filed) __atomic_store_n(&r->cur[s->number], s->next[i], __ATOMIC_RELAXED); /* STORE-3 */
     }
     for (uint32_t i = 0; s->past != NULL && i < rings; i++) {
-        mlog__ring *r = s->told[i] == s->shown[i] ? NULL : __atomic_load_n(&s->rings[i], __ATOMIC_RELAXED); /* THREAD-7: this lane has read it */
+        /* THREAD-7: this lane has read it */
+        mlog__ring *r = s->told[i] == s->shown[i] ? NULL : __atomic_load_n(&s->rings[i], __ATOMIC_RELAXED);
         if (r != NULL && r->filed) __atomic_store_n(&r->shown[s->number], s->shown[i], __ATOMIC_RELAXED); /* STORE-3 */
     }
     s->promised = false;
@@ -11392,8 +11401,8 @@ static void mlog__capture_free(mlog_capture *c) {
 
 typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks; } mlog__source;
 
-/* Where records of a context lie that the recorder keeps: of up to four rings the last one, as MLOG__TRACED | its id; its own records, and
- * those of contexts inside of it. */
+/* Where records of a context lie that the recorder keeps: of up to four rings the last one, as MLOG__TRACED | its id; its own
+ * records, and those of contexts inside of it. */
 #define MLOG__TRACED (UINT64_C(1) << 63)
 typedef struct { uint64_t id, own[4], below[4]; } mlog__trace;
 
@@ -11422,7 +11431,7 @@ static struct {
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
     uint32_t complete;              /* the last pass left nothing behind in lane 0 */
     uint32_t outlived;              /* contexts that are retired wait for what the recorder keeps */
-    uint32_t dumps, dump[2], dumped; /* calls of mlog_dump: all; those before the present pass of a lane; those before lane 0's last one */
+    uint32_t dumps, dump[2], dumped; /* calls of mlog_dump: all; before the present pass of a lane; before lane 0's last one */
     uint32_t reopen, exiting;
     const void *closer;             /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
@@ -11594,13 +11603,14 @@ static bool mlog__flush_skim(mlog_sink *s, mlog__source *f, uint64_t most) {
 }
 
 /* -- the flight recorder --
- * A record carries the level rule that its call was made by, where it may lie below it: its gate is the first word of its bytes, so that
- * costs nothing, and a later change of rules does not matter. What lies below, each sink steps over, and it counts as filtered. It stays in its ring as long as there is room (see mlog__ring_kept). An error makes the sink hand on what it
- * stepped over in the rings of that thread and its context, before the error; mlog_dump, and the recovery of a dead process, in all.
- * What came out is one position in each ring, `shown`: it is part of a batch's promise, so that a record comes out once. So a ring
+ * A record carries the level rule that its call was made by, where it may lie below it: its gate is the first word of its bytes,
+ * so that costs nothing, and a later change of rules does not matter. What lies below, each sink steps over, and it counts as
+ * filtered. It stays in its ring as long as there is room (see mlog__ring_kept). An error makes the sink hand on what it stepped
+ * over in the rings of that thread and its context, before the error; mlog_dump, and the recovery of a dead process, in all. What
+ * came out is one position in each ring, `shown`: it is part of a batch's promise, so that a record comes out once. So a ring
  * that takes part does so with all that it keeps, whatever the context.
- * Why by their own ts and out of order, not as late records: they are no news, and who reads wants to know how long before the error
- * something was; the mark says that the order is another. */
+ * Why by their own ts and out of order, not as late records: they are no news, and who reads wants to know how long before the
+ * error something was; the mark says that the order is another. */
 
 /* [s] Is there a recorder? */
 static bool mlog__flush_records(void) { return __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED) != 0; } /* RULE-4 */
@@ -11735,8 +11745,8 @@ MLOG__COLD static bool mlog__flush_history(mlog_sink *s, uint64_t now, mlog__flu
 }
 
 /* Before a record: is it an error, what is kept comes out. False: the batch is full, the record waits. */
-static __attribute__((noinline)) bool mlog__flush_recall(mlog_sink *s, const mlog__source *f, const unsigned char *record, uint64_t header,
-                                                         uint64_t now, mlog__flush_each each) {
+static __attribute__((noinline)) bool mlog__flush_recall(mlog_sink *s, const mlog__source *f, const unsigned char *record,
+                                                         uint64_t header, uint64_t now, mlog__flush_each each) {
     if (MLOG__UNLIKELY(s->past->open) && !mlog__flush_history(s, now, each)) return false;
     if (mlog__record_site(header) == MLOG__S_LOSS || mlog__format_level(s->desk, record, header) < MLOG_ERROR) return true;
     if (s->config.level > MLOG_OFF) return true; /* a test captures: what is kept stays */
@@ -11780,7 +11790,7 @@ static void mlog__flush_keep(mlog__ring *r) {
     __atomic_store_n(&r->kept, records ? r->tail | MLOG__KEPT : 0, __ATOMIC_RELAXED); /* RING-7: the next tail carries it */
 }
 
-/* Lane 0: history before `from` goes; the last half of the ring stays in any case where `from` is 0. False: a callback's lane reads it. */
+/* Lane 0: history before `from` goes, with 0 what lies more than half a ring back. False: a callback's lane reads it. */
 static bool mlog__flush_trim(mlog__ring *r, uint64_t from, uint64_t tail, uint64_t head) {
     uint64_t kept = mlog__ring_kept(r);
     if (kept >= tail || (from == 0 ? head - kept <= r->bytes / 2 : kept >= from)) return true;
@@ -12490,8 +12500,8 @@ static void mlog__flush_release(uint32_t rings, bool last) {
         bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_RELAXED) && /* RING-1: THREAD-2 carries */
                      (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_RELAXED)); /* RING-1 */
         /* its history goes with the thread: what comes is another's */
-        if (empty && mlog__flush_trim(r, lowest, lowest, head) && (other == NULL || mlog__flush_trim(other, other->tail, other->tail, other->tail)))
-            mlog__thread_recycle(i / 2);
+        empty = empty && mlog__flush_trim(r, lowest, lowest, head);
+        if (empty && (other == NULL || mlog__flush_trim(other, other->tail, other->tail, other->tail))) mlog__thread_recycle(i / 2);
     }
 }
 
@@ -12506,7 +12516,8 @@ static bool mlog__flush_passed(mlog_sink *s) {
     return passed;
 }
 
-/* Has the recorder nothing more that may name a retired context? It keeps them as long as contexts are not scarce; then it gives way. */
+/* Has the recorder nothing more that may name a retired context? It keeps them as long as contexts are not scarce; then it gives
+ * way. */
 static bool mlog__flush_outlived(void) {
     enum { PLENTY = MLOG__CONTEXTS / 4 };
     bool none = (uint32_t)__atomic_load_n(&mlog__context_pool.free, __ATOMIC_RELAXED) == 0; /* CONTEXT-1 */
@@ -12613,7 +12624,8 @@ static bool mlog__flush_pass(void) {
     mlog__flush_contexts();
     bool dump = mlog__flush_all.dump[0] != __atomic_load_n(&mlog__flush_all.dumped, __ATOMIC_RELAXED); /* FLUSH-16 */
     __atomic_store_n(&mlog__flush_all.dumped, mlog__flush_all.dump[0], __ATOMIC_RELAXED); /* FLUSH-16 */
-    if (lane1 && (more || dump || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1(); /* FLUSH-4 */
+    more = more || dump;
+    if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1(); /* FLUSH-4 */
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
     __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE); /* FLUSH-10 */
     bool held = false;
@@ -12634,9 +12646,10 @@ static bool mlog__flush_pending(void) {
     }
     uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED); /* FLUSH-2 */
     bool outlived = __atomic_load_n(&mlog__flush_all.outlived, __ATOMIC_RELAXED); /* FLUSH-17 */
+    uint32_t dumped = __atomic_load_n(&mlog__flush_all.dumped, __ATOMIC_RELAXED); /* FLUSH-16 */
     return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done || /* FLUSH-2 */
            __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) || /* FLUSH-9 */
-           __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_RELAXED) != __atomic_load_n(&mlog__flush_all.dumped, __ATOMIC_RELAXED) || /* FLUSH-16 */
+           __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_RELAXED) != dumped || /* FLUSH-16 */
            (!outlived && __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0); /* CONTEXT-4 */
 }
 
@@ -12953,6 +12966,8 @@ static void mlog__flush_see_crash(int ms) {
  * path is ever read from it. All that comes from the files is checked again before it is used; the dictionary and the rings
  * are copied first, so that nothing changes behind a check. What belongs to other sinks stays for them.
  *
+ * What a recorder kept comes last: records behind `shown`, from the ring's `kept` on.
+ *
  * owns: the reading of dead sessions, the settling of their promises
  * may call: platform clock store dict ring text format filter binary sink flush
  */
@@ -12995,7 +13010,7 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
                  (bytes & (bytes - 1)) == 0 && head % 8 == 0;
     /* with room behind it: words of a record that is none are read before its length is known to be false */
     mlog__ring *copy = sound ? malloc(size + 256) : NULL;
-    /* its flusher never came to it: what its recorder keeps begins there, also when this recovery is killed behind its first batch */
+    /* its flusher never came to it: so what its recorder kept is found again when this recovery is killed behind a batch */
     if (sound && r->kept == 0) __atomic_store_n(&r->kept, r->tail | MLOG__KEPT, __ATOMIC_RELAXED); /* RING-7 */
     if (copy == NULL) {
         mlog__platform_unmap(r, size);
@@ -13130,7 +13145,8 @@ static void mlog__recover_look(mlog__dead *d, const char *path, uint32_t number)
     bool read = pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && head.number == number;
     close(fd);
     for (uint32_t k = 0; read && k < MLOG__SINKS; k++)
-        if (d->file->promise[k].key != 0 && (head.cur[k] != head.head || mlog__recover_past(&head, k) < head.cur[k])) d->rest = true;
+        if (d->file->promise[k].key != 0 && (head.cur[k] != head.head || mlog__recover_past(&head, k) < head.cur[k]))
+            d->rest = true;
 }
 
 /* Nothing is left in it for anybody: all batches are done, all rings are read. */
@@ -15139,7 +15155,10 @@ mlog_logger *mlog1_bind(mlog_logger *parent, const mlog_field *fields, size_t co
     mlog_context *bound = lg == NULL ? NULL : mlog__context_make(parent == NULL ? NULL : parent->bound, fields, count);
     if (bound == NULL) return free(lg), errno = saved, (mlog_logger *)NULL;
     lg->bound = bound;
-    if (parent != NULL) memcpy(lg->source, parent->source, sizeof lg->source), lg->entry = __atomic_load_n(&parent->entry, __ATOMIC_RELAXED); /* RULE-4 */
+    if (parent != NULL) {
+        memcpy(lg->source, parent->source, sizeof lg->source);
+        lg->entry = __atomic_load_n(&parent->entry, __ATOMIC_RELAXED); /* RULE-4 */
+    }
     mlog__life_lock();
     mlog__rule_of_logger(lg);
     lg->next = mlog__rule_now.loggers;
@@ -15778,9 +15797,11 @@ static void mlog__reader_order(mlog__reader *r, mlog__reader_record *o) {
 }
 
 /* Is the record at r->pos another one than all before? A sink takes the records of a ring in their order, so that an earlier position
- * means that it wrote one twice: after a crash, where it could not know. The recorder's come later, in an order of their own. Reports of its own have no place in a ring. */
+ * means that it wrote one twice: after a crash, where it could not know. The recorder's come later, in an order of their own. Reports of
+ * its own have no place in a ring. */
 static bool mlog__reader_new(mlog__reader *r, uint64_t header) {
-    uint64_t *next = &r->life->next[r->ring + ((header & MLOG__F_RECORDER) != 0 ? MLOG__RINGS : 0)], end = r->pos + mlog__record_bytes(header);
+    uint64_t *next = &r->life->next[r->ring + ((header & MLOG__F_RECORDER) != 0 ? MLOG__RINGS : 0)];
+    uint64_t end = r->pos + mlog__record_bytes(header);
     if (mlog__record_site(header) == MLOG__S_LOSS && (header & MLOG__F_TIME) != 0) return true;
     if (r->pos < *next) return r->folded++, r->pos = end, false;
     return *next = end, true;

@@ -150,7 +150,7 @@ static char *decode(const char *path) {
     return text;
 }
 
-static void test_formats(void) {
+static void test_formats(mlog_clock clock) {
     static const mlog_format format[] = {MLOG_LOGFMT, MLOG_PRETTY, MLOG_PLAIN, MLOG_PATTERN, MLOG_BINARY};
     mlog_config c = config(MLOG_DEBUG);
     char path[5][320];
@@ -160,6 +160,7 @@ static void test_formats(void) {
         c.sinks[i + 1] = (mlog_sink_config){.type = MLOG_FILE, .format = format[i], .path = path[i]};
     }
     c.sinks[4].pattern = "%m|%P";
+    c.clock = clock;
     c.sinks[6] = (mlog_sink_config){.type = MLOG_CALLBACK, .write = on_record};
     called[0] = 0;
     start(c);
@@ -873,7 +874,8 @@ int main(void) {
     test_off();
     test_thread();
     test_time();
-    test_formats();
+    test_formats(MLOG_COUNTER);
+    test_formats(MLOG_ARRIVAL);
     test_refused();
     pthread_barrier_destroy(&step);
     test_context();
