@@ -5677,7 +5677,7 @@ static void mlog__context_release(void) {
  *
  *   PAGE    +0     magic, version, byte order, word size, number, session, bytes, tid, state, name     written at creation
  *           +128   head, dropped[26], untold[26]                                                      the owner's lines
- *           +576   tail, waiting, cur, shown, kept                                                    the flusher's line
+ *           +576   tail, waiting, kept, cur, shown                                                    the flusher's line
  *           +1024  data: `bytes` of them, a power of two
  *
  *   data    … | free | record | record | record in progress |   free   | padding | (next lap)
@@ -5781,9 +5781,9 @@ typedef struct {
     mlog__u64 untold[26];                            /* of these: not yet reported in the stream */
     mlog__u64 tail __attribute__((aligned(64)));     /* the flusher's line: the minimum over the sinks that hold */
     uint32_t waiting, filed;                         /* waiting: the owner, for room. filed: it survives the process */
+    mlog__u64 kept;                                  /* 0: no recorder. Else MLOG__KEPT | where its records begin | pins of the lanes */
     mlog__u64 cur[MLOG__SINKS];                      /* of a ring that is a file: how far each sink has written it, see store */
     mlog__u64 shown[MLOG__SINKS];                    /* the same of the recorder's records: before it they are out, or given up */
-    mlog__u64 kept;                                  /* 0: no recorder. Else MLOG__KEPT | where its records begin | pins of the lanes */
     unsigned char data[] __attribute__((aligned(512)));
 } mlog__ring;
 
