@@ -75,6 +75,23 @@
  *   ring_dir, and `metalog recover app.log`, find them. It goes when a program ends in order and nothing is left to recover. Where it
  *   cannot be written, there is none. A note, or a place it names, that is not the user's own is left alone. */
 
+/* FLIGHT RECORDER (recorder_level = MLOG_DEBUG): details of what came before an error, at no cost but that of the calls
+ *   Calls from this level on are made, also where their level rule says less: levels "info" and a recorder of DEBUG write debug
+ *   records into the thread's ring, where they stay, unformatted. What a rule turns off stays off. mlog_enabled says true for
+ *   them, too.
+ *   An ERROR or worse that goes out brings out, before itself, what is kept of its thread, and of each thread that has logged
+ *   in its context, in one inside of it or in one around it (a context too large for its place counts for its own thread only).
+ *   mlog_dump() brings out all.
+ *   Each record comes out once to each sink whose own level and `where` take it (where='not has recorder': none), marked:
+ *   "recorder":true, in a mlog_record a field. They come by time, with their own ts (with MLOG_ARRIVAL: that of their coming
+ *   out), which lies before that of the line above: who wants the order of time sorts.
+ *   Kept are the last records of a thread, at most half of its ring. Others need no room for that: where a ring gets full,
+ *   history gives way to what must go out, and a call for the recorder never waits. It goes with its thread, and with
+ *   mlog_init. A process that is killed leaves it to recovery (see SURVIVAL), which writes what has not come out, marked
+ *   `recovered`, too; a process that ends by exit does not.
+ *   A call costs what any call that writes costs; the flusher steps over its record in 6 ns. It is woken when a quarter of a ring
+ *   is unread, so that it is far enough in time; what finds half of the ring unread is counted as dropped, and not reported. */
+
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
  *
  *   A file is a row of blocks; a block is a head of 64 bytes and its content, all of it in 8-aligned words of the writer's byte order.
@@ -243,6 +260,7 @@
 #pragma redefine_extname mlog_capture_text mlog1_capture_text
 #pragma redefine_extname mlog_capture_end mlog1_capture_end
 #pragma redefine_extname mlog_poll mlog1_poll
+#pragma redefine_extname mlog_dump mlog1_dump
 #endif
 
 #ifdef __cplusplus
@@ -349,7 +367,7 @@ typedef struct {
     const char *file; mlog_choice watch;      /* configuration file, none; read again when it changes, no */
     const char *control, *redact, *ring_dir;  /* none; "password,passwd,secret,token,authorization,api_key" ("-": none); default */
     mlog_choice crash_safe, catch_fatal;      /* yes with a file sink, see SURVIVAL; no, see FATAL SIGNALS */
-    int recorder_level;                       /* flight recorder: keep records from this level on in the rings, off */
+    int recorder_level;                       /* keep records from this level on in the rings, off: see FLIGHT RECORDER */
     mlog_clock clock; mlog_flusher flusher; mlog_full full; int full_ms, exit_ms; /* COUNTER; THREAD; WAIT; 100; 2000 */
     uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring: else
                                                * its texts are cut, then its fields, whose number `fields_cut` tells */
@@ -359,10 +377,12 @@ typedef struct {
 
 typedef struct { const char *name; uint32_t ring_bytes; mlog_full full; } mlog_thread_config; /* zero: as the program */
 
-/* accepted = written + filtered + folded + lost + pending, at every moment, in records since the sink was added */
+/* accepted = written + filtered + folded + lost + pending, at every moment, in records since the sink was added. filtered: also
+ * what the flight recorder keeps, or kept until it was overwritten; what comes out counts as written instead. */
 typedef struct { uint64_t written, filtered, folded, lost, pending, bytes, errors; } mlog_sink_stats;
 
-/* Calls that returned = accepted + dropped. late: came after a younger record had been written. bytes: taken from the rings. */
+/* Calls that returned = accepted + dropped. late: came after a younger record had been written. bytes: taken from the rings.
+ * accepted: with what is for the flight recorder; dropped: also what it had no room for, which no report tells. */
 typedef struct { uint64_t accepted, dropped, suppressed, recovered, late, bytes, sink_errors, dropped_by_level[26];
                  uint32_t rings; uint64_t ring_bytes, ring_peak; } mlog_stats;
 
@@ -395,6 +415,10 @@ METALOG_API int mlog_poll(int max_records);
 
 /* [s] Opens the files again by their names, before the next batch: for SIGHUP after an external rotation. */
 METALOG_API void mlog_reopen(void);
+
+/* [s] What the flight recorder keeps of all threads comes out, marked, each record once; see FLIGHT RECORDER. Does not wait: it
+ * is with the sinks when a later mlog_flush returns 0. Without a recorder, and before the first record, nothing happens. */
+METALOG_API void mlog_dump(void);
 
 /* Names this thread, makes its ring and touches it now, so that its first call is as fast as the others. 0, or -1. */
 METALOG_API int mlog1_thread(const mlog_thread_config *config, size_t size);
@@ -611,6 +635,7 @@ MLOG__OPTIONAL(int, mlog_levels, mlog1_levels, (const char *rules), (rules), -1)
 MLOG__OPTIONAL(int, mlog_flush, mlog1_flush, (int ms), (ms), 0)
 MLOG__OPTIONAL(int, mlog_shutdown, mlog1_shutdown, (int ms), (ms), 0)
 MLOG__OPTIONAL_VOID(mlog_reopen, mlog1_reopen, (void), (), (void)0)
+MLOG__OPTIONAL_VOID(mlog_dump, mlog1_dump, (void), (), (void)0)
 MLOG__OPTIONAL(int, mlog1_thread, mlog1_thread, (const mlog_thread_config *config, size_t size), (config, size), -1)
 MLOG__OPTIONAL(const char *, mlog_why, mlog1_why, (void), (), "this process has no metalog; expected one in the program, see METALOG_OPTIONAL")
 MLOG__OPTIONAL_VOID(mlog1_stats_read, mlog1_stats_read, (mlog_stats *stats, size_t size), (stats, size), __builtin_memset(stats, 0, size))
@@ -4311,9 +4336,9 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
  * bytes, and every length is checked again when it is read: what lies in a ring may have been torn by a crash.
  *
  *   RECORD  8-aligned, native byte order, everything in 64-bit words:
- *           header  {site:32 | length in words:20 | flags:12}
+ *           header  {site:32 | length in words:20 | flags:6 | rule:5 | care:1}      rule: with a flight recorder, see MLOG__F_RULE
  *           time    ticks, or 0 (stamped on arrival)
- *           [context id] [bound context id] [level:32 | logger entry:32] [given UTC ns] [tid]      each only with its flag
+ *           [context id] [bound context id] [level:32 | logger:27 | rule:5] [given UTC ns] [tid]   each only with its flag
  *           one slot per argument, in order
  *           payloads of the slots that have one, in order, each with at least one NUL, padded to 8
  *           [run-time fields: {of contexts:16 | bound:16 | all:32}, then fields, in this order]     with MLOG__F_FIELDS
@@ -4339,13 +4364,17 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
  * may call: platform text
  */
 
-/* Flags of the header; each but FIELDS announces one optional word, in this order. */
+/* Flags of the header; each of the first five announces one optional word, in this order. */
 #define MLOG__F_CONTEXT (UINT64_C(1) << 52)
 #define MLOG__F_BOUND (UINT64_C(1) << 53)
 #define MLOG__F_TO (UINT64_C(1) << 54)
 #define MLOG__F_TIME (UINT64_C(1) << 55)
 #define MLOG__F_TID (UINT64_C(1) << 56)
 #define MLOG__F_FIELDS (UINT64_C(1) << 57)
+/* With a recorder, five bits: the level rule by which the call was made, where its level may lie below it. Who reads a header
+ * takes it by mlog__record_judged: then it is RECORDER, or nothing. */
+#define MLOG__F_RULE (UINT64_C(31) << 58)
+#define MLOG__F_RECORDER (UINT64_C(1) << 58)
 #define MLOG__F_CARE (UINT64_C(1) << 63) /* in a gate only: not the fast path */
 
 /* PAD: to the end of the lap. LOSS: {level:8 | count:56} a word. EMIT, PRINTF: message, file, function, source and line as
@@ -4361,6 +4390,25 @@ static inline uint64_t mlog__record_padded(uint64_t n) { return (n + 8) & ~UINT6
 /* Words between the time and the slots. */
 static uint32_t mlog__record_options(uint64_t flags) {
     return (uint32_t)__builtin_popcountll(flags & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO | MLOG__F_TIME | MLOG__F_TID));
+}
+
+/* The logger's number in the word of TO; the five bits above it are the level rule of the logger, which wins over the header's. */
+static uint32_t mlog__record_logger(uint64_t to) { return (uint32_t)(to >> 32) & 0x7FFFFFF; }
+
+/* Is a record the recorder's? level: its own. */
+static bool mlog__record_below(uint64_t header, uint64_t to, int level) {
+    uint64_t rule = (header & MLOG__F_RULE) == 0 ? 0 : to >> 59 != 0 ? to >> 59 : (header & MLOG__F_RULE) >> 58;
+    return MLOG__UNLIKELY(level < (int)rule);
+}
+
+/* The header with RECORDER in the place of its rule, if the record is below that. Without TO it is, or there would be none. */
+static inline uint64_t mlog__record_judged(const unsigned char *record, uint64_t header) {
+    if (MLOG__LIKELY((header & MLOG__F_RULE) == 0)) return header;
+    uint64_t to = 0;
+    if ((header & MLOG__F_TO) != 0)
+        memcpy(&to, record + 16 + 8 * (size_t)mlog__record_options(header & (MLOG__F_CONTEXT | MLOG__F_BOUND)), 8);
+    bool below = (header & MLOG__F_TO) == 0 || mlog__record_below(header, to, (int)(uint32_t)to);
+    return (header & ~MLOG__F_RULE) | (below ? MLOG__F_RECORDER : 0);
 }
 
 /* Kinds whose slot is a length and whose bytes lie in the payload. */
@@ -4595,6 +4643,7 @@ typedef struct { uint64_t id, parent; uint32_t bytes, count; unsigned char field
 
 /* What a sink is about to write, and how far each ring is read then: see store. */
 typedef struct { uint64_t ring, pos; } mlog__move;
+#define MLOG__MOVE_SHOWN (UINT64_C(1) << 32) /* with the ring's number: it is about the recorder's records */
 typedef struct {
     uint64_t key, shared;        /* key: whose, by path; 0: nobody's. shared: others write to the file, too */
     mlog__u64 armed, done;       /* numbers of batches */
@@ -5267,10 +5316,10 @@ static uint64_t mlog__store_check(const mlog__promise *p, const mlog__move *move
                            (size_t)MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS) * sizeof *move);
 }
 
-/* Steps 1 and 2: says what will be written, and how far the rings are read behind it, where that changes. False: there is no room to
- * say it. */
+/* Steps 1 and 2: says what will be written, and how far the rings are read behind it, where that changes (told, shown: the same
+ * of the recorder's records; NULL: there are none). False: there is no room to say it. */
 static bool mlog__store_arm(mlog__session *session, uint32_t sink, const mlog__promise *what, const uint64_t *done, const uint64_t *next,
-                            uint32_t rings, bool own) {
+                            const uint64_t *told, const uint64_t *shown, uint32_t rings, bool own) {
     mlog__promise *p = &session->promise[sink];
     mlog__move *move = session->move[sink];
     uint64_t n = 0;
@@ -5278,6 +5327,11 @@ static bool mlog__store_arm(mlog__session *session, uint32_t sink, const mlog__p
         if (done[i] == next[i]) continue;
         if (own && !mlog__dict_reserve(&move[n], sizeof *move)) return false;
         move[n++] = (mlog__move){i, next[i]};
+    }
+    for (uint32_t i = 0; shown != NULL && i < rings; i++) { /* of the recorder's records, where there are any in the batch */
+        if (told[i] == shown[i]) continue;
+        if (n == MLOG__RINGS || (own && !mlog__dict_reserve(&move[n], sizeof *move))) return false;
+        move[n++] = (mlog__move){i | MLOG__MOVE_SHOWN, shown[i]};
     }
     p->seq = p->done + 1;
     p->dev = what->dev;
@@ -5307,6 +5361,7 @@ static void mlog__store_commit(mlog__promise *p) {
  *                    MLOG__UNSEEN      not registered: take the slow path (the sign bit is set)
  *                    header | CARE     registered, but its arguments need a look: the slow path each time
  *                    header            registered: the first eight bytes of each of its records
+ *                    | RULE            with UNSEEN or a header, for the flight recorder: the level rule, where the call may lie below it
  *   FULL of a site   the header to go back to when it is turned on again; 0 before registration
  *   NEXT of a site   NULL: in no list; &mlog__rule_last: the end of one
  *
@@ -5333,6 +5388,7 @@ static struct {
     mlog__rule_set set[2];
     uint32_t version;       /* set[version & 1] is in force; grows with every change of it, by two with every change of floor */
     int floor;              /* the lowest level that any sink takes */
+    int recorder;           /* the lowest level that the flight recorder takes, 0: there is none */
     /* head of the list of program and shared objects; pushed without a lock, walked under the configuration's */
     mlog__module *modules;
     /* likewise; loggers live for ever, so that the macros may keep their pointers */
@@ -5341,12 +5397,13 @@ static struct {
 
 struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
-    /* its name in the dictionary; 0: an unnamed child of mlog_bind */
+    /* its name in the dictionary; 0: an unnamed child of mlog_bind. With a recorder, above it: its level rule, see mlog__record_logger */
     uint32_t entry;
     /* bound: the context with the fields of mlog_bind, or NULL; set before the logger is handed out */
     mlog_logger *next;
     mlog_context *bound;
     char source[64];
+    int32_t rule;           /* the level from which its records go out; between threshold and rule they are the recorder's */
 };
 
 /* [s] A level between two names prints as the lower one, what is below TRACE as "trace". */
@@ -5473,6 +5530,13 @@ static int mlog__rule_threshold(const char *source, size_t n) {
     return level;
 }
 
+/* The level from which calls are made where records go out from `rule` on: the recorder's, but what is off stays off. */
+static int mlog__rule_low(int rule) {
+    int recorder = __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED); /* RULE-4 */
+    if (MLOG__LIKELY(recorder == 0) || rule >= MLOG_OFF) return rule;
+    return MLOG__MIN(rule, MLOG__MAX(recorder, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED))); /* RULE-4 */
+}
+
 /* "dir/http.c" is "http.c" in records: the build's directories are not the reader's. */
 static const char *mlog__rule_base(const char *file) {
     const char *slash = strrchr(file, '/');
@@ -5534,17 +5598,25 @@ static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` al
 static void mlog__rule_apply(mlog__site *s) {
     char source[64];
     size_t n = mlog__rule_source(source, s->source, s->file);
-    int low = mlog__rule_threshold(source, n);
+    int rule = mlog__rule_threshold(source, n), low = mlog__rule_low(rule);
     /* THREAD-4: a probe is never registered */
     uint64_t full = (s->style & MLOG__PROBE) ? 1 : __atomic_load_n(&s->full, __ATOMIC_RELAXED);
-    bool on = (s->style & MLOG__DYNAMIC) != 0 || s->level >= low;
+    bool dynamic = (s->style & MLOG__DYNAMIC) != 0, on = dynamic || s->level >= low;
+    bool recorder = __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED) != 0 && (dynamic || s->level < rule); /* RULE-4 */
+    uint64_t word = full != 0 ? full : MLOG__UNSEEN;
+    if (recorder && (s->style & MLOG__PROBE) == 0) word |= (uint64_t)rule << 58;
     __atomic_store_n(&s->threshold, (int8_t)low, __ATOMIC_RELAXED); /* RULE-4 */
-    __atomic_store_n(&s->word, !on ? 0 : full != 0 ? full : MLOG__UNSEEN, __ATOMIC_RELAXED); /* RULE-4 */
+    __atomic_store_n(&s->word, on ? word : 0, __ATOMIC_RELAXED); /* RULE-4 */
 }
 
-/* The threshold of a logger. 0: it has no name, each call is judged by the rules of its unit. */
-static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
-    return *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
+/* The thresholds of a logger. 0: it has no name, each call is judged by the rules of its unit. */
+static void mlog__rule_of_logger(mlog_logger *lg) {
+    int32_t rule = *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
+    bool recorder = __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED) != 0; /* RULE-4 */
+    uint32_t number = mlog__record_logger((uint64_t)lg->entry << 32);
+    __atomic_store_n(&lg->rule, rule, __ATOMIC_RELAXED); /* RULE-4 */
+    __atomic_store_n(&lg->entry, number | (recorder ? (uint32_t)rule << 27 : 0), __ATOMIC_RELAXED); /* RULE-4 */
+    __atomic_store_n(&lg->threshold, rule == 0 ? 0 : mlog__rule_low(rule), __ATOMIC_RELAXED); /* RULE-4 */
 }
 
 /* After a change of rules or sinks, under the configuration lock: every site and logger gets its gate anew, so that no call
@@ -5555,7 +5627,7 @@ static void mlog__rule_apply_all(void) {
              s = __atomic_load_n(&s->next, __ATOMIC_RELAXED)) /* RULE-2 */
             mlog__rule_apply(s);
     for (mlog_logger *lg = __atomic_load_n(&mlog__rule_now.loggers, __ATOMIC_ACQUIRE); lg != NULL; lg = lg->next) /* RULE-2 */
-        __atomic_store_n(&lg->threshold, mlog__rule_of_logger(lg), __ATOMIC_RELAXED); /* RULE-4 */
+        mlog__rule_of_logger(lg);
 }
 
 /* What was changed is in force from now on; then the gates. */
@@ -5574,14 +5646,15 @@ static void mlog__rule_replace(const mlog__rule_set *set) {
 }
 
 /* The three changes of what is in force, under the configuration lock, which makes each the only writer: the level rules, the
- * lowest level of any sink, … */
+ * lowest level of any sink and of the recorder, … */
 static void mlog__rule_set_now(const mlog__rule_set *rules) {
     mlog__rule_set set = *rules;
     memcpy(set.redact, mlog__rule_now.set[mlog__rule_now.version & 1].redact, sizeof set.redact);
     mlog__rule_replace(&set);
 }
 
-static void mlog__rule_floor(int floor) {
+static void mlog__rule_floor(int floor, int recorder) {
+    __atomic_store_n(&mlog__rule_now.recorder, recorder, __ATOMIC_RELAXED); /* RULE-4 */
     __atomic_store_n(&mlog__rule_now.floor, floor, __ATOMIC_RELAXED); /* RULE-4 */
     mlog__rule_publish(mlog__rule_now.version + 2);
 }
@@ -5857,7 +5930,7 @@ static void mlog__context_release(void) {
  *
  *   PAGE    +0     magic, version, byte order, word size, number, session, bytes, tid, state, name     written at creation
  *           +128   head, dropped[26], untold[26]                                                      the owner's lines
- *           +576   tail, waiting                                                                      the flusher's line
+ *           +576   tail, waiting, kept, cur, shown                                                    the flusher's line
  *           +1024  data: `bytes` of them, a power of two
  *
  *   data    … | free | record | record | record in progress |   free   | padding | (next lap)
@@ -5878,6 +5951,8 @@ static void mlog__context_release(void) {
  * Nothing stronger is needed: owner and flusher share nothing else, and the wake-up needs no fence in the call (see flush).
  *   RING-5  a thread's name, in words: relaxed, since a name that is half new is a name; never a data race
  *   RING-6  counters of losses: relaxed, a sum needs no order
+ *   RING-7  flusher: kept, without its pin        owner: takes the room               the flusher has read the history
+ *           flusher: kept before a new tail       owner: tail, then kept              no room is taken that history holds
  *
  * The other pairs: who releases, who acquires, what is carried over. tests/labels.sh holds each access to a label.
  *   CLOCK-1    pair, count                         who reads after a crash             the pair before its number
@@ -5925,6 +6000,8 @@ static void mlog__context_release(void) {
  *   FLUSH-10   a pass: complete                    mlog_flush(0)                       the files have what it says
  *   FLUSH-11   something is held back: relaxed, a hint for fork
  *   FLUSH-13   who makes or ends lanes: alone      a pass by a caller                  the lanes' memory before the flag
+ *   FLUSH-16   mlog_dump: dumps                    a pass: dumps                       what was logged before
+ *   FLUSH-17   retired contexts wait for the recorder: relaxed, such a wait is no reason to stay awake
  *   FLUSH-14   threads shall end: generation, relaxed, the kick behind it carries (FLUSH-4)
  *   FLUSH-15   mode, ready, who polled last, a deadline that is over: relaxed, a call that overlaps a change goes either way
  *   LIFE-1     started: state                      every first call                    the configuration
@@ -5957,7 +6034,9 @@ typedef struct {
     mlog__u64 untold[26];                            /* of these: not yet reported in the stream */
     mlog__u64 tail __attribute__((aligned(64)));     /* the flusher's line: the minimum over the sinks that hold */
     uint32_t waiting, filed;                         /* waiting: the owner, for room. filed: it survives the process */
+    mlog__u64 kept;                                  /* 0: no recorder. Else MLOG__KEPT | where its records begin | pins of the lanes */
     mlog__u64 cur[MLOG__SINKS];                      /* of a ring that is a file: how far each sink has written it, see store */
+    mlog__u64 shown[MLOG__SINKS];                    /* the same of the recorder's records: before it they are out, or given up */
     unsigned char data[] __attribute__((aligned(512)));
 } mlog__ring;
 
@@ -5975,7 +6054,7 @@ typedef struct {
     mlog_logger *logger;
     /* as mlog1_begin got them; the classes say which of slot[] and arg[] holds an argument */
     uint64_t word, classes;
-    /* error: errno at the call, for %m. drop: decided already, the arguments are taken and forgotten */
+    /* error: errno at the call, for %m. drop: decided already, the arguments are taken and forgotten; 2: nor told of */
     int level, error, drop;
     uint64_t slot[16];
     mlog__staged_arg arg[16];
@@ -6066,12 +6145,59 @@ static void mlog__ring_attach(mlog__thread *t, mlog__ring *r, uint32_t number) {
     t->limit = 0; /* the first record computes it */
 }
 
+/* -- what the flight recorder keeps: history, records between `kept` and `tail` that every sink has passed over --
+ * It lies in room that is free otherwise. The flusher keeps it below half of the ring; an owner that needs room takes all of it,
+ * unless a lane reads it right now and has set its pin: bit 0 or 1. One word holds both, so that one compare-and-swap decides. */
+enum { MLOG__KEPT = 4, MLOG__PINS = 3 };
+
+/* Where it begins; UINT64_MAX: none is kept. */
+static uint64_t mlog__ring_kept(const mlog__ring *r) {
+    uint64_t kept = __atomic_load_n(&r->kept, __ATOMIC_ACQUIRE); /* RING-7 */
+    return kept == 0 ? UINT64_MAX : kept & ~UINT64_C(7);
+}
+
+/* For a lane that reads it: where it begins, and no owner takes it before the unpin. UINT64_MAX: there is none, and no pin. */
+static uint64_t mlog__ring_pin(mlog__ring *r, uint64_t pin) {
+    uint64_t kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED); /* RING-7 */
+    while (kept != 0)
+        if (__atomic_compare_exchange_n(&r->kept, &kept, kept | pin, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) /* RING-7 */
+            return kept & ~UINT64_C(7);
+    return UINT64_MAX;
+}
+
+/* from: where it begins now, 0: as before. False: the other lane reads it, so that it stays as long as it is. */
+static bool mlog__ring_unpin(mlog__ring *r, uint64_t pin, uint64_t from) {
+    uint64_t kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED), want; /* RING-7 */
+    bool alone;
+    do {
+        alone = (kept & MLOG__PINS & ~pin) == 0;
+        want = alone && from != 0 ? from | MLOG__KEPT : kept & ~pin;
+    } while (!__atomic_compare_exchange_n(&r->kept, &kept, want, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RING-7 */
+    return alone;
+}
+
+/* The owner needs the room. False: there is none, or a lane reads it. */
+static bool mlog__ring_reclaim(mlog__ring *r) {
+    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_RELAXED), kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED); /* RING-7 */
+    if (kept == 0 || (kept & MLOG__PINS) != 0 || (kept & ~UINT64_C(7)) >= tail) return false;
+    return __atomic_compare_exchange_n(&r->kept, &kept, tail | MLOG__KEPT, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED); /* RING-7 */
+}
+
+/* Up to where the owner may write. */
+static uint64_t mlog__ring_end(const mlog__thread *t) {
+    uint64_t tail = __atomic_load_n(&t->ring->tail, __ATOMIC_ACQUIRE); /* RING-2 */
+    return MLOG__MIN(tail, mlog__ring_kept(t->ring)) + t->mask + 8;
+}
+
 /* Moves t->limit up to what is free now, but not over the end of the lap: the fast path then needs one comparison for both. The
- * last word of a lap is always padding: a record that ended there would leave a limit above the whole of the next lap. */
+ * last word of a lap is always padding: a record that ended there would leave a limit above the whole of the next lap. With a
+ * recorder not over a quarter of the ring: so often it is looked whether history takes the room of others. */
 static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
-    uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 8; /* RING-2 */
+    uint64_t room = mlog__ring_end(t);
     uint64_t lap = head & ~(t->mask | 7), last = t->mask;
+    bool keeps = __atomic_load_n(&r->kept, __ATOMIC_RELAXED) != 0; /* RING-7 */
+    if (MLOG__UNLIKELY(keeps)) last = MLOG__MIN(last, head - lap + (t->mask + 8) / 4);
     t->limit = (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last);
 }
 
@@ -6081,7 +6207,7 @@ static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask | 7) + 1;
     if (head + bytes < wrap) return true;
-    if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 8) return false; /* RING-2 */
+    if (wrap > mlog__ring_end(t)) return false;
     /* its time is never read: padding is passed over before anybody looks at times */
     uint64_t pad = mlog__record_header(MLOG__S_PAD, (wrap - head) / 8, 0);
     memcpy(t->data + (head & t->mask), &pad, 8);
@@ -6091,11 +6217,15 @@ static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
 
 /* Is there room for a record of `bytes`? Pads where needed, never waits. Padding that was written stays, also when the answer
  * is no. */
-static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
+static bool mlog__ring_fits(mlog__thread *t, uint64_t bytes) {
     if (!mlog__ring_pad(t, bytes)) return false;
     uint64_t head = __atomic_load_n(&t->ring->head, __ATOMIC_RELAXED);
     mlog__ring_look(t, head);
     return (uintptr_t)t->data + (head & t->mask) + bytes <= t->limit;
+}
+
+static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
+    return mlog__ring_fits(t, bytes) || (MLOG__UNLIKELY(mlog__ring_reclaim(t->ring)) && mlog__ring_fits(t, bytes));
 }
 
 /* Where a record of `bytes`, for which there was room, begins. NULL: somebody else wrote to `head` meanwhile. */
@@ -6156,6 +6286,15 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     return room;
 }
 
+/* Room for a record of the recorder: it never waits, and leaves half of the ring to what must go out. A flusher that has a
+ * quarter of the ring to read is woken, so that it is far enough before there is no room. */
+static bool mlog__ring_spare(mlog__thread *t, uint64_t bytes) {
+    uint64_t size = t->mask + 8, unread = size - mlog__ring_free(t->ring, t->mask);
+    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
+    if (unread > size / 4 && !alone) mlog__flush_wake();
+    return unread <= size / 2 && mlog__ring_room(t, bytes);
+}
+
 /* A thread may name itself while the flusher reads its name: words keep that from being a data race. */
 static void mlog__ring_set_name(mlog__ring *r, const char *name) {
     char text[sizeof r->name] = "";
@@ -6172,13 +6311,13 @@ static inline void mlog__ring_get_name(const mlog__ring *r, uint64_t name[4]) {
     for (int i = 1; i < 4; i++) name[i] = name[0] == 0 ? 0 : __atomic_load_n(&r->name[i], __ATOMIC_RELAXED); /* RING-5 */
 }
 
-/* One call lost: for the statistics, and for the report that the stream still owes. Levels outside of the scale count at its
+/* One call lost: for the statistics, and (tell) for the report that the stream still owes. Levels outside of the scale count at its
  * ends. */
-static void mlog__ring_drop(mlog__ring *r, int level) {
+static void mlog__ring_drop(mlog__ring *r, int level, bool tell) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
     /* RING-6: counters: no order; atomic for handlers and the overflow ring */
     __atomic_fetch_add(&r->dropped[i], 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&r->untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
+    if (tell) __atomic_fetch_add(&r->untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
 }
 
 /* Takes the losses that nobody reported yet, as words {level:8 | count:56}; returns how many words. By exchange: a handler's
@@ -6325,13 +6464,26 @@ static uint32_t mlog__thread_slot(const mlog__thread *t) {
 
 /* Counts a lost call in its ring, or for the process when there is no ring to count in. Every call that returns is counted
  * once: as a record in a ring, or here, or in mlog__ring_drop. */
-static void mlog__thread_note_drop(mlog__thread *t, int level) {
+static void mlog__thread_note_lost(mlog__thread *t, int level, bool tell) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
-    if (t != NULL && t->ring != NULL) mlog__ring_drop(t->ring, i);
+    if (t != NULL && t->ring != NULL) mlog__ring_drop(t->ring, i, tell);
     else {
         __atomic_fetch_add(&mlog__thread_all.dropped[i], 1, __ATOMIC_RELAXED); /* RING-6 */
-        __atomic_fetch_add(&mlog__thread_all.dropped_untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
+        if (tell) __atomic_fetch_add(&mlog__thread_all.dropped_untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
     }
+}
+
+static void mlog__thread_note_drop(mlog__thread *t, int level) { mlog__thread_note_lost(t, level, true); }
+
+/* Room for a record, as the policy says; the recorder's never waits. */
+static bool mlog__thread_room(mlog__thread *t, bool below, uint64_t bytes) {
+    return below ? mlog__ring_spare(t, bytes) : mlog__ring_wait(t, bytes);
+}
+
+/* The word of TO. */
+static uint64_t mlog__thread_to(const mlog_logger *logger, int level) {
+    uint32_t entry = logger == NULL ? 0 : __atomic_load_n(&logger->entry, __ATOMIC_RELAXED); /* RULE-4 */
+    return (uint32_t)level | (uint64_t)entry << 32;
 }
 
 /* All pages in one mapping: one advice to wipe it, and the kernel keeps one area instead of thousands. Where the advice is
@@ -6746,9 +6898,10 @@ static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     /* 8 MiB: what 20 bits of length can say */
     mlog__sized size[20 + MLOG__FIELDS];
     uint64_t most = MLOG__MIN((t->mask + 8) / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
-    if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
+    bool below = mlog__record_below(d->header, d->to, d->level);
+    if (bytes > most || !mlog__thread_room(t, below, bytes)) return false;
     mlog__thread_tell_loss(t);
-    if (!mlog__ring_wait(t, bytes)) return false; /* the report took some of it */
+    if (!mlog__thread_room(t, below, bytes)) return false; /* the report took some of it */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
     unsigned char *p = mlog__ring_place(t, head, bytes);
     if (p == NULL) return false;
@@ -6780,8 +6933,9 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handl
     if (handler) t->policy = MLOG_DROP;
     d->header |= MLOG__F_TID;
     bool written = r != NULL && mlog__thread_write(t, d);
-    if (!written && r != NULL) mlog__ring_drop(r, d->level);
-    if (!written && r == NULL) mlog__thread_note_drop(NULL, d->level);
+    bool tell = !mlog__record_below(d->header, d->to, d->level);
+    if (!written && r != NULL) mlog__ring_drop(r, d->level, tell);
+    if (!written && r == NULL) mlog__thread_note_lost(NULL, d->level, tell);
     __atomic_store_n(&lock[number], 0, __ATOMIC_RELEASE); /* THREAD-3 */
     return true; /* counted, one way or the other */
 }
@@ -6792,7 +6946,7 @@ static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
     bool done, handler = t->depth > 0 || (t->ring == NULL && mlog__platform_in_handler(false));
     if (t->ring != NULL) done = mlog__thread_write(t, d);
     else done = mlog__thread_write_spare(d, 1, handler) || mlog__thread_write_spare(d, 0, true);
-    if (!done) mlog__thread_note_drop(t, d->level);
+    if (!done) mlog__thread_note_lost(t, d->level, !mlog__record_below(d->header, d->to, d->level));
 }
 
 /* Context and logger of a draft: by number, or inside the record when they have none. to: level and logger are not those of the
@@ -6809,7 +6963,7 @@ static void mlog__thread_put_context(mlog__draft *d, mlog_logger *logger, int le
     /* a site with a constant level on the root: its dictionary entry says both */
     if (!to) return;
     d->header |= MLOG__F_TO;
-    d->to = (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32;
+    d->to = mlog__thread_to(logger, level);
 }
 
 /* -- registration -- */
@@ -6895,16 +7049,18 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
     for (;;) {
         uint32_t version;
         (void)mlog__rule_read(&version);
-        uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN; /* THREAD-4 */
+        uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE); /* THREAD-4 */
+        uint64_t unseen = __atomic_load_n(&site->word, __ATOMIC_RELAXED), rule = unseen & MLOG__F_RULE; /* RULE-4 */
         bool made = full == 0;
         if (made) full = mlog__thread_new_entry(site, classes);
         if (full == 0) return 0;
-        /* THREAD-10; not when a rule turned it off meanwhile */
-        __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+        uint64_t gate = full | rule;
+        if ((unseen & ~MLOG__F_RULE) == MLOG__UNSEEN) /* THREAD-10; not when a rule turned it off meanwhile */
+            __atomic_compare_exchange_n(&site->word, &unseen, gate, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* THREAD-10 */
         bool old = made && mlog__rule_changed(version);
         if (old) __atomic_store_n(&site->full, 0, __ATOMIC_SEQ_CST); /* THREAD-10 */
         if (__atomic_load_n(&site->full, __ATOMIC_SEQ_CST) == full) return full; /* THREAD-10 */
-        __atomic_compare_exchange_n(&site->word, &full, MLOG__UNSEEN, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* THREAD-10 */
+        __atomic_compare_exchange_n(&site->word, &gate, MLOG__UNSEEN | rule, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* THREAD-10 */
     }
 }
 
@@ -7003,7 +7159,7 @@ static void mlog__thread_finish(mlog__thread *t) {
     mlog__entry whole;
     mlog__draft d = {.slot = value};
     if (s->drop) {
-        mlog__thread_note_drop(t, s->level);
+        mlog__thread_note_lost(t, s->level, s->drop == 1);
         return;
     }
     wide.used = 0;
@@ -7014,6 +7170,7 @@ static void mlog__thread_finish(mlog__thread *t) {
     d.slots = s->site->count + (e->flags & MLOG__D_ERRNO);
     for (uint32_t i = 0; i < d.slots; i++) value[i] = mlog__thread_staged(s, e, i, &wide);
     mlog__thread_put_context(&d, s->logger, s->level, (s->site->style & MLOG__DYNAMIC) != 0);
+    d.header |= s->word & MLOG__F_RULE;
     if (!known) {
         mlog__thread_finish_whole(t, s, &d, value);
         return;
@@ -7227,25 +7384,27 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     mlog__thread *t = mlog__thread_enter(at);
     if (t == NULL) return errno = saved, mlog__thread_to_junk(level, at);
     /* the gate said UNSEEN */
-    if (mlog__record_site(word) == 0) word = mlog__thread_register(site, classes);
+    if (mlog__record_site(word) == 0) word = mlog__thread_register(site, classes) | (word & MLOG__F_RULE);
+    uint64_t to_word = to ? mlog__thread_to(logger, level) : 0;
+    bool below = mlog__record_below(word, to_word, level);
     uint64_t bound = logger == NULL ? 0 : mlog__context_number(logger->bound), *p = NULL;
     bool room = true;
-    if (word != 0 && (word & MLOG__F_CARE) == 0 && t->ring != NULL && t->context != MLOG__HEAVY && bound != MLOG__HEAVY) {
+    bool plain = mlog__record_site(word) != 0 && (word & MLOG__F_CARE) == 0;
+    if (plain && t->ring != NULL && t->context != MLOG__HEAVY && bound != MLOG__HEAVY) {
         /* three optional words at most: context, bound, to */
         uint64_t bytes = mlog__record_bytes(word) + 24;
-        room = mlog__ring_wait(t, bytes);
+        room = mlog__thread_room(t, below, bytes);
         if (room) mlog__thread_tell_loss(t);
-        room = room && mlog__ring_wait(t, bytes); /* the report took some of it */
+        room = room && mlog__thread_room(t, below, bytes); /* the report took some of it */
         if (room)
-            p = mlog__thread_fast(t, word, t->context, to, (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32, bound,
-                                  true);
+            p = mlog__thread_fast(t, word, t->context, to, to_word, bound, true);
     }
     errno = saved;
     __atomic_store_n(&t->state, at, __ATOMIC_RELAXED); /* RING-3 */
     if (p != NULL) return p;
     mlog__thread_stage(t, site, word, classes, logger, level);
     /* arguments are still taken: the macro stores them, wherever */
-    t->stage.drop = !room;
+    t->stage.drop = room ? 0 : below ? 2 : 1;
     return t->stage.slot;
 }
 
@@ -7274,7 +7433,8 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
     if (MLOG__LIKELY(t->state == MLOG__T_READY && !t->staged && (int64_t)word >= 0)) {
         /* no bound context: its word is left out */
         uint64_t to = (uint32_t)level, bound = 0;
-        if (logger != NULL) to |= (uint64_t)logger->entry << 32, bound = mlog__context_number(logger->bound);
+        uint32_t entry = logger == NULL ? 0 : __atomic_load_n(&logger->entry, __ATOMIC_RELAXED); /* RULE-4 */
+        if (logger != NULL) to |= (uint64_t)entry << 32, bound = mlog__context_number(logger->bound);
         uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, t->context, true, to, bound, false);
         if (MLOG__LIKELY(p != NULL)) return p;
     }
@@ -7286,7 +7446,8 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
 MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     int saved = errno;
     uint64_t used = t->used, header = t->record[0], *old = t->record;
-    bool room = mlog__ring_wait(t, used + bytes);
+    bool below = (mlog__record_judged((const unsigned char *)t->record, header) & MLOG__F_RECORDER) != 0;
+    bool room = mlog__thread_room(t, below, used + bytes);
     errno = saved;
     /* padding may have moved head to the next lap, over the first word of the record: it was saved */
     uint64_t *record = room ? (uint64_t *)(void *)mlog__ring_place(t, *t->head, used + bytes) : NULL;
@@ -7296,7 +7457,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
         if (e != NULL) level = e->level;
         if (header & MLOG__F_TO) level = (int)(uint32_t)slots[-1];
         mlog__thread_stage(t, NULL, 0, 0, NULL, level);
-        t->stage.drop = 1;
+        t->stage.drop = below ? 2 : 1;
         return NULL;
     }
     t->record = record;
@@ -7518,13 +7679,15 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 
 /* -- calls whose text, place and keys are known at run time only -- */
 
-/* Run-time calls have no gate: they look the rules up each time. */
-static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
+/* Run-time calls have no gate: they look the rules up each time. The header gets the rule that the level lies below. */
+static bool mlog__thread_on(mlog_logger *logger, const char *file, int level, uint64_t *header) {
     /* 0: the root, or an unnamed child of it */
-    int low = logger == NULL ? 0 : __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED); /* RULE-4 */
-    if (low != 0) return level >= low;
+    int rule = logger == NULL ? 0 : __atomic_load_n(&logger->rule, __ATOMIC_RELAXED); /* RULE-4 */
     char source[64];
-    return level >= mlog__rule_threshold(source, mlog__rule_source(source, "", file));
+    if (rule == 0) rule = mlog__rule_threshold(source, mlog__rule_source(source, "", file));
+    if (MLOG__LIKELY(level >= rule)) return true;
+    *header |= (uint64_t)rule << 58;
+    return level >= mlog__rule_low(rule);
 }
 
 /* A record without a site, by the way of staged calls: `staged` keeps a handler from taking this level in between. at: MLOG__CALL_AT of
@@ -7576,7 +7739,7 @@ void mlog_emit(const mlog_event *event) {
     mlog__draft d = {.header = mlog__record_header(MLOG__S_EMIT, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
     int level = event == NULL ? 1 : mlog__level(event->level);
     if (event == NULL || !mlog__life_start() ||
-        !mlog__thread_on(event->logger, event->at.file == NULL ? "" : event->at.file, level)) {
+        !mlog__thread_on(event->logger, event->at.file == NULL ? "" : event->at.file, level, &d.header)) {
         errno = saved;
         return;
     }
@@ -7641,8 +7804,9 @@ static void mlog__thread_varargs(mlog__args *a, const mlog__printf *f, mlog_fiel
 /* [s] The format is scanned in each call, since it may be another one. The list is copied, so that the caller's stays usable. */
 void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
     int saved = errno;
+    uint64_t header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS);
     level = mlog__level(level);
-    if (!mlog__life_start() || !mlog__thread_on(logger, at.file == NULL ? "" : at.file, level)) {
+    if (!mlog__life_start() || !mlog__thread_on(logger, at.file == NULL ? "" : at.file, level, &header)) {
         errno = saved;
         return;
     }
@@ -7655,7 +7819,7 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
     mlog__printf f;
     mlog__wide wide;
     mlog__args list;
-    mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
+    mlog__draft d = {.header = header, .slot = slot, .slots = 5, .field = field};
     wide.used = 0;
     va_copy(list.list, args);
     mlog__printf_scan(format, strlen(format), &f);
@@ -7776,7 +7940,8 @@ typedef struct {
 enum { MLOG__INFOS = MLOG__DICT_BYTES / 8 / 8 };
 static mlog__info *mlog__format_infos[MLOG__INFOS]; /* of our own sites, for both lanes */
 
-static const char *const mlog__format_reserved[] = {"ts", "level", "msg", "source", "at", "thread", "ts_call", "recovered", NULL};
+static const char *const mlog__format_reserved[] = {"ts",     "level",   "msg",       "source",   "at",
+                                                    "thread", "ts_call", "recovered", "recorder", NULL};
 
 static uint64_t mlog__format_bit(const char *key, size_t n) {
     uint32_t h = 2166136261u; /* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
@@ -8287,8 +8452,8 @@ static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const u
 /* Level and source that came with the call win over the site's. */
 static void mlog__format_logger(mlog__item *it, const mlog__desk *desk, uint64_t to) {
     it->level = mlog__level((int)(uint32_t)to);
-    const mlog__entry *lg = mlog__format_entry(desk, (uint32_t)(to >> 32));
-    if (lg == NULL && desk->foreign && to >> 32 != 0) it->source = "?", it->source_len = 1; /* its name is damaged */
+    const mlog__entry *lg = mlog__format_entry(desk, mlog__record_logger(to));
+    if (lg == NULL && desk->foreign && mlog__record_logger(to) != 0) it->source = "?", it->source_len = 1; /* its name is damaged */
     if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
     const char *source = mlog__dict_source(lg);
     uint32_t len = lg->source_len;
@@ -8417,12 +8582,18 @@ static void mlog__format_message(mlog__item *it, mlog__desk *desk) {
     it->count = 0;
 }
 
-/* All fields under their final names: context, bound, pairs. Names that had to be made live until the next record. */
+/* Has the record marks of ours, which are fields? */
+static inline bool mlog__format_marked(const mlog__desk *desk, const mlog__item *it) {
+    return desk->recovered || (it->header & MLOG__F_RECORDER) != 0;
+}
+
+/* All fields under their final names: our marks, context, bound, pairs. Names that had to be made live until the next record. */
 static uint32_t mlog__format_list(mlog__item *it, mlog__desk *desk, mlog__out *list) {
     uint32_t n = 0;
     if (!mlog__format_room(&desk->names, MLOG__NAMES_BYTES)) return 0;
     char *names = desk->names.p, *end = names + desk->names.cap;
     if (MLOG__UNLIKELY(desk->recovered)) list[n++] = (mlog__out){"recovered", 9, {.kind = MLOG_K_BOOL, .as.u = 1}};
+    if (MLOG__UNLIKELY(it->header & MLOG__F_RECORDER)) list[n++] = (mlog__out){"recorder", 8, {.kind = MLOG_K_BOOL, .as.u = 1}};
     uint32_t inherited = it->context == NULL ? 0 : MLOG__MIN(it->context->count, MLOG__FIELDS - n);
     if (inherited != 0) memcpy(list + n, it->context->field, inherited * sizeof *list), n += inherited;
     for (uint32_t i = 0; i < it->from_context; i++)
@@ -8497,7 +8668,7 @@ static size_t mlog__format_bound(const mlog__item *it) {
 static bool mlog__format_json(mlog__buffer *b, mlog__desk *desk, mlog__item *it) {
     if (!mlog__format_room(b, mlog__format_bound(it))) return false;
     const mlog__info *info = it->info;
-    bool easy = info != NULL && it->fields == 0 && it->bound == NULL && !desk->recovered &&
+    bool easy = info != NULL && it->fields == 0 && it->bound == NULL && !mlog__format_marked(desk, it) &&
                 (it->context == NULL || !mlog__format_clashes(info, it->context));
     mlog__out list[MLOG__FIELDS];
     uint32_t n = easy ? 0 : mlog__format_list(it, desk, list);
@@ -8764,7 +8935,8 @@ static uint32_t mlog__format_flat_list(mlog__item *it, mlog__desk *desk, mlog__o
     const char *end = made + MLOG__FLAT_NAMES;
     while (plain < all && mlog__format_flat_key(made, raw[plain].key, raw[plain].len)) plain++;
     if (plain == all) return memcpy(list, raw, all * sizeof *list), all;
-    if (desk->recovered) list[n++] = raw[0]; /* our own mark keeps its name */
+    /* our own marks keep their names */
+    while (n < (uint32_t)desk->recovered + ((it->header & MLOG__F_RECORDER) != 0)) list[n] = raw[n], n++;
     for (uint32_t i = n; i < all; i++) {
         const char *key = made;
         made = mlog__format_flat_clean(made, raw[i].key, raw[i].len);
@@ -8878,7 +9050,7 @@ static bool mlog__format_logfmt(mlog__buffer *b, mlog__desk *desk, mlog__item *i
     const mlog__flat *flat = info == NULL || console ? NULL : __atomic_load_n(&info->flat, __ATOMIC_ACQUIRE); /* FORMAT-2 */
     if (MLOG__UNLIKELY(flat == NULL && info != NULL && !console)) flat = mlog__format_flatten(info);
     char *p = b->p + b->len, *scratch = p + 2 * bound;
-    bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL && !desk->recovered;
+    bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL && !mlog__format_marked(desk, it);
     if (easy && context != NULL)
         easy = !mlog__format_clashes(info, context) &&
                (context->flat_state == 1 || (context->flat_state == 0 && mlog__format_flat_context(context, p, scratch)));
@@ -9761,7 +9933,9 @@ static const mlog__val *mlog__filter_find(mlog__filter_seen *v, const mlog__filt
     if (!mlog__filter_decode(v, mlog__record_site(v->it->header) == MLOG__S_PRINTF)) return NULL;
     const mlog__info *info = v->it->info;
     const mlog__known *context = v->it->context;
-    if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || (context != NULL && mlog__format_clashes(info, context))) {
+    bool marked = mlog__format_marked(v->desk, v->it);
+    if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || marked ||
+        (context != NULL && mlog__format_clashes(info, context))) {
         if (!v->listed) v->count = mlog__format_list(v->it, v->desk, v->list);
         v->listed = true;
         return mlog__filter_among(v->list, v->count, t);
@@ -10631,7 +10805,7 @@ static bool mlog__binary_explain(mlog__binary *b, mlog__buffer *out, const mlog_
     if ((header & MLOG__F_CONTEXT) != 0 && !mlog__binary_context(b, out, s, *w++)) return false;
     if ((header & MLOG__F_BOUND) != 0 && !mlog__binary_context(b, out, s, *w++)) return false;
     if ((header & MLOG__F_TO) == 0) return true;
-    uint32_t logger = (uint32_t)(*w >> 32);
+    uint32_t logger = mlog__record_logger(*w);
     return logger == 0 || mlog__binary_entry(s, logger) == NULL || mlog__binary_define(b, out, s, logger, true);
 }
 
@@ -10668,8 +10842,8 @@ static bool mlog__binary_record(mlog__binary *b, mlog__buffer *out, const unsign
                                 uint64_t ticks) {
     uint64_t bytes = mlog__record_bytes(header);
     if (!mlog__format_room(out, (size_t)bytes + MLOG__BATCH)) return false;
-    b->last_ticks = MLOG__MAX(b->last_ticks, ticks);
-    if ((header & MLOG__F_TIME) == 0) time = b->last_time = MLOG__MAX(b->last_time, time);
+    if ((header & MLOG__F_RECORDER) == 0) b->last_ticks = MLOG__MAX(b->last_ticks, ticks);
+    if ((header & (MLOG__F_TIME | MLOG__F_RECORDER)) == 0) time = b->last_time = MLOG__MAX(b->last_time, time);
     b->first = MLOG__MIN(b->first, time);
     b->last = MLOG__MAX(b->last, time);
     b->run = record;
@@ -10757,6 +10931,8 @@ struct mlog_sink {
     bool moved;                  /* to a new file, since a sync has failed */
     off_t torn_at;               /* where the last write ended that did not write all; 0: none */
     uint64_t *next, *done;       /* by ring number */
+    uint64_t *shown, *told;      /* the same of the recorder's records that came out, or are given up */
+    struct mlog__past *past;     /* of the recorder, see flush; NULL: there is none */
     uint64_t written, filtered, lost, bytes, errors;
     mlog__u64 late;
     uint64_t in_written, in_filtered, in_lost; /* of the batch that is not written yet */
@@ -10787,6 +10963,14 @@ struct mlog_sink {
     uint32_t damage;             /* as of which mlog__flush_all.damaged it was told */
     mlog__binary *binary;        /* of MLOG_BINARY */
 };
+
+/* The positions of a sink, in one mapping. */
+enum { MLOG__POSITIONS = 4 * MLOG__RINGS };
+static void mlog__sink_place(mlog_sink *s) {
+    s->done = s->next + MLOG__RINGS;
+    s->shown = s->done + MLOG__RINGS;
+    s->told = s->shown + MLOG__RINGS;
+}
 
 /* The caller's strings may go after mlog_init. */
 static char *mlog__sink_copy(const char *s) { return s == NULL ? NULL : strdup(s); }
@@ -10849,7 +11033,7 @@ static void mlog__sink_discard(mlog_sink *s) {
     free(s->pattern);
     mlog__format_drop(&s->out);
     mlog__platform_unmap(s->binary, sizeof *s->binary);
-    mlog__platform_unmap(s->next, 2 * MLOG__RINGS * sizeof *s->next);
+    mlog__platform_unmap(s->next, MLOG__POSITIONS * sizeof *s->next);
     mlog__platform_lock_end(&s->lock);
     memset(s, 0, sizeof *s);
     s->fd = -1;
@@ -11098,12 +11282,12 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     if (c->rotate_bytes != 0 && c->rotate_bytes / 8 < s->batch) /* a file is nearly full when it is set aside */
         s->batch = (size_t)c->rotate_bytes / 8 + 1;
     snprintf(s->name, sizeof s->name, "%s", mlog__sink_name(c));
-    s->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s->next, false, false);
+    s->next = mlog__platform_map(MLOG__POSITIONS * sizeof *s->next, false, false);
     mlog__platform_lock_init(&s->lock);
     if (c->format == MLOG_BINARY) s->binary = mlog__platform_map(sizeof *s->binary, false, false);
     if (s->next == NULL || (c->format == MLOG_BINARY && s->binary == NULL))
         return mlog__sink_discard(s), mlog__life_why("sink \"%s\": no memory", mlog__sink_name(c));
-    s->done = s->next + MLOG__RINGS;
+    mlog__sink_place(s);
     if (mlog__sink_filter(c, &s->filter) != 0 || mlog__sink_open_target(s) != 0) return mlog__sink_discard(s), -1;
     mlog__sink_make_absolute(s);
     bool terminal = s->fd >= 0 && isatty(s->fd) == 1;
@@ -11387,7 +11571,8 @@ static void mlog__sink_promise(mlog_sink *s, uint32_t rings) {
     if (s->session == NULL || s->promised || s->sent != 0 || s->out.len == 0 || fstat(s->fd, &st) != 0) return;
     const mlog__promise what = {.dev = (uint64_t)st.st_dev, .ino = (uint64_t)st.st_ino, .off = (uint64_t)st.st_size,
                                 .len = s->out.len, .sum = mlog__store_sum_batch(s->out.p, s->out.len), .kept = s->out.lent != 0};
-    s->promised = mlog__store_arm(s->session, s->number, &what, s->done, s->next, rings, s->session == mlog__dict_session);
+    s->promised = mlog__store_arm(s->session, s->number, &what, s->done, s->next, s->told,
+                                  s->past == NULL ? NULL : s->shown, rings, s->session == mlog__dict_session);
 }
 
 /* The batch is out: the commit, and behind it the positions. Another end than was promised: somebody else writes, too. */
@@ -11400,6 +11585,11 @@ static void mlog__sink_keep(mlog_sink *s, uint32_t rings) {
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = s->done[i] == s->next[i] ? NULL : __atomic_load_n(&s->rings[i], __ATOMIC_ACQUIRE); /* THREAD-7 */
         if (r != NULL && r->filed) __atomic_store_n(&r->cur[s->number], s->next[i], __ATOMIC_RELAXED); /* STORE-3 */
+    }
+    for (uint32_t i = 0; s->past != NULL && i < rings; i++) {
+        /* THREAD-7: this lane has read it */
+        mlog__ring *r = s->told[i] == s->shown[i] ? NULL : __atomic_load_n(&s->rings[i], __ATOMIC_RELAXED);
+        if (r != NULL && r->filed) __atomic_store_n(&r->shown[s->number], s->shown[i], __ATOMIC_RELAXED); /* STORE-3 */
     }
     s->promised = false;
 }
@@ -11446,6 +11636,7 @@ static void mlog__sink_commit(mlog_sink *s, uint32_t rings) {
     mlog__sink_keep(s, rings);
     mlog__sink_lend(s);
     memcpy(s->done, s->next, rings * sizeof *s->done);
+    if (MLOG__UNLIKELY(s->past != NULL)) memcpy(s->told, s->shown, rings * sizeof *s->told);
 }
 
 /* What a dead peer will never get. */
@@ -11573,6 +11764,22 @@ static void mlog__capture_free(mlog_capture *c) {
  * that; damage is told by who writes. */
 typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks, mask, header; bool counts; } mlog__source;
 
+/* Where records of a context lie that the recorder keeps: of up to four rings the last one, as MLOG__TRACED | its id; its own
+ * records, and those of contexts inside of it. */
+#define MLOG__TRACED (UINT64_C(1) << 63)
+typedef struct { uint64_t id, own[4], below[4]; } mlog__trace;
+
+/* What a sink knows of the records that the recorder keeps; how far they came out is in `shown`. */
+typedef struct mlog__past {
+    uint64_t until[MLOG__RINGS];    /* of the rings that are asked for: how far they shall come out */
+    uint32_t asked[MLOG__RINGS], count;
+    uint32_t dumps;                 /* calls of mlog_dump that are answered */
+    bool open, full;                /* open: something is asked for; full: the batch took no more */
+    mlog__ring *const *rings;       /* where they are read */
+    mlog__source list[MLOG__RINGS];
+    mlog__trace trace[MLOG__CONTEXTS];
+} mlog__past;
+
 static struct {
     mlog_sink sink[MLOG__SINKS];
     mlog__lock role;                /* held by a pass: who changes sinks takes it */
@@ -11586,6 +11793,8 @@ static struct {
     uint32_t kick0, kick1;          /* futex words: something to do */
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
     uint32_t complete;              /* the last pass left nothing behind in lane 0 */
+    uint32_t outlived;              /* contexts that are retired wait for what the recorder keeps */
+    uint32_t dumps, dump[2], dumped; /* calls of mlog_dump: all; before the present pass of a lane; before lane 0's last one */
     uint32_t reopen, exiting;
     const void *closer;             /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
@@ -11771,6 +11980,201 @@ static bool mlog__flush_skim(mlog_sink *s, mlog__source *f, uint64_t most) {
     return true;
 }
 
+/* -- the flight recorder --
+ * A record carries the level rule that its call was made by, where it may lie below it: its gate is the first word of its bytes,
+ * so that costs nothing, and a later change of rules does not matter. What lies below, each sink steps over, and it counts as
+ * filtered. It stays in its ring as long as there is room (see mlog__ring_kept). An error makes the sink hand on what it stepped
+ * over in the rings of that thread and its context, before the error; mlog_dump, and the recovery of a dead process, in all. What
+ * came out is one position in each ring, `shown`: it is part of a batch's promise, so that a record comes out once. So a ring
+ * that takes part does so with all that it keeps, whatever the context.
+ * Why by their own ts and out of order, not as late records: they are no news, and who reads wants to know how long before the
+ * error something was; the mark says that the order is another. */
+
+/* [s] Is there a recorder? */
+static bool mlog__flush_records(void) { return __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED) != 0; } /* RULE-4 */
+
+/* The batch takes no more. */
+static bool mlog__flush_stop(mlog_sink *s) {
+    if (s->past != NULL) s->past->full = true;
+    return false;
+}
+
+static void mlog__flush_trace(mlog__past *h, uint64_t id, uint64_t at, bool below) {
+    mlog__trace *t = &h->trace[id & 0xFFFFF];
+    uint32_t i = 0, least = 0;
+    if (t->id != id) *t = (mlog__trace){.id = id};
+    uint64_t *list = below ? t->below : t->own;
+    for (; i < 4 && list[i] != 0 && (list[i] ^ at) >> 48 != 0; i++)
+        if (list[i] < list[least]) least = i;
+    list[i < 4 ? i : least] = at;
+}
+
+static __attribute__((noinline)) void mlog__flush_trace_all(mlog_sink *s, const mlog__source *f, const unsigned char *record) {
+    uint64_t id, at = MLOG__TRACED | (uint64_t)f->number << 48 | f->pos / 8;
+    memcpy(&id, record + 16, 8);
+    const mlog__context_slot *slot = mlog__format_slot(s->desk->session, id);
+    for (int depth = 0; slot != NULL && depth < 64; depth++, slot = mlog__format_slot(s->desk->session, slot->parent))
+        mlog__flush_trace(s->past, slot->id, at, depth != 0);
+}
+
+/* A record that stays where it is, for now. */
+static inline void mlog__flush_step_over(mlog_sink *s, const mlog__source *f, const unsigned char *record, uint64_t header) {
+    s->in_filtered++;
+    if (s->past != NULL && (header & MLOG__F_CONTEXT) != 0) mlog__flush_trace_all(s, f, record);
+}
+
+/* This ring shall come out up to there. */
+static void mlog__flush_ask(mlog_sink *s, uint32_t ring, uint64_t until) {
+    mlog__past *h = s->past;
+    if (s->shown[ring] >= until) return;
+    if (h->until[ring] == 0) h->asked[h->count++] = ring;
+    h->until[ring] = MLOG__MAX(h->until[ring], until);
+}
+
+/* The rings where a context was seen, unless all of it there is out, or gone. */
+static void mlog__flush_ask_traced(mlog_sink *s, const uint64_t list[4]) {
+    for (int i = 0; i < 4 && list[i] != 0; i++) {
+        uint32_t ring = (uint32_t)(list[i] >> 48) & 0x7FFF;
+        const mlog__ring *r = __atomic_load_n(&s->past->rings[ring], __ATOMIC_RELAXED); /* THREAD-7: this lane has read it */
+        uint64_t pos = (list[i] & ((UINT64_C(1) << 48) - 1)) * 8;
+        if (r != NULL && s->shown[ring] <= pos && mlog__ring_kept(r) <= pos) mlog__flush_ask(s, ring, s->next[ring]);
+    }
+}
+
+/* An error: its thread's rings; those of its context, of those inside of it, and around it. */
+static void mlog__flush_ask_for(mlog_sink *s, const mlog__source *f, const unsigned char *record, uint64_t header) {
+    uint64_t id;
+    mlog__flush_ask(s, f->number, f->pos);
+    if (f->number > 1) mlog__flush_ask(s, f->number ^ 1, s->next[f->number ^ 1]);
+    if ((header & MLOG__F_CONTEXT) == 0) return;
+    memcpy(&id, record + 16, 8);
+    const mlog__context_slot *slot = mlog__format_slot(s->desk->session, id);
+    for (int depth = 0; slot != NULL && depth < 64; depth++, slot = mlog__format_slot(s->desk->session, slot->parent)) {
+        const mlog__trace *t = &s->past->trace[slot->id & 0xFFFFF];
+        if (t->id != slot->id) continue;
+        mlog__flush_ask_traced(s, t->own);
+        if (depth == 0) mlog__flush_ask_traced(s, t->below);
+    }
+}
+
+static uint64_t mlog__flush_header(const mlog__source *f) {
+    return mlog__record_judged(f->ring->data + (f->pos & f->mask), f->header);
+}
+
+/* As mlog__flush_peek, for the recorder's records only. */
+static bool mlog__flush_peek_past(mlog__source *f) {
+    while (mlog__flush_peek(f)) {
+        uint64_t header = mlog__flush_header(f);
+        if ((header & MLOG__F_RECORDER) != 0) return true;
+        f->pos += mlog__record_bytes(header);
+    }
+    return false;
+}
+
+/* What is asked for, by time, until the batch is full (false). */
+static bool mlog__flush_past(mlog_sink *s, uint32_t n, uint64_t now, mlog__flush_each each) {
+    mlog__source *list = s->past->list;
+    while (n > 0) {
+        uint32_t first = 0;
+        for (uint32_t i = 1; i < n; i++)
+            if (list[i].ticks < list[first].ticks) first = i;
+        mlog__source *f = &list[first];
+        uint64_t header = mlog__flush_header(f);
+        s->in_filtered--; /* it counted as that; if the sink does not want it, it does again */
+        if (mlog__flush_cut(s) || !each(s, f, f->ring->data + (f->pos & f->mask), header, now)) {
+            s->in_filtered++;
+            return mlog__flush_stop(s);
+        }
+        s->taken++;
+        f->pos += mlog__record_bytes(header);
+        bool more = mlog__flush_peek_past(f);
+        s->shown[f->number] = f->pos;
+        if (!more) list[first] = list[--n];
+    }
+    return true;
+}
+
+/* Goes on with what is asked for. False: the batch is full, the rest comes with the next one. No owner takes the room meanwhile. */
+MLOG__COLD static bool mlog__flush_history(mlog_sink *s, uint64_t now, mlog__flush_each each) {
+    mlog__past *h = s->past;
+    uint64_t pin = s->lane1 ? 2 : 1;
+    uint32_t n = 0;
+    h->open = true;
+    for (uint32_t i = 0; i < h->count; i++) {
+        uint32_t number = h->asked[i];
+        mlog__ring *r = __atomic_load_n(&h->rings[number], __ATOMIC_RELAXED); /* THREAD-7: this lane has read it */
+        uint64_t from = r == NULL ? UINT64_MAX : mlog__ring_pin(r, pin);
+        uint64_t mask = r == NULL ? 0 : h->rings == mlog__ring_list ? mlog__ring_mask[number] : r->bytes - 8; /* of a copy it is checked */
+        h->list[n] = (mlog__source){.ring = r, .number = number, .pos = MLOG__MAX(s->shown[number], from), .end = h->until[number], .mask = mask};
+        if (from != UINT64_MAX && mlog__flush_peek_past(&h->list[n])) n++;
+        else s->shown[number] = h->until[number];
+    }
+    bool all = mlog__flush_past(s, n, now, each);
+    if (s->binary != NULL && s->binary->open) mlog__binary_settle(s->binary, &s->out); /* it may point into a ring */
+    for (uint32_t i = 0; i < h->count; i++) {
+        mlog__ring *r = __atomic_load_n(&h->rings[h->asked[i]], __ATOMIC_RELAXED); /* THREAD-7 */
+        if (r != NULL && mlog__ring_kept(r) != UINT64_MAX) (void)mlog__ring_unpin(r, pin, 0);
+        if (all) h->until[h->asked[i]] = 0;
+    }
+    if (all) h->open = false, h->count = 0;
+    return all;
+}
+
+/* Before a record: is it an error, what is kept comes out. False: the batch is full, the record waits. */
+static __attribute__((noinline)) bool mlog__flush_recall(mlog_sink *s, const mlog__source *f, const unsigned char *record,
+                                                         uint64_t header, uint64_t now, mlog__flush_each each) {
+    if (MLOG__UNLIKELY(s->past->open) && !mlog__flush_history(s, now, each)) return false;
+    if (mlog__record_site(header) == MLOG__S_LOSS || mlog__format_level(s->desk, record, header) < MLOG_ERROR) return true;
+    if (s->config.level > MLOG_OFF) return true; /* a test captures: what is kept stays */
+    mlog__flush_ask_for(s, f, record, header);
+    return s->past->count == 0 || mlog__flush_history(s, now, each);
+}
+
+/* Behind a merge, which handed on all that is before `now`, unless the batch is full: goes on with what is asked for, and answers
+ * mlog_dump. False: there is more. */
+MLOG__COLD static bool mlog__flush_answer(mlog_sink *s, uint32_t rings, uint64_t now, mlog__flush_each each) {
+    mlog__past *h = s->past;
+    uint32_t dumps = mlog__flush_all.dump[s->lane1];
+    if (h->full) return h->full = false;
+    if (h->dumps != dumps && !h->open && s->config.level <= MLOG_OFF) {
+        for (uint32_t i = 0; i < rings; i++) mlog__flush_ask(s, i, s->next[i]);
+        h->dumps = dumps;
+        s->urgent = true;
+    }
+    bool all = h->count == 0 || mlog__flush_history(s, now, each);
+    return h->full = false, all;
+}
+
+/* A sink begins, or ends, to have a recorder. Without memory it has none. Its lane rests. */
+static void mlog__flush_remember(mlog_sink *s, bool yes) {
+    if (!yes) mlog__platform_unmap(s->past, sizeof *s->past), s->past = NULL;
+    if (!yes || s->past != NULL) return;
+    s->past = mlog__platform_map(sizeof *s->past, false, false);
+    if (s->past == NULL) return;
+    s->past->rings = mlog__ring_list;
+    s->past->dumps = __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_RELAXED); /* FLUSH-16 */
+    memcpy(s->shown, s->done, MLOG__RINGS * sizeof *s->shown);
+    memcpy(s->told, s->done, MLOG__RINGS * sizeof *s->told);
+    mlog__binary_restart(s->binary); /* it may know sites of errors as records without a look */
+}
+
+/* Lane 0, before the tail of a ring moves: from here on it keeps history, or no more. */
+static void mlog__flush_keep(mlog__ring *r) {
+    uint64_t kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED); /* RING-7 */
+    bool records = mlog__flush_records();
+    if (MLOG__LIKELY((kept != 0) == records)) return;
+    __atomic_store_n(&r->kept, records ? r->tail | MLOG__KEPT : 0, __ATOMIC_RELAXED); /* RING-7: the next tail carries it */
+}
+
+/* Lane 0: history before `from` goes, with 0 what lies more than half a ring back. False: a callback's lane reads it. */
+static bool mlog__flush_trim(mlog__ring *r, uint32_t number, uint64_t from, uint64_t tail, uint64_t head) {
+    uint64_t kept = mlog__ring_kept(r), half = mlog__ring_mask[number] / 2;
+    if (kept >= tail || (from == 0 ? head - kept <= half : kept >= from)) return true;
+    mlog__source s = mlog__flush_source(r, number, mlog__ring_pin(r, 1), tail);
+    while (from == 0 && head - s.pos > half && mlog__flush_peek(&s)) s.pos += mlog__record_bytes(mlog__flush_header(&s));
+    return mlog__ring_unpin(r, 1, MLOG__MIN(from == 0 ? s.pos : from, tail));
+}
+
 /* Hands on records in the order of their times, those not after `now`; positions in next[] follow. tally: by lane 0, which counts
  * what it meets first. raw: for a binary sink. True: all that there was. */
 MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n, uint64_t now, mlog__flush_each each, bool tally, bool raw) {
@@ -11794,9 +12198,14 @@ MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n
                 continue;
             }
             const unsigned char *p = f->ring->data + (f->pos & f->mask);
-            uint64_t header = f->header;
-            if (mlog__flush_cut(s) || !each(s, f, p, header, now)) return false;
-            s->taken++;
+            uint64_t header = mlog__record_judged(p, f->header);
+            if (MLOG__UNLIKELY((header & MLOG__F_RECORDER) != 0)) {
+                mlog__flush_step_over(s, f, p, header);
+            } else {
+                if (MLOG__UNLIKELY(s->past != NULL) && !mlog__flush_recall(s, f, p, header, now, each)) return false;
+                if (mlog__flush_cut(s) || !each(s, f, p, header, now)) return mlog__flush_stop(s);
+                s->taken++;
+            }
             uint64_t *tallied = &mlog__flush_all.tallied[f->number], end = f->pos + mlog__record_bytes(header);
             if (tally && f->pos >= *tallied) {
                 *tallied = end;
@@ -11828,6 +12237,12 @@ static bool mlog__flush_due(mlog_sink *s, bool wanted) {
 static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *from, uint64_t header, uint64_t now) {
     uint64_t ticks = from->ticks != 0 ? from->ticks : now != UINT64_MAX ? now : s->last_ticks; /* a test's clock may begin at 0 */
     it->header = header;
+    it->id = (uint64_t)from->number << 48 | from->pos / 8;
+    if (MLOG__UNLIKELY((header & MLOG__F_RECORDER) != 0)) { /* it takes no part in the order */
+        it->late = false;
+        it->time = it->call_time = mlog__life_utc(s->desk, ticks);
+        return;
+    }
     it->late = ticks < s->last_ticks;
     if (!it->late) s->last_ticks = ticks;
     it->time = it->call_time = mlog__life_utc(s->desk, ticks);
@@ -11836,7 +12251,6 @@ static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *
         if (s->last_time - it->time > 1000000) it->late = true; /* UTC was set back: ts waits, ts_call is true */
         it->time = s->last_time;
     }
-    it->id = (uint64_t)from->number << 48 | from->pos / 8;
 }
 
 static inline void mlog__flush_owner(mlog__desk *desk, mlog__item *it, const mlog__ring *r) {
@@ -11847,7 +12261,7 @@ static inline void mlog__flush_owner(mlog__desk *desk, mlog__item *it, const mlo
 
 /* A given time is the record's own; it takes no part in the order. */
 static void mlog__flush_end(mlog_sink *s, mlog__item *it) {
-    if (it->header & MLOG__F_TIME) it->late = false;
+    if (it->header & (MLOG__F_TIME | MLOG__F_RECORDER)) it->late = false;
     else s->last_time = it->time;
 }
 
@@ -12041,8 +12455,9 @@ static bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsign
         mlog__flush_owner(s->desk, &it, from->ring);
         if (!mlog__flush_wanted(s, &it, record, header)) return s->in_filtered++, true;
     }
-    bool late = ticks < b->last_ticks, urgent = !loss && level >= s->hold_level;
-    if (!mlog__flush_raw_put(s, from, name, record, header, ticks, now, urgent || level < s->config.level)) {
+    bool late = ticks < b->last_ticks && (header & MLOG__F_RECORDER) == 0, urgent = !loss && level >= s->hold_level;
+    bool look = urgent || level < s->config.level || (s->past != NULL && level >= MLOG_ERROR);
+    if (!mlog__flush_raw_put(s, from, name, record, header, ticks, now, look)) {
         s->in_lost += !loss;
         s->errors += !loss;
         return true;
@@ -12134,10 +12549,17 @@ static uint8_t mlog__flush_goes_straight(const mlog_sink *s) {
 }
 
 /* The same for a binary sink: one block, of what there is and fits. */
-static bool mlog__flush_raws(mlog_sink *s, uint32_t n, uint64_t now) {
+static bool mlog__flush_raws(mlog_sink *s, uint32_t n, uint32_t rings, uint64_t now) {
     mlog__flush_raw_begin(s);
     bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_raw, true, true);
+    if (MLOG__UNLIKELY(s->past != NULL)) all = mlog__flush_answer(s, rings, now, mlog__flush_raw) && all;
     mlog__flush_raw_end(s);
+    return all;
+}
+
+static bool mlog__flush_lines(mlog_sink *s, uint32_t n, uint32_t rings, uint64_t now) {
+    bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true, false);
+    if (MLOG__UNLIKELY(s->past != NULL)) all = mlog__flush_answer(s, rings, now, mlog__flush_line) && all;
     return all;
 }
 
@@ -12149,7 +12571,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             for (uint32_t i = 0; i < rings; i++) {
                 if (s->next[i] >= mlog__flush_all.head[i]) continue;
                 s->lost += mlog__flush_count(mlog__flush_ring(i), i, s->next[i], mlog__flush_all.head[i]);
-                s->next[i] = s->done[i] = mlog__flush_all.head[i];
+                s->next[i] = s->done[i] = s->shown[i] = s->told[i] = mlog__flush_all.head[i];
             }
             return true;
         }
@@ -12160,8 +12582,7 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             size_t before = s->out.len;
             s->straight = mlog__flush_goes_straight(s);
             uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
-            bool all = s->binary != NULL ? mlog__flush_raws(s, n, now)
-                                         : mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true, false);
+            bool all = s->binary != NULL ? mlog__flush_raws(s, n, rings, now) : mlog__flush_lines(s, n, rings, now);
             mlog__flush_tell_damage(s);
             mlog__flush_all.work_bytes += (int64_t)(s->out.len - before);
             if (all && s->out.len == 0) {
@@ -12247,6 +12668,7 @@ static int mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     memcpy(&header, at + sizeof head, 8);
     const mlog__source from = {.number = (uint32_t)head.ring, .pos = head.pos, .ticks = head.ticks};
     const unsigned char *record = (const unsigned char *)at + sizeof head;
+    header = mlog__record_judged(record, header);
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
     mlog__format_owner(s->desk, it, head.tid, head.thread);
     if (!loss && !mlog__flush_wanted(s, it, record, header)) return 0;
@@ -12317,6 +12739,7 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
         if (s->untold) mlog__flush_stash_report(s, now, s->drop, MLOG__W_DROPPED), s->untold = false;
         uint32_t n = mlog__flush_collect(mlog__flush_all.merge[1], s->next, head, rings);
         bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash, false, false);
+        if (MLOG__UNLIKELY(s->past != NULL)) all = mlog__flush_answer(s, rings, now, mlog__flush_stash) && all;
         if (all && s->out.len == 0)
             for (uint32_t i = 0; i < rings; i++) s->next[i] = MLOG__MAX(s->next[i], head[i]);
         mlog__platform_unlock(&s->lock);
@@ -12391,6 +12814,7 @@ static bool mlog__flush_snapshot(uint32_t rings) {
         uint64_t head = mlog__flush_head(r);
         if (MLOG__UNLIKELY(head - mlog__flush_all.counted_at[i] > mlog__ring_mask[i] + UINT64_C(8))) mlog__flush_jump(i, head);
         mlog__flush_all.head[i] = head;
+        mlog__flush_keep(r);
         if (head - r->tail > mlog__ring_mask[i] / 2) mlog__flush_all.crowded = true;
         if (head == mlog__flush_all.counted_at[i]) continue;
         more = true;
@@ -12422,13 +12846,13 @@ static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r
     while (mlog__flush_peek(&at)) {
         const unsigned char *p = r->data + (at.pos & at.mask);
         mlog__item it;
-        it.header = at.header;
+        it.header = mlog__record_judged(p, at.header);
         at.pos += mlog__record_bytes(it.header);
         if (mlog__record_site(it.header) == MLOG__S_LOSS) continue;
         int level = mlog__format_level(&mlog__flush_all.desk[0], p, it.header);
         it.decoded = it.rendered = false;
         mlog__flush_owner(&mlog__flush_all.desk[0], &it, r);
-        bool wanted = level >= s->config.level &&
+        bool wanted = level >= s->config.level && (it.header & MLOG__F_RECORDER) == 0 &&
                       (s->filter == NULL || mlog__filter_item(s->filter, &it, &mlog__flush_all.desk[0], p));
         if (wanted) by_level[MLOG__MIN((unsigned)level, 25u)]++;
         else unwanted++;
@@ -12474,12 +12898,15 @@ static void mlog__flush_release(uint32_t rings, bool last) {
         mlog__flush_tally(i, r, lowest);
         mlog__ring_release(r, mlog__ring_mask[i], lowest, &mlog__flush_all.told[i], last);
         if (!last) continue;
+        if (MLOG__UNLIKELY(mlog__flush_records())) (void)mlog__flush_trim(r, i, 0, lowest, head);
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
         mlog__ring *other = mlog__flush_ring(i + 1);
         bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_RELAXED) && /* RING-1: THREAD-2 carries */
                      (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_RELAXED)); /* RING-1 */
-        if (empty) mlog__thread_recycle(i / 2);
+        /* its history goes with the thread: what comes is another's */
+        empty = empty && mlog__flush_trim(r, i, lowest, lowest, head);
+        if (empty && (other == NULL || mlog__flush_trim(other, i + 1, other->tail, other->tail, other->tail))) mlog__thread_recycle(i / 2);
     }
 }
 
@@ -12492,6 +12919,21 @@ static bool mlog__flush_passed(mlog_sink *s) {
     for (uint32_t i = 0; i < mlog__flush_all.context_rings && passed; i++) passed = at[i] >= mlog__flush_all.context_head[i];
     mlog__platform_unlock(&s->lock);
     return passed;
+}
+
+/* Has the recorder nothing more that may name a retired context? It keeps them as long as contexts are not scarce; then it gives
+ * way. */
+static bool mlog__flush_outlived(void) {
+    enum { PLENTY = MLOG__CONTEXTS / 4 };
+    bool none = (uint32_t)__atomic_load_n(&mlog__context_pool.free, __ATOMIC_RELAXED) == 0; /* CONTEXT-1 */
+    bool scarce = none && __atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED) >= PLENTY; /* CONTEXT-1 */
+    for (uint32_t i = 0; i < mlog__flush_all.context_rings; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        uint64_t to = mlog__flush_all.context_head[i];
+        if (r == NULL || mlog__ring_kept(r) >= to) continue;
+        if (!scarce || r->tail < to || !mlog__flush_trim(r, i, to, r->tail, to)) return false;
+    }
+    return true;
 }
 
 /* Slots of contexts that nobody refers to go back when every sink is past the records that may name them. The rings are counted
@@ -12509,7 +12951,9 @@ static void mlog__flush_contexts(void) {
     }
     for (int k = 0; k < MLOG__SINKS; k++)
         if (mlog__flush_all.sink[k].used && !mlog__flush_passed(&mlog__flush_all.sink[k])) return;
-    mlog__context_release();
+    bool wait = MLOG__UNLIKELY(mlog__flush_records()) && !mlog__flush_outlived();
+    __atomic_store_n(&mlog__flush_all.outlived, wait, __ATOMIC_RELAXED); /* FLUSH-17 */
+    if (!wait) mlog__context_release();
 }
 
 /* Wakes those who wait in mlog_flush. */
@@ -12554,7 +12998,8 @@ static void mlog__flush_tell_losses(uint32_t rings) {
 /* One pass of lane 0, under `role`. True when there was work. */
 static bool mlog__flush_pass(void) {
     uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings(); /* FLUSH-2 */
-    uint64_t now = mlog__life_now();
+    mlog__flush_all.dump[0] = __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_ACQUIRE); /* FLUSH-16 */
+    uint64_t now = mlog__life_now(), counted = mlog__flush_all.counted_bytes;
     mlog__flush_settle();
     bool more = mlog__flush_snapshot(rings), complete = true, lane1 = false;
     bool tell = ticket != mlog__flush_all.done0 || __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED); /* FLUSH-2 */
@@ -12565,7 +13010,8 @@ static bool mlog__flush_pass(void) {
             if (s->sent == 0) (void)mlog__sink_renew(s, mlog__sink_ours(s));
             else s->reopen = true; /* in the middle of a batch, which stays in one file */
         }
-    mlog__flush_all.work_bytes = 0;
+    mlog__flush_all.work_bytes = 0; /* with a recorder, what is stepped over is work, too: its calls do not wait for room */
+    if (MLOG__UNLIKELY(mlog__flush_records())) mlog__flush_all.work_bytes = (int64_t)(mlog__flush_all.counted_bytes - counted);
     mlog__flush_all.later = false;
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
@@ -12581,6 +13027,9 @@ static bool mlog__flush_pass(void) {
     }
     mlog__flush_release(rings, true);
     mlog__flush_contexts();
+    bool dump = mlog__flush_all.dump[0] != __atomic_load_n(&mlog__flush_all.dumped, __ATOMIC_RELAXED); /* FLUSH-16 */
+    __atomic_store_n(&mlog__flush_all.dumped, mlog__flush_all.dump[0], __ATOMIC_RELAXED); /* FLUSH-16 */
+    more = more || dump;
     if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1(); /* FLUSH-4 */
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
     __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE); /* FLUSH-10 */
@@ -12601,9 +13050,12 @@ static bool mlog__flush_pending(void) {
         if (r != NULL && mlog__flush_head(r) != counted) return true; /* FLUSH-1 */
     }
     uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED); /* FLUSH-2 */
+    bool outlived = __atomic_load_n(&mlog__flush_all.outlived, __ATOMIC_RELAXED); /* FLUSH-17 */
+    uint32_t dumped = __atomic_load_n(&mlog__flush_all.dumped, __ATOMIC_RELAXED); /* FLUSH-16 */
     return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done || /* FLUSH-2 */
            __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) || /* FLUSH-9 */
-           __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0; /* CONTEXT-4 */
+           __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_RELAXED) != dumped || /* FLUSH-16 */
+           (!outlived && __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0); /* CONTEXT-4 */
 }
 
 #ifndef METALOG_NO_THREADS
@@ -12822,6 +13274,7 @@ static bool mlog__flush_pass1(void) {
     static uint64_t head[MLOG__RINGS];
     uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings(); /* FLUSH-2 */
     bool wanted = ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED); /* FLUSH-2: nothing is held back */
+    mlog__flush_all.dump[1] = __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_ACQUIRE); /* FLUSH-16 */
     bool waiting = false, behind = false;
     uint64_t now = mlog__life_now();
     for (uint32_t i = 0; i < rings; i++) {
@@ -12918,6 +13371,8 @@ static void mlog__flush_see_crash(int ms) {
  * path is ever read from it. All that comes from the files is checked again before it is used; the dictionary and the rings
  * are copied first, so that nothing changes behind a check. What belongs to other sinks stays for them.
  *
+ * What a recorder kept comes last: records behind `shown`, from the ring's `kept` on.
+ *
  * owns: the reading of dead sessions, the settling of their promises
  * may call: platform clock crc store dict ring text format filter binary sink flush
  */
@@ -12971,6 +13426,8 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
     d->damaged = d->damaged || head % 8 != 0;
     /* with room behind it: words of a record that is none are read before its length is known to be false */
     mlog__ring *copy = sound ? aligned_alloc(512, (size + MLOG__RECOVER_SLACK + 511) & ~(size_t)511) : NULL;
+    /* its flusher never came to it: so what its recorder kept is found again when this recovery is killed behind a batch */
+    if (sound && r->kept == 0) __atomic_store_n(&r->kept, r->tail | MLOG__KEPT, __ATOMIC_RELAXED); /* RING-7 */
     if (copy == NULL) {
         d->damaged = d->damaged || r->session != 0 || head != 0; /* else it was being made */
         mlog__platform_unmap(r, size);
@@ -13097,6 +13554,12 @@ static bool mlog__recover_read(mlog__dead *d) {
     return true;
 }
 
+/* From where on a ring may hold what its recorder kept and the sink has not shown; `cur`: there is none. */
+static uint64_t mlog__recover_past(const mlog__ring *r, uint32_t k) {
+    uint64_t kept = mlog__ring_kept(r), from = MLOG__MAX(r->shown[k], kept);
+    return kept == UINT64_MAX || from > r->cur[k] || r->head - from > r->bytes || from % 8 != 0 ? r->cur[k] : from;
+}
+
 /* Has a ring something that a sink of its process has not written? */
 static void mlog__recover_look(mlog__dead *d, const char *path, uint32_t number) {
     struct stat st;
@@ -13106,7 +13569,8 @@ static void mlog__recover_look(mlog__dead *d, const char *path, uint32_t number)
     bool read = pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && head.number == number;
     close(fd);
     for (uint32_t k = 0; read && k < MLOG__SINKS; k++)
-        if (d->file->promise[k].key != 0 && head.cur[k] != head.head) d->rest = true;
+        if (d->file->promise[k].key != 0 && (head.cur[k] != head.head || mlog__recover_past(&head, k) < head.cur[k]))
+            d->rest = true;
 }
 
 /* Nothing is left in it for anybody: all batches are done, all rings are read. */
@@ -13130,8 +13594,11 @@ static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     if (p->seq == 0 || p->seq != p->done || p->check != mlog__store_check(p, d->file->move[k])) return; /* the next is being written over it */
     for (uint64_t i = 0; i < n; i++) {
         mlog__move m = d->file->move[k][i];
+        bool shown = (m.ring & MLOG__MOVE_SHOWN) != 0;
+        m.ring &= ~MLOG__MOVE_SHOWN;
         mlog__ring *r = m.ring < d->count ? d->rings[m.ring] : NULL;
-        if (r != NULL && m.pos > r->cur[k]) __atomic_store_n(&r->cur[k], m.pos, __ATOMIC_RELAXED); /* STORE-3 */
+        mlog__u64 *at = r == NULL ? NULL : shown ? &r->shown[k] : &r->cur[k];
+        if (at != NULL && m.pos > *at) __atomic_store_n(at, m.pos, __ATOMIC_RELAXED); /* STORE-3 */
     }
 }
 
@@ -13386,6 +13853,17 @@ static void mlog__recover_losses(mlog__dead *d, mlog_sink *s) {
     mlog__flush_tell(s, counts, "records dropped: queue full");
 }
 
+/* What the recorder kept comes last. all: everything else is out. False: the batch is full. */
+static bool mlog__recover_history(mlog__dead *d, mlog_sink *s, bool all) {
+    mlog__past *h = s->past;
+    if (h == NULL) return true;
+    if (h->full) return h->full = false;
+    for (uint32_t i = 0; all && i < d->count; i++)
+        if (d->copies[i] != NULL) mlog__flush_ask(s, i, s->next[i]);
+    bool whole = h->count == 0 || mlog__flush_history(s, UINT64_MAX, s->binary != NULL ? mlog__flush_raw : mlog__flush_line);
+    return h->full = false, whole;
+}
+
 /* Batches until all is written. False: the file takes no more for now; the rest stays for the next start. */
 static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list) {
     for (;;) {
@@ -13393,9 +13871,10 @@ static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list)
         if (s->binary != NULL) mlog__flush_raw_begin(s);
         bool all = s->binary != NULL ? mlog__flush_merge(s, list, n, UINT64_MAX, mlog__flush_raw, false, false)
                                      : mlog__flush_merge(s, list, n, UINT64_MAX, mlog__flush_line, false, false);
-        if (s->binary != NULL) mlog__flush_raw_end(s);
         for (uint32_t i = 0; all && i < d->count; i++)
             if (d->copies[i] != NULL) s->next[i] = MLOG__MAX(s->next[i], d->copies[i]->head);
+        all = mlog__recover_history(d, s, all) && all;
+        if (s->binary != NULL) mlog__flush_raw_end(s);
         if (s->in_lost != 0) mlog__flush_note_damage();
         mlog__flush_tell_damage(s);
         if (all) mlog__recover_losses(d, s);
@@ -13411,13 +13890,15 @@ static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list)
 static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
     mlog_sink s = *ours;
     mlog__source *list = malloc((d->count + 1) * sizeof *list);
-    s.next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s.next, false, false);
-    bool binary = s.binary != NULL, done = list != NULL && s.next != NULL;
+    s.next = mlog__platform_map(MLOG__POSITIONS * sizeof *s.next, false, false);
+    s.past = mlog__platform_map(sizeof *s.past, false, false);
+    bool binary = s.binary != NULL, done = list != NULL && s.next != NULL && s.past != NULL;
     mlog__recover_move(d, k); /* who was at it since we settled it may have died behind the commit */
     if (binary) s.binary = mlog__platform_map(sizeof *s.binary, false, false); /* the numbers in its blocks are another process's */
     done = done && (!binary || s.binary != NULL);
     if (done) {
-        s.done = s.next + MLOG__RINGS;
+        mlog__sink_place(&s);
+        s.past->rings = d->copies;
         s.desk = &d->desk;
         s.session = d->file;
         s.rings = d->rings;
@@ -13435,6 +13916,8 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
             bool sound = cur <= r->head && r->head - cur <= r->bytes && cur % 8 == 0;
             s.next[i] = s.done[i] = sound ? cur : r->head;
             if (!sound) d->damaged = true;
+            d->copies[i]->cur[k] = s.next[i];
+            s.shown[i] = s.told[i] = mlog__recover_past(d->copies[i], k);
         }
         s.damage = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED) - d->damaged; /* FLUSH-5; it tells, if so */
         done = mlog__recover_write(d, &s, list);
@@ -13449,7 +13932,8 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
     }
     free(list);
     if (binary && s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
-    if (s.next != NULL) mlog__platform_unmap(s.next, 2 * MLOG__RINGS * sizeof *s.next);
+    if (s.next != NULL) mlog__platform_unmap(s.next, MLOG__POSITIONS * sizeof *s.next);
+    if (s.past != NULL) mlog__platform_unmap(s.past, sizeof *s.past);
     return done;
 }
 
@@ -14097,12 +14581,13 @@ static int mlog__life_check(const mlog_config *c) {
     const char *field = c->file != NULL                                        ? "file"
                         : c->watch == MLOG_YES                                 ? "watch"
                         : c->control != NULL                                   ? "control"
-                        : c->recorder_level != 0                               ? "recorder_level"
                                                                                : NULL;
     if (field != NULL) return mlog__life_why("mlog_init: field %s: not part of this version; expected 0", field);
 #ifdef METALOG_NO_FILES
     if (c->crash_safe == MLOG_YES) return mlog__life_why("mlog_init: crash_safe: METALOG_NO_FILES is defined; expected MLOG_NO or 0");
 #endif
+    if (c->recorder_level < 0 || c->recorder_level >= MLOG_OFF)
+        return mlog__life_why("mlog_init: recorder_level %d: expected a level of 1 to 24, or 0: no recorder", c->recorder_level);
     if ((unsigned)c->crash_safe > MLOG_NO)
         return mlog__life_why("mlog_init: crash_safe %d: expected MLOG_AUTO, MLOG_YES or MLOG_NO", (int)c->crash_safe);
     if (c->ring_dir != NULL && (strlen(c->ring_dir) == 0 || strlen(c->ring_dir) >= sizeof mlog__store.dir))
@@ -14264,7 +14749,9 @@ static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     }
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
-        if (r != NULL && r->filed) __atomic_store_n(&r->cur[number], s->done[k], __ATOMIC_RELAXED); /* STORE-3 */
+        if (r == NULL || !r->filed) continue;
+        __atomic_store_n(&r->cur[number], s->done[k], __ATOMIC_RELAXED);   /* STORE-3 */
+        __atomic_store_n(&r->shown[number], s->done[k], __ATOMIC_RELAXED); /* STORE-3 */
     }
     s->session = mlog__dict_session;
     s->rings = mlog__ring_list;
@@ -14297,6 +14784,8 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
 #ifndef METALOG_NO_FILES
     if (s->session != NULL) mlog__store_note(s->config.path, s->key, true);
 #endif
+    s->past = NULL;
+    mlog__flush_remember(s, mlog__life.config.recorder_level != 0);
     __atomic_store_n(&s->used, true, __ATOMIC_RELEASE); /* FLUSH-6 */
     return s;
 }
@@ -14306,7 +14795,7 @@ static void mlog__life_floor(void) { /* levels that no sink takes need not be lo
     bool any = false;
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) any = true, floor = MLOG__MIN(floor, mlog__flush_all.sink[i].config.level);
-    mlog__rule_floor(any ? floor : 0);
+    mlog__rule_floor(any ? floor : 0, mlog__life.config.recorder_level);
 }
 
 /* What is to be called when no lock is held any more: close() may log, ask for statistics, add a sink. */
@@ -14346,6 +14835,7 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     if (s->session != NULL) mlog__store_unnote(s->config.path, s->key);
 #endif
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
+    mlog__flush_remember(s, false);
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
         mlog__flush_all.handed[s->lane1][k] = MLOG__MAX(mlog__flush_all.handed[s->lane1][k], s->done[k]);
     if (s->config.close != NULL) {
@@ -14601,6 +15091,8 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
 #ifndef METALOG_NO_FILES
     mlog__life_make_safe(opened, made, complaint, size);
 #endif
+    for (int i = 0; i < MLOG__SINKS; i++) /* those of mlog_sink_add */
+        if (mlog__flush_all.sink[i].used) mlog__flush_remember(&mlog__flush_all.sink[i], c->recorder_level != 0);
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
     mlog__life_disown();
     mlog__platform_unlock(&mlog__flush_all.role);
@@ -14620,6 +15112,9 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
 /* The child keeps the sinks and their descriptors; positions, batches and counts were the parent's. */
 static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     memset(s->next, 0, 2 * MLOG__RINGS * sizeof *s->next);
+    bool recorder = s->past != NULL;
+    mlog__flush_remember(s, false);
+    mlog__flush_remember(s, recorder);
     s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
     if (!whole) mlog__pattern_forget(s->pattern), mlog__filter_forget(s->filter);
@@ -15008,6 +15503,15 @@ void mlog_reopen(void) {
     errno = saved;
 }
 
+void mlog_dump(void) {
+    int saved = errno;
+    if (mlog__life_running() && mlog__flush_records() && !mlog__life_is_child()) {
+        __atomic_fetch_add(&mlog__flush_all.dumps, 1, __ATOMIC_SEQ_CST); /* FLUSH-16 */
+        mlog__flush_wake();
+    }
+    errno = saved;
+}
+
 int mlog_levels(const char *rules) {
     mlog__rule_set set;
     int saved = errno;
@@ -15113,6 +15617,7 @@ static void mlog__life_capture_from(mlog_sink *capture) {
             if (s->used && s != capture) from = MLOG__MAX(from, s->next[k]);
         }
         capture->next[k] = capture->done[k] = from;
+        if (capture->past != NULL) capture->shown[k] = capture->told[k] = from;
     }
 }
 
@@ -15331,7 +15836,7 @@ mlog_logger *mlog_named(const char *source) {
         mlog__entry e = {.type = MLOG__D_LOGGER, .source_len = (uint16_t)n};
         memcpy(lg->source, source, n);
         lg->entry = mlog__dict_add(&e, "", "", "", source, "");
-        lg->threshold = mlog__rule_threshold(source, n);
+        mlog__rule_of_logger(lg);
         lg->next = mlog__rule_now.loggers;
         __atomic_store_n(&mlog__rule_now.loggers, lg, __ATOMIC_RELEASE); /* RULE-2 */
     }
@@ -15347,9 +15852,12 @@ mlog_logger *mlog1_bind(mlog_logger *parent, const mlog_field *fields, size_t co
     mlog_context *bound = lg == NULL ? NULL : mlog__context_make(parent == NULL ? NULL : parent->bound, fields, count);
     if (bound == NULL) return free(lg), errno = saved, (mlog_logger *)NULL;
     lg->bound = bound;
-    if (parent != NULL) memcpy(lg->source, parent->source, sizeof lg->source), lg->entry = parent->entry;
+    if (parent != NULL) {
+        memcpy(lg->source, parent->source, sizeof lg->source);
+        lg->entry = __atomic_load_n(&parent->entry, __ATOMIC_RELAXED); /* RULE-4 */
+    }
     mlog__life_lock();
-    lg->threshold = mlog__rule_of_logger(lg);
+    mlog__rule_of_logger(lg);
     lg->next = mlog__rule_now.loggers;
     __atomic_store_n(&mlog__rule_now.loggers, lg, __ATOMIC_RELEASE); /* RULE-2 */
     mlog__life_unlock();
@@ -15505,7 +16013,7 @@ typedef struct {
     mlog__clock_table pairs;     /* empty: the records' line comes with them */
     mlog__desk desk;
     uint32_t infos;              /* entries have numbers / 8 below it */
-    uint64_t *next;              /* by ring: the position behind the last record; what comes again is a double */
+    uint64_t *next;              /* by ring: the position behind the last record, then of the recorder's; what comes again is a double */
     uint64_t *count;             /* for statistics: records by entry number / 8 */
 } mlog__reader_life;
 
@@ -15558,7 +16066,7 @@ static void mlog__reader_forget(mlog__reader_life *life) {
     mlog__platform_unmap(life->desk.infos, MLOG__INFOS * sizeof *life->desk.infos);
     mlog__platform_unmap(life->taken, MLOG__DICT_BYTES / 64);
     mlog__platform_unmap(life->count, MLOG__INFOS * sizeof *life->count);
-    mlog__platform_unmap(life->next, MLOG__RINGS * sizeof *life->next);
+    mlog__platform_unmap(life->next, 2 * MLOG__RINGS * sizeof *life->next);
     free(life->desk.known);
     free(life->desk.names.p);
     free(life->desk.message.p);
@@ -15598,7 +16106,7 @@ static mlog__reader_life *mlog__reader_life_of(mlog__reader *r, uint64_t id, boo
     oldest->session = mlog__platform_map(sizeof *oldest->session, false, false);
     oldest->taken = mlog__platform_map(MLOG__DICT_BYTES / 64, false, false);
     oldest->desk.infos = mlog__platform_map(MLOG__INFOS * sizeof *oldest->desk.infos, false, false);
-    oldest->next = mlog__platform_map(MLOG__RINGS * sizeof *oldest->next, false, false);
+    oldest->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *oldest->next, false, false);
     if (oldest->session == NULL || oldest->taken == NULL || oldest->desk.infos == NULL || oldest->next == NULL)
         return mlog__reader_forget(oldest), NULL;
     oldest->id = oldest->session->id = id;
@@ -15975,15 +16483,16 @@ static bool mlog__reader_begin(mlog__reader *r) {
 /* Time and order, as the flusher tells them. */
 static void mlog__reader_order(mlog__reader *r, mlog__reader_record *o) {
     uint64_t ticks = o->ticks;
-    o->late = ticks < r->last_ticks;
-    if (!o->late) r->last_ticks = ticks;
+    bool recorder = (o->header & MLOG__F_RECORDER) != 0; /* takes no part in the order */
+    o->late = ticks < r->last_ticks && !recorder;
+    if (!o->late && !recorder) r->last_ticks = ticks;
     o->time = o->call_time = mlog__clock_along(&r->line, ticks);
-    if (MLOG__UNLIKELY(o->time < r->last_time)) {
+    if (MLOG__UNLIKELY(o->time < r->last_time && !recorder)) {
         if ((uint64_t)r->last_time - (uint64_t)o->time > 1000000) o->late = true;
         o->time = r->last_time;
     }
     if ((o->header & MLOG__F_TIME) == 0) {
-        r->last_time = o->time;
+        if (!recorder) r->last_time = o->time;
         return;
     }
     o->late = false;
@@ -15991,9 +16500,11 @@ static void mlog__reader_order(mlog__reader *r, mlog__reader_record *o) {
 }
 
 /* Is the record at r->pos another one than all before? A sink takes the records of a ring in their order, so that an earlier position
- * means that it wrote one twice: after a crash, where it could not know. Reports of its own have no place in a ring. */
+ * means that it wrote one twice: after a crash, where it could not know. The recorder's come later, in an order of their own. Reports of
+ * its own have no place in a ring. */
 static bool mlog__reader_new(mlog__reader *r, uint64_t header) {
-    uint64_t *next = &r->life->next[r->ring], end = r->pos + mlog__record_bytes(header);
+    uint64_t *next = &r->life->next[r->ring + ((header & MLOG__F_RECORDER) != 0 ? MLOG__RINGS : 0)];
+    uint64_t end = r->pos + mlog__record_bytes(header);
     if (mlog__record_site(header) == MLOG__S_LOSS && (header & MLOG__F_TIME) != 0) return true;
     if (r->pos >= *next) return *next = end, true;
     r->folded++;
@@ -16018,6 +16529,7 @@ static int mlog__reader_step(mlog__reader *r, mlog__reader_record *o) {
         if (MLOG__UNLIKELY(bytes < 16 + 8 * (uint64_t)mlog__record_options(header) || !r->lined || !r->owned)) return -1;
         if (MLOG__UNLIKELY(r->foreign && !mlog__reader_turn_record(r->life->session, p, header))) return -1;
         r->p += bytes;
+        header = mlog__record_judged(p, header);
         if (MLOG__UNLIKELY(!mlog__reader_new(r, header))) continue;
         o->life = r->life;
         o->bytes = p;
@@ -16541,6 +17053,8 @@ static bool mlog__tool_parse(mlog__tool_input *in) {
         if (strcmp(key, "recovered") == 0) {
             in->desk.recovered = v.kind == MLOG_K_BOOL && v.as.u != 0;
             if (in->desk.recovered) in->mark = start, in->mark_len = (size_t)(j.at - in->line) - start;
+        } else if (strcmp(key, "recorder") == 0) {
+            it->header |= v.kind == MLOG_K_BOOL && v.as.u != 0 ? MLOG__F_RECORDER : 0;
         } else if (mlog__format_is_reserved(key, len)) {
             if (!mlog__tool_take_own(it, key, &v)) return false;
             own += strcmp(key, "ts") == 0 || strcmp(key, "level") == 0;
