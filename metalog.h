@@ -11934,7 +11934,8 @@ static bool mlog__flush_raw_put(mlog_sink *s, const mlog__source *from, const ui
 
 /* One record to a binary batch: filter, level, definitions, order. More of the same are skimmed. */
 static bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
-    uint64_t ticks = from->ticks == 0 && now != UINT64_MAX ? now : from->ticks;
+    if (now == UINT64_MAX) now = s->last_ticks; /* who recovers: a record without ticks came with the last pair, see there */
+    uint64_t ticks = from->ticks == 0 ? now : from->ticks;
     mlog__binary *b = s->binary;
     mlog__item it;
     uint64_t name[4];
@@ -14021,9 +14022,11 @@ static void mlog__life_recover(mlog_sink *opened, uint32_t n, char *complaint, s
     }
     uint32_t gone = mlog__recover_all(places, count, opened, n);
     if (refused != NULL && *complaint == 0)
-        snprintf(complaint, size, "crash_safe: a log's note names \"%.100s\"; expected a directory of ours, mode 0700: it is left alone", refused);
+        snprintf(complaint, size, "crash_safe: a log's note names \"%.100s\"; expected a directory of ours, mode 0700: it is left alone",
+                 refused);
     if (gone != 0)
-        snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
+        snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone,
+                 mlog__store.dir);
     free(note);
 }
 
@@ -16440,7 +16443,8 @@ static const char *mlog__tool_judge_ring(const mlog__ring *r, size_t size, uint6
     if (*at = offsetof(mlog__ring, session), r->session != session) return "a ring of another session";
     if (*at = offsetof(mlog__ring, bytes), r->bytes > MLOG__RECOVER_RING || r->bytes == 0) return "the length of the ring makes no sense";
     if (bytes < r->bytes) return *at = size, "the file ends within the ring";
-    if (*at = offsetof(mlog__ring, byte_order), !mlog__recover_is_ring(r, session, r->number, bytes)) return "the head of the ring is not sound";
+    if (*at = offsetof(mlog__ring, byte_order), !mlog__recover_is_ring(r, session, r->number, bytes))
+        return "the head of the ring is not sound";
     if (*at = offsetof(mlog__ring, head), r->head % 8 != 0) return "the position of the ring makes no sense";
     return NULL;
 }
@@ -16530,7 +16534,8 @@ static int mlog__tool_convert(mlog__dead *d, uint64_t *next, bool recovered) {
             fine = k > 0 || errno == EINTR;
             at += k > 0 ? (size_t)k : 0;
         }
-        if (s.out.len == 0) all = true;
+        if (s.out.len == 0 && now == UINT64_MAX) all = true;
+        if (s.out.len == 0) now = UINT64_MAX; /* what has ticks of another clock */
         s.out.len = 0;
     }
     if (s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
@@ -16745,7 +16750,7 @@ static void mlog__tool_gather(const char **path, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         int kind = mlog__tool_kind(path[i], &id);
         if (kind != MLOG__TOOL_LOG && mlog__tool.follow)
-            mlog__tool_say(MLOG__TOOL_USAGE, "tail -f %s: expected a log; what lies in rings is on its way there", path[i]), exit(MLOG__TOOL_USAGE);
+            mlog__tool_say(MLOG__TOOL_USAGE, "tail -f %s: expected a log, where what lies in rings will be", path[i]), exit(MLOG__TOOL_USAGE);
         uint32_t before = mlog__tool.inputs;
         if (kind == MLOG__TOOL_FOLDER) mlog__tool_gather_folder(path[i], false, NULL);
         if (kind == MLOG__TOOL_FOLDER && before == mlog__tool.inputs) mlog__tool_say(MLOG__TOOL_OK, "%s: no rings in it", path[i]);
@@ -17330,7 +17335,12 @@ static void mlog__tool_check(void) {
 /* -- recover -- */
 
 /* Where the rings of a log may lie. */
-typedef struct { const char *list[3 + MLOG__STORE_PLACES]; uint32_t count; mlog__note note; char shm[64], beside[PATH_MAX]; } mlog__tool_places;
+typedef struct {
+    const char *list[3 + MLOG__STORE_PLACES];
+    uint32_t count;
+    mlog__note note;
+    char shm[64], beside[PATH_MAX];
+} mlog__tool_places;
 
 /* --dir, or what the log's note names, and where rings lie unless a program says otherwise; log: NULL without one. Each is ours. */
 static void mlog__tool_find_places(mlog__tool_places *p, const char *log) {
@@ -17462,9 +17472,9 @@ static void mlog__tool_list_session(const char *folder, const mlog__dead *d, boo
             uint64_t cur = r == NULL ? 0 : r->cur[k];
             if (r != NULL && cur < r->head && r->head - cur <= r->bytes && cur % 8 == 0) left += mlog__flush_count(r, cur, r->head);
         }
+        const char *as = s->format[k] <= MLOG_BINARY ? format[s->format[k]] : "?";
         mlog__tool_print(json ? "%s{\"log\":\"%016llx\",\"format\":\"%s\",\"unwritten\":%llu}" : "%s  log %016llx %s: %llu unwritten",
-                         json && !first ? "," : "", (unsigned long long)s->promise[k].key, s->format[k] <= MLOG_BINARY ? format[s->format[k]] : "?",
-                         (unsigned long long)left);
+                         json && !first ? "," : "", (unsigned long long)s->promise[k].key, as, (unsigned long long)left);
         first = false;
     }
     mlog__tool_print(json ? "]}\n" : "\n");
@@ -17574,7 +17584,9 @@ static const char mlog__tool_man[] = /* to the options: a compiler need not take
     "written goes to\n.IR LOG ,\nmarked recovered, each record once, and the files of their rings go. The format is the one that they say\n"
     "they wrote;\n.B \\-\\-format\n(json, logfmt, pretty, plain, binary) says another one. Their rings are looked for where the note beside\n"
     "the log (.LOG.metalog) says, in /dev/shm/metalog\\-UID, and in .metalog\\-rings beside the log. May be killed at any point and run\n"
-    "again. What is left of a size by which the log is rotated is seen to by the program. Without\n.I LOG\nit lists who has rings in\n"
+    "again. It does not rotate. A layout of the program's own (MLOG_PATTERN) needs\n.BR \\-\\-format .\nWith\n"
+    ".B \\-\\-stdout\nwhat was on its way into a log of several processes may be shown although it came there. Without\n"
+    ".I LOG\nit lists who has rings in\n"
     ".IR DIR ,\nand how much of them is not written; logs are named by a hash of their path. A\n.I DIR\nthat is not the user's own with mode\n"
     "0700, also for root, is read only: its records go to standard output.\n"
     ".SS Rings\n.I FILE\nmay be the session of a process (.session), which brings the rings beside it along, one of its rings (.ring), a\n"
