@@ -66,6 +66,11 @@
  *   there ring_dir on a volume does. A container's first process, and one whose /dev/shm refuses or has less room than twice
  *   rings_total, keeps its rings beside its log, in .metalog-rings. When there is no room, rings are private as without it, and a record says so. Files of programs that never come
  *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings.
+ *   Damage. Only the user and root can write to these files. Whatever they write into them, logged into or dead, crashes nobody; the
+ *   records before the damage come out, and one says "ring damaged: records are missing". Messages, keys and places have checksums;
+ *   values in rings have none, which would cost each call as much as it costs now: there a flipped bit is a wrong value. Who truncates a
+ *   file that is mapped raises SIGBUS in the program, as with any mapped file; with catch_fatal it is mended: the rings live on as
+ *   private memory, and a record says so.
  *   While rings are files, a note lies beside the log, .app.log.metalog, mode 0600, which names their place: so a start with another
  *   ring_dir, and `metalog recover app.log`, find them. It goes when a program ends in order and nothing is left to recover. Where it
  *   cannot be written, there is none. A note, or a place it names, that is not the user's own is left alone. */
@@ -4553,7 +4558,7 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
  *            dict_end | clock: the pairs | promise[16]: of the sinks, see store | context[16384]: slots of 1 KiB
  *            dict: 16 MiB of entries | move[16][8192]: of the promises | batch[16]: of the sinks, as text or blocks
  *   ENTRY    state, sizes, type, level, kinds of the arguments, rules for texts | message, file, function, source, each key: each
- *            with its NUL
+ *            with its NUL | behind `bytes`, a word: CRC-32C of all but the state, for who reads the session of a dead process
  *
  * The invariant: an entry whose state is 1 is complete and never changes; a number below dict_end stays good for ever. So a
  * reader takes pointers into it without a lock, and a cache by number needs no invalidation. Nothing is freed: a site is
@@ -4562,7 +4567,7 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
  * carries its definition (mlog__thread_finish_whole).
  *
  * owns: the dictionary and the session that holds it
- * may call: platform record text
+ * may call: platform crc record text
  */
 
 /* types of entries: what a call site says, and the name of a logger */
@@ -4597,7 +4602,9 @@ typedef struct {
     uint64_t seq, dev, ino, off, len, sum, moves, kept, check;
 } mlog__promise;
 
-/* The shared header of a process: what recovery needs beside the rings. */
+/* The shared header of a process: what recovery needs beside the rings. 2: entries have sums; what is read from a binary file, whose
+ * blocks have theirs, has none, and no version. */
+enum { MLOG__SESSION_VERSION = 2 };
 typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, clock_mode;
@@ -4628,7 +4635,7 @@ static mlog__session *mlog__dict_open(void) {
     s = mlog__platform_map(sizeof *s, true, false);
     if (s == NULL) return NULL;
     memcpy(s->magic, "metalog", 8);
-    s->version = 1;
+    s->version = MLOG__SESSION_VERSION;
     /* a reader on another machine sees 0x04030201 and refuses, instead of reading nonsense */
     s->byte_order = 0x01020304;
     s->word_size = (uint32_t)sizeof(void *);
@@ -4792,17 +4799,48 @@ static const char *mlog__dict_func(const mlog__entry *e) { return mlog__dict_fil
 static const char *mlog__dict_source(const mlog__entry *e) { return mlog__dict_func(e) + e->func_len + 1; }
 static const char *mlog__dict_keys(const mlog__entry *e) { return mlog__dict_source(e) + e->source_len + 1; }
 
-/* Is an entry of a session that is not ours what it says? All its texts end where their lengths say, inside of it. */
-static bool mlog__dict_sound(const mlog__session *s, const mlog__entry *e) {
-    size_t left = MLOG__DICT_BYTES - (size_t)((const unsigned char *)e - s->dict);
+static uint64_t mlog__dict_sum(const mlog__entry *e) {
+    return mlog__crc_of(0, &e->bytes, e->bytes - offsetof(mlog__entry, bytes));
+}
+
+/* Is an entry what it says? All its texts end where their lengths say, inside of it. room: from its begin to the end of where it lies. */
+static bool mlog__dict_whole(const mlog__entry *e, size_t room, bool summed) {
+    uint64_t sum = 0;
     size_t need = sizeof *e + (size_t)e->msg_len + e->file_len + e->func_len + e->source_len + e->keys_len + 5;
-    if (e->bytes > left || need > e->bytes || e->count > sizeof e->kind || (e->type != MLOG__D_SITE && e->type != MLOG__D_LOGGER))
+    if (e->bytes > room || room - e->bytes < 8 * (size_t)summed || need > e->bytes || e->count > sizeof e->kind ||
+        (e->type != MLOG__D_SITE && e->type != MLOG__D_LOGGER))
         return false;
     const char *end[5] = {mlog__dict_msg(e) + e->msg_len, mlog__dict_file(e) + e->file_len, mlog__dict_func(e) + e->func_len,
                           mlog__dict_source(e) + e->source_len, mlog__dict_keys(e) + e->keys_len};
     for (int i = 0; i < 5; i++)
         if (*end[i] != 0) return false;
-    return true;
+#ifndef METALOG_TEST_NO_CRC
+    if (summed) memcpy(&sum, (const char *)e + e->bytes, sizeof sum);
+    return !summed || sum == mlog__dict_sum(e);
+#else
+    return (void)sum, true;
+#endif
+}
+
+static size_t mlog__dict_room(const mlog__session *s, const mlog__entry *e) {
+    return MLOG__DICT_BYTES - (size_t)((const unsigned char *)e - s->dict);
+}
+
+/* The same of an entry of a session that is not ours. */
+static bool mlog__dict_sound(const mlog__session *s, const mlog__entry *e) {
+    return mlog__dict_whole(e, mlog__dict_room(s, e), s->version == MLOG__SESSION_VERSION);
+}
+
+/* A copy of an entry, for the caller to free, which nobody changes any more: the session may be a file that others write to. NULL: it is
+ * not sound, or no memory. */
+static mlog__entry *mlog__dict_take(const mlog__session *s, const mlog__entry *e) {
+    bool summed = s->version == MLOG__SESSION_VERSION;
+    size_t bytes = (size_t)__atomic_load_n(&e->bytes, __ATOMIC_RELAXED) + 8 * (size_t)summed; /* DICT-2 */
+    mlog__entry *copy = bytes < sizeof *e || bytes > mlog__dict_room(s, e) ? NULL : malloc(bytes);
+    if (copy == NULL) return NULL;
+    memcpy(copy, e, bytes);
+    if (!mlog__dict_whole(copy, bytes, summed)) free(copy), copy = NULL;
+    return copy;
 }
 
 /* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full (or there is no memory).
@@ -4812,22 +4850,24 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     mlog__session *s = mlog__dict_open();
     if (s == NULL) return 0;
     uint64_t bytes = sizeof *head + head->msg_len + head->file_len + head->func_len + head->source_len + head->keys_len + 5;
-    bytes = (bytes + 7) & ~UINT64_C(7);
+    bytes = ((bytes + 7) & ~UINT64_C(7)) + 8; /* and its sum */
     uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED); /* DICT-3 */
     do {
         /* the end never passes the area, so the difference does not wrap; a smaller entry may still find room */
-        if (bytes > MLOG__DICT_BYTES - at) return 0;
+        if (at > MLOG__DICT_BYTES || at % 8 != 0 || bytes > MLOG__DICT_BYTES - at) return 0;
     } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)); /* DICT-3 */
     mlog__entry *e = (mlog__entry *)(void *)(s->dict + at);
     if (!mlog__dict_reserve(e, (size_t)bytes)) return 0; /* the place stays empty */
     /* state is 0 in `head`: the entry stays invisible until all of it is there */
     *e = *head;
-    e->bytes = (uint32_t)bytes;
+    e->bytes = (uint32_t)bytes - 8;
     char *p = mlog__dict_copy((char *)(e + 1), msg, head->msg_len);
     p = mlog__dict_copy(p, file, head->file_len);
     p = mlog__dict_copy(p, func, head->func_len);
     p = mlog__dict_copy(p, source, head->source_len);
     mlog__dict_copy(p, keys, head->keys_len);
+    uint64_t sum = mlog__dict_sum(e);
+    memcpy((char *)e + e->bytes, &sum, sizeof sum);
     __atomic_store_n(&e->state, 1, __ATOMIC_RELEASE); /* DICT-2: pairs with mlog__dict_entry */
     return (uint32_t)(at / 8);
 }
@@ -4864,6 +4904,7 @@ static struct {
     char whole[256];    /* the same from the root, for notes; empty: it cannot be said in a line */
     void *lock;         /* the mapping that holds the lock */
     uint32_t refused;   /* a ring that should have been a file is none: for a warning */
+    uint32_t cut;       /* a file became shorter than its mapping: the same */
 } mlog__store;
 
 enum { MLOG__STORE_PATH = 256 + 64 };
@@ -5847,7 +5888,7 @@ static void mlog__context_release(void) {
  *   DICT-3     the end of the area: relaxed, it hands out room and nothing else
  *   DICT-4     who moves the session: filed, end   who registers                       what is reserved; what it has not yet
  *   STORE-1    who begins: on                      who makes a ring                    the directory's name
- *   STORE-2    a ring had to do without a file: relaxed, a hint
+ *   STORE-2    a ring had to do without a file, or lost it: relaxed, a hint
  *   STORE-3    a sink's lane: armed, done           who reads after a crash             the batch before its number
  *   RULE-1     a change: version                   a lookup: version, before           the rules of that version
  *   RULE-2     sites and loggers: list head        who walks the list                  the node before its place in the list
@@ -5972,6 +6013,9 @@ typedef struct mlog__thread {
 /* By number; apart from what has initial values, so that it takes no room in a program. An entry is set once: a ring stays
  * mapped for the life of the process and goes from thread to thread, so that the flusher never meets one that is gone. */
 static mlog__ring *mlog__ring_list[MLOG__RINGS];
+/* Their sizes less 8, as they were made: the file may have been written over since, and nobody here trusts what it says of itself. A
+ * position that is masked with it is that of a whole word in the ring, whatever it was. */
+static uint32_t mlog__ring_mask[MLOG__RINGS];
 static struct {
     uint32_t count;              /* rings [0, count) may exist */
     /* bytes of all rings without their heads; of the next thread's ring; the bound on all; the most there ever was */
@@ -6008,16 +6052,17 @@ static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch
     r->word_size = (uint32_t)sizeof(void *);
     r->number = number;
     r->bytes = bytes;
+    mlog__ring_mask[number] = (uint32_t)(bytes - 8);
     r->state = MLOG__R_LIVE;
     return r;
 }
 
 /* Makes t write into r. */
-static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
+static void mlog__ring_attach(mlog__thread *t, mlog__ring *r, uint32_t number) {
     t->ring = r;
     t->head = &r->head;
     t->data = r->data;
-    t->mask = r->bytes - 1;
+    t->mask = mlog__ring_mask[number];
     t->limit = 0; /* the first record computes it */
 }
 
@@ -6025,8 +6070,8 @@ static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
  * last word of a lap is always padding: a record that ended there would leave a limit above the whole of the next lap. */
 static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
-    uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes; /* RING-2 */
-    uint64_t lap = head & ~t->mask, last = t->mask + 1 - 8;
+    uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 8; /* RING-2 */
+    uint64_t lap = head & ~(t->mask | 7), last = t->mask;
     t->limit = (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last);
 }
 
@@ -6034,9 +6079,9 @@ static void mlog__ring_look(mlog__thread *t, uint64_t head) {
  * others, so it has to lie before tail + bytes, too; at least one word is left, since all lengths are multiples of 8. */
 static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
-    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask) + 1;
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask | 7) + 1;
     if (head + bytes < wrap) return true;
-    if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes) return false; /* RING-2 */
+    if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + t->mask + 8) return false; /* RING-2 */
     /* its time is never read: padding is passed over before anybody looks at times */
     uint64_t pad = mlog__record_header(MLOG__S_PAD, (wrap - head) / 8, 0);
     memcpy(t->data + (head & t->mask), &pad, 8);
@@ -6053,17 +6098,23 @@ static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
     return (uintptr_t)t->data + (head & t->mask) + bytes <= t->limit;
 }
 
+/* Where a record of `bytes`, for which there was room, begins. NULL: somebody else wrote to `head` meanwhile. */
+static unsigned char *mlog__ring_place(const mlog__thread *t, uint64_t head, uint64_t bytes) {
+    unsigned char *p = t->data + (head & t->mask);
+    return MLOG__LIKELY((uintptr_t)p + bytes <= t->limit) ? p : NULL;
+}
+
 /* Bytes free at this moment; the owner's view, so it can only grow until the owner writes. */
-static uint64_t mlog__ring_free(const mlog__ring *r) {
-    return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
+static uint64_t mlog__ring_free(const mlog__ring *r, uint64_t mask) {
+    return mask + 8 - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
 }
 
 /* One sleep until the tail moves. The look at tail comes after the store of `waiting`, with a full fence between: else the
  * flusher could free the room, see nobody waiting, and the owner sleep on. */
-static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
+static void mlog__ring_sleep(mlog__ring *r, uint64_t mask, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED); /* RING-4 */
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
-    if (mlog__ring_free(r) < bytes) {
+    if (mlog__ring_free(r, mask) < bytes) {
         mlog__flush_make_room();
         bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
         mlog__platform_wait(&r->waiting, 1, alone ? 1 : ms); /* alone: nobody but us may look at a blocked sink again */
@@ -6077,7 +6128,7 @@ static uint32_t mlog__ring_policy(const mlog__thread *t) { return __atomic_load_
  * disk costs one deadline, not one a call. A handler on top of a call never waits: it would hold up the record below it. */
 static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
-    if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
+    if (t->broken && mlog__ring_free(r, t->mask) * 4 > t->mask) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
     bool never = mlog__ring_never_wait || t->outer != NULL || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
     bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
@@ -6098,7 +6149,7 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
         if (policy == MLOG_WAIT && left <= 0) break;
         /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
          * started */
-        mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
+        mlog__ring_sleep(r, t->mask, MLOG__MIN(2 * bytes, (t->mask + 8) / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
     __atomic_store_n(&t->state, state, __ATOMIC_RELAXED); /* RING-3 */
     if (patient) t->broken = !room;
@@ -6145,10 +6196,10 @@ static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
 /* For the flusher: everything before `tail` may be written over. The fence is its cost of RING-4. last: of this pass; before
  * that a waiting owner is woken only for a quarter of the ring, or it would wake up for each batch. told: the tail at which it was
  * last looked for; without new room it sleeps on, or it and the flusher would wake each other as long as a sink is stuck. */
-static void mlog__ring_release(mlog__ring *r, uint64_t tail, uint64_t *told, bool last) {
-    if (tail == *told) return;
+static void mlog__ring_release(mlog__ring *r, uint64_t mask, uint64_t tail, uint64_t *told, bool last) {
+    if (tail == *told && __atomic_load_n(&r->tail, __ATOMIC_RELAXED) == tail) return; /* RING-2; another one stood there: damage, put right */
     __atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE); /* RING-2 */
-    if (!last && mlog__ring_free(r) < r->bytes / 4) return;
+    if (!last && mlog__ring_free(r, mask) < mask / 4) return;
     *told = tail;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);            /* RING-4 with mlog__ring_sleep */
     if (__atomic_load_n(&r->waiting, __ATOMIC_RELAXED) != 0) { /* RING-4 */
@@ -6383,7 +6434,7 @@ static void mlog__thread_make_rings(mlog__page *page, uint32_t slot, uint64_t ri
     mlog__ring *both[2] = {own, own == NULL ? NULL : mlog__thread_ring(2 * slot + 1, MLOG__SIDE_BYTES, false)};
     for (int i = 0; i < 2; i++) {
         if (both[i] == NULL) continue;
-        mlog__ring_attach(&page->level[i], both[i]);
+        mlog__ring_attach(&page->level[i], both[i], 2 * slot + (uint32_t)i);
         both[i]->tid = mlog__platform_tid();
         mlog__ring_set_name(both[i], "");
         __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELAXED); /* THREAD-2 */
@@ -6655,7 +6706,9 @@ static void mlog__thread_tell_loss(mlog__thread *t) {
     words[0] = mlog__record_header(MLOG__S_LOSS, 2 + (uint64_t)n, 0);
     words[1] = mlog__thread_stamp(t->clock);
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
-    memcpy(t->data + (head & t->mask), words, (2 + (size_t)n) * 8);
+    unsigned char *p = mlog__ring_place(t, head, (2 + (uint64_t)n) * 8);
+    if (p == NULL) return;
+    memcpy(p, words, (2 + (size_t)n) * 8);
     __atomic_store_n(t->head, head + (2 + (uint64_t)n) * 8, __ATOMIC_RELEASE); /* RING-1 */
 }
 
@@ -6692,12 +6745,14 @@ static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *siz
 static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     /* 8 MiB: what 20 bits of length can say */
     mlog__sized size[20 + MLOG__FIELDS];
-    uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
+    uint64_t most = MLOG__MIN((t->mask + 8) / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
     if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
     mlog__thread_tell_loss(t);
     if (!mlog__ring_wait(t, bytes)) return false; /* the report took some of it */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
-    mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));
+    unsigned char *p = mlog__ring_place(t, head, bytes);
+    if (p == NULL) return false;
+    mlog__thread_put_draft(p, d, bytes, size, mlog__thread_stamp(t->clock));
     __atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE); /* RING-1 */
     return true;
 }
@@ -6720,7 +6775,7 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handl
         mlog__platform_nap(50000);
     }
     mlog__ring *r = mlog__thread_ring(number, MLOG__SPARE_BYTES, false);
-    if (r != NULL && t->ring != r) mlog__ring_attach(t, r);
+    if (r != NULL && t->ring != r) mlog__ring_attach(t, r, number);
     mlog__thread_set_clock(t);
     if (handler) t->policy = MLOG_DROP;
     d->header |= MLOG__F_TID;
@@ -6882,7 +6937,7 @@ static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, int64_t mos
 /* Argument i of a staged call as a value, as its entry says. Only here, with the entry in hand, is a text of the caller read. */
 static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e, uint32_t i, mlog__wide *w) {
     /* the only one that may be the 17th */
-    if (e->how[i] == MLOG__H_ERRNO) return mlog__val_i(s->error);
+    if (i >= s->site->count || e->how[i] == MLOG__H_ERRNO) return mlog__val_i(s->error);
     uint32_t class = (s->classes >> (4 * i)) & 15;
     const void *p = class == MLOG__C_TEXT ? s->arg[i].v.as.p : (const void *)(uintptr_t)s->slot[i];
     int64_t most = e->prec[i], by = MLOG__PREC_ARG(0) - most;
@@ -6954,9 +7009,9 @@ static void mlog__thread_finish(mlog__thread *t) {
     wide.used = 0;
     uint32_t number = mlog__record_site(s->word);
     const mlog__entry *e = number == 0 ? NULL : mlog__dict_entry(number);
-    bool known = e != NULL;
+    bool known = e != NULL && e->count - (e->flags & MLOG__D_ERRNO) == s->site->count; /* else somebody wrote over it */
     if (!known) (void)mlog__thread_describe(&whole, s->site, s->classes), e = &whole;
-    d.slots = e->count;
+    d.slots = s->site->count + (e->flags & MLOG__D_ERRNO);
     for (uint32_t i = 0; i < d.slots; i++) value[i] = mlog__thread_staged(s, e, i, &wide);
     mlog__thread_put_context(&d, s->logger, s->level, (s->site->style & MLOG__DYNAMIC) != 0);
     if (!known) {
@@ -6970,7 +7025,7 @@ static void mlog__thread_finish(mlog__thread *t) {
 /* Its rings were made before rings were files: new ones, which survive it, under its name and policy. */
 MLOG__COLD static mlog__thread *mlog__thread_move(mlog__thread *t) {
     if (t->depth != 0 || t->staged || mlog__platform_in_handler(true)) return t;
-    uint64_t name[4], bytes = t->ring->bytes;
+    uint64_t name[4], bytes = t->mask + 8;
     uint32_t policy = t->policy;
     bool own = t->own_policy;
     mlog__ring_get_name(t->ring, name);
@@ -7230,10 +7285,12 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
  * stage. Needed, since the length of texts is not known when the record begins: measuring first would read each text twice. */
 MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     int saved = errno;
-    uint64_t head, used = t->used, header = t->record[0], *old = t->record;
+    uint64_t used = t->used, header = t->record[0], *old = t->record;
     bool room = mlog__ring_wait(t, used + bytes);
     errno = saved;
-    if (!room) {
+    /* padding may have moved head to the next lap, over the first word of the record: it was saved */
+    uint64_t *record = room ? (uint64_t *)(void *)mlog__ring_place(t, *t->head, used + bytes) : NULL;
+    if (record == NULL) {
         int level = 0;
         const mlog__entry *e = mlog__dict_entry(mlog__record_site(header));
         if (e != NULL) level = e->level;
@@ -7242,9 +7299,7 @@ MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, 
         t->stage.drop = 1;
         return NULL;
     }
-    /* padding may have moved head to the next lap, over the first word of the record: it was saved */
-    head = *t->head;
-    t->record = (uint64_t *)(void *)(t->data + (head & t->mask));
+    t->record = record;
     if (t->record != old) memmove(t->record, old, (size_t)used);
     t->record[0] = header;
     t->record[1] = mlog__thread_stamp(__atomic_load_n(&t->clock, __ATOMIC_RELAXED)); /* LIFE-2; it waited: its time is now */
@@ -7268,7 +7323,7 @@ static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
 /* Bytes that the next payload may have, so that the record stays below a quarter of its ring: half of what is left, so that a
  * long first text leaves room for the others. */
 static uint64_t mlog__thread_allowance(const mlog__thread *t) {
-    uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 256, used = t->used;
+    uint64_t most = MLOG__MIN((t->mask + 8) / 4, UINT64_C(8) << 20) - 256, used = t->used;
     return used >= most ? 0 : (most - used) / 2;
 }
 
@@ -8004,11 +8059,13 @@ static bool mlog__format_is_scalar(uint32_t kind) {
 /* Everything static of a site, escaped once: a record then costs its values. One allocation, sized for the worst case. */
 static mlog__info *mlog__format_learn(const mlog__entry *e) {
     size_t texts = (size_t)e->msg_len + e->source_len + e->file_len + e->keys_len;
-    mlog__info *info =
-        calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2048 + MLOG__SPILL + (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
+    mlog__info *info = calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2056 + MLOG__SPILL + e->bytes +
+                                     (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
     if (info == NULL) return NULL;
     char *p = (char *)(info + 1);
-    info->e = e;
+    info->e = memcpy(p, e, e->bytes);
+    e = info->e;
+    p += (e->bytes + 7) & ~UINT32_C(7);
     info->source = mlog__dict_source(e);
     if (e->style & MLOG__PRINTF) {
         info->print = (mlog__printf *)(void *)p;
@@ -8053,8 +8110,10 @@ static const mlog__entry *mlog__format_entry(const mlog__desk *desk, uint32_t nu
 
 /* Two lanes may learn the same site at once: one of them wins. */
 MLOG__COLD static const mlog__info *mlog__format_meet(const mlog__desk *desk, mlog__info **place, uint32_t number) {
-    const mlog__entry *e = mlog__format_entry(desk, number);
+    const mlog__entry *there = mlog__dict_find(desk->session, number);
+    mlog__entry *e = there == NULL ? NULL : mlog__dict_take(desk->session, there);
     mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e), *info = NULL;
+    free(e);
     /* FORMAT-1 */
     if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return fresh;
@@ -8091,10 +8150,13 @@ static char *mlog__format_gather(const mlog__session *session, uint64_t id, uint
     for (; slot != NULL && depth < MLOG__CONTEXTS; depth++, slot = mlog__format_slot(session, slot->parent)) *bytes += slot->bytes;
     char *copy = malloc(*bytes + 1), *at = copy == NULL ? NULL : copy + *bytes;
     slot = mlog__format_slot(session, id);
-    for (; at != NULL && depth > 0 && slot->bytes <= (size_t)(at - copy); depth--, slot = mlog__format_slot(session, slot->parent)) {
-        at -= slot->bytes;
-        memcpy(at, slot->fields, slot->bytes);
+    for (; at != NULL && depth > 0 && slot != NULL; depth--, slot = mlog__format_slot(session, slot->parent)) {
+        size_t n = slot->bytes; /* which others may write to */
+        if (n > (size_t)(at - copy)) break;
+        at -= n;
+        memcpy(at, slot->fields, n);
     }
+    if (at != NULL && at != copy) *bytes = 0;
     return copy;
 }
 
@@ -8226,9 +8288,13 @@ static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const u
 static void mlog__format_logger(mlog__item *it, const mlog__desk *desk, uint64_t to) {
     it->level = mlog__level((int)(uint32_t)to);
     const mlog__entry *lg = mlog__format_entry(desk, (uint32_t)(to >> 32));
+    if (lg == NULL && desk->foreign && to >> 32 != 0) it->source = "?", it->source_len = 1; /* its name is damaged */
     if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
-    it->source = mlog__dict_source(lg);
-    it->source_len = lg->source_len;
+    const char *source = mlog__dict_source(lg);
+    uint32_t len = lg->source_len;
+    if ((size_t)(source - (const char *)lg) + len > mlog__dict_room(desk->session, lg)) return; /* somebody wrote over it */
+    it->source = source;
+    it->source_len = len;
 }
 
 /* The optional words behind the time. */
@@ -10493,10 +10559,10 @@ static bool mlog__binary_open(mlog__binary *b, mlog__buffer *out, const mlog__se
 }
 
 /* Has the file the entry? Then nothing; else it gets it. slow: its records need a look each. False: there is none, or no memory. */
-/* An entry as it may be copied: of a dead process's session nothing is trusted. */
+/* An entry as it may be copied: a session is a file, and nothing of it is trusted. */
 static const mlog__entry *mlog__binary_entry(const mlog__session *s, uint32_t number) {
     const mlog__entry *e = mlog__dict_find(s, number);
-    return e != NULL && s != mlog__dict_session && !mlog__dict_sound(s, e) ? NULL : e;
+    return e != NULL && !mlog__dict_sound(s, e) ? NULL : e;
 }
 
 static bool mlog__binary_define(mlog__binary *b, mlog__buffer *out, const mlog__session *s, uint32_t number, bool slow) {
@@ -10505,7 +10571,8 @@ static bool mlog__binary_define(mlog__binary *b, mlog__buffer *out, const mlog__
     if (((b->known[i / 64] | b->slow[i / 64]) >> (i % 64) & 1) != 0) return true;
     const mlog__entry *e = mlog__binary_entry(s, number);
     const uint64_t words[1] = {number};
-    if (e == NULL || !mlog__binary_note(b, out, MLOG__NOTE_DEFINE, words, 1, e, e->bytes)) return false;
+    size_t n = e == NULL ? 0 : e->bytes;
+    if (e == NULL || n > mlog__dict_room(s, e) || !mlog__binary_note(b, out, MLOG__NOTE_DEFINE, words, 1, e, n)) return false;
     (slow ? b->slow : b->known)[i / 64] |= UINT64_C(1) << (i % 64);
     b->number[b->numbers++] = number;
     return true;
@@ -10717,6 +10784,7 @@ struct mlog_sink {
     mlog__ring *const *rings;
     uint32_t number;
     bool promised;               /* this batch is */
+    uint32_t damage;             /* as of which mlog__flush_all.damaged it was told */
     mlog__binary *binary;        /* of MLOG_BINARY */
 };
 
@@ -10851,6 +10919,12 @@ static int mlog__sink_open_path(const mlog_sink_config *c) {
 }
 #endif
 
+/* Who recovers cuts a torn line only where nobody else writes, and holds LOCK_EX for that moment: it is waited for, since who writes
+ * without a lock may be cut. Another program that keeps one is not waited for longer than 100 ms. */
+static void mlog__sink_share(int fd) {
+    for (int i = 0; flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 100; i++) mlog__platform_nap(1000000);
+}
+
 /* Notes what the descriptor is, so that one that the host closed and reused is noticed. */
 static void mlog__sink_know(mlog_sink *s) {
     struct stat st;
@@ -10861,8 +10935,7 @@ static void mlog__sink_know(mlog_sink *s) {
     s->regular = S_ISREG(st.st_mode);
     s->socket = S_ISSOCK(st.st_mode);
     s->dead = false;
-    for (int i = 0; s->regular && flock(s->fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 50; i++)
-        mlog__platform_nap(1000000); /* who recovers cuts a torn line only where nobody else writes, and has just looked */
+    if (s->regular) mlog__sink_share(s->fd);
     if (s->binary == NULL || !other) return;
     if (s->out.len == 0) mlog__binary_restart(s->binary);
     else if (mlog__binary_move(s->binary, &s->out, s->desk->session)) s->sent = 0; /* a part of a block in the old file counts for nothing */
@@ -11291,8 +11364,9 @@ static void mlog__sink_blank(int fd, off_t at, size_t n) {
 static void mlog__sink_mend(mlog_sink *s) {
     struct stat st;
     off_t at = s->torn_at;
+    bool alone = s->session == NULL || !s->session->promise[s->number].shared; /* else somebody may write between the look and the write */
+    if (s->sent == 0 || fstat(s->fd, &st) != 0 || (st.st_size == at && alone)) return;
     s->torn_at = 0;
-    if (at == 0 || s->sent == 0 || fstat(s->fd, &st) != 0 || st.st_size == at) return;
     size_t torn = s->sent - mlog__sink_whole(s->out.p, s->sent, s->binary != NULL);
     if (torn == 0 || (off_t)torn > at) return;
     mlog__sink_blank(s->fd, at - (off_t)torn, torn);
@@ -11495,7 +11569,9 @@ static void mlog__capture_free(mlog_capture *c) {
  * may call: store platform clock record dict rule context ring thread text format filter pattern binary sink capture
  */
 
-typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks; } mlog__source;
+/* mask: size of the ring less 8. header: of the record at pos, read once: a ring is a file that others may write to. counts: only
+ * that; damage is told by who writes. */
+typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks, mask, header; bool counts; } mlog__source;
 
 static struct {
     mlog_sink sink[MLOG__SINKS];
@@ -11516,6 +11592,7 @@ static struct {
     uint64_t told[MLOG__RINGS];     /* tails of which waiting owners were told */
     mlog__u64 counted_at[MLOG__RINGS]; /* heads of the last pass, and the bytes before them */
     uint64_t counted_bytes;
+    uint32_t damaged;               /* rings were found to be: how often */
     uint64_t tallied[MLOG__RINGS];  /* records before it are in `counted`: the first sink that reads on counts them */
     uint64_t counted;
     uint64_t handed[2][MLOG__RINGS]; /* by lane, what sinks that are gone have written: not for their successors */
@@ -11597,22 +11674,31 @@ static void mlog__flush_kick1(void) {
 
 static uint32_t mlog__flush_rings(void) { return __atomic_load_n(&mlog__ring_all.count, __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
+/* Whole words, whatever somebody may have written there. */
+static uint64_t mlog__flush_head(const mlog__ring *r) { return __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) & ~UINT64_C(7); } /* RING-1 */
+
 static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__ring_list[i], __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
 /* -- walking and merging -- */
 
+/* Bytes of a ring are not what its owner writes, or its head is none that he stores. Sinks tell, see mlog__flush_tell_damage. */
+MLOG__COLD static void mlog__flush_note_damage(void) { __atomic_fetch_add(&mlog__flush_all.damaged, 1, __ATOMIC_RELAXED); } /* FLUSH-5 */
+
 /* Moves past padding and reads the time of the next record. False: nothing left. */
 static inline bool mlog__flush_peek(mlog__source *s) {
     while (s->pos < s->end) {
-        const unsigned char *p = s->ring->data + (s->pos & (s->ring->bytes - 1));
-        uint64_t words[2];
+        uint64_t offset = s->pos & s->mask, words[2];
+        const unsigned char *p = s->ring->data + offset;
         memcpy(words, p, 8);
         uint64_t bytes = mlog__record_bytes(words[0]);
-        if (MLOG__UNLIKELY(bytes == 0 || bytes > s->end - s->pos)) { /* never from us; damage from outside ends here */
+        /* never from us; damage from outside ends here */
+        if (MLOG__UNLIKELY(bytes == 0 || bytes > MLOG__MIN(s->end - s->pos, s->mask + 8 - offset))) {
             s->pos = s->end;
+            if (!s->counts) mlog__flush_note_damage();
             return false;
         }
         if (MLOG__LIKELY(mlog__record_site(words[0]) != MLOG__S_PAD)) {
+            s->header = words[0];
             memcpy(words, p + 8, 8);
             s->ticks = words[0];
             return true;
@@ -11622,27 +11708,32 @@ static inline bool mlog__flush_peek(mlog__source *s) {
     return false;
 }
 
-/* Records (not padding, not reports of losses) between two positions. */
-static uint64_t mlog__flush_count(const mlog__ring *r, uint64_t from, uint64_t to) {
-    mlog__source s = {r, 0, from, to, 0};
+static mlog__source mlog__flush_source(const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to) {
+    return (mlog__source){.ring = r, .number = number, .pos = from, .end = to, .mask = mlog__ring_mask[number]};
+}
+
+/* Records (not padding, not reports of losses) of a source. */
+static uint64_t mlog__flush_count_all(mlog__source s) {
     uint64_t n = 0;
-    while (mlog__flush_peek(&s)) {
-        const unsigned char *p = r->data + (s.pos & (r->bytes - 1));
-        uint64_t header;
-        memcpy(&header, p, 8);
-        s.pos += mlog__record_bytes(header);
-        n += mlog__record_site(header) != MLOG__S_LOSS;
-    }
+    s.counts = true;
+    for (; mlog__flush_peek(&s); s.pos += mlog__record_bytes(s.header)) n += mlog__record_site(s.header) != MLOG__S_LOSS;
     return n;
 }
 
+/* The same between two positions of a ring of ours. */
+static uint64_t mlog__flush_count(const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to) {
+    return mlog__flush_count_all(mlog__flush_source(r, number, from, to));
+}
+
 /* Collects the rings that have something for a sink, up to the snapshot. */
-static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, const uint64_t *head, uint32_t rings) {
+static uint32_t mlog__flush_collect(mlog__source *list, uint64_t *next, const uint64_t *head, uint32_t rings) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < rings; i++) {
         if (next[i] >= head[i]) continue;
-        list[n] = (mlog__source){mlog__flush_ring(i), i, next[i], head[i], 0};
-        if (list[n].ring != NULL && mlog__flush_peek(&list[n])) n++;
+        list[n] = mlog__flush_source(mlog__flush_ring(i), i, next[i], head[i]);
+        if (list[n].ring == NULL) continue;
+        if (mlog__flush_peek(&list[n])) n++;
+        else next[i] = head[i]; /* padding, or damage */
     }
     return n;
 }
@@ -11651,7 +11742,7 @@ static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, co
 static void mlog__flush_tally(uint32_t i, const mlog__ring *r, uint64_t to) {
     uint64_t *from = &mlog__flush_all.tallied[i];
     if (MLOG__LIKELY(*from >= to)) return;
-    mlog__flush_all.counted += mlog__flush_count(r, *from, to);
+    mlog__flush_all.counted += mlog__flush_count(r, i, *from, to);
     *from = to;
 }
 
@@ -11665,7 +11756,7 @@ static bool mlog__flush_cut(const mlog_sink *s) { return MLOG__UNLIKELY(s->most 
 /* For a binary sink: records that are just more of the same, up to these ticks, in one go. False: the next one is not. */
 static bool mlog__flush_skim(mlog_sink *s, mlog__source *f, uint64_t most) {
     const mlog__ring *r = f->ring;
-    uint64_t offset = f->pos & (r->bytes - 1), all = MLOG__MIN(f->end - f->pos, r->bytes - offset), n = 0;
+    uint64_t offset = f->pos & f->mask, all = MLOG__MIN(f->end - f->pos, f->mask + 8 - offset), n = 0;
     size_t bytes = mlog__binary_more(s->binary, r->data + offset, (size_t)all, most, &n);
     if (n == 0) return false;
     if (f->pos >= mlog__flush_all.tallied[f->number]) {
@@ -11702,9 +11793,8 @@ MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n
                 s->next[f->number] = f->pos;
                 continue;
             }
-            const unsigned char *p = f->ring->data + (f->pos & (f->ring->bytes - 1));
-            uint64_t header;
-            memcpy(&header, p, 8);
+            const unsigned char *p = f->ring->data + (f->pos & f->mask);
+            uint64_t header = f->header;
             if (mlog__flush_cut(s) || !each(s, f, p, header, now)) return false;
             s->taken++;
             uint64_t *tallied = &mlog__flush_all.tallied[f->number], end = f->pos + mlog__record_bytes(header);
@@ -12017,6 +12107,21 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
     (void)mlog__flush_put(s, &it);
 }
 
+static void mlog__flush_tell_store(mlog_sink *s, uint32_t *what, const char *msg) {
+    if (MLOG__LIKELY(__atomic_load_n(what, __ATOMIC_RELAXED) != 1)) return; /* STORE-2 */
+    __atomic_store_n(what, 2, __ATOMIC_RELAXED); /* STORE-2 */
+    mlog__flush_warn(s, msg, NULL);
+}
+
+/* Into the stream, where the records would be. */
+static void mlog__flush_tell_damage(mlog_sink *s) {
+    uint32_t damaged = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED); /* FLUSH-5 */
+    if (MLOG__LIKELY(s->damage == damaged)) return;
+    s->damage = damaged;
+    s->errors++;
+    if (s->config.level <= MLOG_WARN) mlog__flush_warn(s, "ring damaged: records are missing", NULL);
+}
+
 /* A file that is not rotated says so itself: nobody asks mlog_why() in this thread. */
 static void mlog__flush_complain(mlog_sink *s) {
     if (s->config.level <= MLOG_WARN) mlog__flush_warn(s, "log file not rotated", mlog_why());
@@ -12044,22 +12149,21 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             mlog__sink_give_up(s, rings);
             for (uint32_t i = 0; i < rings; i++) {
                 if (s->next[i] >= mlog__flush_all.head[i]) continue;
-                s->lost += mlog__flush_count(mlog__flush_ring(i), s->next[i], mlog__flush_all.head[i]);
+                s->lost += mlog__flush_count(mlog__flush_ring(i), i, s->next[i], mlog__flush_all.head[i]);
                 s->next[i] = s->done[i] = mlog__flush_all.head[i];
             }
             return true;
         }
         if (s->out.len == 0 || !s->armed) {
-            if (MLOG__UNLIKELY(__atomic_load_n(&mlog__store.refused, __ATOMIC_RELAXED) == 1)) { /* STORE-2 */
-                __atomic_store_n(&mlog__store.refused, 2, __ATOMIC_RELAXED); /* STORE-2 */
-                mlog__flush_warn(s, "crash_safe: no room for a ring file: this thread's records die with the process", NULL);
-            }
+            mlog__flush_tell_store(s, &mlog__store.refused, "crash_safe: no room for a ring file: this thread's records die with the process");
+            mlog__flush_tell_store(s, &mlog__store.cut, "crash_safe: a ring file was truncated: its records die with the process");
             if (s->gaps != 0 && s->out.len == 0) mlog__flush_tell(s, s->gap, mlog__flush_skipped), s->gaps = 0;
             size_t before = s->out.len;
             s->straight = mlog__flush_goes_straight(s);
             uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
             bool all = s->binary != NULL ? mlog__flush_raws(s, n, now)
                                          : mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true, false);
+            mlog__flush_tell_damage(s);
             mlog__flush_all.work_bytes += (int64_t)(s->out.len - before);
             if (all && s->out.len == 0) {
                 for (uint32_t i = 0; i < rings; i++)
@@ -12132,7 +12236,7 @@ static void mlog__flush_stash_report(mlog_sink *s, uint64_t now, uint64_t counts
         counts[i] = 0;
     }
     words[0] = mlog__record_header(MLOG__S_LOSS, n, 0);
-    const mlog__source from = {NULL, why, 0, 0, words[1]};
+    const mlog__source from = {.number = why, .ticks = words[1]};
     if (n > 2) (void)mlog__flush_stash(s, &from, (const unsigned char *)words, words[0], now);
 }
 
@@ -12142,7 +12246,7 @@ static int mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     mlog__stashed head;
     memcpy(&head, at, sizeof head);
     memcpy(&header, at + sizeof head, 8);
-    const mlog__source from = {NULL, (uint32_t)head.ring, head.pos, 0, head.ticks};
+    const mlog__source from = {.number = (uint32_t)head.ring, .pos = head.pos, .ticks = head.ticks};
     const unsigned char *record = (const unsigned char *)at + sizeof head;
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
     mlog__format_owner(s->desk, it, head.tid, head.thread);
@@ -12263,6 +12367,21 @@ static void mlog__flush_settle(void) {
     }
 }
 
+/* No head that its owner can have stored: somebody else wrote there. All sinks go on from it. */
+MLOG__COLD static void mlog__flush_jump(uint32_t i, uint64_t head) {
+    mlog__flush_note_damage();
+    for (int k = 0; k < MLOG__SINKS; k++) {
+        mlog_sink *s = &mlog__flush_all.sink[k];
+        if (!s->used) continue;
+        mlog__platform_lock(&s->lock);
+        s->next[i] = head;
+        if (s->out.len == 0) s->done[i] = head;
+        mlog__platform_unlock(&s->lock);
+    }
+    mlog__flush_all.tallied[i] = head;
+    __atomic_store_n(&mlog__flush_all.counted_at[i], head, __ATOMIC_RELAXED); /* FLUSH-8 */
+}
+
 /* Snapshot of all heads; counts what is new. True when there is anything that was not there before. */
 static bool mlog__flush_snapshot(uint32_t rings) {
     bool more = false;
@@ -12270,9 +12389,10 @@ static bool mlog__flush_snapshot(uint32_t rings) {
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
         if (r == NULL) continue;
-        uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        uint64_t head = mlog__flush_head(r);
+        if (MLOG__UNLIKELY(head - mlog__flush_all.counted_at[i] > mlog__ring_mask[i] + UINT64_C(8))) mlog__flush_jump(i, head);
         mlog__flush_all.head[i] = head;
-        if (head - r->tail > r->bytes / 2) mlog__flush_all.crowded = true;
+        if (head - r->tail > mlog__ring_mask[i] / 2) mlog__flush_all.crowded = true;
         if (head == mlog__flush_all.counted_at[i]) continue;
         more = true;
         mlog__flush_all.counted_bytes += head - mlog__flush_all.counted_at[i];
@@ -12295,14 +12415,15 @@ static mlog_sink *mlog__flush_keeper(void) {
 }
 
 /* By level, what the sink would have had of the records between two positions; returns how many it would not. Lane 0 asks. */
-static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r, uint64_t from, uint64_t to,
+static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to,
                                          uint64_t by_level[26]) {
-    mlog__source at = {r, 0, from, to, 0};
+    mlog__source at = mlog__flush_source(r, number, from, to);
     uint64_t unwanted = 0;
+    at.counts = true;
     while (mlog__flush_peek(&at)) {
-        const unsigned char *p = r->data + (at.pos & (r->bytes - 1));
+        const unsigned char *p = r->data + (at.pos & at.mask);
         mlog__item it;
-        memcpy(&it.header, p, 8);
+        it.header = at.header;
         at.pos += mlog__record_bytes(it.header);
         if (mlog__record_site(it.header) == MLOG__S_LOSS) continue;
         int level = mlog__format_level(&mlog__flush_all.desk[0], p, it.header);
@@ -12320,9 +12441,9 @@ static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r
 static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64_t tail, uint64_t head) {
     if (s->lane1) mlog__platform_lock(&s->lock);
     uint64_t at = s->next[i];
-    if (at < tail && head - at > r->bytes / 4) {
+    if (at < tail && head - at > (mlog__ring_mask[i] + UINT64_C(8)) / 4) {
         uint64_t count[26] = {0};
-        s->filtered += mlog__flush_count_wanted(s, r, at, tail, count);
+        s->filtered += mlog__flush_count_wanted(s, r, i, at, tail, count);
         for (int k = 0; k < 26; k++) s->gap[k] += count[k], s->lost += count[k], s->gaps += count[k];
         at = s->next[i] = tail;
         if (s->out.len == 0) s->done[i] = tail;
@@ -12352,7 +12473,7 @@ static void mlog__flush_release(uint32_t rings, bool last) {
             if (at < lowest) lowest = at;
         }
         mlog__flush_tally(i, r, lowest);
-        mlog__ring_release(r, lowest, &mlog__flush_all.told[i], last);
+        mlog__ring_release(r, mlog__ring_mask[i], lowest, &mlog__flush_all.told[i], last);
         if (!last) continue;
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
@@ -12384,7 +12505,7 @@ static void mlog__flush_contexts(void) {
         mlog__flush_all.context_rings = mlog__flush_rings();
         for (uint32_t i = 0; i < mlog__flush_all.context_rings; i++) {
             mlog__ring *r = mlog__flush_ring(i);
-            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1 */
+            mlog__flush_all.context_head[i] = r == NULL ? 0 : mlog__flush_head(r);
         }
     }
     for (int k = 0; k < MLOG__SINKS; k++)
@@ -12478,7 +12599,7 @@ static bool mlog__flush_pending(void) {
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
         uint64_t counted = __atomic_load_n(&mlog__flush_all.counted_at[i], __ATOMIC_RELAXED); /* FLUSH-8 */
-        if (r != NULL && __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) != counted) return true; /* FLUSH-1 */
+        if (r != NULL && mlog__flush_head(r) != counted) return true; /* FLUSH-1 */
     }
     uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED); /* FLUSH-2 */
     return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done || /* FLUSH-2 */
@@ -12706,7 +12827,7 @@ static bool mlog__flush_pass1(void) {
     uint64_t now = mlog__life_now();
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        head[i] = r == NULL ? 0 : mlog__flush_head(r);
     }
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
@@ -12799,7 +12920,7 @@ static void mlog__flush_see_crash(int ms) {
  * are copied first, so that nothing changes behind a check. What belongs to other sinks stays for them.
  *
  * owns: the reading of dead sessions, the settling of their promises
- * may call: platform clock store dict ring text format filter binary sink flush
+ * may call: platform clock crc store dict ring text format filter binary sink flush
  */
 
 #ifndef METALOG_NO_FILES
@@ -12811,11 +12932,13 @@ typedef struct {
     uint32_t count;
     int lock;
     bool rest;                             /* somebody may still want something of it */
+    bool damaged;                          /* a ring is not sound */
     time_t age;
     mlog__desk desk;
 } mlog__dead;
 
 static uint64_t mlog__recover_count; /* records, for the statistics; under `role` */
+static uint32_t mlog__recover_strange; /* sessions that are none, or of another version: they stay */
 
 /* A file of ours, as it must be: regular, one link, for nobody else. -1: it is something else. */
 static int mlog__recover_open(const char *path, struct stat *st) {
@@ -12842,18 +12965,21 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
     mlog__ring *r = MAP_FAILED;
     if (size > sizeof *r && size <= sizeof *r + MLOG__RECOVER_RING) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0) close(fd);
+    d->damaged = d->damaged || fd < 0 || (r == MAP_FAILED && size != 0); /* no size yet: it was being made */
     if (r == MAP_FAILED) return;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
-    bool sound = mlog__recover_is_ring(r, d->id, number, bytes) && head % 8 == 0;
+    bool sound = mlog__recover_is_ring(r, d->id, number, bytes);
+    d->damaged = d->damaged || head % 8 != 0;
     /* with room behind it: words of a record that is none are read before its length is known to be false */
-    mlog__ring *copy = sound ? malloc(size + MLOG__RECOVER_SLACK) : NULL;
+    mlog__ring *copy = sound ? aligned_alloc(512, (size + MLOG__RECOVER_SLACK + 511) & ~(size_t)511) : NULL;
     if (copy == NULL) {
+        d->damaged = d->damaged || r->session != 0 || head != 0; /* else it was being made */
         mlog__platform_unmap(r, size);
         return;
     }
     memcpy(copy, r, size);
     memset((char *)copy + size, 0, MLOG__RECOVER_SLACK);
-    copy->head = head;
+    copy->head = head & ~UINT64_C(7);
     d->rings[number] = r;
     d->copies[number] = copy;
     d->count = MLOG__MAX(d->count, number + 1);
@@ -12901,7 +13027,8 @@ static void mlog__recover_close(mlog__dead *d) {
         if (d->rings[i] != NULL) mlog__platform_unmap(d->rings[i], sizeof(mlog__ring) + (size_t)d->copies[i]->bytes);
         free(d->copies[i]);
     }
-    for (uint32_t i = 0; d->desk.infos != NULL && i < MLOG__INFOS; i++)
+    uint64_t entries = d->copy == NULL ? 0 : MLOG__MIN(d->copy->dict_end, (uint64_t)MLOG__DICT_BYTES - 1) / 64 + 1; /* not 2 MiB of pages */
+    for (uint64_t i = 0; d->desk.infos != NULL && i < entries; i++)
         if (d->desk.infos[i] != NULL) free(d->desk.infos[i]->flat), free(d->desk.infos[i]);
     for (uint32_t i = 0; d->desk.known != NULL && i < MLOG__CONTEXTS; i++) mlog__format_forget(d->desk.known[i]);
     mlog__buffer *const buffer[4] = {&d->desk.names, &d->desk.message, &d->desk.values, &d->desk.text};
@@ -12942,13 +13069,17 @@ static bool mlog__recover_take(mlog__dead *d, const char *dir, uint64_t id) {
     d->age = st.st_mtime;
     if (st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session)) return false; /* of another version */
     mlog__session *s = st.st_size == 0 ? MAP_FAILED : mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, d->lock, 0);
-    if (s == MAP_FAILED || s->id != id) {
+    if (s == MAP_FAILED || s->id == 0) {
         if (s != MAP_FAILED) mlog__platform_unmap(s, sizeof *s);
         mlog__recover_forget(d);
         return false;
     }
     d->file = s;
-    return memcmp(s->magic, "metalog", 8) == 0 && s->version == 1 && s->byte_order == 0x01020304 && s->word_size == sizeof(void *);
+    d->damaged = s->id != id; /* its name and its rings say better */
+    if (memcmp(s->magic, "metalog", 8) == 0 && s->version == MLOG__SESSION_VERSION && s->byte_order == 0x01020304 && s->word_size == sizeof(void *))
+        return true;
+    mlog__recover_strange++;
+    return false;
 }
 
 /* Reads it whole. False: no memory. */
@@ -12959,6 +13090,7 @@ static bool mlog__recover_read(mlog__dead *d) {
     if (d->copy == NULL || d->rings == NULL || d->desk.infos == NULL) return false;
     d->copies = d->rings + MLOG__RINGS;
     mlog__dict_copy_all(d->copy, d->file, d->file->dict_end);
+    d->copy->id = d->id;
     d->desk.session = d->copy;
     d->desk.pairs = &d->copy->clock;
     d->desk.foreign = d->desk.recovered = true;
@@ -12991,11 +13123,13 @@ static bool mlog__recover_is_empty(mlog__dead *d) {
 
 /* -- settling a promise -- */
 
-/* The rings are read as far as the batch says; never back: what came behind it without a batch counts, too. */
+/* The rings are read as far as the batch says; never back: what came behind it without a batch counts, too. Killed while the next
+ * promise was written over this one, the positions may be that one's already: the check tells, and this one's were carried out then. */
 static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     mlog__promise *p = &d->file->promise[k];
     uint64_t n = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
-    for (uint64_t i = 0; p->seq != 0 && p->seq == p->done && i < n; i++) {
+    if (p->seq == 0 || p->seq != p->done || p->check != mlog__store_check(p, d->file->move[k])) return; /* the next is being written over it */
+    for (uint64_t i = 0; i < n; i++) {
         mlog__move m = d->file->move[k][i];
         mlog__ring *r = m.ring < d->count ? d->rings[m.ring] : NULL;
         if (r != NULL && m.pos > r->cur[k]) __atomic_store_n(&r->cur[k], m.pos, __ATOMIC_RELAXED); /* STORE-3 */
@@ -13046,11 +13180,12 @@ static bool mlog__recover_alone(int fd, const mlog__promise *p, const char *batc
  * the file is no other's. False: somebody may. */
 static bool mlog__recover_cut(int fd, const mlog__promise *p, const char *batch, const mlog_sink *s) {
     struct stat st;
-    if (p->shared || fstat(fd, &st) != 0 || (uint64_t)st.st_size >= p->off + p->len) return false; /* longer: others have written */
-    if (p->kept && p->len <= MLOG__BATCH_ROOM && !mlog__recover_alone(fd, p, batch, (uint64_t)st.st_size)) return false;
+    if (p->shared || fstat(fd, &st) != 0) return false;
     int locked = st.st_ino == s->ino && st.st_dev == s->dev ? s->fd : fd;
-    bool cut = flock(locked, LOCK_EX | LOCK_NB) == 0 && ((uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0);
-    if (locked == s->fd) (void)flock(locked, LOCK_SH | LOCK_NB); /* a lock that is refused costs the one that was there */
+    bool cut = flock(locked, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_size < p->off + p->len; /* longer: others */
+    if (p->kept && p->len <= MLOG__BATCH_ROOM) cut = cut && mlog__recover_alone(fd, p, batch, (uint64_t)st.st_size);
+    cut = cut && ((uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0);
+    if (locked == s->fd) mlog__sink_share(locked); /* refused or not, LOCK_SH is gone: flock(2), NOTES */
     return cut;
 }
 
@@ -13086,13 +13221,28 @@ static mlog__piece mlog__recover_compare(const char *text, size_t n, bool ends, 
     if (same == n && ends) piece.n = same, piece.at_end = true;
     for (size_t i = piece.whole + 1; i <= same && i < n && same < b->len; i++)
         if (mlog__recover_begins(text + i, n - i, b)) return piece.n = i, piece.at_end = false, piece;
-    if (same > piece.whole && same < n && same < b->len && text[same] == '\n') piece.n = same + 1; /* somebody ended the line */
+    if (same <= piece.whole || same >= n || same >= b->len || b->binary) return piece;
+    size_t next = same; /* behind blanks, where the line was torn that came behind ours */
+    while (next < n && text[next] == ' ') next++;
+    if (text[same] == '\n') piece.n = same + 1; /* somebody ended the line */
+    else if (next > same && (next == n ? ends : text[next] == '\n' || mlog__recover_begins(text + next, n - next, b))) piece.n = same;
     return piece;
 }
 
+/* Where the next line begins, or block: behind this one if it is sound, else at the next magic. */
 static const char *mlog__recover_next(const char *p, const char *end, const mlog__left *b) {
-    if (p < end) p = b->binary ? memmem(p, (size_t)(end - p), b->p, 8) : memchr(p, '\n', (size_t)(end - p));
-    return p == NULL || p >= end ? end : p + !b->binary;
+    static const uint64_t magic = MLOG__BLOCK_MAGIC;
+    const size_t n = (size_t)(end - p), skip = offsetof(mlog__block, bytes);
+    mlog__block head = {0};
+    if (!b->binary) {
+        p = memchr(p, '\n', n);
+        return p == NULL ? end : p + 1;
+    }
+    if (n >= sizeof head) memcpy(&head, p, sizeof head);
+    bool sound = head.magic == magic && head.bytes >= sizeof head && head.bytes <= n && mlog__crc_of(0, p + skip, head.bytes - skip) == head.crc;
+    if (sound) return p + head.bytes;
+    p = memmem(p + 1, n - 1, &magic, sizeof magic);
+    return p == NULL ? end : p;
 }
 
 /* The longest piece that begins in the first `most` of n bytes; there are all begins of lines and blocks, and inside a line, where
@@ -13101,7 +13251,8 @@ static mlog__piece mlog__recover_scan(const char *text, size_t most, size_t n, b
     const char *end = text + n, *next;
     mlog__piece best = {0};
     for (const char *p = text; p < text + most; p = next) {
-        next = mlog__recover_next(p + b->binary, end, b);
+        next = mlog__recover_next(p, end, b);
+        while (!b->binary && p + 1 < next && *p == ' ') p++; /* a torn line stood there */
         const char *inside = b->binary || b->len < MLOG__RECOVER_SURE ? NULL : memmem(p + 1, (size_t)(next - p) - 1, b->p, MLOG__RECOVER_SURE);
         for (const char *at = p; at != NULL; at = at == p ? inside : NULL) {
             mlog__piece piece = mlog__recover_compare(at, (size_t)(end - at), ends, b);
@@ -13145,16 +13296,15 @@ static bool mlog__recover_still(int fd, off_t size) {
 
 /* Takes away from `b` what the file has, and blanks the torn ends. A short one at the end of the file may be another's, who is writing. */
 static void mlog__recover_match(int fd, off_t from, mlog__left *b) {
-    bool timed = b->binary || (b->len > 7 && (memcmp(b->p, "{\"ts\":\"", 7) == 0 || memcmp(b->p, "ts=", 3) == 0));
     mlog__piece piece;
     for (int i = 0; i < 64 && b->len != 0 && mlog__recover_search(fd, from, b, &piece); i++) {
         size_t torn = piece.n - piece.whole;
-        if (piece.at_end && torn != 0 && (torn < MLOG__RECOVER_SURE || !timed) && !mlog__recover_still(fd, piece.at + (off_t)piece.n)) {
+        if (piece.at_end && torn != 0 && torn < MLOG__RECOVER_SURE && !mlog__recover_still(fd, piece.at + (off_t)piece.n)) {
             if (piece.whole == 0) continue;
             torn = 0;
         }
         if (torn != 0) mlog__sink_blank(fd, piece.at + (off_t)piece.whole, torn);
-        if (!timed || piece.whole == 0) return;
+        if (piece.whole == 0) return;
         b->p += piece.whole;
         b->len -= piece.whole;
     }
@@ -13186,7 +13336,8 @@ static int mlog__recover_complete(const mlog__dead *d, uint32_t k, const mlog__p
     memcpy(batch, d->file->batch[k], (size_t)p->len);
     mlog__left left = {batch, (size_t)p->len, p->len >= 8 && memcmp(batch, &magic, 8) == 0};
     int result = 0;
-    if (mlog__store_sum_batch(batch, left.len) == p->sum) {
+    bool timed = left.binary || (left.len > 7 && (memcmp(batch, "{\"ts\":\"", 7) == 0 || memcmp(batch, "ts=", 3) == 0));
+    if (timed && mlog__store_sum_batch(batch, left.len) == p->sum) {
         mlog__recover_match(fd, (off_t)p->off, &left);
         if (left.len < p->len) result = left.len == 0 || mlog__recover_append(fd, left.p, left.len, left.binary) ? 1 : -1;
     }
@@ -13219,7 +13370,7 @@ static uint32_t mlog__recover_collect(mlog__dead *d, mlog_sink *s, mlog__source 
     for (uint32_t i = 0; i < d->count; i++) {
         const mlog__ring *r = d->copies[i];
         if (r == NULL || s->next[i] >= r->head) continue;
-        list[n] = (mlog__source){r, i, s->next[i], r->head, 0};
+        list[n] = (mlog__source){.ring = r, .number = i, .pos = s->next[i], .end = r->head, .mask = r->bytes - 8};
         if (mlog__flush_peek(&list[n])) n++;
         else s->next[i] = r->head;
     }
@@ -13246,6 +13397,8 @@ static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list)
         if (s->binary != NULL) mlog__flush_raw_end(s);
         for (uint32_t i = 0; all && i < d->count; i++)
             if (d->copies[i] != NULL) s->next[i] = MLOG__MAX(s->next[i], d->copies[i]->head);
+        if (s->in_lost != 0) mlog__flush_note_damage();
+        mlog__flush_tell_damage(s);
         if (all) mlog__recover_losses(d, s);
         mlog__recover_count += s->in_written;
         (void)mlog__sink_turn(s, false);
@@ -13261,6 +13414,7 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
     mlog__source *list = malloc((d->count + 1) * sizeof *list);
     s.next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s.next, false, false);
     bool binary = s.binary != NULL, done = list != NULL && s.next != NULL;
+    mlog__recover_move(d, k); /* who was at it since we settled it may have died behind the commit */
     if (binary) s.binary = mlog__platform_map(sizeof *s.binary, false, false); /* the numbers in its blocks are another process's */
     done = done && (!binary || s.binary != NULL);
     if (done) {
@@ -13279,8 +13433,11 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
             const mlog__ring *r = d->copies[i];
             if (r == NULL) continue;
             uint64_t cur = d->rings[i]->cur[k];
-            s.next[i] = s.done[i] = cur > r->head || r->head - cur > r->bytes || cur % 8 != 0 ? r->head : cur;
+            bool sound = cur <= r->head && r->head - cur <= r->bytes && cur % 8 == 0;
+            s.next[i] = s.done[i] = sound ? cur : r->head;
+            if (!sound) d->damaged = true;
         }
+        s.damage = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED) - d->damaged; /* FLUSH-5; it tells, if so */
         done = mlog__recover_write(d, &s, list);
         ours->fd = s.fd;
         ours->dev = s.dev;
@@ -13288,6 +13445,8 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
         ours->claim = s.claim;
         ours->last_time = s.last_time;
         mlog__format_drop(&s.out);
+        ours->errors = s.errors;
+        ours->damage = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED); /* FLUSH-5; not of our own rings */
     }
     free(list);
     if (binary && s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
@@ -13410,11 +13569,14 @@ static uint32_t mlog__recover_all(const char *const *places, uint32_t count, mlo
  * signal is the one that the process dies of. Two threads at once: both commit, the first goes first. A handler that chains to
  * ours, installed later, works: ours then goes on with what stood there before ours.
  *
+ * One fault is mended instead: SIGBUS on a page of a ring or of the session whose file somebody has truncated. Anonymous memory takes
+ * the page's place, and the instruction is made again.
+ *
  *   FATAL-1  which thread a signal hit first, and when: each word stands for itself, a tie goes either way
  *   FATAL-2  catch_fatal is on: relaxed, a thread that sees it late gets its stack later
  *
- * owns: handlers of fatal signals, the record of a crash
- * may call: platform record ring thread text flush
+ * owns: handlers of fatal signals, the record of a crash, the mending of truncated files
+ * may call: platform record dict store ring thread text flush
  */
 
 enum { MLOG__FATAL_FRAMES = 32, MLOG__FATAL_WALK_MS = 100, MLOG__FATAL_WAIT_MS = 200, MLOG__FATAL_TURN_MS = 500 };
@@ -13701,8 +13863,36 @@ static void mlog__fatal_unblock(void) {
     mlog__platform_sigmask(&mask, NULL);
 }
 
+/* The ring that an address lies in; NULL: none. It is not looked at, it may be what faults. */
+static mlog__ring *mlog__fatal_ring(uintptr_t at) {
+    for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        if (r != NULL && at - (uintptr_t)r < sizeof(mlog__ring) + mlog__ring_mask[i] + 8) return r;
+    }
+    return NULL;
+}
+
+/* What was in the page is gone. In a session's head, zeros would hand out numbers of sites anew: the dictionary is full then. */
+static bool mlog__fatal_mend(uintptr_t at) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    mlog__session *s = mlog__dict_session;
+    mlog__ring *r = mlog__fatal_ring(at);
+    void *from = (void *)(at & ~(uintptr_t)(page - 1));
+    uint32_t none = 0;
+    if (s == NULL || (r == NULL && at - (uintptr_t)s >= sizeof *s)) return false;
+    if (mmap(from, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) return false;
+    if (r != NULL) mlog__platform_keep_from_child(from, page);
+    else if (from == (void *)s) s->dict_end = MLOG__DICT_BYTES;
+    __atomic_compare_exchange_n(&mlog__store.cut, &none, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED); /* STORE-2 */
+    return true;
+}
+
 static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
     int saved = errno;
+    if (number == SIGBUS && info != NULL && info->si_code == BUS_ADRERR && mlog__fatal_mend((uintptr_t)info->si_addr)) {
+        errno = saved;
+        return;
+    }
     uint32_t tid = mlog__platform_tid(), who = 0;
     bool nested = mlog__platform_dying == tid;
     if (nested && mlog__fatal_back != NULL) siglongjmp(*mlog__fatal_back, 1);
@@ -13971,10 +14161,15 @@ static int mlog__life_rules(const mlog_config *c, mlog__rule_set *set, char *com
     return 0;
 }
 
-static int mlog__life_free_sink(void) {
-    for (int i = 0; i < MLOG__SINKS; i++)
-        if (!mlog__flush_all.sink[i].used) return i;
-    return -1;
+/* The place that had a sink of this key, before it is another one's; else one that no promise needs, else any. */
+static int mlog__life_free_sink(uint64_t key) {
+    int found = -1, best = 0;
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        uint64_t had = mlog__dict_session == NULL ? 0 : mlog__dict_session->promise[i].key;
+        int good = mlog__flush_all.sink[i].used ? 0 : had == key ? 3 : had == 0 ? 2 : 1;
+        if (good > best) best = good, found = i;
+    }
+    return found;
 }
 
 static mlog_capture *mlog__life_captures; /* the one that is under way */
@@ -14020,7 +14215,11 @@ static void mlog__life_recover(mlog_sink *opened, uint32_t n, char *complaint, s
         for (uint32_t k = 0; k < note[i].count && count < sizeof places / sizeof *places; k++)
             if (strcmp(note[i].place[k], mlog__store.whole) != 0) places[count++] = note[i].place[k];
     }
+    mlog__recover_strange = 0;
     uint32_t gone = mlog__recover_all(places, count, opened, n);
+    if (mlog__recover_strange != 0)
+        snprintf(complaint, size, "crash_safe: sessions in \"%.100s\" that are damaged, or of another version, stay unread: %u", mlog__store.dir,
+                 mlog__recover_strange);
     if (refused != NULL && *complaint == 0)
         snprintf(complaint, size, "crash_safe: a log's note names \"%.100s\"; expected a directory of ours, mode 0700: it is left alone",
                  refused);
@@ -14054,14 +14253,18 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
 }
 #endif
 
-/* From here on its batches are promised, from the positions that it begins with. */
+/* From here on its batches are promised, from the positions that it begins with. The key of the sink that had the place stands
+ * until this one's does: killed in between, the rings are still somebody's. */
 static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     s->session = NULL;
     if (s->out.lent != 0) mlog__format_drop(&s->out);
     if (!mlog__store.on) return;
     mlog__promise *p = &mlog__dict_session->promise[number];
-    memset(p, 0, sizeof *p);
-    if (s->key == 0) return;
+    memset(&p->shared, 0, sizeof *p - offsetof(mlog__promise, shared));
+    if (s->key == 0) {
+        __atomic_store_n(&p->key, 0, __ATOMIC_RELEASE); /* STORE-3 */
+        return;
+    }
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r != NULL && r->filed) __atomic_store_n(&r->cur[number], s->done[k], __ATOMIC_RELAXED); /* STORE-3 */
@@ -14077,7 +14280,7 @@ static void mlog__life_promise(mlog_sink *s, uint32_t number) {
 
 /* Puts an opened sink into a free place, from the present heads on; under `role`. */
 static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
-    int i = mlog__life_free_sink();
+    int i = mlog__life_free_sink(opened->key);
     if (i < 0) return NULL;
     mlog_sink *s = &mlog__flush_all.sink[i];
     size_t skip = offsetof(mlog_sink, name); /* `used` is set last */
@@ -14090,7 +14293,7 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r == NULL) continue;
         uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[s->lane1][k])
-                                : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+                                : mlog__flush_head(r);
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
     mlog__life_promise(s, (uint32_t)i);
@@ -14142,7 +14345,6 @@ static void mlog__life_note_delivered(mlog_sink *s) {
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     mlog__life_write_held(s);
     mlog__life_note_delivered(s);
-    if (s->session != NULL) __atomic_store_n(&s->session->promise[s->number].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
 #ifndef METALOG_NO_FILES
     if (s->session != NULL) mlog__store_unnote(s->config.path, s->key);
 #endif
@@ -14154,6 +14356,12 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
         closing->of[closing->count++].user = s->config.user;
     }
     mlog__sink_discard(s);
+}
+
+/* Sinks that are gone, and came not back, want nothing any more. */
+static void mlog__life_disown(void) {
+    for (int i = 0; i < MLOG__SINKS && mlog__dict_session != NULL; i++)
+        if (!mlog__flush_all.sink[i].used) __atomic_store_n(&mlog__dict_session->promise[i].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
 }
 
 /* All of them, or those of mlog_init. A lane that had none begins where the other one got to. */
@@ -14397,6 +14605,7 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     mlog__life_make_safe(opened, made, complaint, size);
 #endif
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
+    mlog__life_disown();
     mlog__platform_unlock(&mlog__flush_all.role);
     /* mlog_levels wins over everything, also over a later mlog_init; the rules of a capture stay until its end */
     if (!mlog__life.levels_said && mlog__life_capturing() && mlog__life_captures->ruled) mlog__life_captures->rules = rules;
@@ -14723,7 +14932,7 @@ static bool mlog__life_drained(void) {
         const mlog__ring *r = mlog__flush_ring(i);
         for (int k = 0; k < MLOG__SINKS && r != NULL; k++) {
             const mlog_sink *s = &mlog__flush_all.sink[k];
-            if (s->used && s->session != NULL && s->done[i] != __atomic_load_n(&r->head, __ATOMIC_ACQUIRE)) return false; /* RING-1 */
+            if (s->used && s->session != NULL && s->done[i] != mlog__flush_head(r)) return false;
         }
     }
     return true;
@@ -14852,7 +15061,7 @@ static void mlog__life_drain_sink(mlog_sink *s) {
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
     for (uint32_t i = 0; head != NULL && i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        head[i] = r == NULL ? 0 : mlog__flush_head(r);
     }
     for (bool there = false; !there && head != NULL && mlog__platform_clock(CLOCK_MONOTONIC) < deadline;) {
         (void)mlog__flush_wait(10);
@@ -14889,7 +15098,7 @@ void mlog_sink_remove(mlog_sink *s) {
     mlog__life_drain_sink(s);
     __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED); /* FLUSH-7 */
     mlog__life_stop_lanes();
-    if (s->used) mlog__life_take_out(s, &closing);
+    if (s->used) mlog__life_take_out(s, &closing), mlog__life_disown();
     mlog__life_go_on();
     mlog__life_close(&closing);
     errno = saved;
@@ -14993,7 +15202,7 @@ void mlog_capture_end(mlog_capture *c) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (c->level[i] >= 0 && s->used && s->config.level == MLOG_OFF + 1) s->config.level = c->level[i];
     }
-    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, &closing);
+    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, &closing), mlog__life_disown();
     if (c->ruled) mlog__rule_set_now(&c->rules);
     mlog__life_captures = NULL;
     mlog__life_go_on();
@@ -15027,7 +15236,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             r.rings++;
             r.accepted +=
                 /* RING-1 */
-                mlog__flush_count(ring, mlog__flush_all.tallied[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
+                mlog__flush_count(ring, i, mlog__flush_all.tallied[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
             /* RING-6 */
             for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&ring->dropped[k], __ATOMIC_RELAXED);
         }
@@ -15061,7 +15270,7 @@ static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
     for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
         mlog__ring *ring = mlog__flush_ring(i);
         /* RING-1 */
-        if (ring != NULL) r->pending += mlog__flush_count(ring, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
+        if (ring != NULL) r->pending += mlog__flush_count(ring, i, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
     }
     mlog__platform_unlock(&s->lock);
 }
@@ -15589,8 +15798,12 @@ enum { MLOG__READER_END, MLOG__READER_BLOCK, MLOG__READER_WAIT };
  * the last one is not whole yet. */
 static int mlog__reader_block(mlog__reader *r) {
     for (;;) {
-        while (r->at < r->len && r->buffer[r->at] == ' ') mlog__reader_pass(r, 1); /* of a torn block that was written again */
-        if (!mlog__reader_fill(r, sizeof r->block)) {
+        bool filled = mlog__reader_fill(r, sizeof r->block);
+        if (r->at < r->len && r->buffer[r->at] == ' ') { /* of a torn block that was written again */
+            mlog__reader_pass(r, 1);
+            continue;
+        }
+        if (!filled) {
             if (r->follow) return MLOG__READER_WAIT;
             if (r->len == r->at) return MLOG__READER_END;
             mlog__reader_stumble(r, "the file ends within a block");
@@ -16405,7 +16618,7 @@ static const char *mlog__tool_judge_session(const mlog__session *s, size_t n, ui
     *at = n;
     if (n < offsetof(mlog__session, context)) return "the file ends within a session";
     if (*at = 0, memcmp(s->magic, "metalog", 8) != 0) return "no session begins here";
-    if (*at = offsetof(mlog__session, version), s->version != 1) return "a session of another version";
+    if (*at = offsetof(mlog__session, version), s->version != MLOG__SESSION_VERSION) return "a session of another version";
     if (*at = offsetof(mlog__session, byte_order), s->byte_order != 0x01020304) return "a session of another byte order";
     if (*at = offsetof(mlog__session, word_size), s->word_size != sizeof(void *)) return "a session of another word size";
     if (*at = offsetof(mlog__session, dict_end), s->dict_end > MLOG__DICT_BYTES) return "the length of the dictionary makes no sense";
@@ -17470,7 +17683,8 @@ static void mlog__tool_list_session(const char *folder, const mlog__dead *d, boo
         for (uint32_t i = 0; i < d->count; i++) {
             const mlog__ring *r = d->copies[i];
             uint64_t cur = r == NULL ? 0 : r->cur[k];
-            if (r != NULL && cur < r->head && r->head - cur <= r->bytes && cur % 8 == 0) left += mlog__flush_count(r, cur, r->head);
+            const mlog__source rest = {.ring = r, .number = i, .pos = cur, .end = r == NULL ? 0 : r->head, .mask = r == NULL ? 0 : r->bytes - 8};
+            if (r != NULL && cur < r->head && r->head - cur <= r->bytes && cur % 8 == 0) left += mlog__flush_count_all(rest);
         }
         const char *as = s->format[k] <= MLOG_BINARY ? format[s->format[k]] : "?";
         mlog__tool_print(json ? "%s{\"log\":\"%016llx\",\"format\":\"%s\",\"unwritten\":%llu}" : "%s  log %016llx %s: %llu unwritten",
