@@ -16676,7 +16676,8 @@ static int mlog__tool_load_ring(mlog__tool_input *in, mlog__dead *d, const char 
     size_t size = (size_t)st.st_size, got = mlog__tool_read_at(fd, &head, sizeof head, 0);
     const char *why = mlog__tool_judge_ring(&head, got < sizeof head ? got : size, d->id, &at);
     if (why == NULL && d->copies[head.number] == NULL) {
-        mlog__ring *copy = calloc(1, size + MLOG__RECOVER_SLACK);
+        mlog__ring *copy = aligned_alloc(512, (size + MLOG__RECOVER_SLACK + 511) & ~(size_t)511);
+        if (copy != NULL) memset((char *)copy + size, 0, MLOG__RECOVER_SLACK);
         if (copy == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "%s: no memory", path);
         else if ((got = mlog__tool_read_at(fd, copy, size, 0)) < size)
             mlog__tool_blame(in, path, got, "the file ends within the ring"), free(copy);
