@@ -37,7 +37,7 @@ demo: ## indexes DIR (default /usr/include) and logs it: colour on the terminal,
 	@echo "the five longest lines, asked of the log itself:"
 	jq -r 'select(.msg == "file indexed") | "\(.longest)\t\(.path)"' build/demo/app.log | sort -rn | head -n 5
 
-metalog: ## builds build/metalog, which reads binary logs and JSON lines; build/metalog --man | man -l - is its page
+metalog: ## builds build/metalog, which reads logs and rings, and recovers; build/metalog --man | man -l - is its page
 	@mkdir -p build
 	$(GCC) -O2 $(STRICT) -x c -DMETALOG_TOOL metalog.h -o build/metalog
 

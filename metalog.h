@@ -12438,7 +12438,8 @@ static bool mlog__flush_raw_put(mlog_sink *s, const mlog__source *from, const ui
 
 /* One record to a binary batch: filter, level, definitions, order. More of the same are skimmed. */
 static bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
-    uint64_t ticks = from->ticks == 0 && now != UINT64_MAX ? now : from->ticks;
+    if (now == UINT64_MAX) now = s->last_ticks; /* who recovers: a record without ticks came with the last pair, see there */
+    uint64_t ticks = from->ticks == 0 ? now : from->ticks;
     mlog__binary *b = s->binary;
     mlog__item it;
     uint64_t name[4];
@@ -14705,9 +14706,11 @@ static void mlog__life_recover(mlog_sink *opened, uint32_t n, char *complaint, s
         snprintf(complaint, size, "crash_safe: sessions in \"%.100s\" that are damaged, or of another version, stay unread: %u", mlog__store.dir,
                  mlog__recover_strange);
     if (refused != NULL && *complaint == 0)
-        snprintf(complaint, size, "crash_safe: a log's note names \"%.100s\"; expected a directory of ours, mode 0700: it is left alone", refused);
+        snprintf(complaint, size, "crash_safe: a log's note names \"%.100s\"; expected a directory of ours, mode 0700: it is left alone",
+                 refused);
     if (gone != 0)
-        snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
+        snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone,
+                 mlog__store.dir);
     free(note);
 }
 
@@ -17167,7 +17170,8 @@ static const char *mlog__tool_judge_ring(const mlog__ring *r, size_t size, uint6
     if (*at = offsetof(mlog__ring, session), r->session != session) return "a ring of another session";
     if (*at = offsetof(mlog__ring, bytes), r->bytes > MLOG__RECOVER_RING || r->bytes == 0) return "the length of the ring makes no sense";
     if (bytes < r->bytes) return *at = size, "the file ends within the ring";
-    if (*at = offsetof(mlog__ring, byte_order), !mlog__recover_is_ring(r, session, r->number, bytes)) return "the head of the ring is not sound";
+    if (*at = offsetof(mlog__ring, byte_order), !mlog__recover_is_ring(r, session, r->number, bytes))
+        return "the head of the ring is not sound";
     if (*at = offsetof(mlog__ring, head), r->head % 8 != 0) return "the position of the ring makes no sense";
     return NULL;
 }
@@ -17186,7 +17190,8 @@ static int mlog__tool_load_ring(mlog__tool_input *in, mlog__dead *d, const char 
     size_t size = (size_t)st.st_size, got = mlog__tool_read_at(fd, &head, sizeof head, 0);
     const char *why = mlog__tool_judge_ring(&head, got < sizeof head ? got : size, d->id, &at);
     if (why == NULL && d->copies[head.number] == NULL) {
-        mlog__ring *copy = calloc(1, size + MLOG__RECOVER_SLACK);
+        mlog__ring *copy = aligned_alloc(512, (size + MLOG__RECOVER_SLACK + 511) & ~(size_t)511);
+        if (copy != NULL) memset((char *)copy + size, 0, MLOG__RECOVER_SLACK);
         if (copy == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "%s: no memory", path);
         else if ((got = mlog__tool_read_at(fd, copy, size, 0)) < size)
             mlog__tool_blame(in, path, got, "the file ends within the ring"), free(copy);
@@ -17257,7 +17262,8 @@ static int mlog__tool_convert(mlog__dead *d, uint64_t *next, bool recovered) {
             fine = k > 0 || errno == EINTR;
             at += k > 0 ? (size_t)k : 0;
         }
-        if (s.out.len == 0) all = true;
+        if (s.out.len == 0 && now == UINT64_MAX) all = true;
+        if (s.out.len == 0) now = UINT64_MAX; /* what has ticks of another clock */
         s.out.len = 0;
     }
     if (s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
@@ -17472,7 +17478,7 @@ static void mlog__tool_gather(const char **path, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         int kind = mlog__tool_kind(path[i], &id);
         if (kind != MLOG__TOOL_LOG && mlog__tool.follow)
-            mlog__tool_say(MLOG__TOOL_USAGE, "tail -f %s: expected a log; what lies in rings is on its way there", path[i]), exit(MLOG__TOOL_USAGE);
+            mlog__tool_say(MLOG__TOOL_USAGE, "tail -f %s: expected a log, where what lies in rings will be", path[i]), exit(MLOG__TOOL_USAGE);
         uint32_t before = mlog__tool.inputs;
         if (kind == MLOG__TOOL_FOLDER) mlog__tool_gather_folder(path[i], false, NULL);
         if (kind == MLOG__TOOL_FOLDER && before == mlog__tool.inputs) mlog__tool_say(MLOG__TOOL_OK, "%s: no rings in it", path[i]);
@@ -18057,7 +18063,12 @@ static void mlog__tool_check(void) {
 /* -- recover -- */
 
 /* Where the rings of a log may lie. */
-typedef struct { const char *list[3 + MLOG__STORE_PLACES]; uint32_t count; mlog__note note; char shm[64], beside[PATH_MAX]; } mlog__tool_places;
+typedef struct {
+    const char *list[3 + MLOG__STORE_PLACES];
+    uint32_t count;
+    mlog__note note;
+    char shm[64], beside[PATH_MAX];
+} mlog__tool_places;
 
 /* --dir, or what the log's note names, and where rings lie unless a program says otherwise; log: NULL without one. Each is ours. */
 static void mlog__tool_find_places(mlog__tool_places *p, const char *log) {
@@ -18190,9 +18201,9 @@ static void mlog__tool_list_session(const char *folder, const mlog__dead *d, boo
             const mlog__source rest = {.ring = r, .number = i, .pos = cur, .end = r == NULL ? 0 : r->head, .mask = r == NULL ? 0 : r->bytes - 8};
             if (r != NULL && cur < r->head && r->head - cur <= r->bytes && cur % 8 == 0) left += mlog__flush_count_all(rest);
         }
+        const char *as = s->format[k] <= MLOG_BINARY ? format[s->format[k]] : "?";
         mlog__tool_print(json ? "%s{\"log\":\"%016llx\",\"format\":\"%s\",\"unwritten\":%llu}" : "%s  log %016llx %s: %llu unwritten",
-                         json && !first ? "," : "", (unsigned long long)s->promise[k].key, s->format[k] <= MLOG_BINARY ? format[s->format[k]] : "?",
-                         (unsigned long long)left);
+                         json && !first ? "," : "", (unsigned long long)s->promise[k].key, as, (unsigned long long)left);
         first = false;
     }
     mlog__tool_print(json ? "]}\n" : "\n");
@@ -18302,7 +18313,9 @@ static const char mlog__tool_man[] = /* to the options: a compiler need not take
     "written goes to\n.IR LOG ,\nmarked recovered, each record once, and the files of their rings go. The format is the one that they say\n"
     "they wrote;\n.B \\-\\-format\n(json, logfmt, pretty, plain, binary) says another one. Their rings are looked for where the note beside\n"
     "the log (.LOG.metalog) says, in /dev/shm/metalog\\-UID, and in .metalog\\-rings beside the log. May be killed at any point and run\n"
-    "again. What is left of a size by which the log is rotated is seen to by the program. Without\n.I LOG\nit lists who has rings in\n"
+    "again. It does not rotate. A layout of the program's own (MLOG_PATTERN) needs\n.BR \\-\\-format .\nWith\n"
+    ".B \\-\\-stdout\nwhat was on its way into a log of several processes may be shown although it came there. Without\n"
+    ".I LOG\nit lists who has rings in\n"
     ".IR DIR ,\nand how much of them is not written; logs are named by a hash of their path. A\n.I DIR\nthat is not the user's own with mode\n"
     "0700, also for root, is read only: its records go to standard output.\n"
     ".SS Rings\n.I FILE\nmay be the session of a process (.session), which brings the rings beside it along, one of its rings (.ring), a\n"

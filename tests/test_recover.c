@@ -181,6 +181,39 @@ static void test_binary(void) {
     free(json);
 }
 
+/* Records that came without a time of their own get one of the process's last moments, in a binary file, too. */
+static void log_by_arrival(void) {
+    mlog_config c = config(MLOG_BINARY);
+    c.clock = MLOG_ARRIVAL;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("written");
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    for (int i = 0; i < 5; i++) mlog_info("left", "i", i);
+    die();
+}
+
+static void test_arrival(void) {
+    size_t n;
+    uint32_t records = 0;
+    int64_t before = mlog__platform_clock(CLOCK_REALTIME) - 1000000;
+    clean();
+    CHECK(killed(in_child(log_by_arrival)));
+    format_now = MLOG_BINARY;
+    CHECK_EQ(in_child(recover), 0);
+    format_now = MLOG_JSON;
+    const char *text = contents(log_path, &n);
+    mlog__block b;
+    for (size_t at = 0; at + sizeof b <= n; at += b.bytes) {
+        memcpy(&b, text + at, sizeof b);
+        if (!CHECK(b.magic == MLOG__BLOCK_MAGIC && b.bytes >= sizeof b)) break;
+        if (b.type != MLOG__BLOCK_RECOVERED) continue;
+        records += b.records;
+        CHECK(b.first >= before && b.last >= b.first && b.last <= mlog__platform_clock(CLOCK_REALTIME) + 1000000);
+    }
+    CHECK_EQ(records, 5);
+}
+
 /* -- where it lies -- */
 
 static void stay(void) {
@@ -856,6 +889,7 @@ int main(void) {
     snprintf(elsewhere, sizeof elsewhere, "%s.elsewhere", rings);
     test_everything();
     if (!SANITIZED) test_binary(); /* it compiles the tool: once is enough */
+    test_arrival();
     test_place();
     test_several();
     test_promise();
