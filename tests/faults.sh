@@ -73,7 +73,7 @@ proof calls
 control calls "one file" "promises" '    mlog__sink_promise(s, rings);' '    (void)rings;'
 control calls "one file" "the order of commit and write" 'rings, s->session == mlog__dict_session);' 'rings, s->session == mlog__dict_session);
     if (s->promised) mlog__store_commit(&s->session->promise[s->number]);'
-control calls "one file" "settling first" 'if (sink != NULL) mlog__recover_settle(&d, k, sink);' '(void)sink;'
+control calls "one file" "settling first" 'if (sink != NULL) (void)mlog__recover_settle(&d, k, sink);' '(void)sink;'
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -8,6 +8,7 @@
  * A line is three bytes: one that all lines begin with, one that is its own, a newline. So a torn line may look like the beginning of
  * another one. At the end of a history every record that was in a ring stands in the files of each sink once, and so does every line
  * of another program; nothing else stands there. Below each world: the same without one rule, which must lose, double or tear. */
+#define _GNU_SOURCE
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -758,7 +759,7 @@ static double walk(const world *w) {
     const emit e = {walk_on, &s};
     hash(w, h);
     met *m = find(h);
-    if (m->key[0] != 0 || (without != NOTHING && total.bad > 100)) return m->histories; /* that a rule is needed is shown soon */
+    if (m->key[0] != 0 || (without != NOTHING && total.bad > 20)) return m->histories; /* that a rule is needed is shown soon */
     total.states++;
     bool over = true;
     for (int i = 0; i < size_now.sessions; i++) over = over && !w->s[i].there;
