@@ -198,7 +198,7 @@ static void read_release(void) { /* reads the place of the padding, then gives i
     memcpy(&word, r->data + (head & (r->bytes - 1)), 8);
     look(word);
     uint64_t told = 0;
-    mlog__ring_release(r, head, &told, true);
+    mlog__ring_release(r, r->bytes - 8, head, &told, true);
 }
 static void pad_there(void) { CHECK(mlog__ring_pad(pad_thread, pad_thread->ring->bytes)); }
 static void look_write(void) {
