@@ -80,7 +80,8 @@ typedef enum {
     NO_BLANKS,       /* a torn line stays */
     BLANKS_UNSEEN,   /* a torn line is not known as such before blanks */
     LINES_ONLY,      /* a part of a batch is looked for at the beginnings of lines, not in what began as another's */
-    ALL_SEARCH,      /* two at once that recover may find the same torn line */
+    ALL_SEARCH,      /* two at once that recover may find the same torn line. The code has no rule for it: the kernel ends a write that a
+                      * kill cuts short with a page, so that of two torn lines side by side one fills pages, and they are not alike */
     ONE_LOOK,        /* settled in the first round, so not looked at in the second */
 } rule;
 
