@@ -83,13 +83,13 @@ for part in "one file" "metalog recover"; do
 done
 
 proof kill_step
-control kill_step calls "the order of payload and head" 'mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));
+control kill_step calls "the order of payload and head" 'mlog__thread_put_draft(p, d, bytes, size, mlog__thread_stamp(t->clock));
     __atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE); /* RING-1 */' '__atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE);
-    mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));'
+    mlog__thread_put_draft(p, d, bytes, size, mlog__thread_stamp(t->clock));'
 control kill_step calls "padding" 'memcpy(t->data + (head & t->mask), &pad, 8);' '(void)pad;'
 control kill_step flusher "the order of commit and write" 'rings, s->session == mlog__dict_session);' 'rings, s->session == mlog__dict_session);
     if (s->promised) mlog__store_commit(&s->session->promise[s->number]);'
-control kill_step flusher "the check of a promise's positions" '&& p->seq == p->done && p->check == mlog__store_check(p, d->file->move[k]);' '&& p->seq == p->done;'
+control kill_step flusher "the check of a promise's positions" 'if (p->seq == 0 || p->seq != p->done || p->check != mlog__store_check(p, d->file->move[k])) return;' 'if (p->seq == 0 || p->seq != p->done) return;'
 
 proof hostile
 proof hostile sanitized
@@ -100,7 +100,7 @@ control hostile full "blocks reserved" 'return madvise(p, size, POPULATE_WRITE) 
 proof flips
 proof flips sanitized
 control flips session "the sums of definitions" 'return !summed || sum == mlog__dict_sum(e);' 'return true;'
-control flips 2.ring "a ring's size against its file's" 'r->session == d->id && r->bytes == bytes &&' 'r->session == d->id &&'
+control flips 2.ring "a ring's size against its file's" 'r->session == session && r->bytes == bytes &&' 'r->session == session &&'
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

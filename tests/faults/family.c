@@ -349,9 +349,9 @@ int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "descriptors") == 0) return look_at_descriptors();
     for (int fd = 3; fd < 256; fd++) close(fd); /* what whoever started us has left open */
     static const struct { const char *name; int runs, long_runs; unsigned kinds; int threads; } list[] = {
-        {"fork", 6, 100, 1u << FORK, 4},   {"clone", 6, 100, 1u << CLONE, 4},
-        {"vfork", 4, 60, 1u << VFORK, 4},  {"spawn, system", 4, 60, 1u << SPAWN | 1u << SYSTEM, 4},
-        {"daemon", 6, 100, 1u << DAEMON, 4}, {"all of them", 12, 400, (1u << KINDS) - 1, 8}};
+        {"fork", 3, 100, 1u << FORK, 4},     {"clone", 3, 100, 1u << CLONE, 4},
+        {"vfork", 3, 60, 1u << VFORK, 4},    {"spawn, system", 3, 60, 1u << SPAWN | 1u << SYSTEM, 4},
+        {"daemon", 3, 100, 1u << DAEMON, 4}, {"all of them", 9, 400, (1u << KINDS) - 1, 8}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
