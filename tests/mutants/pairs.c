@@ -198,7 +198,7 @@ static void read_release(void) { /* reads the place of the padding, then gives i
     memcpy(&word, r->data + (head & (r->bytes - 1)), 8);
     look(word);
     uint64_t told = 0;
-    mlog__ring_release(r, head, &told, true);
+    mlog__ring_release(r, r->bytes - 8, head, &told, true);
 }
 static void pad_there(void) { CHECK(mlog__ring_pad(pad_thread, pad_thread->ring->bytes)); }
 static void look_write(void) {
@@ -230,7 +230,7 @@ static void write_kept(void) {
 static void read_unpin(void) { read_kept(0); }
 static void read_trim(void) { read_kept(__atomic_load_n(&pad_thread->ring->head, __ATOMIC_RELAXED)); }
 static void reclaim(void) { CHECK(mlog__ring_reclaim(pad_thread->ring)), write_kept(); }
-static void see_end(void) { look(mlog__ring_end(pad_thread->ring)), write_kept(); }
+static void see_end(void) { look(mlog__ring_end(pad_thread->ring, pad_thread->ring->bytes)), write_kept(); }
 
 /* ---- threads ---- */
 
