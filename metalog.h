@@ -6184,9 +6184,9 @@ static bool mlog__ring_reclaim(mlog__ring *r) {
 }
 
 /* Up to where the owner may write. */
-static uint64_t mlog__ring_end(const mlog__thread *t) {
-    uint64_t tail = __atomic_load_n(&t->ring->tail, __ATOMIC_ACQUIRE); /* RING-2 */
-    return MLOG__MIN(tail, mlog__ring_kept(t->ring)) + t->mask + 8;
+static uint64_t mlog__ring_end(const mlog__ring *r, uint64_t bytes) {
+    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE); /* RING-2 */
+    return MLOG__MIN(tail, mlog__ring_kept(r)) + bytes;
 }
 
 /* Moves t->limit up to what is free now, but not over the end of the lap: the fast path then needs one comparison for both. The
@@ -6194,7 +6194,7 @@ static uint64_t mlog__ring_end(const mlog__thread *t) {
  * recorder not over a quarter of the ring: so often it is looked whether history takes the room of others. */
 static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
-    uint64_t room = mlog__ring_end(t);
+    uint64_t room = mlog__ring_end(r, t->mask + 8);
     uint64_t lap = head & ~(t->mask | 7), last = t->mask;
     bool keeps = __atomic_load_n(&r->kept, __ATOMIC_RELAXED) != 0; /* RING-7 */
     if (MLOG__UNLIKELY(keeps)) last = MLOG__MIN(last, head - lap + (t->mask + 8) / 4);
@@ -6207,7 +6207,7 @@ static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask | 7) + 1;
     if (head + bytes < wrap) return true;
-    if (wrap > mlog__ring_end(t)) return false;
+    if (wrap > mlog__ring_end(r, t->mask + 8)) return false;
     /* its time is never read: padding is passed over before anybody looks at times */
     uint64_t pad = mlog__record_header(MLOG__S_PAD, (wrap - head) / 8, 0);
     memcpy(t->data + (head & t->mask), &pad, 8);
@@ -12104,8 +12104,8 @@ MLOG__COLD static bool mlog__flush_history(mlog_sink *s, uint64_t now, mlog__flu
         uint32_t number = h->asked[i];
         mlog__ring *r = __atomic_load_n(&h->rings[number], __ATOMIC_RELAXED); /* THREAD-7: this lane has read it */
         uint64_t from = r == NULL ? UINT64_MAX : mlog__ring_pin(r, pin);
-        uint64_t mask = r == NULL ? 0 : h->rings == mlog__ring_list ? mlog__ring_mask[number] : r->bytes - 8; /* of a copy it is checked */
-        h->list[n] = (mlog__source){.ring = r, .number = number, .pos = MLOG__MAX(s->shown[number], from), .end = h->until[number], .mask = mask};
+        h->list[n] = (mlog__source){.ring = r, .number = number, .pos = MLOG__MAX(s->shown[number], from), .end = h->until[number],
+                                    .mask = r == NULL ? 0 : h->rings == mlog__ring_list ? mlog__ring_mask[number] : r->bytes - 8};
         if (from != UINT64_MAX && mlog__flush_peek_past(&h->list[n])) n++;
         else s->shown[number] = h->until[number];
     }
@@ -12167,11 +12167,11 @@ static void mlog__flush_keep(mlog__ring *r) {
 }
 
 /* Lane 0: history before `from` goes, with 0 what lies more than half a ring back. False: a callback's lane reads it. */
-static bool mlog__flush_trim(mlog__ring *r, uint32_t number, uint64_t from, uint64_t tail, uint64_t head) {
-    uint64_t kept = mlog__ring_kept(r), half = mlog__ring_mask[number] / 2;
+static bool mlog__flush_trim(uint32_t i, mlog__ring *r, uint64_t from, uint64_t tail, uint64_t head) {
+    uint64_t kept = mlog__ring_kept(r), half = (mlog__ring_mask[i] + UINT64_C(8)) / 2;
     if (kept >= tail || (from == 0 ? head - kept <= half : kept >= from)) return true;
-    mlog__source s = mlog__flush_source(r, number, mlog__ring_pin(r, 1), tail);
-    while (from == 0 && head - s.pos > half && mlog__flush_peek(&s)) s.pos += mlog__record_bytes(mlog__flush_header(&s));
+    mlog__source s = mlog__flush_source(r, i, mlog__ring_pin(r, 1), tail);
+    while (from == 0 && head - s.pos > half && mlog__flush_peek(&s)) s.pos += mlog__record_bytes(s.header);
     return mlog__ring_unpin(r, 1, MLOG__MIN(from == 0 ? s.pos : from, tail));
 }
 
@@ -12899,15 +12899,15 @@ static void mlog__flush_release(uint32_t rings, bool last) {
         mlog__flush_tally(i, r, lowest);
         mlog__ring_release(r, mlog__ring_mask[i], lowest, &mlog__flush_all.told[i], last);
         if (!last) continue;
-        if (MLOG__UNLIKELY(mlog__flush_records())) (void)mlog__flush_trim(r, i, 0, lowest, head);
+        if (MLOG__UNLIKELY(mlog__flush_records())) (void)mlog__flush_trim(i, r, 0, lowest, head);
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
         mlog__ring *other = mlog__flush_ring(i + 1);
         bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_RELAXED) && /* RING-1: THREAD-2 carries */
                      (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_RELAXED)); /* RING-1 */
         /* its history goes with the thread: what comes is another's */
-        empty = empty && mlog__flush_trim(r, i, lowest, lowest, head);
-        if (empty && (other == NULL || mlog__flush_trim(other, i + 1, other->tail, other->tail, other->tail))) mlog__thread_recycle(i / 2);
+        empty = empty && mlog__flush_trim(i, r, lowest, lowest, head);
+        if (empty && (other == NULL || mlog__flush_trim(i + 1, other, other->tail, other->tail, other->tail))) mlog__thread_recycle(i / 2);
     }
 }
 
@@ -12932,7 +12932,7 @@ static bool mlog__flush_outlived(void) {
         mlog__ring *r = mlog__flush_ring(i);
         uint64_t to = mlog__flush_all.context_head[i];
         if (r == NULL || mlog__ring_kept(r) >= to) continue;
-        if (!scarce || r->tail < to || !mlog__flush_trim(r, i, to, r->tail, to)) return false;
+        if (!scarce || r->tail < to || !mlog__flush_trim(i, r, to, r->tail, to)) return false;
     }
     return true;
 }
@@ -13916,9 +13916,9 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
             uint64_t cur = d->rings[i]->cur[k];
             bool sound = cur <= r->head && r->head - cur <= r->bytes && cur % 8 == 0;
             s.next[i] = s.done[i] = sound ? cur : r->head;
-            if (!sound) d->damaged = true;
             d->copies[i]->cur[k] = s.next[i];
             s.shown[i] = s.told[i] = mlog__recover_past(d->copies[i], k);
+            if (!sound) d->damaged = true;
         }
         s.damage = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED) - d->damaged; /* FLUSH-5; it tells, if so */
         done = mlog__recover_write(d, &s, list);
@@ -14784,11 +14784,11 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
     mlog__life_promise(s, (uint32_t)i);
+    s->past = NULL;
+    mlog__flush_remember(s, mlog__life.config.recorder_level != 0);
 #ifndef METALOG_NO_FILES
     if (s->session != NULL) mlog__store_note(s->config.path, s->key, true);
 #endif
-    s->past = NULL;
-    mlog__flush_remember(s, mlog__life.config.recorder_level != 0);
     __atomic_store_n(&s->used, true, __ATOMIC_RELEASE); /* FLUSH-6 */
     return s;
 }

@@ -230,7 +230,7 @@ static void write_kept(void) {
 static void read_unpin(void) { read_kept(0); }
 static void read_trim(void) { read_kept(__atomic_load_n(&pad_thread->ring->head, __ATOMIC_RELAXED)); }
 static void reclaim(void) { CHECK(mlog__ring_reclaim(pad_thread->ring)), write_kept(); }
-static void see_end(void) { look(mlog__ring_end(pad_thread->ring)), write_kept(); }
+static void see_end(void) { look(mlog__ring_end(pad_thread->ring, pad_thread->ring->bytes)), write_kept(); }
 
 /* ---- threads ---- */
 
