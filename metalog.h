@@ -13393,7 +13393,7 @@ typedef struct {
 } mlog__dead;
 
 static uint64_t mlog__recover_count; /* records, for the statistics; under `role` */
-static uint32_t mlog__recover_strange; /* sessions that are none, or of another version: they stay */
+static uint32_t mlog__recover_strange; /* sessions that are none: they stay */
 
 /* A file of ours, as it must be: regular, one link, for nobody else. -1: it is something else. */
 static int mlog__recover_open(const char *path, struct stat *st) {
@@ -13535,8 +13535,8 @@ static bool mlog__recover_take(mlog__dead *d, const char *dir, uint64_t id) {
     d->damaged = s->id != id; /* its name and its rings say better */
     if (memcmp(s->magic, "metalog", 8) == 0 && s->version == MLOG__SESSION_VERSION && s->byte_order == 0x01020304 && s->word_size == sizeof(void *))
         return true;
-    mlog__recover_strange++;
-    return false;
+    if (memcmp(s->magic, "metalog", 8) != 0) mlog__recover_strange++;
+    return false; /* of another version, or of another kind of machine */
 }
 
 /* Reads it whole. False: no memory. */
@@ -14703,7 +14703,7 @@ static void mlog__life_recover(mlog_sink *opened, uint32_t n, char *complaint, s
     mlog__recover_strange = 0;
     uint32_t gone = mlog__recover_all(places, count, opened, n);
     if (mlog__recover_strange != 0)
-        snprintf(complaint, size, "crash_safe: sessions in \"%.100s\" that are damaged, or of another version, stay unread: %u", mlog__store.dir,
+        snprintf(complaint, size, "crash_safe: sessions in \"%.100s\" that are damaged stay unread: %u", mlog__store.dir,
                  mlog__recover_strange);
     if (refused != NULL && *complaint == 0)
         snprintf(complaint, size, "crash_safe: a log's note names \"%.100s\"; expected a directory of ours, mode 0700: it is left alone",

@@ -11,7 +11,7 @@
  *   value      all came back, but a number, a text, a time, a thread or a context has changed
  *   silent     some are missing, and nothing was said: a bit of `head` or `cur`, which no second place could confirm
  *   doubled    some came twice: a bit of `cur`, where a promise did not say better
- *   kept       the session looks like one of another version: it stays where it is, unread, and a start says so
+ *   kept       the session looks like one of another version or machine: it stays where it is, unread; where it is none, a start says so
  *   wrong      a message, a key, a place or a level that nobody had logged; torn: a line that is none; crash, hang. These must be 0. */
 #define METALOG_IMPLEMENTATION
 #include "../../metalog.h"
