@@ -12153,9 +12153,10 @@ static void mlog__flush_release(uint32_t rings, bool last) {
 /* Has this sink delivered everything that may name a retired context? */
 static bool mlog__flush_passed(mlog_sink *s) {
     mlog__platform_lock(&s->lock);
-    bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts, and a binary */
-    /* one may go to another file. Of what else it read, lane 0 made text: a blocked console holds no slots */
-    const uint64_t *at = s->lane1 || s->binary != NULL ? s->done : s->next;
+    bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts, a binary */
+    /* one may go to another file, and one that survives us is made anew. Of what else it read, lane 0 made text: a blocked console
+     * holds no slots */
+    const uint64_t *at = s->lane1 || s->binary != NULL || s->session != NULL ? s->done : s->next;
     for (uint32_t i = 0; i < mlog__flush_all.context_rings && passed; i++) passed = at[i] >= mlog__flush_all.context_head[i];
     mlog__platform_unlock(&s->lock);
     return passed;
@@ -12770,11 +12771,13 @@ static bool mlog__recover_is_empty(mlog__dead *d) {
 
 /* -- settling a promise -- */
 
-/* The rings are read as far as the batch says; never back: what came behind it without a batch counts, too. */
+/* The rings are read as far as the batch says; never back: what came behind it without a batch counts, too. Where its sum does not
+ * fit, the next batch's moves were being written over it: then all of its own were made. */
 static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     mlog__promise *p = &d->file->promise[k];
     uint64_t n = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
-    for (uint64_t i = 0; p->seq != 0 && p->seq == p->done && i < n; i++) {
+    if (p->seq == 0 || p->seq != p->done || p->check != mlog__store_check(p, d->file->move[k])) return;
+    for (uint64_t i = 0; i < n; i++) {
         mlog__move m = d->file->move[k][i];
         mlog__ring *r = m.ring < d->count ? d->rings[m.ring] : NULL;
         if (r != NULL && m.pos > r->cur[k]) __atomic_store_n(&r->cur[k], m.pos, __ATOMIC_RELAXED); /* STORE-3 */
