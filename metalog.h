@@ -4853,9 +4853,9 @@ static struct {
 enum { MLOG__STORE_PATH = 256 + 64 };
 
 /* [s] The path of a session's file, or of one of its rings. */
-static void mlog__store_path(char path[MLOG__STORE_PATH], uint64_t id, bool ring, uint32_t number) {
-    size_t n = strlen(mlog__store.dir);
-    memcpy(path, mlog__store.dir, n);
+static void mlog__store_path(char path[MLOG__STORE_PATH], const char *dir, uint64_t id, bool ring, uint32_t number) {
+    size_t n = strlen(dir);
+    memcpy(path, dir, n);
     char *p = path + n;
     *p++ = '/';
     p = mlog__text_hex(p, id);
@@ -4893,12 +4893,12 @@ static void *mlog__store_lock(const char *path) {
 }
 
 #ifndef METALOG_NO_FILES
-/* Is the directory there, ours, and closed to everybody else? It is made when it is missing. */
-static bool mlog__store_dir(const char *dir) {
+/* Is the directory there, ours, and closed to everybody else? make: where it is missing. */
+static bool mlog__store_dir(const char *dir, bool make) {
     struct stat st;
     if (strlen(dir) >= sizeof mlog__store.dir) return errno = ENAMETOOLONG, false;
-    if (mkdir(dir, 0700) == 0) (void)chmod(dir, 0700); /* whatever the umask */
-    else if (errno != EEXIST) return false;
+    if (make && mkdir(dir, 0700) == 0) (void)chmod(dir, 0700); /* whatever the umask */
+    else if (make && errno != EEXIST) return false;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return false;
     bool ours = fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
@@ -4912,7 +4912,7 @@ static bool mlog__store_dir(const char *dir) {
 static bool mlog__store_session(void) {
     char path[MLOG__STORE_PATH];
     const size_t size = sizeof(mlog__session);
-    mlog__store_path(path, mlog__dict_session->id, false, 0);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, false, 0);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); /* the lock before there is anything to read */
     if (fd < 0) return false;
     (void)fchmod(fd, 0600); /* whatever the umask */
@@ -4948,7 +4948,7 @@ static int mlog__store_begin(const char *dir) {
     mlog__guard guard;
     if (mlog__store.on) return 0; /* it stays where it is to the end */
     mlog__platform_guard(&guard);
-    bool begun = mlog__store_dir(dir);
+    bool begun = mlog__store_dir(dir, true);
     if (begun) memcpy(mlog__store.dir, dir, strlen(dir) + 1);
     begun = begun && mlog__store_session();
     int error = errno;
@@ -4974,7 +4974,7 @@ static void mlog__store_adopt(void) {
 static void *mlog__store_ring(uint32_t number, size_t size, bool touch) {
     char path[MLOG__STORE_PATH];
     if (!__atomic_load_n(&mlog__store.on, __ATOMIC_ACQUIRE)) return NULL; /* STORE-1 */
-    mlog__store_path(path, mlog__dict_session->id, true, number);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, true, number);
     mlog__guard guard;
     mlog__platform_guard(&guard);
     void *p = mlog__store_map(path, size, touch);
@@ -4989,8 +4989,8 @@ static void mlog__store_end(uint32_t rings) {
     char path[MLOG__STORE_PATH];
     if (!mlog__store.on) return;
     mlog__store.on = 0;
-    for (uint32_t i = 0; i < rings; i++) mlog__store_path(path, mlog__dict_session->id, true, i), (void)unlink(path);
-    mlog__store_path(path, mlog__dict_session->id, false, 0);
+    for (uint32_t i = 0; i < rings; i++) mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, true, i), (void)unlink(path);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, false, 0);
     (void)unlink(path);
 }
 
@@ -11076,17 +11076,52 @@ static void mlog__sink_blank(int fd, off_t at, size_t n) {
     if (place >= 0) close(place);
 }
 
-/* A write did not write all. Before the next one: has anybody written behind it? */
-static void mlog__sink_mend(mlog_sink *s) {
-    struct stat st;
-    off_t at = s->torn_at;
+enum { MLOG__SINK_SURE = 36 }; /* so many bytes of a line are nobody else's: its time, in nanoseconds */
+
+/* The end of the last n bytes that were sent, in the file. At `torn_at`, unless others of the family, with whom the descriptor's offset
+ * is shared, wrote before we asked for it. -1: they are not there. */
+static off_t mlog__sink_end(const mlog_sink *s, size_t n) {
+    char path[32], *text = malloc(n + (256 << 10));
+    snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd);
+    int place = text == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    off_t from = MLOG__MAX(s->torn_at - (off_t)n - (256 << 10), 0), end = -1;
+    ssize_t got = place < 0 ? -1 : pread(place, text, (size_t)(s->torn_at - from), from);
+    const char *piece = s->out.p + s->sent - n;
+    for (ssize_t at = got - (ssize_t)n; at >= 0 && end < 0; at = n < MLOG__SINK_SURE ? -1 : at - 1)
+        if (text[at] == *piece && memcmp(text + at, piece, n) == 0) end = from + at + (off_t)n;
+    if (place >= 0) close(place);
+    free(text);
+    return end;
+}
+
+static void mlog__sink_back(mlog_sink *s, size_t n) {
     s->torn_at = 0;
-    if (at == 0 || s->sent == 0 || fstat(s->fd, &st) != 0 || st.st_size == at) return;
+    s->sent -= n;
+    s->bytes -= n;
+}
+
+/* A write did not write all. Before the next one: has anybody written behind it, or was the file cut off? Returns where the rest of the
+ * line has to go; 0: the next byte begins a line, or block. */
+static off_t mlog__sink_mend(mlog_sink *s) {
+    struct stat st;
     size_t torn = s->sent - mlog__sink_whole(s->out.p, s->sent, s->binary != NULL);
-    if (torn == 0 || (off_t)torn > at) return;
-    mlog__sink_blank(s->fd, at - (off_t)torn, torn);
-    s->sent -= torn;
-    s->bytes -= torn;
+    if (torn == 0 || fstat(s->fd, &st) != 0) return 0;
+    off_t end = mlog__sink_end(s, torn);
+    if (end == st.st_size) return end;
+    if (end >= 0) mlog__sink_blank(s->fd, end - (off_t)torn, torn);
+    return mlog__sink_back(s, torn), 0;
+}
+
+/* The n bytes that were sent last went elsewhere than behind `end`, where their line begins: somebody was quicker. It goes out again,
+ * whole, and what follows it. */
+static void mlog__sink_join(mlog_sink *s, off_t end, size_t n) {
+    size_t before = s->sent - n, torn = before - mlog__sink_whole(s->out.p, before, s->binary != NULL);
+    s->torn_at = lseek(s->fd, 0, SEEK_CUR);
+    off_t at = mlog__sink_end(s, n);
+    if (at < 0 || at - (off_t)n == end) return;
+    mlog__sink_blank(s->fd, end - (off_t)torn, torn);
+    mlog__sink_blank(s->fd, at - (off_t)n, n);
+    mlog__sink_back(s, n + torn);
 }
 
 /* Its batches are made where they outlive the process, as long as there is room. */
@@ -11094,6 +11129,15 @@ static void mlog__sink_lend(mlog_sink *s) {
     if (s->session == NULL || s->out.lent != 0 || s->out.len != 0) return;
     mlog__format_drop(&s->out);
     s->out = (mlog__buffer){s->session->batch[s->number], 0, 0, MLOG__BATCH_ROOM};
+}
+
+/* A part of a batch that this sink will not finish: its successor, or recovery, makes it anew. */
+static void mlog__sink_take_back(mlog_sink *s) {
+    struct stat st;
+    off_t end = s->torn_at == 0 || s->sent == 0 ? -1 : mlog__sink_end(s, s->sent);
+    if (end < 0 || fstat(s->fd, &st) != 0) return;
+    bool alone = end == st.st_size && flock(s->fd, LOCK_EX | LOCK_NB) == 0; /* nobody else writes */
+    if (!alone || ftruncate(s->fd, end - (off_t)s->sent) != 0) mlog__sink_blank(s->fd, end - (off_t)s->sent, s->sent);
 }
 
 /* Says what this batch is, before its first byte is written. Where that cannot be said, it is written all the same. */
@@ -11123,17 +11167,22 @@ static void mlog__sink_keep(mlog_sink *s, uint32_t rings) {
 static int mlog__sink_write(mlog_sink *s, uint32_t rings) {
     if (s->retry_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->retry_at) return 0;
     if (s->sent < s->out.len && !mlog__sink_ours(s)) {
+        const dev_t dev = s->dev;
+        const ino_t ino = s->ino;
         if (!mlog__sink_renew(s, false)) return mlog__sink_failed(s), 0;
-        s->promised = s->promised && s->sent != 0; /* it may be another file */
+        if (s->dev != dev || s->ino != ino) /* another file: a line that was begun in the old one goes there whole */
+            mlog__sink_back(s, s->sent - mlog__sink_whole(s->out.p, s->sent, s->binary != NULL));
+        s->promised = s->promised && s->sent != 0;
     }
     mlog__sink_promise(s, rings);
     while (s->sent < s->out.len) {
-        if (s->torn_at != 0) mlog__sink_mend(s);
+        off_t end = s->torn_at != 0 ? mlog__sink_mend(s) : 0;
         ssize_t n = mlog__sink_push(s, s->out.p + s->sent, s->out.len - s->sent);
         if (n >= 0) {
             s->sent += (size_t)n;
             s->bytes += (uint64_t)n;
             if (s->sent < s->out.len && s->named) s->torn_at = lseek(s->fd, 0, SEEK_CUR); /* with O_APPEND: where it ended */
+            if (end != 0) mlog__sink_join(s, end, (size_t)n);
             continue;
         }
         if (errno == EINTR) continue;
@@ -12598,11 +12647,13 @@ typedef struct {
     uint32_t count;
     int lock;
     bool rest;                             /* somebody may still want something of it */
+    bool unread;                           /* a part of it could not be read for want of memory or descriptors: later */
     time_t age;
     mlog__desk desk;
 } mlog__dead;
 
 static uint64_t mlog__recover_count; /* records, for the statistics; under `role` */
+static const char *mlog__recover_dir; /* where it looks; under `role` */
 
 /* A file of ours, as it must be: regular, one link, for nobody else. -1: it is something else. */
 static int mlog__recover_open(const char *path, struct stat *st) {
@@ -12613,13 +12664,20 @@ static int mlog__recover_open(const char *path, struct stat *st) {
     return fine ? fd : -1;
 }
 
+/* Did that fail for want of something, and not since there was nothing to open? */
+static bool mlog__recover_scarce(void) { return errno == EMFILE || errno == ENFILE || errno == ENOMEM; }
+
 /* One ring of the dead process. A ring that is not sound is left out. */
 static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number) {
     struct stat st;
     int fd = mlog__recover_open(path, &st);
     size_t size = fd < 0 ? 0 : (size_t)st.st_size, bytes = size - sizeof(mlog__ring);
     mlog__ring *r = MAP_FAILED;
-    if (size > sizeof *r && size <= sizeof *r + (64u << 20)) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd < 0) d->unread = d->unread || mlog__recover_scarce();
+    if (size > sizeof *r && size <= sizeof *r + (64u << 20)) {
+        r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        d->unread = d->unread || r == MAP_FAILED;
+    }
     if (fd >= 0) close(fd);
     if (r == MAP_FAILED) return;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
@@ -12629,6 +12687,7 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
     /* with room behind it: words of a record that is none are read before its length is known to be false */
     mlog__ring *copy = sound ? malloc(size + 256) : NULL;
     if (copy == NULL) {
+        d->unread = d->unread || sound;
         mlog__platform_unmap(r, size);
         return;
     }
@@ -12653,12 +12712,13 @@ static int mlog__recover_name(const char *name, uint64_t id) {
 
 /* Calls `each` with the path of every ring of the session. */
 static void mlog__recover_each(mlog__dead *d, void (*each)(mlog__dead *, const char *path, uint32_t number)) {
-    DIR *dir = opendir(mlog__store.dir);
+    DIR *dir = opendir(mlog__recover_dir);
+    if (dir == NULL) d->unread = true;
     for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
         char path[MLOG__STORE_PATH];
         int number = mlog__recover_name(e->d_name, d->id);
         if (number < 0) continue;
-        mlog__store_path(path, d->id, true, (uint32_t)number);
+        mlog__store_path(path, mlog__recover_dir, d->id, true, (uint32_t)number);
         each(d, path, (uint32_t)number);
     }
     if (dir != NULL) closedir(dir);
@@ -12673,7 +12733,8 @@ static void mlog__recover_remove(mlog__dead *d, const char *path, uint32_t numbe
 static void mlog__recover_forget(mlog__dead *d) {
     char path[MLOG__STORE_PATH];
     mlog__recover_each(d, mlog__recover_remove);
-    mlog__store_path(path, d->id, false, 0);
+    if (d->unread) return; /* the rings first: without the session nobody would know whose they are */
+    mlog__store_path(path, mlog__recover_dir, d->id, false, 0);
     (void)unlink(path);
 }
 
@@ -12716,12 +12777,13 @@ static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
     struct stat st;
     memset(d, 0, sizeof *d);
     d->id = id;
-    mlog__store_path(path, id, false, 0);
+    mlog__store_path(path, mlog__recover_dir, id, false, 0);
     d->lock = mlog__recover_open(path, &st);
     if (d->lock < 0 || mlog__recover_lock(d->lock) != 0 || fstat(d->lock, &st) != 0 || st.st_nlink != 1) return false;
     d->age = st.st_mtime;
     if (st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session)) return false; /* of another version */
     mlog__session *s = st.st_size == 0 ? MAP_FAILED : mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, d->lock, 0);
+    if (s == MAP_FAILED && st.st_size != 0) return false; /* no memory */
     if (s == MAP_FAILED || s->id != id) {
         if (s != MAP_FAILED) mlog__platform_unmap(s, sizeof *s);
         mlog__recover_forget(d);
@@ -12731,7 +12793,7 @@ static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
     return memcmp(s->magic, "metalog", 8) == 0 && s->version == 1 && s->byte_order == 0x01020304 && s->word_size == sizeof(void *);
 }
 
-/* Reads it whole. False: no memory. */
+/* Reads it whole. False: there was not enough of something to do so: the next start does it. */
 static bool mlog__recover_read(mlog__dead *d) {
     d->copy = mlog__platform_map(sizeof *d->copy, false, false);
     d->rings = mlog__platform_map(2 * MLOG__RINGS * sizeof *d->rings, false, false);
@@ -12743,7 +12805,7 @@ static bool mlog__recover_read(mlog__dead *d) {
     d->desk.pairs = &d->copy->clock;
     d->desk.foreign = d->desk.recovered = true;
     mlog__recover_each(d, mlog__recover_ring);
-    return true;
+    return !d->unread;
 }
 
 /* Has a ring something that a sink of its process has not written? */
@@ -12751,7 +12813,10 @@ static void mlog__recover_look(mlog__dead *d, const char *path, uint32_t number)
     struct stat st;
     mlog__ring head;
     int fd = mlog__recover_open(path, &st);
-    if (fd < 0) return;
+    if (fd < 0) {
+        d->unread = d->unread || mlog__recover_scarce();
+        return;
+    }
     bool read = pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && head.number == number;
     close(fd);
     for (uint32_t k = 0; read && k < MLOG__SINKS; k++)
@@ -12766,7 +12831,7 @@ static bool mlog__recover_is_empty(mlog__dead *d) {
         if (p->key != 0 && p->armed != p->done) return false;
     }
     mlog__recover_each(d, mlog__recover_look);
-    return !d->rest;
+    return !d->rest && !d->unread;
 }
 
 /* -- settling a promise -- */
@@ -12845,7 +12910,6 @@ static bool mlog__recover_cut(int fd, const mlog__promise *p, const char *batch,
 
 typedef struct { const char *p; size_t len; bool binary; } mlog__left;    /* of a batch: what was not found yet */
 typedef struct { off_t at; size_t n, whole; bool at_end; } mlog__piece;   /* whole: of the n bytes that stand there */
-enum { MLOG__RECOVER_SURE = 36 }; /* so many bytes of a line are nobody else's: its time, in nanoseconds */
 
 /* Does a line, or block, of such a process begin here? By its shape: digits stand for digits. */
 static bool mlog__recover_begins(const char *p, size_t n, const mlog__left *b) {
@@ -12884,7 +12948,7 @@ static mlog__piece mlog__recover_scan(const char *text, size_t most, size_t n, b
     mlog__piece best = {0};
     for (const char *p = text; p < text + most; p = next) {
         next = mlog__recover_next(p + b->binary, end, b);
-        const char *inside = b->binary || b->len < MLOG__RECOVER_SURE ? NULL : memmem(p + 1, (size_t)(next - p) - 1, b->p, MLOG__RECOVER_SURE);
+        const char *inside = b->binary || b->len < MLOG__SINK_SURE ? NULL : memmem(p + 1, (size_t)(next - p) - 1, b->p, MLOG__SINK_SURE);
         for (const char *at = p; at != NULL; at = at == p ? inside : NULL) {
             mlog__piece piece = mlog__recover_compare(at, (size_t)(end - at), ends, b);
             piece.at = at - text;
@@ -12931,7 +12995,7 @@ static void mlog__recover_match(int fd, off_t from, mlog__left *b) {
     mlog__piece piece;
     for (int i = 0; i < 64 && b->len != 0 && mlog__recover_search(fd, from, b, &piece); i++) {
         size_t torn = piece.n - piece.whole;
-        if (piece.at_end && torn != 0 && (torn < MLOG__RECOVER_SURE || !timed) && !mlog__recover_still(fd, piece.at + (off_t)piece.n)) {
+        if (piece.at_end && torn != 0 && (torn < MLOG__SINK_SURE || !timed) && !mlog__recover_still(fd, piece.at + (off_t)piece.n)) {
             if (piece.whole == 0) continue;
             torn = 0;
         }
@@ -13144,15 +13208,15 @@ static uint32_t mlog__recover_bound(mlog__found *found, uint32_t many) {
     return gone;
 }
 
-/* Looks for dead sessions in our directory; under `role`, before the sinks are used for anything else. Returns how many had to go
- * unread. */
-static uint32_t mlog__recover_all(mlog_sink *opened, uint32_t n) {
+/* Looks for dead sessions in a directory; under `role`, before the sinks are used for anything else. Returns how many had to go unread. */
+static uint32_t mlog__recover_all(const char *place, mlog_sink *opened, uint32_t n) {
     enum { MOST = 1024 };
     mlog__found *found = calloc(MOST, sizeof *found);
     mlog__guard guard;
     uint32_t many = 0;
     mlog__platform_guard(&guard);
-    DIR *dir = found == NULL ? NULL : opendir(mlog__store.dir);
+    mlog__recover_dir = place;
+    DIR *dir = found == NULL ? NULL : opendir(place);
     for (const struct dirent *e; dir != NULL && many < MOST && (e = readdir(dir)) != NULL;) {
         uint64_t id = strtoull(e->d_name, NULL, 16);
         if (id != mlog__dict_session->id && mlog__recover_name(e->d_name, id) == -2) found[many++].id = id;
@@ -13763,6 +13827,14 @@ static bool mlog__life_roomy(const char *place) {
     return statvfs(place, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize >= 2 * mlog__life.config.rings_total;
 }
 
+/* The place beside a sink's file. False: it has none. */
+static bool mlog__life_ring_dir_beside(char dir[PATH_MAX], const mlog_sink *s) {
+    const char *path = s->config.path, *slash = path == NULL ? NULL : strrchr(path, '/');
+    if (!s->regular || path == NULL) return false;
+    snprintf(dir, PATH_MAX, "%.*s/.metalog-rings", slash == NULL ? 1 : (int)(slash - path), slash == NULL ? "." : path);
+    return true;
+}
+
 /* Where the files of the rings lie, unless the configuration says it: in memory that outlives the process; a container's first process
  * takes its /dev/shm with it, so there they lie beside the log. */
 static void mlog__life_ring_dir(char dir[PATH_MAX], const mlog_sink *opened, uint32_t n, bool shm) {
@@ -13772,13 +13844,21 @@ static void mlog__life_ring_dir(char dir[PATH_MAX], const mlog_sink *opened, uin
     }
     snprintf(dir, PATH_MAX, "/dev/shm/metalog-%u", (unsigned)geteuid());
     if (shm && getpid() != 1 && mlog__life_roomy("/dev/shm")) return;
-    for (uint32_t i = 0; i < n; i++) {
-        if (!opened[i].regular || opened[i].config.path == NULL) continue;
-        const char *slash = strrchr(opened[i].config.path, '/');
-        int len = slash == NULL ? 1 : (int)(slash - opened[i].config.path);
-        snprintf(dir, PATH_MAX, "%.*s/.metalog-rings", len, slash == NULL ? "." : opened[i].config.path);
-        return;
+    for (uint32_t i = 0; i < n; i++)
+        if (mlog__life_ring_dir_beside(dir, &opened[i])) return;
+}
+
+/* Dead processes may have had other places to choose from: another program on /dev/shm decides whether there was room. */
+static uint32_t mlog__life_recover(mlog_sink *opened, uint32_t n) {
+    char dir[PATH_MAX];
+    uint32_t gone = mlog__recover_all(mlog__store.dir, opened, n);
+    if (mlog__life.config.ring_dir != NULL) return gone;
+    snprintf(dir, sizeof dir, "/dev/shm/metalog-%u", (unsigned)geteuid());
+    for (uint32_t i = 0; i <= n; i++) {
+        if (i > 0 && !mlog__life_ring_dir_beside(dir, &opened[i - 1])) continue;
+        if (strcmp(dir, mlog__store.dir) != 0 && mlog__store_dir(dir, false)) gone += mlog__recover_all(dir, opened, n);
     }
+    return gone;
 }
 
 /* Rings become files as soon as there is a file sink, or crash_safe asks for it; then what dead processes left for these sinks is
@@ -13803,7 +13883,7 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
     }
     for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before; slot++) /* threads that logged before get new rings */
         for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].clock, MLOG__TICKS_LOOK, __ATOMIC_RELAXED); /* LIFE-2 */
-    uint32_t gone = mlog__recover_all(opened, n);
+    uint32_t gone = mlog__life_recover(opened, n);
     if (gone != 0)
         snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
 }
@@ -13815,7 +13895,7 @@ static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     if (s->out.lent != 0) mlog__format_drop(&s->out);
     if (!mlog__store.on) return;
     mlog__promise *p = &mlog__dict_session->promise[number];
-    memset(p, 0, sizeof *p);
+    if (s->key == 0 || p->key != s->key || p->armed != p->done) memset(p, 0, sizeof *p); /* else it goes on */
     if (s->key == 0) return;
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
@@ -13827,6 +13907,16 @@ static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     s->promised = false;
     mlog__sink_lend(s);
     __atomic_store_n(&p->key, s->key, __ATOMIC_RELEASE); /* STORE-3 */
+}
+
+/* Promises of sinks that are gone, where the next one in their place is another. */
+static void mlog__life_unpromise(const mlog_sink *opened, uint32_t n) {
+    for (uint32_t i = 0, next = 0; i < MLOG__SINKS && mlog__store.on; i++) {
+        mlog__promise *p = &mlog__dict_session->promise[i];
+        if (mlog__flush_all.sink[i].used) continue;
+        if (next >= n || opened[next].key != p->key) __atomic_store_n(&p->key, 0, __ATOMIC_RELEASE); /* STORE-3 */
+        next++;
+    }
 }
 
 /* Puts an opened sink into a free place, from the present heads on; under `role`. */
@@ -13867,12 +13957,14 @@ static void mlog__life_close(const mlog__closing *closing) {
     for (uint32_t i = 0; i < closing->count; i++) closing->of[i].close(closing->of[i].user);
 }
 
-/* What was held back: its records count as read, and would be lost with the sink when another one has written them. */
-static void mlog__life_write_held(mlog_sink *s) {
+/* What was held back: its records count as read, and would be lost with the sink when another one has written them.
+ * again: what cannot be written is the next sink's. */
+static void mlog__life_write_held(mlog_sink *s, bool again) {
     mlog__held held;
     if (s->lane1 || s->dead || s->out.len == 0 || s->config.type == MLOG_NULL) return;
     mlog__flush_hold(&held);
     if (mlog__sink_write(s, mlog__flush_rings()) != 0) mlog__sink_commit(s, mlog__flush_rings());
+    else if (again) mlog__sink_take_back(s);
     mlog__flush_let_go(&held);
 }
 
@@ -13888,12 +13980,11 @@ static void mlog__life_note_delivered(mlog_sink *s) {
     }
 }
 
-/* Takes a sink out; under `lane1`, the configuration's lock and `role`, taken in this order, so that a slow callback delays only who
+/* Takes a sink out, whose promise stays: what is logged before its successor is there survives, too; under `lane1`, the configuration's lock and `role`, taken in this order, so that a slow callback delays only who
  * waits for its end. */
-static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
-    mlog__life_write_held(s);
+static void mlog__life_take_out(mlog_sink *s, bool again, mlog__closing *closing) {
+    mlog__life_write_held(s, again);
     mlog__life_note_delivered(s);
-    if (s->session != NULL) __atomic_store_n(&s->session->promise[s->number].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
         mlog__flush_all.handed[s->lane1][k] = MLOG__MAX(mlog__flush_all.handed[s->lane1][k], s->done[k]);
@@ -13911,7 +14002,7 @@ static void mlog__life_take_all(bool of_init, mlog__closing *closing) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (!s->used || (of_init && !s->of_init)) continue;
         if (s->of_init) had[s->lane1] = true;
-        mlog__life_take_out(s, closing);
+        mlog__life_take_out(s, true, closing);
     }
     uint64_t(*handed)[MLOG__RINGS] = mlog__flush_all.handed;
     if (had[0] != had[1]) memcpy(handed[had[0]], handed[had[1]], sizeof handed[0]);
@@ -14144,6 +14235,7 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
 #ifndef METALOG_NO_FILES
     mlog__life_make_safe(opened, made, complaint, size);
 #endif
+    mlog__life_unpromise(opened, made);
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
     mlog__platform_unlock(&mlog__flush_all.role);
     /* mlog_levels wins over everything, also over a later mlog_init; the rules of a capture stay until its end */
@@ -14468,7 +14560,10 @@ static bool mlog__life_drained(void) {
         const mlog__ring *r = mlog__flush_ring(i);
         for (int k = 0; k < MLOG__SINKS && r != NULL; k++) {
             const mlog_sink *s = &mlog__flush_all.sink[k];
-            if (s->used && s->session != NULL && s->done[i] != __atomic_load_n(&r->head, __ATOMIC_ACQUIRE)) return false; /* RING-1 */
+            const uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+            if (s->used && s->session != NULL && s->done[i] != head) return false;
+            /* of a sink that mlog_shutdown took before its file had everything */
+            if (!s->used && r->filed && mlog__store.on && mlog__dict_session->promise[k].key != 0 && r->cur[k] != head) return false;
         }
     }
     return true;
@@ -14623,7 +14718,9 @@ void mlog_sink_remove(mlog_sink *s) {
     mlog__life_drain_sink(s);
     __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED); /* FLUSH-7 */
     mlog__life_stop_lanes();
-    if (s->used) mlog__life_take_out(s, &closing);
+    mlog__promise *p = s->used && s->session != NULL ? &s->session->promise[s->number] : NULL;
+    if (s->used) mlog__life_take_out(s, false, &closing);
+    if (p != NULL) __atomic_store_n(&p->key, 0, __ATOMIC_RELEASE); /* STORE-3 */
     mlog__life_go_on();
     mlog__life_close(&closing);
     errno = saved;
@@ -14727,7 +14824,7 @@ void mlog_capture_end(mlog_capture *c) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (c->level[i] >= 0 && s->used && s->config.level == MLOG_OFF + 1) s->config.level = c->level[i];
     }
-    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, &closing);
+    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, false, &closing);
     if (c->ruled) mlog__rule_set_now(&c->rules);
     mlog__life_captures = NULL;
     mlog__life_go_on();
