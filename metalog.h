@@ -4908,19 +4908,33 @@ static bool mlog__store_dir(const char *dir, bool make) {
 }
 #endif
 
+/* [s] Makes the file of a session, and locks it before there is anything to read. Who starts in this moment and finds it without a
+ * lock removes it: then once more. NULL: errno says why. */
+static void *mlog__store_make(const char *path) {
+    for (int i = 0; i < 100; i++) {
+        int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0 && errno != EEXIST) return NULL;
+        if (fd >= 0) {
+            (void)fchmod(fd, 0600); /* whatever the umask */
+            close(fd);
+            void *lock = mlog__store_lock(path);
+            if (lock != NULL) return lock;
+        }
+        mlog__platform_nap(1000000);
+    }
+    return (void)unlink(path), errno = EAGAIN, (void *)NULL;
+}
+
 /* [s] The session goes into a file, at its old address. False: nothing has changed. */
 static bool mlog__store_session(void) {
     char path[MLOG__STORE_PATH];
     const size_t size = sizeof(mlog__session);
     mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, false, 0);
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); /* the lock before there is anything to read */
-    if (fd < 0) return false;
-    (void)fchmod(fd, 0600); /* whatever the umask */
-    close(fd);
-    void *lock = mlog__store_lock(path);
+    void *lock = mlog__store_make(path);
+    if (lock == NULL) return false;
     mlog__session *fresh = NULL;
     bool whole = false, moved = false;
-    fd = lock == NULL ? -1 : open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0 && ftruncate(fd, (off_t)size) == 0) {
         fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (fresh == MAP_FAILED) fresh = NULL;
@@ -4936,7 +4950,7 @@ static bool mlog__store_session(void) {
         return true;
     }
     if (fresh != NULL) mlog__platform_unmap(fresh, size);
-    if (lock != NULL) mlog__platform_unmap(lock, MLOG__PAGE);
+    mlog__platform_unmap(lock, MLOG__PAGE);
     (void)unlink(path);
     errno = error;
     return false;
@@ -4946,10 +4960,12 @@ static bool mlog__store_session(void) {
 /* Begins: rings that are made from here on are files. -1: errno says why, and everything stays as it was. */
 static int mlog__store_begin(const char *dir) {
     mlog__guard guard;
+    char whole[PATH_MAX];
     if (mlog__store.on) return 0; /* it stays where it is to the end */
     mlog__platform_guard(&guard);
-    bool begun = mlog__store_dir(dir, true);
-    if (begun) memcpy(mlog__store.dir, dir, strlen(dir) + 1);
+    bool begun = mlog__store_dir(dir, true) && realpath(dir, whole) != NULL; /* a daemon's directory is another by then */
+    if (begun && strlen(whole) >= sizeof mlog__store.dir) begun = false, errno = ENAMETOOLONG;
+    if (begun) memcpy(mlog__store.dir, whole, strlen(whole) + 1);
     begun = begun && mlog__store_session();
     int error = errno;
     mlog__platform_unguard(&guard);

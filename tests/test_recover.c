@@ -461,10 +461,11 @@ static void held_back(void) {
     c.sinks[0].flush_ms = 60000;
     c.sinks[0].flush_level = MLOG_FATAL;
     if (mlog_init(&c) != 0) _exit(9);
-    for (int k = 0; k < 40; k++) {
-        for (int i = 0; i < 100; i++) {
+    mlog_flush(1000);
+    for (int k = 0; k < 41; k++) {
+        for (int i = 0; i < (k == 0 ? 1 : 100); i++) {
             mlog_with("within", i);
-            mlog_info("held");
+            mlog_info("x");
         }
         usleep(k == 0 ? 300000 : 5000);
     }
@@ -489,7 +490,7 @@ static void after_shutdown(void) {
 
 static void test_moments(void) {
     static void (*const victim[])(void) = {half_armed, held_back, after_shutdown};
-    static const struct { const char *what; size_t times; } want[] = {{"\"msg\":\"second\"", 1}, {"\"within\":", 4000}, {"\"msg\":\"late\"", 1}};
+    static const struct { const char *what; size_t times; } want[] = {{"\"msg\":\"second\"", 1}, {"\"within\":", 4001}, {"\"msg\":\"late\"", 1}};
     size_t n;
     for (int i = 0; i < 3; i++) {
         clean();
@@ -529,6 +530,35 @@ static void test_other_place(void) {
     (void)rmdir(beside);
 }
 
+/* Many start in one moment: none takes another's file in the making for a dead one's. The directory is relative, and left. */
+static void start_safe(void) {
+    mlog_config c = config(MLOG_JSON);
+    char dir[300];
+    snprintf(dir, sizeof dir, "%s", rings);
+    c.ring_dir = strrchr(dir, '/') + 1;
+    *strrchr(dir, '/') = 0;
+    if (chdir(dir) != 0 || mlog_init(&c) != 0 || chdir("/") != 0) _exit(9);
+    mlog_info("up");
+    if (mlog_flush(2000) != 0) _exit(8);
+}
+
+static void test_starts(void) {
+    size_t n;
+    clean();
+    CHECK_EQ(in_child(recover), 0);
+    for (int round = 0; round < 10; round++) {
+        int status;
+        fflush(stdout);
+        for (int i = 0; i < 12; i++)
+            if (fork() == 0) start_safe(), exit(0);
+        while (wait(&status) > 0) CHECK_EQ(status, 0);
+    }
+    char *text = contents(log_path, &n);
+    CHECK_EQ(times(text, "\"msg\":\"up\""), 120);
+    CHECK_EQ(times(text, "crash_safe"), 0);
+    CHECK_EQ(files_left(), 0);
+}
+
 static rlim_t descriptors;
 
 /* Its own log or another: what it cannot read stays for the next start. */
@@ -545,7 +575,7 @@ static void with_few(void) {
 
 static void test_few_descriptors(void) {
     size_t n;
-    for (descriptors = 2 * 4; descriptors < 2 * 12; descriptors++) {
+    for (descriptors = 2 * 4; descriptors < 2 * 8; descriptors++) {
         clean();
         CHECK(killed(in_child(log_everything)));
         CHECK_EQ(in_child(with_few), 0);
@@ -623,6 +653,7 @@ int main(void) {
     if (!SANITIZED) test_crash(); /* ASan and TSan own SIGSEGV */
     test_moments();
     test_other_place();
+    test_starts();
     if (!SANITIZED) test_few_descriptors();
     test_full();
     test_hostile();
