@@ -12663,6 +12663,7 @@ typedef struct {
     uint32_t count;
     int lock;
     bool rest;                             /* somebody may still want something of it */
+    bool strange;                          /* of another version: not for us to read */
     bool unread;                           /* a part of it could not be read for want of memory or descriptors: later */
     time_t age;
     mlog__desk desk;
@@ -12670,6 +12671,7 @@ typedef struct {
 
 static uint64_t mlog__recover_count; /* records, for the statistics; under `role` */
 static const char *mlog__recover_dir; /* where it looks; under `role` */
+static int mlog__recover_patience;    /* ms to wait for locks, of all sessions in the place; under `role` */
 
 /* A file of ours, as it must be: regular, one link, for nobody else. -1: it is something else. */
 static int mlog__recover_open(const char *path, struct stat *st) {
@@ -12776,11 +12778,12 @@ static void mlog__recover_close(mlog__dead *d) {
 /* A session's lock: 0 when its process is dead. The kernel may give it back a moment after the process was waited for (the last close of
  * a dying process's file is deferred): where there is no such process any more, it is waited for. */
 static int mlog__recover_lock(int fd) {
-    uint64_t owner = 0;
+    uint64_t owner = 0; /* of another namespace, it may live and not be seen: then nobody waits long */
     for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
         bool read = pread(fd, &owner, sizeof owner, offsetof(mlog__session, owner)) == (ssize_t)sizeof owner;
         bool gone = read && owner != 0 && owner <= INT_MAX && kill((pid_t)owner, 0) != 0 && errno == ESRCH;
-        if (!gone || i == 100) return -1;
+        if (!gone || i == 100 || mlog__recover_patience == 0) return -1;
+        mlog__recover_patience--;
         mlog__platform_nap(1000000);
     }
     return 0;
@@ -12797,7 +12800,8 @@ static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
     d->lock = mlog__recover_open(path, &st);
     if (d->lock < 0 || mlog__recover_lock(d->lock) != 0 || fstat(d->lock, &st) != 0 || st.st_nlink != 1) return false;
     d->age = st.st_mtime;
-    if (st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session)) return false; /* of another version */
+    d->strange = st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session);
+    if (d->strange) return false;
     mlog__session *s = st.st_size == 0 ? MAP_FAILED : mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, d->lock, 0);
     if (s == MAP_FAILED && st.st_size != 0) return false; /* no memory */
     if (s == MAP_FAILED || s->id != id) {
@@ -12806,7 +12810,8 @@ static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
         return false;
     }
     d->file = s;
-    return memcmp(s->magic, "metalog", 8) == 0 && s->version == 1 && s->byte_order == 0x01020304 && s->word_size == sizeof(void *);
+    d->strange = memcmp(s->magic, "metalog", 8) != 0 || s->version != 1 || s->byte_order != 0x01020304 || s->word_size != sizeof(void *);
+    return !d->strange;
 }
 
 /* Reads it whole. False: there was not enough of something to do so: the next start does it. */
@@ -12911,6 +12916,7 @@ static bool mlog__recover_cut(int fd, const mlog__promise *p, const char *batch,
     struct stat st;
     if (p->shared || fstat(fd, &st) != 0 || (uint64_t)st.st_size >= p->off + p->len) return false; /* longer: others have written */
     if (p->kept && p->len <= MLOG__BATCH_ROOM && !mlog__recover_alone(fd, p, batch, (uint64_t)st.st_size)) return false;
+    if (!p->kept && st.st_size % 512 != 0) return false; /* a write is cut short between two pages: somebody's lines stand behind it */
     int locked = st.st_ino == s->ino && st.st_dev == s->dev ? s->fd : fd;
     bool cut = flock(locked, LOCK_EX | LOCK_NB) == 0 && ((uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0);
     if (locked == s->fd) (void)flock(locked, LOCK_SH | LOCK_NB); /* a lock that is refused costs the one that was there */
@@ -13196,6 +13202,9 @@ static void mlog__recover_meet(mlog__found *f, mlog_sink *opened, uint32_t n) {
         f->age = d.age;
         f->left = !ours && !mlog__recover_is_empty(&d);
         if (!ours && !f->left) mlog__recover_forget(&d);
+    } else if (d.strange) {
+        f->age = d.age;
+        f->left = true;
     }
     mlog__recover_close(&d);
 }
@@ -13218,7 +13227,7 @@ static uint32_t mlog__recover_bound(mlog__found *found, uint32_t many) {
         for (uint32_t i = 0; i < many; i++)
             if (found[i].left && (oldest == NULL || found[i].age < oldest->age)) oldest = &found[i];
         oldest->left = false;
-        if (mlog__recover_take(&d, oldest->id)) mlog__recover_forget(&d);
+        if (mlog__recover_take(&d, oldest->id) || d.strange) mlog__recover_forget(&d);
         mlog__recover_close(&d);
     }
     return gone;
@@ -13232,6 +13241,7 @@ static uint32_t mlog__recover_all(const char *place, mlog_sink *opened, uint32_t
     uint32_t many = 0;
     mlog__platform_guard(&guard);
     mlog__recover_dir = place;
+    mlog__recover_patience = 300;
     DIR *dir = found == NULL ? NULL : opendir(place);
     for (const struct dirent *e; dir != NULL && many < MOST && (e = readdir(dir)) != NULL;) {
         uint64_t id = strtoull(e->d_name, NULL, 16);

@@ -614,6 +614,64 @@ static void fill(void) {
     if (ends != 2 && mlog_flush(5000) != 0) _exit(3);
 }
 
+/* A batch that has no room in the session is cut short, and another process writes behind it. */
+static void fill_large(void) {
+    static char text[1 << 20];
+    mlog_config c = config(MLOG_JSON);
+    c.ring_bytes = 8 << 20;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("first");
+    mlog_flush(1000);
+    set_limit(512 << 10);
+    memset(text, 'x', sizeof text);
+    mlog_info("large", "text", mlog_str(text, sizeof text));
+    (void)mlog_flush(200);
+    int fd = open(log_path, O_WRONLY | O_APPEND);
+    set_limit(RLIM_INFINITY);
+    if (write(fd, "{\"msg\":\"another's\"}\n", 20) != 20) _exit(5);
+    die();
+}
+
+static void test_full_large(void) {
+    size_t n;
+    clean();
+    CHECK(killed(in_child(fill_large)));
+    CHECK_EQ(in_child(recover), 0);
+    const char *text = contents(log_path, &n);
+    CHECK_EQ(times(text, "another's"), 1);
+    (void)unlink(log_path);
+}
+
+/* Of another version: it stays for its own program, but such ones do not pile up. Of a process that cannot be seen: it is not waited for. */
+static void test_many(void) {
+    char path[600];
+    struct timespec begin, end;
+    int fds[20];
+    clean();
+    CHECK_EQ(mkdir(rings, 0700), 0);
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(path, sizeof path, "%s/abcdef00000%05x.session", rings, i + 1);
+        int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+        CHECK(fd >= 0 && write(fd, "metalog", 8) == 8);
+        close(fd);
+    }
+    CHECK_EQ(in_child(recover), 0);
+    CHECK_EQ(files_left(), 64);
+    clean();
+    CHECK_EQ(mkdir(rings, 0700), 0);
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t owner = INT_MAX;
+        snprintf(path, sizeof path, "%s/abcdef00000%05x.session", rings, i + 1);
+        fds[i] = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+        CHECK(pwrite(fds[i], &owner, 8, offsetof(mlog__session, owner)) == 8 && flock(fds[i], LOCK_EX) == 0);
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &begin);
+    CHECK_EQ(in_child(recover), 0);
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    CHECK(end.tv_sec - begin.tv_sec < 2);
+    for (unsigned i = 0; i < 20; i++) close(fds[i]);
+}
+
 static void test_full(void) {
     for (ends = 0; ends < 4; ends++) {
         int seen[300] = {0}, others = 0;
@@ -656,6 +714,8 @@ int main(void) {
     test_starts();
     if (!SANITIZED) test_few_descriptors();
     test_full();
+    test_full_large();
+    test_many();
     test_hostile();
     clean();
     return done();
