@@ -12870,19 +12870,30 @@ static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     }
 }
 
+/* Is it the batch's file? Else it is closed, and -1. */
+static int mlog__recover_is(int fd, const mlog__promise *p) {
+    struct stat st;
+    if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_dev == p->dev && (uint64_t)st.st_ino == p->ino)) return fd;
+    close(fd);
+    return -1;
+}
+
 /* Opens the file of the batch: the sink's own, or one beside it, whose name begins with the same, that a rotation made of it. -1: it
- * is gone. */
+ * is gone; -2: it could not be looked for. */
 static int mlog__recover_find(const mlog_sink *s, const mlog__promise *p) {
+    int own = mlog__recover_is(open(s->config.path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK), p);
+    if (own >= 0) return own;
     const char *slash = strrchr(s->config.path, '/'), *base = slash == NULL ? s->config.path : slash + 1;
     char *folder = slash == NULL ? strdup(".") : strndup(s->config.path, (size_t)(base - s->config.path));
     DIR *dir = folder == NULL ? NULL : opendir(folder);
     struct stat st;
-    int fd = -1;
+    int fd = dir == NULL && mlog__recover_scarce() ? -2 : -1;
     for (const struct dirent *e; dir != NULL && fd < 0 && (e = readdir(dir)) != NULL;) {
         if (strncmp(e->d_name, base, strlen(base)) != 0 || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
         if (!S_ISREG(st.st_mode) || (uint64_t)st.st_dev != p->dev || (uint64_t)st.st_ino != p->ino) continue;
-        fd = openat(dirfd(dir), e->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-        if (fd >= 0 && (fstat(fd, &st) != 0 || (uint64_t)st.st_ino != p->ino)) close(fd), fd = -1;
+        fd = mlog__recover_is(openat(dirfd(dir), e->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK), p);
+        if (fd < 0 && mlog__recover_scarce()) fd = -2;
+        if (fd == -2) break;
     }
     if (dir != NULL) closedir(dir);
     free(folder);
@@ -13068,6 +13079,7 @@ static bool mlog__recover_settle(mlog__dead *d, uint32_t k, const mlog_sink *s) 
     mlog__promise *p = &d->file->promise[k];
     bool armed = p->armed != p->done && p->seq == p->armed && p->check == mlog__store_check(p, d->file->move[k]);
     int fd = armed ? mlog__recover_find(s, p) : -1, done = 0;
+    if (fd == -2) return false;
     if (fd >= 0 && mlog__recover_stands(fd, p)) done = 1;
     else if (fd >= 0 && !mlog__recover_cut(fd, p, d->file->batch[k], s)) p->shared = 1, done = mlog__recover_complete(d, k, p, fd);
     if (fd >= 0 && done == 0 && p->shared) (void)mlog__recover_append(fd, NULL, 0, s->binary != NULL);
@@ -13235,7 +13247,7 @@ static uint32_t mlog__recover_bound(mlog__found *found, uint32_t many) {
 
 /* Looks for dead sessions in a directory; under `role`, before the sinks are used for anything else. Returns how many had to go unread. */
 static uint32_t mlog__recover_all(const char *place, mlog_sink *opened, uint32_t n) {
-    enum { MOST = 1024 };
+    enum { MOST = 1 << 16 }; /* their memory is touched as they are found */
     mlog__found *found = calloc(MOST, sizeof *found);
     mlog__guard guard;
     uint32_t many = 0;

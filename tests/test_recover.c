@@ -573,8 +573,29 @@ static void with_few(void) {
     _exit(0);
 }
 
+/* Killed behind the write of a batch, before its commit. */
+static void uncommitted(void) {
+    mlog_config c = config(MLOG_JSON);
+    c.flusher = MLOG_POLL;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("stands");
+    (void)mlog_poll(0);
+    mlog__promise *p = &mlog__dict_session->promise[0];
+    p->done--;
+    mlog__ring_list[mlog__dict_session->move[0][0].ring]->cur[0] = 0;
+    die();
+}
+
 static void test_few_descriptors(void) {
     size_t n;
+    for (descriptors = 2 * 4; descriptors < 2 * 12; descriptors += 2) {
+        clean();
+        CHECK(killed(in_child(uncommitted)));
+        CHECK_EQ(in_child(with_few), 0);
+        CHECK_EQ(in_child(recover), 0);
+        CHECK_EQ(times(contents(log_path, &n), "\"msg\":\"stands\""), 1);
+        CHECK_EQ(times(contents(log_path, &n), "recovered"), 0);
+    }
     for (descriptors = 2 * 4; descriptors < 2 * 8; descriptors++) {
         clean();
         CHECK(killed(in_child(log_everything)));
