@@ -11152,8 +11152,9 @@ static void mlog__sink_take_back(mlog_sink *s) {
     struct stat st;
     off_t end = s->torn_at == 0 || s->sent == 0 ? -1 : mlog__sink_end(s, s->sent);
     if (end < 0 || fstat(s->fd, &st) != 0) return;
-    bool alone = end == st.st_size && flock(s->fd, LOCK_EX | LOCK_NB) == 0; /* nobody else writes */
+    bool alone = end == st.st_size && s->session != NULL && !s->session->promise[s->number].shared && flock(s->fd, LOCK_EX | LOCK_NB) == 0;
     if (!alone || ftruncate(s->fd, end - (off_t)s->sent) != 0) mlog__sink_blank(s->fd, end - (off_t)s->sent, s->sent);
+    (void)flock(s->fd, LOCK_SH | LOCK_NB);
 }
 
 /* Says what this batch is, before its first byte is written. Where that cannot be said, it is written all the same. */
