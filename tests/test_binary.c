@@ -325,9 +325,15 @@ static void test_files(void) {
     CHECK(mlog_init(&c) == -1 && strstr(mlog_why(), "MLOG_BINARY") != NULL);
 }
 
+static mlog_sink *binary_sink(void) {
+    int i = 0;
+    while (!mlog__flush_all.sink[i].used || mlog__flush_all.sink[i].binary == NULL) i++;
+    return &mlog__flush_all.sink[i];
+}
+
 static bool holds_back(void) {
     mlog__platform_lock(&mlog__flush_all.role);
-    bool holds = mlog__flush_all.sink[1].out.len != 0;
+    bool holds = binary_sink()->out.len != 0;
     mlog__platform_unlock(&mlog__flush_all.role);
     return holds;
 }
@@ -351,7 +357,7 @@ static void test_moved(void) {
         sleep_ms(20);
         CHECK(rename(bin, temp_path("moved.old")) == 0 && truncate(json, 0) == 0);
         mlog__platform_lock(&mlog__flush_all.role);
-        if (by_host) (void)close(mlog__flush_all.sink[1].fd);
+        if (by_host) (void)close(binary_sink()->fd);
         mlog__platform_unlock(&mlog__flush_all.role);
         if (!by_host) mlog_reopen(), log_everything();
         CHECK(mlog_flush(10000) == 0);
