@@ -7,7 +7,7 @@
 # A test runs in the top directory, with an empty directory of its own in TMPDIR.
 set -u
 part=${1:?part}
-limit=${LIMIT:-240}
+limit=${LIMIT:-480}
 results=build/results
 log=$results/$part.log
 mkdir -p "$results" build/bin build/tmp

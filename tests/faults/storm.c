@@ -156,7 +156,7 @@ int main(int argc, char **argv) {
     const char *only = argc > 2 ? argv[2] : NULL;
     static const struct { const char *name; int kills, all_kills, threads; bool paced; int family; } list[] = {
         {"saturated", 40, 1000, 4, false, 0}, {"one thread", 40, 500, 1, false, 0}, {"many threads", 25, 300, 16, false, 0},
-        {"paced", 40, 500, 8, true, 0}, {"with a child, paced", 20, 200, 2, true, 1}, {"with a child, saturated", 60, 1000, 4, false, 1}, {"its child lives on", 40, 500, 4, false, 2}};
+        {"paced", 40, 500, 8, true, 0}, {"with a child, paced", 20, 200, 2, true, 1}, {"with a child, saturated", 150, 1000, 4, false, 1}, {"its child lives on", 40, 500, 4, false, 2}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     unsetenv("METALOG");
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
