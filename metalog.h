@@ -66,6 +66,12 @@
  *   rings_total, keeps its rings beside its log, in .metalog-rings. When there is no room, rings are private as without it, and a record says so. Files of programs that never come
  *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings. */
 
+/* PRINTF PAIRS (printf_pairs = MLOG_YES)
+ *   mlog_infof("user=%s took %d ms", name, ms) then has, beside its message, the fields user=… and arg2=…: an argument has the name that
+ *   stands before its conversion with an = (quotes, brackets, 0x and # between them are passed over), else its number. Values are as the
+ *   conversion shows them: numbers, text, true pointers. A * has no name. Names are found once a call site, not in the calls; where the
+ *   format is no literal, by the flusher. Values of keys to redact are redacted in the message, too; not where the format is no literal. */
+
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
  *
  *   A file is a row of blocks; a block is a head of 64 bytes and its content, all of it in 8-aligned words of the writer's byte order.
@@ -341,6 +347,7 @@ typedef struct {
     uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring: else
                                                * its texts are cut, then its fields, whose number `fields_cut` tells */
     int64_t (*now)(void);                     /* a test's or a simulator's clock, ns since 1970 */
+    mlog_choice printf_pairs;                 /* no. Arguments of printf-style calls are pairs, too: see PRINTF PAIRS */
     mlog_sink_config sinks[8];                /* the whole list; default one console on stderr. Stays last. */
 } mlog_config;
 
@@ -4290,6 +4297,70 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
     return i == f->nconv ? mlog__printf_put(p, end, fmt + at, f->len - at) : p;
 }
 
+/* NAMES: what a format calls its arguments */
+
+typedef struct { uint32_t off, len; } mlog__printf_name; /* in the format; len 0: no name */
+enum { MLOG__PRINTF_NAME = 64 };
+
+static bool mlog__printf_is_name(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || mlog__printf_isdigit(c) || c == '.' || c == '-';
+}
+
+/* `key=%d`, `key="%s"`, `key=0x%x`: the word before the =. from: where the conversion before this one ended. */
+static mlog__printf_name mlog__printf_name_of(const char *fmt, const mlog__conv *c, uint32_t from) {
+    uint32_t end = c->off, start;
+    if (end > from + 1 && fmt[end - 2] == '0' && (fmt[end - 1] | 32) == 'x') end -= 2;
+    else if (end > from && fmt[end - 1] == '#') end--;
+    if (end > from && memchr("\"'([{<", fmt[end - 1], 6) != NULL) end--;
+    if (end == from || fmt[end - 1] != '=') return (mlog__printf_name){0, 0};
+    for (start = --end; start > from && end - start < MLOG__PRINTF_NAME && mlog__printf_is_name(fmt[start - 1]);) start--;
+    while (start < end && !((fmt[start] | 32) >= 'a' && (fmt[start] | 32) <= 'z') && fmt[start] != '_') start++;
+    return (mlog__printf_name){start, end - start};
+}
+
+/* The names of all arguments, one behind another, each with its NUL: as the format calls them, else arg1, arg2, …; "" for those of a
+ * width or precision. Returns the bytes, at most MLOG__PRINTF_NAMES. */
+enum { MLOG__PRINTF_NAMES = MLOG__PRINTF_ARGS * (MLOG__PRINTF_NAME + 1) };
+static size_t mlog__printf_names(char out[MLOG__PRINTF_NAMES], const mlog__printf *f, const char *fmt, uint32_t count) {
+    char *p = out;
+    for (uint32_t k = 0; k < count && k < f->nargs; k++) {
+        bool shown = false;
+        mlog__printf_name name = {0, 0};
+        for (uint32_t i = 0, from = 0; i < f->nconv && name.len == 0; i++) {
+            const mlog__conv *c = &f->conv[i];
+            if (c->arg == (int)k) shown = true, name = mlog__printf_name_of(fmt, c, from);
+            from = c->off + c->len;
+        }
+        if (name.len != 0) p = mlog__printf_put(p, p + name.len, fmt + name.off, name.len);
+        else if (shown) p = mlog__text_u64(mlog__printf_put(p, p + 3, "arg", 3), k + 1);
+        *p++ = 0;
+    }
+    return (size_t)(p - out);
+}
+
+/* The first conversion that shows argument k; NULL: none does. */
+static const mlog__conv *mlog__printf_shows(const mlog__printf *f, uint32_t k) {
+    for (uint32_t i = 0; i < f->nconv; i++)
+        if (f->conv[i].arg == (int)k) return &f->conv[i];
+    return NULL;
+}
+
+/* Argument a as a value of the type that conversion c prints. */
+static mlog__val mlog__printf_shown(const mlog__conv *c, const mlog__val *a) {
+    mlog__val v = *a;
+    if (a->kind == MLOG__K_LDOUBLE) {
+        long double ld = 0;
+        bool whole = a->len >= (__LDBL_MANT_DIG__ == 64 ? 10 : sizeof ld);
+        memcpy(&ld, a->as.p, MLOG__MIN((size_t)a->len, sizeof ld));
+        return whole ? (mlog__val){.kind = MLOG_K_DOUBLE, .as = {.f = (double)ld}} : (mlog__val){.kind = MLOG_K_NULL};
+    }
+    if (a->kind != MLOG_K_INT && a->kind != MLOG_K_UINT && a->kind != MLOG_K_BOOL && a->kind != MLOG_K_POINTER) return v;
+    if (c->conv == 'c') v.kind = MLOG_K_CHAR, v.as.u &= 255;
+    else if (c->conv == 'd') v.kind = MLOG_K_INT, v.as.u = mlog__printf_narrow(a->as.u, c->mod, 1);
+    else if (c->conv != 0 && strchr("uoxX", c->conv) != NULL) v.kind = MLOG_K_UINT, v.as.u = mlog__printf_narrow(a->as.u, c->mod, 0);
+    else if (c->conv == 'p') v.kind = MLOG_K_POINTER;
+    return v;
+}
 
 /* ==== record ====
  * The one encoding: the bytes in a ring, in the binary file, and after a crash. Nothing in it is an address; lengths come before
@@ -5059,7 +5130,7 @@ static void mlog__store_commit(mlog__promise *p) {
  *
  * The longest rule that covers a name wins; rules are few (64 at most) and looked at on first calls only, so a loop will do.
  *
- * owns: level names, the rules in force, the thresholds of sites and loggers, the list of keys to redact
+ * owns: level names, the rules in force, the thresholds of sites and loggers, what becomes of keys
  * may call: platform dict record text
  */
 
@@ -5073,8 +5144,8 @@ static void mlog__store_commit(mlog__promise *p) {
 /* children: "net.*", which does not cover net itself */
 typedef struct { char name[64]; uint8_t len, level; bool children, pad; } mlog__rule;
 enum { MLOG__RULES = 64 };
-/* redact: keys in lower case, each ended by NUL; "" ends, and the last bytes are zero in any case */
-typedef struct { uint32_t count, root; char redact[256]; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
+/* redact: keys in lower case, each ended by NUL; "" ends, and the last bytes are zero in any case. pairs: printf_pairs */
+typedef struct { uint32_t count, root; char redact[256]; uint32_t pairs; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
 
 static struct {
     mlog__rule_set set[2];
@@ -5274,6 +5345,14 @@ static bool mlog__rule_is_secret(const char *key, size_t n) {
     return secret;
 }
 
+/* Do arguments of printf become pairs? */
+static bool mlog__rule_pairs(void) {
+    uint32_t version, pairs;
+    do mlog__rule_copy(&pairs, &mlog__rule_read(&version)->pairs, sizeof pairs);
+    while (mlog__rule_changed(version));
+    return pairs != 0;
+}
+
 static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` always means: not in a list yet */
 
 /* Sets the gate of one registered site after a change of rules. A probe of mlog_enabled needs no number: 1 is "on". The order
@@ -5324,7 +5403,9 @@ static void mlog__rule_replace(const mlog__rule_set *set) {
  * lowest level of any sink, … */
 static void mlog__rule_set_now(const mlog__rule_set *rules) {
     mlog__rule_set set = *rules;
-    memcpy(set.redact, mlog__rule_now.set[mlog__rule_now.version & 1].redact, sizeof set.redact);
+    const mlog__rule_set *now = &mlog__rule_now.set[mlog__rule_now.version & 1];
+    memcpy(set.redact, now->redact, sizeof set.redact);
+    set.pairs = now->pairs;
     mlog__rule_replace(&set);
 }
 
@@ -5333,11 +5414,12 @@ static void mlog__rule_floor(int floor) {
     mlog__rule_publish(mlog__rule_now.version + 2);
 }
 
-/* … and the keys to redact: sites that decided by the old list register again. */
-static void mlog__rule_redact(const char list[256]) {
+/* … and what becomes of keys: which are redacted, and whether formats give some. Sites that decided by the old choice register again. */
+static void mlog__rule_keys(const char list[256], bool pairs) {
     mlog__rule_set set = mlog__rule_now.set[mlog__rule_now.version & 1];
-    if (memcmp(set.redact, list, sizeof set.redact) == 0) return;
+    if (memcmp(set.redact, list, sizeof set.redact) == 0 && set.pairs == pairs) return;
     memcpy(set.redact, list, sizeof set.redact);
+    set.pairs = pairs;
     mlog__rule_replace(&set);
     for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next) /* RULE-3 */
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last;) { /* RULE-2 */
@@ -6557,8 +6639,18 @@ static const char *mlog__thread_key(const char *keys, uint32_t i) {
 static const uint8_t mlog__thread_class_kind[16] = {MLOG_K_NULL,   MLOG_K_INT,  MLOG_K_UINT,    MLOG_K_BOOL,   MLOG_K_FLOAT,
                                                     MLOG_K_DOUBLE, MLOG_K_TEXT, MLOG_K_POINTER, MLOG__K_VALUE, MLOG__K_LDOUBLE};
 
-/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care. */
-static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t classes) {
+/* Names of a printf site's arguments, when they shall be pairs; what is called like a secret is never copied. */
+static bool mlog__thread_name(mlog__entry *e, const mlog__printf *f, const char *format, char names[MLOG__PRINTF_NAMES]) {
+    bool care = false;
+    e->keys_len = (uint32_t)mlog__printf_names(names, f, format, e->count);
+    for (uint32_t i = 0; i < e->count && i < f->nargs; i++, names += strlen(names) + 1)
+        if (*names != 0 && mlog__rule_is_secret(names, strlen(names))) e->kind[i] = MLOG_K_TEXT, e->how[i] = MLOG__H_SECRET, care = true;
+    return care;
+}
+
+/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care. names: NULL, or what
+ * they are called goes there. */
+static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t classes, char *names) {
     mlog__printf f;
     bool care = false;
     (void)mlog__printf_scan(format, e->msg_len, &f);
@@ -6578,6 +6670,7 @@ static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t class
         e->kind[i] = how == MLOG__H_POINTER ? MLOG_K_POINTER : MLOG_K_TEXT;
         care = true;
     }
+    if (names != NULL && mlog__rule_pairs()) care |= mlog__thread_name(e, &f, format, names);
     if (!f.uses_errno) return care;
     /* behind the arguments, where mlog__printf_conv looks for it */
     e->kind[e->count] = MLOG_K_INT;
@@ -6586,14 +6679,15 @@ static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t class
     return true;
 }
 
-/* Everything of a site's entry but its texts: what its arguments are and how they are taken. True when its calls need care. */
-static bool mlog__thread_describe(mlog__entry *e, const mlog__site *site, uint64_t classes) {
+/* Everything of a site's entry but its texts: what its arguments are and how they are taken. True when its calls need care. names: as
+ * in mlog__thread_scan. */
+static bool mlog__thread_describe(mlog__entry *e, const mlog__site *site, uint64_t classes, char *names) {
     bool care = false;
     *e = (mlog__entry){
         .type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
     e->msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
     for (uint32_t i = 0; i < site->count; i++) e->kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15];
-    if ((site->style & MLOG__PRINTF) != 0) return mlog__thread_scan(e, site->msg, classes);
+    if ((site->style & MLOG__PRINTF) != 0) return mlog__thread_scan(e, site->msg, classes, names);
     for (uint32_t i = 0; i < site->count; i++) {
         const char *key = mlog__thread_key(site->keys, i);
         if (mlog__rule_is_secret(key, strlen(key))) e->kind[i] = MLOG_K_TEXT, e->how[i] = MLOG__H_SECRET, care = true;
@@ -6604,15 +6698,15 @@ static bool mlog__thread_describe(mlog__entry *e, const mlog__site *site, uint64
 /* The entry of a site, made now; the first word of its records. 0: the dictionary is full. Two threads may make one at once: the
  * loser's is never named, its bytes stay used. */
 static uint64_t mlog__thread_new_entry(mlog__site *site, uint64_t classes) {
-    char source[64];
+    char source[64], names[MLOG__PRINTF_NAMES];
     mlog__entry e;
-    bool care = mlog__thread_describe(&e, site, classes), print = (site->style & MLOG__PRINTF) != 0;
-    const char *file = mlog__rule_base(site->file), *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
+    bool care = mlog__thread_describe(&e, site, classes, names), print = (site->style & MLOG__PRINTF) != 0;
+    const char *file = mlog__rule_base(site->file), *keys = print ? names : site->keys;
     e.file_len = (uint16_t)MLOG__MIN(strlen(file), (size_t)255);
     e.func_len = (uint16_t)MLOG__MIN(strlen(site->func), (size_t)255);
     e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
-    e.keys_len = (uint32_t)(keys_end - site->keys);
-    uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, site->keys);
+    if (!print) e.keys_len = (uint32_t)(mlog__thread_key(keys, site->count) - keys);
+    uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, keys);
     uint64_t none = 0, full = number == 0 ? 0 : mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
     /* who comes first decides; the other takes its number, since both mean the same site */
     /* THREAD-4: entry before number */
@@ -6704,6 +6798,10 @@ static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e
     return mlog__thread_text((const char *)p, -1);
 }
 
+/* The key of an argument of a format that travels in the record. A reader knows it by its place in the format; "%": it shall have the
+ * name that the format gives it. */
+static const char *mlog__thread_unnamed(void) { return mlog__rule_pairs() ? "%" : ""; }
+
 /* The record of a site that has no place in the dictionary carries its definition with it: message, file, function, source,
  * line as slots, the arguments as fields. As mlog_emit would have written it. */
 static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlog__draft *d, const mlog_value *value) {
@@ -6711,10 +6809,11 @@ static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlo
     char source[64];
     const mlog__site *site = s->site;
     bool print = (site->style & MLOG__PRINTF) != 0;
+    const char *unnamed = mlog__thread_unnamed();
     mlog_value slot[5] = {mlog__val_s(site->msg), mlog__val_s(mlog__rule_base(site->file)), mlog__val_s(site->func),
                           mlog_str(source, mlog__rule_source(source, site->source, site->file)), mlog__val_i(site->line)};
     for (uint32_t i = 0; i < d->slots; i++) {
-        field[i].key = print ? "" : mlog__thread_key(site->keys, i);
+        field[i].key = print ? unnamed : mlog__thread_key(site->keys, i);
         field[i].value = value[i];
         /* a field has its kind in its head anyway */
         field[i].value.kind &= 0xFFFF;
@@ -6743,7 +6842,7 @@ static void mlog__thread_finish(mlog__thread *t) {
     uint32_t number = mlog__record_site(s->word);
     const mlog__entry *e = number == 0 ? NULL : mlog__dict_entry(number);
     bool known = e != NULL;
-    if (!known) (void)mlog__thread_describe(&whole, s->site, s->classes), e = &whole;
+    if (!known) (void)mlog__thread_describe(&whole, s->site, s->classes, NULL), e = &whole;
     d.slots = e->count;
     for (uint32_t i = 0; i < d.slots; i++) value[i] = mlog__thread_staged(s, e, i, &wide);
     mlog__thread_put_context(&d, s->logger, s->level, (s->site->style & MLOG__DYNAMIC) != 0);
@@ -7357,9 +7456,9 @@ static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, mlo
 
 /* The arguments of a format, in their order; field[i].value of each. */
 static void mlog__thread_varargs(mlog__args *a, const mlog__printf *f, mlog_field *field, mlog__wide *w, long double *ld) {
+    const char *unnamed = mlog__thread_unnamed();
     for (uint32_t i = 0; i < f->nargs; i++) {
-        /* no names: a reader knows them by their place in the format */
-        field[i].key = "";
+        field[i].key = unnamed;
         field[i].value = mlog__thread_vararg(a, &f->want[i], w, &ld[i]);
     }
     for (uint32_t i = 0; i < f->nargs; i++) {
@@ -8102,29 +8201,51 @@ static bool mlog__format_decode(mlog__item *it, mlog__desk *desk, const unsigned
     return true;
 }
 
+/* Arguments of a format become fields under their names: keys, one per argument, up to end. */
+static void mlog__format_name_args(mlog__item *it, const mlog__printf *f, const char *key, const char *end, bool secrets) {
+    for (uint32_t k = 0; k < it->count && key < end && it->fields < MLOG__FIELDS; k++, key += strlen(key) + 1) {
+        const mlog__conv *c = mlog__printf_shows(f, k);
+        if (*key == 0 || c == NULL) continue;
+        mlog__out *out = &it->field[it->fields++];
+        *out = (mlog__out){key, (uint32_t)strlen(key), mlog__printf_shown(c, &it->val[k])};
+        if (secrets && mlog__rule_is_secret(key, out->len))
+            out->val = (mlog__val){.kind = MLOG_K_TEXT, .len = 10, .full = 10, .as = {.p = "[redacted]"}};
+    }
+}
+
 /* The message: as it stands, or rendered by printf into the desk's buffer. */
 static void mlog__format_message(mlog__item *it, mlog__desk *desk) {
     mlog__printf one_off;
     const mlog__printf *f = it->info == NULL ? NULL : it->info->print;
+    const char *format = it->msg;
+    bool named = false;
     if (mlog__record_site(it->header) == MLOG__S_PRINTF) {
         mlog__printf_scan(it->msg, it->msg_len, &one_off);
         f = &one_off;
         uint32_t outer = it->from_context + it->from_bound;
         it->count = it->fields - outer;
         it->count = MLOG__MIN(it->count, MLOG__PRINTF_ARGS + 1u);
+        named = it->count != 0 && it->field[outer].len == 1 && *it->field[outer].key == '%';
         for (uint32_t i = 0; i < it->count; i++) it->val[i] = it->field[outer + i].val;
         it->fields = outer;
     }
     if (f == NULL) return;
     size_t room = (size_t)mlog__record_bytes(it->header) + (64 << 10);
     desk->message.len = 0;
-    if (!mlog__format_room(&desk->message, room)) return;
+    if (!mlog__format_room(&desk->message, room + MLOG__PRINTF_NAMES)) return;
     char *end = mlog__printf_render(desk->message.p, desk->message.p + room - 1, f, it->msg, it->val, (int)it->count);
     *end = 0;
     it->msg = desk->message.p;
     it->msg_len = (uint32_t)(end - it->msg);
     while (it->msg_len > 0 && it->msg[it->msg_len - 1] == '\n')
         it->msg_len--; /* old calls end with a newline: the record does, too */
+    if (it->info != NULL) {
+        const char *keys = mlog__dict_keys(it->info->e);
+        mlog__format_name_args(it, f, keys, keys + it->info->e->keys_len, false);
+    } else if (named) {
+        char *keys = desk->message.p + room;
+        mlog__format_name_args(it, f, keys, keys + mlog__printf_names(keys, f, format, it->count), true);
+    }
     it->count = 0;
 }
 
@@ -9471,6 +9592,7 @@ static const mlog__val *mlog__filter_among(const mlog__out *list, uint32_t n, co
 static const mlog__val *mlog__filter_find(mlog__filter_seen *v, const mlog__filter_term *t) {
     if (!mlog__filter_decode(v, mlog__record_site(v->it->header) == MLOG__S_PRINTF)) return NULL;
     const mlog__info *info = v->it->info;
+    if (info != NULL && info->print != NULL && info->e->keys_len != 0) (void)mlog__filter_decode(v, true); /* its arguments have names */
     const mlog__known *context = v->it->context;
     if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || (context != NULL && mlog__format_clashes(info, context))) {
         if (!v->listed) v->count = mlog__format_list(v->it, v->desk, v->list);
@@ -13476,6 +13598,8 @@ static int mlog__life_check(const mlog_config *c) {
     if (c->flusher == MLOG_THREAD)
         return mlog__life_why("mlog_init: flusher MLOG_THREAD: METALOG_NO_THREADS is defined; expected MLOG_POLL or MLOG_DIRECT");
 #endif
+    if ((unsigned)c->printf_pairs > MLOG_NO)
+        return mlog__life_why("mlog_init: printf_pairs %d: expected MLOG_AUTO, MLOG_YES or MLOG_NO", (int)c->printf_pairs);
     if (c->full_ms < 0 || c->exit_ms < 0)
         return mlog__life_why("mlog_init: full_ms %d, exit_ms %d: expected milliseconds >= 0", c->full_ms, c->exit_ms);
     if (c->ring_bytes != 0 && (c->ring_bytes < 4096 || c->ring_bytes > 32u << 20))
@@ -13913,7 +14037,7 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     mlog__platform_lock(&mlog__flush_all.role);
     mlog__life_take_all(true, closing);
     mlog__life_resolve(c);
-    mlog__rule_redact(redact);
+    mlog__rule_keys(redact, c->printf_pairs == MLOG_YES);
 #ifndef METALOG_NO_FILES
     mlog__life_make_safe(opened, made, complaint, size);
 #endif
