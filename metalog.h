@@ -15,8 +15,9 @@
  *
  * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
  *
- * Contents: manual · switches · types · functions · macros | seams · platform · clock · crc · text · printf · record · dictionary · store ·
- * rules · context · ring · thread · format · filter · pattern · binary · sink · capture · flush · recover · fatal · life | reader · tool.
+ * Contents: manual · switches · types · functions · macros · shims | seams · platform · clock · crc · text · printf · record · dictionary · store ·
+ * rules · context · ring · thread · format · filter · pattern · binary · sink · capture · flush · recover · fatal · life · shim |
+ * reader · tool.
  */
 
 /* FILTERS: which records a sink gets (`where`), or a program picks (mlog_filter_new)
@@ -111,6 +112,8 @@
  *   METALOG_API             replaces the declaration attributes of all functions; default: visible
  *   METALOG_STB_SPRINTF     names the header file of stb_sprintf, with its quotes or angle brackets
  *   METALOG_TOOL            makes a program of the header, `metalog`, which reads its files: cc -x c -DMETALOG_TOOL metalog.h -o metalog
+ *   METALOG_SHIM_<NAME>     SYSLOG, ERR, STDIO: that logger's calls become records, see SHIMS; in the unit with the implementation, too
+ *   METALOG_PRELOAD         makes a shared object of the header, for programs as they are: see SHIMS
  *   METALOG_NO_THREADS      with the implementation, for programs of one thread: no thread, no lock, nothing of pthread.h. Flusher is
  *                           MLOG_DIRECT by default or MLOG_POLL. Saves 4,500 bytes (GCC -Os). A parent that logs, forks and leaves
  *                           by _exit flushes first by itself when it polls
@@ -128,6 +131,9 @@
  * Two metalogs in one process (the program is not linked with -rdynamic, or they are hidden, or their interfaces have different
  * versions) share nothing: each has its threads, rings, sinks, rules and contexts. The second one to start says so in a record, and
  * refuses a file that the other one writes. Loggers and contexts of one must not be handed to units of the other. */
+
+/* SHIMS
+ */
 
 /* FATAL SIGNALS (catch_fatal = MLOG_YES)
  * SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS and SIGABRT leave one record of level FATAL, "fatal signal" with signal, number,
@@ -150,8 +156,11 @@
 #error "metalog.h needs statement expressions and attributes: use GCC, Clang or a compiler that is compatible with them"
 #endif
 
-#if defined(METALOG_TOOL) && !defined(METALOG_IMPLEMENTATION)
+#if (defined(METALOG_TOOL) || defined(METALOG_PRELOAD)) && !defined(METALOG_IMPLEMENTATION)
 #define METALOG_IMPLEMENTATION
+#endif
+#ifdef METALOG_PRELOAD
+#define METALOG_SHIM_SYSLOG
 #endif
 #if defined(METALOG_TOOL) && defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
@@ -1279,6 +1288,27 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #define mlog_array(p, n) mlog__val_p(MLOG_K_ARRAY | (uint32_t)(MLOG__ELEMENT(p)) << 8, (p), (n))
 
 #endif /* METALOG_H */
+
+/* ---- shims: the calls of other loggers become records ----
+ * Each stands behind its METALOG_SHIM_<NAME> and a guard of its own, outside of METALOG_H: it may be asked for by a later include.
+ * Functions that a shim needs are declared here as mlog1_<name>, defined in the section `shim`. A shim adds no warning to its unit. */
+
+/* ---- shim: syslog ---- */
+#if defined(METALOG_SHIM_SYSLOG) && !defined(MLOG__SHIM_SYSLOG)
+#define MLOG__SHIM_SYSLOG
+#endif
+
+/* ---- shim: err ---- */
+#if defined(METALOG_SHIM_ERR) && !defined(MLOG__SHIM_ERR)
+#define MLOG__SHIM_ERR
+#endif
+
+/* ---- shim: stdio ---- */
+#if defined(METALOG_SHIM_STDIO) && !defined(MLOG__SHIM_STDIO)
+#define MLOG__SHIM_STDIO
+#endif
+
+/* ---- end of the shims ---- */
 
 #ifdef METALOG_IMPLEMENTATION
 #ifndef METALOG_IMPLEMENTED
@@ -14898,6 +14928,21 @@ void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
     if (mlog__record_measure(&size, key, &v, MLOG__OBJECT_BYTES) > (uint64_t)(w->end - w->at)) w->cut = true;
     else w->at = mlog__record_put_field(w->at, key, &v, &size);
 }
+
+/* ==== shim ====
+ * Other loggers' functions, as far as they need state or are called by units that were not compiled with this header: each stands
+ * behind its METALOG_SHIM_<NAME>. What a shim is called like by others (syslog, warn) is a strong alias of its mlog1_<name>.
+ *
+ * Everything here ends in mlog_emit, mlog_vprintf or a begun record: no shim writes to a sink, and none waits but as a call does.
+ *
+ * owns: state of the legacy interfaces, symbols that take the place of libc's
+ * may call: platform dict rule record context ring text printf thread format sink flush life
+ */
+
+/* ---- shim: syslog ---- */
+/* ---- shim: err ---- */
+/* ---- shim: stdio ---- */
+/* ---- end of the shims ---- */
 
 #ifdef METALOG_TOOL
 
