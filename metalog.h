@@ -525,7 +525,8 @@ typedef struct mlog__site {
 } mlog__site;
 
 #define MLOG__UNSEEN 0x8000000000000000u
-enum { MLOG__PAIRS = 0, MLOG__PRINTF = 1, MLOG__PROBE = 2, MLOG__DYNAMIC = 4 }; /* style; DYNAMIC: level or logger at run time */
+/* style; DYNAMIC: level or logger at run time; LEGACY: a shim's, which is on at every level until somebody configures levels */
+enum { MLOG__PAIRS = 0, MLOG__PRINTF = 1, MLOG__PROBE = 2, MLOG__DYNAMIC = 4, MLOG__LEGACY = 8 };
 
 /* One per module (program or shared object): its registered sites. The destructor takes them out before the memory goes.
  * linked: 0 not in the list of modules, 1 in it, 2 gone. */
@@ -5173,7 +5174,7 @@ static void mlog__store_commit(mlog__promise *p) {
 
 /* children: "net.*", which does not cover net itself */
 typedef struct { char name[64]; uint8_t len, level; bool children, pad; } mlog__rule;
-enum { MLOG__RULES = 64 };
+enum { MLOG__RULES = 64, MLOG__UNASKED = 256 }; /* UNASKED: added to a root that nobody has chosen */
 /* redact: keys in lower case, each ended by NUL; "" ends, and the last bytes are zero in any case. pairs: printf_pairs */
 typedef struct { uint32_t count, root; char redact[256]; uint32_t pairs; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
 
@@ -5185,7 +5186,7 @@ static struct {
     mlog__module *modules;
     /* likewise; loggers live for ever, so that the macros may keep their pointers */
     mlog_logger *loggers;
-} mlog__rule_now = {.set = {{.root = MLOG_INFO, .redact = "password\0passwd\0secret\0token\0authorization\0api_key\0"}}};
+} mlog__rule_now = {.set = {{.root = MLOG_INFO | MLOG__UNASKED, .redact = "password\0passwd\0secret\0token\0authorization\0api_key\0"}}};
 
 struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
@@ -5262,7 +5263,7 @@ static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n)
  * fine, an empty rule between two commas is a slip and refused. Whoever calls puts the set in force only when all of it was
  * good. */
 static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *what) {
-    *set = (mlog__rule_set){.root = MLOG_INFO};
+    *set = (mlog__rule_set){.root = MLOG_INFO | MLOG__UNASKED};
     for (const char *p = text;;) {
         size_t n = strcspn(p, ",");
         const char *start = p, *end = p + n;
@@ -5298,8 +5299,9 @@ static bool mlog__rule_changed(uint32_t version) {
     return version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_RELAXED); /* RULE-1 */
 }
 
-/* The level from which a source is on: the longest rule that covers it, then the later one; never below what any sink takes. */
-static int mlog__rule_threshold(const char *source, size_t n) {
+/* The level from which a source is on: the longest rule that covers it, then the later one; never below what any sink takes. legacy: its
+ * records come from a shim, whose own levels are enough where nobody has chosen others. */
+static int mlog__rule_threshold(const char *source, size_t n, bool legacy) {
     uint32_t version;
     int level;
     do {
@@ -5308,7 +5310,7 @@ static int mlog__rule_threshold(const char *source, size_t n) {
         uint32_t head[2]; /* count, root */
         mlog__rule r;
         mlog__rule_copy(head, set, sizeof head);
-        level = (int)head[1];
+        level = head[1] == (MLOG_INFO | MLOG__UNASKED) && legacy ? MLOG_TRACE : (int)(head[1] & (MLOG__UNASKED - 1));
         /* both bounds: a set that is changed meanwhile may show any count, before the version says to read it again */
         for (uint32_t i = 0; i < head[0] && i < MLOG__RULES; i++) {
             mlog__rule_copy(&r, &set->rule[i], sizeof r);
@@ -5390,7 +5392,7 @@ static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` al
 static void mlog__rule_apply(mlog__site *s) {
     char source[64];
     size_t n = mlog__rule_source(source, s->source, s->file);
-    int low = mlog__rule_threshold(source, n);
+    int low = mlog__rule_threshold(source, n, (s->style & MLOG__LEGACY) != 0);
     /* THREAD-4: a probe is never registered */
     uint64_t full = (s->style & MLOG__PROBE) ? 1 : __atomic_load_n(&s->full, __ATOMIC_RELAXED);
     bool on = (s->style & MLOG__DYNAMIC) != 0 || s->level >= low;
@@ -5400,7 +5402,7 @@ static void mlog__rule_apply(mlog__site *s) {
 
 /* The threshold of a logger. 0: it has no name, each call is judged by the rules of its unit. */
 static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
-    return *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
+    return *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source), false);
 }
 
 /* After a change of rules or sinks, under the configuration lock: every site and logger gets its gate anew, so that no call
@@ -7380,13 +7382,35 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 
 /* -- calls whose text, place and keys are known at run time only -- */
 
+/* A call whose text, place and level are known at run time only. source: as a site has it, stringized. tag: NULL, or the source itself.
+ * legacy: it came through a shim. site: MLOG__CALL_AT of the user's call. */
+typedef struct {
+    mlog_where at;
+    const char *source, *tag;
+    mlog_logger *logger;
+    int level;
+    bool legacy;
+    uintptr_t site;
+} mlog__runtime;
+
+/* The source of such a record, unless its logger has one; returns the length. */
+static size_t mlog__thread_source(char source[64], const mlog__runtime *r) {
+    const char *file = r->at.file == NULL ? "" : r->at.file;
+    if (r->tag == NULL || *r->tag == 0) return mlog__rule_source(source, r->source == NULL ? "" : r->source, file);
+    size_t n = strnlen(r->tag, 64);
+    if (n == 64) n = mlog__text_utf8_cut(r->tag, 63);
+    memcpy(source, r->tag, n);
+    source[n] = 0;
+    return n;
+}
+
 /* Run-time calls have no gate: they look the rules up each time. */
-static bool mlog__thread_on(mlog_logger *logger, const char *file, int level) {
+static bool mlog__thread_on(const mlog__runtime *r) {
     /* 0: the root, or an unnamed child of it */
-    int low = logger == NULL ? 0 : __atomic_load_n(&logger->threshold, __ATOMIC_RELAXED); /* RULE-4 */
-    if (low != 0) return level >= low;
+    int low = r->logger == NULL ? 0 : __atomic_load_n(&r->logger->threshold, __ATOMIC_RELAXED); /* RULE-4 */
+    if (low != 0) return r->level >= low;
     char source[64];
-    return level >= mlog__rule_threshold(source, mlog__rule_source(source, "", file));
+    return r->level >= mlog__rule_threshold(source, mlog__thread_source(source, r), r->legacy);
 }
 
 /* A record without a site, by the way of staged calls: `staged` keeps a handler from taking this level in between. at: MLOG__CALL_AT of
@@ -7405,13 +7429,13 @@ static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level, ui
 
 /* Where and what of a record without a site: message, file, function, source, line. source: memory of the caller, for the slot
  * to point to. */
-static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const mlog_where *at, const char *msg, size_t msg_len) {
-    const char *file = at->file == NULL ? "" : at->file, *func = at->func == NULL ? "" : at->func;
+static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const mlog__runtime *r, const char *msg, size_t msg_len) {
+    const char *file = r->at.file == NULL ? "" : r->at.file, *func = r->at.func == NULL ? "" : r->at.func;
     slot[0] = mlog_str(msg, msg_len);
     slot[1] = mlog__val_s(mlog__rule_base(file));
     slot[2] = mlog__val_s(func);
-    slot[3] = mlog_str(source, mlog__rule_source(source, "", file));
-    slot[4] = mlog__val_i(at->line);
+    slot[3] = mlog_str(source, mlog__thread_source(source, r));
+    slot[4] = mlog__val_i(r->at.line);
 }
 
 /* The last record of a thread, from the handler of a fatal signal: into the first ring that has room. Nobody is waited for, nor
@@ -7429,16 +7453,14 @@ static void mlog__thread_send_now(mlog__draft *d, int level) {
     mlog__ring_never_wait--;
 }
 
-/* [s] The fields are cleaned and redacted here, into a copy on the stack; texts are read once, by the copy into the ring. */
-void mlog_emit(const mlog_event *event) {
+/* The fields are cleaned and redacted here, into a copy on the stack; texts are read once, by the copy into the ring. */
+static void mlog__thread_emit(const mlog__runtime *r, const mlog_event *event) {
     int saved = errno;
     mlog_value slot[5];
     mlog_field field[MLOG__FIELDS];
     char source[64];
     mlog__draft d = {.header = mlog__record_header(MLOG__S_EMIT, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
-    int level = event == NULL ? 1 : mlog__level(event->level);
-    if (event == NULL || !mlog__life_start() ||
-        !mlog__thread_on(event->logger, event->at.file == NULL ? "" : event->at.file, level)) {
+    if (!mlog__life_start() || !mlog__thread_on(r)) {
         errno = saved;
         return;
     }
@@ -7446,16 +7468,22 @@ void mlog_emit(const mlog_event *event) {
     const char *msg = event->msg == NULL ? "" : event->msg;
     size_t nfields = event->fields == NULL ? 0 : event->nfields;
     size_t msg_len = event->msg != NULL && event->msg_len != 0 ? event->msg_len : strlen(msg);
-    mlog__thread_whole_slots(slot, source, &event->at, msg, msg_len);
+    mlog__thread_whole_slots(slot, source, r, msg, msg_len);
     for (size_t i = 0; i < nfields && d.fields < MLOG__FIELDS; i++) {
         field[d.fields].key = event->fields[i].key;
         field[d.fields++].value = mlog__context_value(&event->fields[i]);
     }
     /* 0 means now, as everywhere: the moment of 1970 itself cannot be given */
     if (event->time != 0) d.time = (uint64_t)event->time, d.header |= MLOG__F_TIME;
-    mlog__thread_send(&d, event->logger, level, MLOG__CALL_AT);
+    mlog__thread_send(&d, r->logger, r->level, r->site);
     errno = saved;
-    if (level >= MLOG_FATAL) mlog1_fatal();
+    if (r->level >= MLOG_FATAL) mlog1_fatal();
+}
+
+/* [s] */
+void mlog_emit(const mlog_event *event) {
+    if (event == NULL) return;
+    mlog__thread_emit(&(mlog__runtime){.at = event->at, .logger = event->logger, .level = mlog__level(event->level), .site = MLOG__CALL_AT}, event);
 }
 
 typedef struct { va_list list; } mlog__args; /* so that it can be handed on by address */
@@ -7500,11 +7528,10 @@ static void mlog__thread_varargs(mlog__args *a, const mlog__printf *f, mlog_fiel
     }
 }
 
-/* [s] The format is scanned in each call, since it may be another one. The list is copied, so that the caller's stays usable. */
-void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
+/* The format is scanned in each call, since it may be another one. The list is copied, so that the caller's stays usable. */
+static void mlog__thread_vprintf(const mlog__runtime *r, const char *format, va_list args) {
     int saved = errno;
-    level = mlog__level(level);
-    if (!mlog__life_start() || !mlog__thread_on(logger, at.file == NULL ? "" : at.file, level)) {
+    if (!mlog__life_start() || !mlog__thread_on(r)) {
         errno = saved;
         return;
     }
@@ -7521,15 +7548,20 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
     wide.used = 0;
     va_copy(list.list, args);
     mlog__printf_scan(format, strlen(format), &f);
-    mlog__thread_whole_slots(slot, source, &at, format, strlen(format));
+    mlog__thread_whole_slots(slot, source, r, format, strlen(format));
     mlog__thread_varargs(&list, &f, field, &wide, ld);
     d.fields = f.nargs;
     va_end(list.list);
     /* errno as it was when the call came in */
     if (f.uses_errno) field[d.fields].key = "", field[d.fields++].value = mlog__val_i(saved);
-    mlog__thread_send(&d, logger, level, MLOG__CALL_AT);
+    mlog__thread_send(&d, r->logger, r->level, r->site);
     errno = saved;
-    if (level >= MLOG_FATAL) mlog1_fatal();
+    if (r->level >= MLOG_FATAL) mlog1_fatal();
+}
+
+/* [s] */
+void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
+    mlog__thread_vprintf(&(mlog__runtime){.at = at, .logger = logger, .level = mlog__level(level), .site = MLOG__CALL_AT}, format, args);
 }
 
 /* ==== format ====
@@ -13310,7 +13342,7 @@ static void mlog__fatal_add(mlog__draft *d, mlog_field *field, const char *key, 
 static void mlog__fatal_commit(mlog__crash *c) {
     static const char message[] = "fatal signal";
     const siginfo_t *s = c->info;
-    const mlog_where at = {"metalog.h", "mlog__fatal_handler", __LINE__};
+    const mlog__runtime at = {.at = {"metalog.h", "mlog__fatal_handler", __LINE__}};
     mlog_value slot[5];
     mlog_field field[8];
     char source[64];
@@ -14785,7 +14817,7 @@ mlog_logger *mlog_named(const char *source) {
         mlog__entry e = {.type = MLOG__D_LOGGER, .source_len = (uint16_t)n};
         memcpy(lg->source, source, n);
         lg->entry = mlog__dict_add(&e, "", "", "", source, "");
-        lg->threshold = mlog__rule_threshold(source, n);
+        lg->threshold = mlog__rule_threshold(source, n, false);
         lg->next = mlog__rule_now.loggers;
         __atomic_store_n(&mlog__rule_now.loggers, lg, __ATOMIC_RELEASE); /* RULE-2 */
     }
