@@ -5771,6 +5771,8 @@ static void mlog__context_release(void) {
  *   THREAD-8   key made                            a thread's first call               the key before the flag
  *   THREAD-9   signal fences: the compiler alone keeps the order that a handler on the same thread relies on
  *   THREAD-10  an entry taken back: full = 0, gate  registration: gate, full            Dekker: one of them closes the gate
+ *   THREAD-13  a format's place: filled, state      who finds it                       what was found out before the state that says so
+ *   THREAD-14  hint of a format: relaxed, it decides about a place, and a wrong one costs only that
  *   THREAD-12  a level in reserve: given back      who takes it                       nothing but its zero: all is written anew
  *   THREAD-11  memory of a dead thread's objects: relaxed, the pointer is all that is handed on
  *   FORMAT-1   the lane that learnt a site         the other lane                      what it learnt
@@ -6447,7 +6449,7 @@ typedef struct {
     const mlog_value *slot;
     uint32_t slots;
     const mlog_field *field;
-    uint32_t fields;
+    uint32_t fields, own;                      /* own: so many of them, from the first, go out like those of a bound logger */
     mlog_context *inside;                      /* its fields go into the record, outermost first */
     mlog_context *inside_bound;                /* the same for the fields of a bound logger */
     uint32_t missing;                          /* fields that found no room; told by one of their own, "fields_cut" */
@@ -6530,11 +6532,12 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
         chained++;
     }
     payload = mlog__thread_put_chain(mlog__thread_put_chain(payload, d->inside), d->inside_bound);
+    bound += d->own;
     for (uint32_t i = 0; i < d->fields; i++)
         payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, &size[d->slots + i]);
     /* 16 bits each: more fields than that are not looked at anyway */
     uint64_t counts = MLOG__MIN(chained, 65535u) | (uint64_t)MLOG__MIN(bound, 65535u) << 16;
-    counts |= (uint64_t)(chained + bound + d->fields) << 32;
+    counts |= (uint64_t)(chained + bound + d->fields - d->own) << 32;
     memcpy(count, &counts, 8);
 }
 
@@ -6583,7 +6586,7 @@ static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *siz
     while ((bytes = mlog__thread_draft_bytes(d, limit, chain, size)) > most) {
         if (limit > 0) limit /= 2; /* at most 23 rounds, for monsters only */
         else if (chain > 0) chain = mlog__thread_without_chains(d);
-        else if (d->fields > 0) d->fields--, d->missing++;
+        else if (d->fields > 0) d->fields--, d->missing++, d->own = MLOG__MIN(d->own, d->fields);
         else break;
     }
     return bytes;
@@ -7382,19 +7385,22 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 
 /* -- calls whose text, place and keys are known at run time only -- */
 
-/* A call whose text, place and level are known at run time only. source: as a site has it, stringized. tag: NULL, or the source itself.
- * legacy: it came through a shim. site: MLOG__CALL_AT of the user's call. */
+/* A call whose text, place and level are known at run time only. pair: goes out like the fields of a logger; a `source` in it is the
+ * record's. */
 typedef struct {
     mlog_where at;
-    const char *source, *tag;
+    const char *source, *tag;    /* as a site has it, stringized; NULL, or the source itself */
     mlog_logger *logger;
-    int level;
-    bool legacy;
-    uintptr_t site;
-} mlog__runtime;
+    int level, error;            /* error: errno when the call came in, for %m */
+    bool legacy;                 /* it came through a shim: see MLOG__LEGACY */
+    const char *format;
+    const mlog_field *pair;
+    uint32_t pairs;
+    uintptr_t call_at;           /* MLOG__CALL_AT of the user's call */
+} mlog__spoken;
 
 /* The source of such a record, unless its logger has one; returns the length. */
-static size_t mlog__thread_source(char source[64], const mlog__runtime *r) {
+static size_t mlog__thread_source(char source[64], const mlog__spoken *r) {
     const char *file = r->at.file == NULL ? "" : r->at.file;
     if (r->tag == NULL || *r->tag == 0) return mlog__rule_source(source, r->source == NULL ? "" : r->source, file);
     size_t n = strnlen(r->tag, 64);
@@ -7405,7 +7411,7 @@ static size_t mlog__thread_source(char source[64], const mlog__runtime *r) {
 }
 
 /* Run-time calls have no gate: they look the rules up each time. */
-static bool mlog__thread_on(const mlog__runtime *r) {
+static bool mlog__thread_on(const mlog__spoken *r) {
     /* 0: the root, or an unnamed child of it */
     int low = r->logger == NULL ? 0 : __atomic_load_n(&r->logger->threshold, __ATOMIC_RELAXED); /* RULE-4 */
     if (low != 0) return r->level >= low;
@@ -7429,7 +7435,7 @@ static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level, ui
 
 /* Where and what of a record without a site: message, file, function, source, line. source: memory of the caller, for the slot
  * to point to. */
-static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const mlog__runtime *r, const char *msg, size_t msg_len) {
+static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const mlog__spoken *r, const char *msg, size_t msg_len) {
     const char *file = r->at.file == NULL ? "" : r->at.file, *func = r->at.func == NULL ? "" : r->at.func;
     slot[0] = mlog_str(msg, msg_len);
     slot[1] = mlog__val_s(mlog__rule_base(file));
@@ -7454,7 +7460,7 @@ static void mlog__thread_send_now(mlog__draft *d, int level) {
 }
 
 /* The fields are cleaned and redacted here, into a copy on the stack; texts are read once, by the copy into the ring. */
-static void mlog__thread_emit(const mlog__runtime *r, const mlog_event *event) {
+static void mlog__thread_emit(const mlog__spoken *r, const mlog_event *event) {
     int saved = errno;
     mlog_value slot[5];
     mlog_field field[MLOG__FIELDS];
@@ -7475,7 +7481,7 @@ static void mlog__thread_emit(const mlog__runtime *r, const mlog_event *event) {
     }
     /* 0 means now, as everywhere: the moment of 1970 itself cannot be given */
     if (event->time != 0) d.time = (uint64_t)event->time, d.header |= MLOG__F_TIME;
-    mlog__thread_send(&d, r->logger, r->level, r->site);
+    mlog__thread_send(&d, r->logger, r->level, r->call_at);
     errno = saved;
     if (r->level >= MLOG_FATAL) mlog1_fatal();
 }
@@ -7483,7 +7489,85 @@ static void mlog__thread_emit(const mlog__runtime *r, const mlog_event *event) {
 /* [s] */
 void mlog_emit(const mlog_event *event) {
     if (event == NULL) return;
-    mlog__thread_emit(&(mlog__runtime){.at = event->at, .logger = event->logger, .level = mlog__level(event->level), .site = MLOG__CALL_AT}, event);
+    mlog__thread_emit(&(mlog__spoken){.at = event->at, .logger = event->logger, .level = mlog__level(event->level), .call_at = MLOG__CALL_AT}, event);
+}
+
+/* -- run-time formats --
+ * What was found out about a format, by its address, its text and its place: a call then neither scans nor carries it. The text counts,
+ * since the address may be a buffer's. It takes one of four places when it comes there twice in a row, so that formats that
+ * were made of data do not take all of them; who finds no place does without. */
+enum { MLOG__SEEN = 512, MLOG__SEEN_TEXT = 1000, MLOG__SEEN_ARGS = 16 };
+
+static struct mlog__seen {
+    uint32_t state;              /* 0 free, 1 being made, 2 for good */
+    uint32_t hint;               /* of the text that came here last and has no place */
+    uint32_t entry, line;        /* its number in the dictionary */
+    const char *format;
+    uint8_t count, uses_errno;   /* count: without the errno of a %m */
+    bool named;                  /* its arguments have names: see mlog__rule_pairs */
+    mlog__want want[MLOG__SEEN_ARGS];
+} mlog__thread_seen[MLOG__SEEN];
+
+static bool mlog__thread_is_seen(const struct mlog__seen *place, const mlog__spoken *c) {
+    if (__atomic_load_n(&place->state, __ATOMIC_ACQUIRE) != 2 || place->format != c->format) return false; /* THREAD-13 */
+    if (place->line != (uint32_t)c->at.line) return false;
+    const mlog__entry *e = mlog__dict_entry(place->entry);
+    if (place->named != mlog__rule_pairs() || (e != NULL && c->tag != NULL && strcmp(c->tag, mlog__dict_source(e)) != 0)) return false;
+    return e != NULL && strcmp(c->format, mlog__dict_msg(e)) == 0 && strcmp(mlog__rule_base(c->at.file), mlog__dict_file(e)) == 0 &&
+           strcmp(c->at.func, mlog__dict_func(e)) == 0;
+}
+
+/* The four places of a format. */
+static struct mlog__seen *mlog__thread_seen_places(const mlog__spoken *c) {
+    uint64_t mixed = ((uint64_t)(uintptr_t)c->format + (uint32_t)c->at.line) * UINT64_C(0x9E3779B97F4A7C15);
+    return &mlog__thread_seen[(mixed >> 40) % (MLOG__SEEN / 4) * 4];
+}
+
+/* NULL: it has none. */
+static const struct mlog__seen *mlog__thread_find_seen(const mlog__spoken *c) {
+    const struct mlog__seen *place = mlog__thread_seen_places(c);
+    for (int i = 0; i < 4; i++)
+        if (mlog__thread_is_seen(&place[i], c)) return &place[i];
+    return NULL;
+}
+
+/* By what its arguments are fetched as: the kind of their slots. */
+static uint8_t mlog__thread_want_kind(uint32_t cls) {
+    static const uint8_t kind[] = {MLOG_K_POINTER, MLOG_K_INT,  MLOG_K_DOUBLE, MLOG__K_LDOUBLE, MLOG_K_INT,
+                                   MLOG_K_TEXT,    MLOG_K_TEXT, MLOG_K_TEXT,   MLOG_K_POINTER};
+    return kind[cls];
+}
+
+/* Gives a format that was scanned a place, if one is free and it was here before. */
+MLOG__COLD static void mlog__thread_remember(const mlog__spoken *c, const mlog__printf *f) {
+    size_t len = strlen(c->format);
+    struct mlog__seen *place = mlog__thread_seen_places(c);
+    if (f->bad != NULL || f->nargs > MLOG__SEEN_ARGS || len > MLOG__SEEN_TEXT) return;
+    uint32_t hint = 1, none = 0, i = 0;
+    for (size_t k = 0; k < len; k++) hint = (hint ^ (unsigned char)c->format[k]) * 16777619;
+    if (__atomic_exchange_n(&place->hint, hint, __ATOMIC_RELAXED) != hint) return; /* THREAD-14 */
+    while (i < 4 && !__atomic_compare_exchange_n(&place[i].state, &none, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) /* THREAD-13 */
+        none = 0, i++;
+    if (i == 4) return;
+    place += i;
+    char source[64], names[MLOG__PRINTF_NAMES] = "";
+    const char *file = mlog__rule_base(c->at.file);
+    mlog__entry e = {.type = MLOG__D_SITE, .level = (uint8_t)c->level, .style = MLOG__PRINTF | MLOG__DYNAMIC, .line = (uint32_t)c->at.line};
+    e.msg_len = (uint32_t)len;
+    e.file_len = (uint16_t)MLOG__MIN(strlen(file), (size_t)255);
+    e.func_len = (uint16_t)MLOG__MIN(strlen(c->at.func), (size_t)255);
+    e.source_len = (uint16_t)mlog__thread_source(source, c);
+    for (; e.count < f->nargs; e.count++) e.kind[e.count] = mlog__thread_want_kind(f->want[e.count].cls);
+    place->named = mlog__rule_pairs();
+    if (place->named) e.keys_len = (uint32_t)mlog__printf_names(names, f, c->format, e.count);
+    if (f->uses_errno) e.kind[e.count] = MLOG_K_INT, e.how[e.count++] = MLOG__H_ERRNO, e.flags |= MLOG__D_ERRNO;
+    place->format = c->format;
+    place->line = (uint32_t)c->at.line;
+    place->count = f->nargs;
+    place->uses_errno = f->uses_errno;
+    memcpy(place->want, f->want, sizeof place->want);
+    place->entry = mlog__dict_add(&e, c->format, file, c->at.func, source, names);
+    __atomic_store_n(&place->state, place->entry == 0 ? 1 : 2, __ATOMIC_RELEASE); /* THREAD-13; 1: a full dictionary stays full */
 }
 
 typedef struct { va_list list; } mlog__args; /* so that it can be handed on by address */
@@ -7512,56 +7596,91 @@ static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, mlo
     }
 }
 
-/* The arguments of a format, in their order; field[i].value of each. */
-static void mlog__thread_varargs(mlog__args *a, const mlog__printf *f, mlog_field *field, mlog__wide *w, long double *ld) {
-    const char *unnamed = mlog__thread_unnamed();
-    for (uint32_t i = 0; i < f->nargs; i++) {
-        field[i].key = unnamed;
-        field[i].value = mlog__thread_vararg(a, &f->want[i], w, &ld[i]);
-    }
-    for (uint32_t i = 0; i < f->nargs; i++) {
-        const void *p = (const void *)(uintptr_t)field[i].value.as.u;
-        int64_t most = f->want[i].prec;
-        if (most <= MLOG__PREC_ARG(0)) most = (int32_t)field[MLOG__PREC_ARG(0) - most].value.as.i;
-        if (f->want[i].cls == MLOG__WANT_TEXT) field[i].value = mlog__thread_text((const char *)p, most);
-        if (f->want[i].cls == MLOG__WANT_WTEXT) field[i].value = mlog__thread_wide(w, (const wchar_t *)p, most, SIZE_MAX);
+/* The arguments of a format, in their order. ld: one for each. */
+static void mlog__thread_varargs(mlog__args *a, const mlog__want *want, uint32_t n, mlog_value *value, mlog__wide *w, long double *ld) {
+    for (uint32_t i = 0; i < n; i++) value[i] = mlog__thread_vararg(a, &want[i], w, &ld[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        if (want[i].cls != MLOG__WANT_TEXT && want[i].cls != MLOG__WANT_WTEXT) continue;
+        const void *p = (const void *)(uintptr_t)value[i].as.u;
+        int64_t most = want[i].prec, by = MLOG__PREC_ARG(0) - most;
+        if (by >= 0) most = by < n ? (int32_t)value[by].as.i : 0;
+        if (want[i].cls == MLOG__WANT_TEXT) value[i] = mlog__thread_text((const char *)p, most);
+        else value[i] = mlog__thread_wide(w, (const wchar_t *)p, most, SIZE_MAX);
     }
 }
 
-/* The format is scanned in each call, since it may be another one. The list is copied, so that the caller's stays usable. */
-static void mlog__thread_vprintf(const mlog__runtime *r, const char *format, va_list args) {
-    int saved = errno;
-    if (!mlog__life_start() || !mlog__thread_on(r)) {
-        errno = saved;
-        return;
-    }
-    /* printf would crash */
-    if (format == NULL) format = "(null format)";
-    mlog_value slot[5];
-    mlog_field field[MLOG__PRINTF_ARGS + 1];
+/* Scans a format that is to be obeyed. Behind what cannot be understood, nobody knows which argument is whose: none is fetched, and
+ * what asks for one prints "(missing)". %n is understood, and refused. */
+static void mlog__thread_scan_run(mlog__printf *f, const char *format) {
+    if (mlog__printf_scan(format, strlen(format), f) == 0 || strcmp(f->bad, "%n is refused") == 0) return;
+    const char *bad = f->bad;
+    uint32_t off = f->bad_off;
+    (void)mlog__printf_scan(format, off, f);
+    f->bad = bad;
+    f->bad_off = off;
+}
+
+static void mlog__thread_send_seen(const mlog__spoken *c, const struct mlog__seen *seen, mlog__args *args) {
+    mlog_value value[MLOG__SEEN_ARGS + 1];
+    long double ld[MLOG__SEEN_ARGS];
+    mlog__wide wide;
+    mlog__draft d = {.header = mlog__record_header(seen->entry, 0, 0), .slot = value, .field = c->pair, .fields = c->pairs, .own = c->pairs};
+    wide.used = 0;
+    mlog__thread_varargs(args, seen->want, seen->count, value, &wide, ld);
+    d.slots = seen->count;
+    if (seen->uses_errno) value[d.slots++] = mlog__val_i(c->error);
+    if (c->pairs != 0) d.header |= MLOG__F_FIELDS;
+    mlog__thread_send(&d, c->logger, c->level, c->call_at);
+}
+
+/* A record that carries its format. What is wrong with that, it says in a field. */
+MLOG__COLD static void mlog__thread_send_format(const mlog__spoken *c, mlog__args *args) {
+    mlog_value slot[5], value[MLOG__PRINTF_ARGS];
+    mlog_field field[MLOG__FIELDS];
     long double ld[MLOG__PRINTF_ARGS];
-    char source[64];
+    char source[64], error[104];
     mlog__printf f;
     mlog__wide wide;
-    mlog__args list;
     mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
     wide.used = 0;
+    mlog__thread_scan_run(&f, c->format);
+    mlog__thread_remember(c, &f);
+    mlog__thread_whole_slots(slot, source, c, c->format, strlen(c->format));
+    mlog__thread_varargs(args, f.want, f.nargs, value, &wide, ld);
+    for (; d.fields < c->pairs && d.fields < 16; d.fields++) field[d.fields] = c->pair[d.fields];
+    if (f.bad != NULL) {
+        char *p = mlog__printf_put(error, error + 64, f.bad, strlen(f.bad));
+        p = mlog__text_u64(mlog__printf_put(p, error + 80, " at byte ", 9), f.bad_off);
+        field[d.fields].key = "format_error", field[d.fields++].value = mlog_str(error, (size_t)(p - error));
+    }
+    d.own = d.fields;
+    const char *unnamed = mlog__thread_unnamed();
+    for (uint32_t i = 0; i < f.nargs; i++) field[d.fields++] = (mlog_field){unnamed, value[i]};
+    if (f.uses_errno) field[d.fields++] = (mlog_field){"", mlog__val_i(c->error)};
+    mlog__thread_send(&d, c->logger, c->level, c->call_at);
+}
+
+/* One call of a function like printf, behind the rules. The list is copied, so that the caller's stays usable. */
+static void mlog__thread_speak(mlog__spoken *c, va_list args) {
+    mlog__args list;
+    if (c->format == NULL) c->format = "(null format)"; /* printf would crash */
+    if (c->at.file == NULL) c->at.file = "";
+    if (c->at.func == NULL) c->at.func = "";
+    const struct mlog__seen *seen = mlog__thread_find_seen(c);
     va_copy(list.list, args);
-    mlog__printf_scan(format, strlen(format), &f);
-    mlog__thread_whole_slots(slot, source, r, format, strlen(format));
-    mlog__thread_varargs(&list, &f, field, &wide, ld);
-    d.fields = f.nargs;
+    if (MLOG__LIKELY(seen != NULL)) mlog__thread_send_seen(c, seen, &list);
+    else mlog__thread_send_format(c, &list);
     va_end(list.list);
-    /* errno as it was when the call came in */
-    if (f.uses_errno) field[d.fields].key = "", field[d.fields++].value = mlog__val_i(saved);
-    mlog__thread_send(&d, r->logger, r->level, r->site);
-    errno = saved;
-    if (r->level >= MLOG_FATAL) mlog1_fatal();
 }
 
 /* [s] */
 void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
-    mlog__thread_vprintf(&(mlog__runtime){.at = at, .logger = logger, .level = mlog__level(level), .site = MLOG__CALL_AT}, format, args);
+    int saved = errno;
+    mlog__spoken c = {.at = at, .logger = logger, .level = mlog__level(level), .error = saved, .format = format, .call_at = MLOG__CALL_AT};
+    bool on = mlog__life_start() && mlog__thread_on(&c);
+    if (on) mlog__thread_speak(&c, args);
+    errno = saved;
+    if (on && c.level >= MLOG_FATAL) mlog1_fatal();
 }
 
 /* ==== format ====
@@ -8264,13 +8383,13 @@ static bool mlog__format_decode(mlog__item *it, mlog__desk *desk, const unsigned
 }
 
 /* Arguments of a format become fields under their names: keys, one per argument, up to end. */
-static void mlog__format_name_args(mlog__item *it, const mlog__printf *f, const char *key, const char *end, bool secrets) {
+static void mlog__format_name_args(mlog__item *it, const mlog__printf *f, const char *key, const char *end) {
     for (uint32_t k = 0; k < it->count && key < end && it->fields < MLOG__FIELDS; k++, key += strlen(key) + 1) {
         const mlog__conv *c = mlog__printf_shows(f, k);
         if (*key == 0 || c == NULL) continue;
         mlog__out *out = &it->field[it->fields++];
         *out = (mlog__out){key, (uint32_t)strlen(key), mlog__printf_shown(c, &it->val[k])};
-        if (secrets && mlog__rule_is_secret(key, out->len))
+        if (mlog__rule_is_secret(key, out->len)) /* of a format that came at run time */
             out->val = (mlog__val){.kind = MLOG_K_TEXT, .len = 10, .full = 10, .as = {.p = "[redacted]"}};
     }
 }
@@ -8303,10 +8422,10 @@ static void mlog__format_message(mlog__item *it, mlog__desk *desk) {
         it->msg_len--; /* old calls end with a newline: the record does, too */
     if (it->info != NULL) {
         const char *keys = mlog__dict_keys(it->info->e);
-        mlog__format_name_args(it, f, keys, keys + it->info->e->keys_len, false);
+        mlog__format_name_args(it, f, keys, keys + it->info->e->keys_len);
     } else if (named) {
         char *keys = desk->message.p + room;
-        mlog__format_name_args(it, f, keys, keys + mlog__printf_names(keys, f, format, it->count), true);
+        mlog__format_name_args(it, f, keys, keys + mlog__printf_names(keys, f, format, it->count));
     }
     it->count = 0;
 }
@@ -13342,7 +13461,7 @@ static void mlog__fatal_add(mlog__draft *d, mlog_field *field, const char *key, 
 static void mlog__fatal_commit(mlog__crash *c) {
     static const char message[] = "fatal signal";
     const siginfo_t *s = c->info;
-    const mlog__runtime at = {.at = {"metalog.h", "mlog__fatal_handler", __LINE__}};
+    const mlog__spoken at = {.at = {"metalog.h", "mlog__fatal_handler", __LINE__}};
     mlog_value slot[5];
     mlog_field field[8];
     char source[64];
