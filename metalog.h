@@ -881,7 +881,9 @@ static inline void mlog1_die(int status) {
 #define MLOG__FORMAT_38 MLOG__TOO_MANY_F
 #define MLOG__FORMAT_39 MLOG__TOO_MANY_F
 #define MLOG__FORMAT_40 MLOG__TOO_MANY_F
-#define MLOG__TOO_MANY_F(...) (__extension__({ MLOG__ASSERT(0, "mlog: more than 16 arguments; use mlog_vprintf"); (void)0; }))
+#define MLOG__TOO_MANY_F(id, how, ...) MLOG__CAT(how, _MANY)(id, __VA_ARGS__) /* a shim has a way */
+#define MLOG__CALLF_MANY(...) (__extension__({ MLOG__ASSERT(0, "mlog: more than 16 arguments; use mlog_vprintf"); (void)0; }))
+#define MLOG__CALLF_TO_MANY MLOG__CALLF_MANY
 
 
 /* The pieces of a call; i is the index of the argument, k its key, v its value. Flat on purpose: every level of macros copies all
@@ -1307,6 +1309,137 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 /* ---- shim: stdio ---- */
 #if defined(METALOG_SHIM_STDIO) && !defined(MLOG__SHIM_STDIO)
 #define MLOG__SHIM_STDIO
+#endif
+
+/* ---- shims of loggers that are macros ----
+ * A call is a call site of its own, as mlog_infof is: arguments captured by type, formatted by the flusher. What an old program may do
+ * beyond that goes by the function: a format that is no literal, more than 16 arguments. The format is checked, where it is a literal. */
+#if (defined(METALOG_SHIM_LOGC) || defined(METALOG_SHIM_ZFLOG) || defined(METALOG_SHIM_ELOG) || defined(METALOG_SHIM_ZLOG)) && \
+    !defined(MLOG__SHIM_CALLS)
+#define MLOG__SHIM_CALLS
+#ifdef METALOG_OPTIONAL
+#error "metalog.h: METALOG_SHIM_LOGC, _ZFLOG, _ELOG and _ZLOG need a metalog in the program: not with METALOG_OPTIONAL"
+#endif
+#define MLOG__SHARED extern __attribute__((visibility("default")))
+#ifdef __cplusplus
+extern "C" {
+#endif
+METALOG_API void mlog1_shim(mlog_where at, const char *source, int level, const char *format, ...);
+#ifdef __cplusplus
+}
+#define MLOG__SHIM_LITERAL(id, m) constexpr bool mlog__q_##id = __builtin_constant_p(m)
+#define MLOG__SHIM_TEXT(m) (__builtin_constant_p(m) ? m : "")
+#define MLOG__SHIM_BARE(m) /* clang would warn of each format that is no literal */
+#else
+#define MLOG__SHIM_LITERAL(id, m) enum { mlog__q_##id = __builtin_constant_p(m) }
+#define MLOG__SHIM_TEXT(m) __builtin_choose_expr(__builtin_constant_p(m), m, "")
+#define MLOG__SHIM_BARE(m) (void)sizeof(mlog__format_check(__builtin_choose_expr(__builtin_constant_p(m) && sizeof(m) > 1, m, " ")));
+#endif
+#define MLOG__SHIM_CHECK_0(id, m, nothing) MLOG__SHIM_BARE(m)
+#define MLOG__SHIM_CHECK(id, n, m, ...) (void)sizeof(mlog__format_check(m MLOG__ALL_##n(MLOG__ARG, id, __VA_ARGS__)));
+#define MLOG__SHIM_CHECK_1(id, m, ...) MLOG__SHIM_CHECK(id, 1, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_2(id, m, ...) MLOG__SHIM_CHECK(id, 2, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_3(id, m, ...) MLOG__SHIM_CHECK(id, 3, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_4(id, m, ...) MLOG__SHIM_CHECK(id, 4, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_5(id, m, ...) MLOG__SHIM_CHECK(id, 5, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_6(id, m, ...) MLOG__SHIM_CHECK(id, 6, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_7(id, m, ...) MLOG__SHIM_CHECK(id, 7, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_8(id, m, ...) MLOG__SHIM_CHECK(id, 8, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_9(id, m, ...) MLOG__SHIM_CHECK(id, 9, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_10(id, m, ...) MLOG__SHIM_CHECK(id, 10, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_11(id, m, ...) MLOG__SHIM_CHECK(id, 11, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_12(id, m, ...) MLOG__SHIM_CHECK(id, 12, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_13(id, m, ...) MLOG__SHIM_CHECK(id, 13, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_14(id, m, ...) MLOG__SHIM_CHECK(id, 14, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_15(id, m, ...) MLOG__SHIM_CHECK(id, 15, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_16(id, m, ...) MLOG__SHIM_CHECK(id, 16, m, __VA_ARGS__)
+#define MLOG__SHIM_ARG(id, i, k, v) , (v)
+
+/* src: the source, stringized; MLOG__SHIM makes the rest. */
+#define MLOG__SHIM(src, lvl, ...) MLOG__CAT(MLOG__FORMAT_, MLOG__ARITY(__VA_ARGS__))(__COUNTER__, MLOG__SHIMF, src, lvl, __VA_ARGS__)
+#define MLOG__SHIMF(id, src, lvl, n, m, ...)                                                                                  \
+    (__extension__({                                                                                                          \
+        MLOG__SHIM_LITERAL(id, m);                                                                                            \
+        if ((lvl) >= METALOG_LEVEL) {                                                                                         \
+            static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, MLOG__SHIM_TEXT(m), "",            \
+                __FILE__, __func__, src, 0, __LINE__, lvl, n, MLOG__PRINTF | MLOG__LEGACY, 0};                                \
+            uint64_t mlog__w_##id;                                                                                            \
+            if (!mlog__q_##id) mlog1_shim(MLOG_HERE, src, lvl, m MLOG__ALL_##n(MLOG__SHIM_ARG, id, __VA_ARGS__));             \
+            else if (mlog__w_##id = mlog__gate(&mlog__s_##id), MLOG__EXPECTED(mlog__w_##id, lvl)) {                           \
+                MLOG__ALL_##n(MLOG__TAKE_F, id, __VA_ARGS__)                                                                  \
+                MLOG__SHIM_CHECK_##n(id, m, __VA_ARGS__)                                                                      \
+                MLOG__WRITE(id, 0, lvl, MLOG__ALL_##n, MLOG__STORE_F, MLOG__SEND_F, __VA_ARGS__)                              \
+            }                                                                                                                 \
+        } (void)0; }))
+#define MLOG__SHIMF_MANY(id, src, lvl, m, ...) \
+    (__extension__({ (void)sizeof(mlog__format_check(m, __VA_ARGS__)); mlog1_shim(MLOG_HERE, src, lvl, m, __VA_ARGS__); }))
+#endif
+
+/* ---- shim: log.c (https://github.com/rxi/log.c) ---- */
+#if defined(METALOG_SHIM_LOGC) && !defined(MLOG__SHIM_LOGC)
+#define MLOG__SHIM_LOGC
+#include <stdio.h>
+#include <time.h>
+#define MLOG_LAYOUT_LOGC "%d(%H:%M:%S) %-5V %f:%L: %m"               /* what log.c writes to stderr, */
+#define MLOG_LAYOUT_LOGC_FILE "%d(%Y-%m-%d %H:%M:%S) %-5V %f:%L: %m" /* and to files */
+#ifdef __cplusplus
+extern "C" {
+#endif
+#ifndef LOG_H /* the original, included behind us, is empty then */
+#define LOG_H
+#define LOG_VERSION "0.1.0"
+typedef struct {
+    va_list ap;
+    const char *fmt;
+    const char *file;
+    struct tm *time;
+    void *udata;
+    int line;
+    int level;
+} log_Event;
+typedef void (*log_LogFn)(log_Event *ev);
+typedef void (*log_LockFn)(bool lock, void *udata);
+#ifdef LOG_INFO /* <syslog.h> is here, and has two of these names */
+enum { LOG_TRACE, LOG_WARN = 3, LOG_ERROR, LOG_FATAL };
+#else
+enum { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_FATAL };
+#endif
+const char *log_level_string(int level);
+/* Taken around callbacks; records need no lock. */
+void log_set_lock(log_LockFn fn, void *udata);
+/* Of what went to stderr: now of the records, unless a file of log_add_fp takes more. */
+void log_set_level(int level);
+void log_set_quiet(bool enable);
+/* On the caller, with a live va_list. At most 32, with files; 0, or -1: no more room. */
+int log_add_callback(log_LogFn fn, void *udata, int level);
+/* A sink on the file that fp has open, which stays in use when fp is closed; what has no descriptor is written by the caller. */
+int log_add_fp(FILE *fp, int level);
+void log_log(int level, const char *file, int line, const char *fmt, ...);
+#endif
+/* From which level on calls become records; from which on callbacks want them. */
+MLOG__SHARED struct mlog1_logc { int level, calls; } mlog1_logc;
+#ifdef __cplusplus
+}
+#endif
+#undef log_trace
+#undef log_debug
+#undef log_info
+#undef log_warn
+#undef log_error
+#undef log_fatal
+#define log_trace(...) MLOG__LOGC(0, MLOG_TRACE, __VA_ARGS__)
+#define log_debug(...) MLOG__LOGC(1, MLOG_DEBUG, __VA_ARGS__)
+#define log_info(...) MLOG__LOGC(2, MLOG_INFO, __VA_ARGS__)
+#define log_warn(...) MLOG__LOGC(3, MLOG_WARN, __VA_ARGS__)
+#define log_error(...) MLOG__LOGC(4, MLOG_ERROR, __VA_ARGS__)
+#define log_fatal(...) MLOG__LOGC(5, MLOG_FATAL, __VA_ARGS__)
+#define MLOG__LOGC(old, lvl, ...)                                                                                             \
+    (__extension__({                                                                                                          \
+        if (__builtin_expect(old >= __atomic_load_n(&mlog1_logc.calls, __ATOMIC_RELAXED), 0)) /* SHIM-1 */                    \
+            log_log(old, __FILE__, __LINE__, __VA_ARGS__);                                                                    \
+        else if (old >= __atomic_load_n(&mlog1_logc.level, __ATOMIC_RELAXED)) /* SHIM-1 */                                    \
+            MLOG__SHIM(MLOG__STR(METALOG_SOURCE), lvl, __VA_ARGS__);                                                          \
+        (void)0; }))
 #endif
 
 /* ---- end of the shims ---- */
@@ -5797,6 +5930,8 @@ static void mlog__context_release(void) {
  *   LIFE-5     exit: deadline, asleep = 2          a late call: asleep, fence, deadline    the deadline before `asleep` is 2
  *   LIFE-6     a child's adoption: witness         other threads of the child          everything that was reset
  *   LIFE-7     the first thread is gone: relaxed, a hint that is asked again
+ *   SHIM-1     levels of a legacy logger, read by its calls: relaxed, each stands for itself
+ *   SHIM-2     a callback: itself, count               a call                           what it calls before the number that says so
  *   LIFE-8     statements held back: relaxed, counts and a time that stand for themselves
  *
  * owns: layout of rings, space, padding, waiting, drops
@@ -7673,14 +7808,18 @@ static void mlog__thread_speak(mlog__spoken *c, va_list args) {
     va_end(list.list);
 }
 
+/* The same, from its start: errno is the caller's. */
+static void mlog__thread_say(mlog__spoken *c, va_list args) {
+    bool on = mlog__life_start() && mlog__thread_on(c);
+    if (on) mlog__thread_speak(c, args);
+    errno = c->error;
+    if (on && c->level >= MLOG_FATAL) mlog1_fatal();
+}
+
 /* [s] */
 void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
-    int saved = errno;
-    mlog__spoken c = {.at = at, .logger = logger, .level = mlog__level(level), .error = saved, .format = format, .call_at = MLOG__CALL_AT};
-    bool on = mlog__life_start() && mlog__thread_on(&c);
-    if (on) mlog__thread_speak(&c, args);
-    errno = saved;
-    if (on && c.level >= MLOG_FATAL) mlog1_fatal();
+    mlog__spoken c = {.at = at, .logger = logger, .level = mlog__level(level), .error = errno, .format = format, .call_at = MLOG__CALL_AT};
+    mlog__thread_say(&c, args);
 }
 
 /* ==== format ====
@@ -15093,6 +15232,223 @@ void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
 /* ---- shim: syslog ---- */
 /* ---- shim: err ---- */
 /* ---- shim: stdio ---- */
+
+#ifdef MLOG__SHIM_CALLS
+/* A call that no site can take. [s] */
+void mlog1_shim(mlog_where at, const char *source, int level, const char *format, ...) {
+    mlog__spoken c = {.at = at, .source = source, .level = level, .error = errno, .legacy = true, .format = format, .call_at = MLOG__CALL_AT};
+    va_list args;
+    va_start(args, format);
+    mlog__thread_say(&c, args);
+    va_end(args);
+}
+
+/* The sink that stands there because nobody asked for any: legacy settings of the output are settings of this one. NULL: the program, or
+ * somebody else, has configured sinks. */
+MLOG__COLD static mlog_sink *mlog__shim_console(void) {
+    mlog_sink *found = NULL;
+    if (!mlog__life_start()) return NULL;
+    mlog__life_lock();
+    for (int i = 0; i < MLOG__SINKS && mlog__life.config.sinks[0].type == 0 && found == NULL; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (s->used && s->config.type == MLOG_CONSOLE) found = s;
+    }
+    mlog__life_unlock();
+    return found;
+}
+
+static int mlog__shim_fd_write(void *user, const mlog_record *r) {
+    int fd = (int)(intptr_t)user;
+    for (size_t at = 0; at < r->text_len;) {
+        ssize_t n = write(fd, r->text + at, r->text_len - at);
+        if (n < 0 && errno != EINTR) return at == 0 ? -1 : 0; /* offered again; a line that is half out is not */
+        if (n > 0) at += (size_t)n;
+    }
+    return 0;
+}
+
+static void mlog__shim_fd_close(void *user) { close((int)(intptr_t)user); }
+
+/* A sink on what a stream has open: a regular file by its path, so that it holds and survives as files do; from now on all that is
+ * written to it is appended. Anything else by a descriptor of its own. NULL: the stream has no descriptor. */
+MLOG__COLD static mlog_sink *mlog__shim_stream_sink(FILE *fp, int level, const char *layout) {
+    mlog_sink_config c = {.level = level, .format = MLOG_PATTERN, .pattern = layout, .utc = MLOG_NO};
+    mlog_sink *sink = NULL;
+    struct stat st, named;
+    char link[48], path[PATH_MAX];
+    int fd = fileno(fp);
+    if (fd < 0 || fstat(fd, &st) != 0) return NULL;
+    fflush(fp);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    path[MLOG__MAX(n, 0)] = 0;
+    if (n > 0 && S_ISREG(st.st_mode) && stat(path, &named) == 0 && named.st_dev == st.st_dev && named.st_ino == st.st_ino) {
+        c.type = MLOG_FILE;
+        c.path = path;
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_APPEND);
+        sink = mlog_sink_add(&c);
+    }
+    if (sink != NULL) return sink;
+    fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) return NULL;
+    c.type = MLOG_CALLBACK;
+    c.path = NULL;
+    c.write = mlog__shim_fd_write;
+    c.close = mlog__shim_fd_close;
+    c.user = (void *)(intptr_t)fd;
+    sink = mlog_sink_add(&c);
+    if (sink == NULL) close(fd);
+    return sink;
+}
+#endif
+
+/* ---- shim: log.c ---- */
+#ifdef MLOG__SHIM_LOGC
+
+/* One lock for what is set; calls read the two levels of mlog1_logc, and callbacks by their number, which only grows. */
+static struct {
+    mlog__lock mutex;
+    int level;
+    bool quiet, changed;         /* changed: the console is not as it began */
+    mlog_sink *console;          /* that took the place of the default one */
+    log_LockFn lock;
+    void *lock_data;
+    uint32_t count;
+    struct { log_LogFn fn; void *udata; int level, fd; mlog_sink *sink; } out[32]; /* fn: a callback; else a file */
+} mlog__shim_logc;
+
+struct mlog1_logc mlog1_logc = {0, INT_MAX};
+
+static int mlog__shim_logc_level(int old) {
+    static const int level[] = {MLOG_TRACE, MLOG_DEBUG, MLOG_INFO, MLOG_WARN, MLOG_ERROR, MLOG_FATAL};
+    return level[MLOG__MIN(MLOG__MAX(old, 0), 5)];
+}
+
+/* [s] */
+const char *log_level_string(int level) {
+    static const char *const name[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"};
+    return name[MLOG__MIN(MLOG__MAX(level, 0), 5)];
+}
+
+/* The console takes what stderr took; a file may take more. Sinks are replaced, not changed: what was logged before goes by the old
+ * levels. Under the mutex. */
+static void mlog__shim_logc_settle(void) {
+    int level = mlog__shim_logc.quiet ? INT_MAX : mlog__shim_logc.level, lowest = level, calls = INT_MAX;
+    for (uint32_t i = 0; i < mlog__shim_logc.count; i++) {
+        if (mlog__shim_logc.out[i].fn != NULL) calls = MLOG__MIN(calls, mlog__shim_logc.out[i].level);
+        else lowest = MLOG__MIN(lowest, mlog__shim_logc.out[i].level);
+    }
+    bool apart = lowest < level;
+    if (apart || mlog__shim_logc.changed) {
+        mlog_sink *old = mlog__shim_logc.changed ? mlog__shim_logc.console : mlog__shim_console();
+        if (mlog__shim_logc.changed || old != NULL) {
+            if (old != NULL) mlog_sink_remove(old);
+            mlog_sink_config c = {.type = MLOG_CONSOLE, .level = apart ? mlog__shim_logc_level(level) : 0};
+            mlog__shim_logc.console = level == INT_MAX ? NULL : mlog_sink_add(&c);
+            mlog__shim_logc.changed = true;
+        }
+    }
+    __atomic_store_n(&mlog1_logc.level, lowest, __ATOMIC_RELAXED); /* SHIM-1 */
+    __atomic_store_n(&mlog1_logc.calls, calls, __ATOMIC_RELAXED);  /* SHIM-1 */
+}
+
+void log_set_lock(log_LockFn fn, void *udata) {
+    mlog__platform_lock(&mlog__shim_logc.mutex);
+    mlog__shim_logc.lock_data = udata;
+    mlog__shim_logc.lock = fn;
+    mlog__platform_unlock(&mlog__shim_logc.mutex);
+}
+
+void log_set_level(int level) {
+    mlog__platform_lock(&mlog__shim_logc.mutex);
+    mlog__shim_logc.level = level;
+    mlog__shim_logc_settle();
+    mlog__platform_unlock(&mlog__shim_logc.mutex);
+}
+
+void log_set_quiet(bool enable) {
+    mlog__platform_lock(&mlog__shim_logc.mutex);
+    mlog__shim_logc.quiet = enable;
+    mlog__shim_logc_settle();
+    mlog__platform_unlock(&mlog__shim_logc.mutex);
+}
+
+/* 0, or -1: 32 are there. */
+static int mlog__shim_logc_add(log_LogFn fn, void *udata, int level, mlog_sink *sink) {
+    mlog__platform_lock(&mlog__shim_logc.mutex);
+    uint32_t n = mlog__shim_logc.count;
+    bool room = n < sizeof mlog__shim_logc.out / sizeof *mlog__shim_logc.out;
+    if (room) {
+        mlog__shim_logc.out[n].fn = fn;
+        mlog__shim_logc.out[n].udata = udata;
+        mlog__shim_logc.out[n].level = level;
+        mlog__shim_logc.out[n].sink = sink;
+        __atomic_store_n(&mlog__shim_logc.count, n + 1, __ATOMIC_RELEASE); /* SHIM-2 */
+        mlog__shim_logc_settle();
+    }
+    mlog__platform_unlock(&mlog__shim_logc.mutex);
+    return room ? 0 : -1;
+}
+
+int log_add_callback(log_LogFn fn, void *udata, int level) { return fn == NULL ? -1 : mlog__shim_logc_add(fn, udata, level, NULL); }
+
+/* A stream without a descriptor is written as log.c did. */
+static void mlog__shim_logc_stream(log_Event *ev) {
+    char at[32];
+    at[strftime(at, sizeof at, "%Y-%m-%d %H:%M:%S", ev->time)] = 0;
+    FILE *fp = ev->udata;
+    fprintf(fp, "%s %-5s %s:%d: ", at, log_level_string(ev->level), ev->file, ev->line);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    vfprintf(fp, ev->fmt, ev->ap);
+#pragma GCC diagnostic pop
+    fputc('\n', fp);
+    fflush(fp);
+}
+
+int log_add_fp(FILE *fp, int level) {
+    mlog_sink *sink = fp == NULL ? NULL : mlog__shim_stream_sink(fp, mlog__shim_logc_level(level), MLOG_LAYOUT_LOGC_FILE);
+    if (sink == NULL) return fp == NULL ? -1 : mlog__shim_logc_add(mlog__shim_logc_stream, fp, level, NULL);
+    if (mlog__shim_logc_add(NULL, NULL, level, sink) == 0) return 0;
+    mlog_sink_remove(sink);
+    return -1;
+}
+
+/* Each callback gets a list of its own. The time is the caller's, in its own memory: localtime's is everybody's. */
+MLOG__COLD static void mlog__shim_logc_tell(const log_Event *event, va_list args) {
+    struct tm tm;
+    time_t now = time(NULL);
+    log_LockFn lock = mlog__shim_logc.lock;
+    void *data = mlog__shim_logc.lock_data;
+    uint32_t n = __atomic_load_n(&mlog__shim_logc.count, __ATOMIC_ACQUIRE); /* SHIM-2 */
+    localtime_r(&now, &tm);
+    if (lock != NULL) lock(true, data);
+    for (uint32_t i = 0; i < n; i++) {
+        log_Event ev = *event;
+        if (mlog__shim_logc.out[i].fn == NULL || ev.level < mlog__shim_logc.out[i].level) continue;
+        ev.time = &tm;
+        ev.udata = mlog__shim_logc.out[i].udata;
+        va_copy(ev.ap, args);
+        mlog__shim_logc.out[i].fn(&ev);
+        va_end(ev.ap);
+    }
+    if (lock != NULL) lock(false, data);
+}
+
+void log_log(int level, const char *file, int line, const char *fmt, ...) {
+    mlog__spoken c = {.at = {file, "", line}, .level = mlog__shim_logc_level(level), .error = errno, .legacy = true, .format = fmt,
+                      .call_at = MLOG__CALL_AT};
+    va_list args;
+    va_start(args, fmt);
+    if (level >= __atomic_load_n(&mlog1_logc.level, __ATOMIC_RELAXED)) mlog__thread_say(&c, args); /* SHIM-1 */
+    if (level >= __atomic_load_n(&mlog1_logc.calls, __ATOMIC_RELAXED)) { /* SHIM-1 */
+        const log_Event event = {.fmt = fmt, .file = file, .line = line, .level = level};
+        mlog__shim_logc_tell(&event, args);
+    }
+    va_end(args);
+}
+#endif
+
 /* ---- end of the shims ---- */
 
 #ifdef METALOG_TOOL
