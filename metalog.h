@@ -162,7 +162,7 @@
 #ifdef METALOG_PRELOAD
 #define METALOG_SHIM_SYSLOG
 #endif
-#if defined(METALOG_TOOL) && defined(__clang__)
+#if __INCLUDE_LEVEL__ == 0 && defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
 #endif
 #if defined(METALOG_IMPLEMENTATION) && !defined(_GNU_SOURCE)
@@ -1295,10 +1295,32 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 /* ---- shims: the calls of other loggers become records ----
  * Each stands behind its METALOG_SHIM_<NAME> and a guard of its own, outside of METALOG_H: it may be asked for by a later include.
  * Functions that a shim needs are declared here as mlog1_<name>, defined in the section `shim`. A shim adds no warning to its unit. */
+#if defined(__clang__) && (defined(METALOG_SHIM_SYSLOG) || defined(METALOG_SHIM_ERR))
+#pragma clang diagnostic ignored "-Wpragmas" /* a unit's own static function of a redirected name, which is left alone */
+#endif
 
-/* ---- shim: syslog ---- */
+/* ---- shim: syslog ----
+ * The unit's calls get other symbols, whatever declares them later: no macro, and none of syslog.h's names in a unit that has its
+ * own. As an overlay (a file syslog.h that includes this one) it brings what the original declares. */
 #if defined(METALOG_SHIM_SYSLOG) && !defined(MLOG__SHIM_SYSLOG)
 #define MLOG__SHIM_SYSLOG
+#ifdef METALOG_OPTIONAL
+#error "metalog.h: METALOG_SHIM_SYSLOG needs a metalog: expected a unit without METALOG_OPTIONAL"
+#endif
+#pragma redefine_extname syslog mlog1_syslog
+#pragma redefine_extname vsyslog mlog1_vsyslog
+#pragma redefine_extname openlog mlog1_openlog
+#pragma redefine_extname closelog mlog1_closelog
+#pragma redefine_extname setlogmask mlog1_setlogmask
+#pragma redefine_extname __syslog_chk mlog1_syslog_chk
+#pragma redefine_extname __vsyslog_chk mlog1_vsyslog_chk
+#endif
+#if defined(METALOG_SHIM_SYSLOG) && __INCLUDE_LEVEL__ > 1
+#ifdef __GLIBC__
+#include <sys/syslog.h>
+#else
+#include_next <syslog.h>
+#endif
 #endif
 
 /* ---- shim: err ---- */
@@ -1324,7 +1346,7 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #ifdef __cplusplus
 extern "C" {
 #endif
-METALOG_API void mlog1_shim(mlog_where at, const char *source, int level, const char *format, ...);
+METALOG_API void mlog1_shim(mlog_where at, const char *source, int level, int count, const char *format, ...);
 #ifdef __cplusplus
 }
 #define MLOG__SHIM_LITERAL(id, m) constexpr bool mlog__q_##id = __builtin_constant_p(m)
@@ -1364,7 +1386,7 @@ METALOG_API void mlog1_shim(mlog_where at, const char *source, int level, const 
             static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, MLOG__SHIM_TEXT(m), "",            \
                 __FILE__, __func__, src, 0, __LINE__, lvl, n, MLOG__PRINTF | MLOG__LEGACY, 0};                                \
             uint64_t mlog__w_##id;                                                                                            \
-            if (!mlog__q_##id) mlog1_shim(MLOG_HERE, src, lvl, m MLOG__ALL_##n(MLOG__SHIM_ARG, id, __VA_ARGS__));             \
+            if (!mlog__q_##id) mlog1_shim(MLOG_HERE, src, lvl, n, m MLOG__ALL_##n(MLOG__SHIM_ARG, id, __VA_ARGS__));             \
             else if (mlog__w_##id = mlog__gate(&mlog__s_##id), MLOG__EXPECTED(mlog__w_##id, lvl)) {                           \
                 MLOG__ALL_##n(MLOG__TAKE_F, id, __VA_ARGS__)                                                                  \
                 MLOG__SHIM_CHECK_##n(id, m, __VA_ARGS__)                                                                      \
@@ -1372,7 +1394,7 @@ METALOG_API void mlog1_shim(mlog_where at, const char *source, int level, const 
             }                                                                                                                 \
         } (void)0; }))
 #define MLOG__SHIMF_MANY(id, src, lvl, m, ...) \
-    (__extension__({ (void)sizeof(mlog__format_check(m, __VA_ARGS__)); mlog1_shim(MLOG_HERE, src, lvl, m, __VA_ARGS__); }))
+    (__extension__({ (void)sizeof(mlog__format_check(m, __VA_ARGS__)); mlog1_shim(MLOG_HERE, src, lvl, 17, m, __VA_ARGS__); }))
 #endif
 
 /* ---- shim: log.c (https://github.com/rxi/log.c) ---- */
@@ -1435,9 +1457,9 @@ MLOG__SHARED struct mlog1_logc { int level, calls; } mlog1_logc;
 #define log_fatal(...) MLOG__LOGC(5, MLOG_FATAL, __VA_ARGS__)
 #define MLOG__LOGC(old, lvl, ...)                                                                                             \
     (__extension__({                                                                                                          \
-        if (__builtin_expect(old >= __atomic_load_n(&mlog1_logc.calls, __ATOMIC_RELAXED), 0)) /* SHIM-1 */                    \
+        if (__builtin_expect(old >= __atomic_load_n(&mlog1_logc.calls, __ATOMIC_RELAXED), 0)) /* SHIM-5 */                    \
             log_log(old, __FILE__, __LINE__, __VA_ARGS__);                                                                    \
-        else if (old >= __atomic_load_n(&mlog1_logc.level, __ATOMIC_RELAXED)) /* SHIM-1 */                                    \
+        else if (old >= __atomic_load_n(&mlog1_logc.level, __ATOMIC_RELAXED)) /* SHIM-5 */                                    \
             MLOG__SHIM(MLOG__STR(METALOG_SOURCE), lvl, __VA_ARGS__);                                                          \
         (void)0; }))
 #endif
@@ -5930,8 +5952,9 @@ static void mlog__context_release(void) {
  *   LIFE-5     exit: deadline, asleep = 2          a late call: asleep, fence, deadline    the deadline before `asleep` is 2
  *   LIFE-6     a child's adoption: witness         other threads of the child          everything that was reset
  *   LIFE-7     the first thread is gone: relaxed, a hint that is asked again
- *   SHIM-1     levels of a legacy logger, read by its calls: relaxed, each stands for itself
- *   SHIM-2     a callback: itself, count               a call                           what it calls before the number that says so
+ *   SHIM-5     levels of a legacy logger, read by its calls: relaxed, each stands for itself
+ *   SHIM-6     a callback: itself, count               a call                           what it calls before the number that says so
+ *   LIFE-9     the pid: relaxed, whoever finds none asks the kernel
  *   LIFE-8     statements held back: relaxed, counts and a time that stand for themselves
  *
  * owns: layout of rings, space, padding, waiting, drops
@@ -6773,11 +6796,12 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handl
 
 /* Writes the draft wherever this thread may write; counts it as dropped where it may not. The only place that decides between a
  * ring of its own, the overflow ring and the emergency ring. */
-static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
+static bool mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
     bool done, handler = t->depth > 0 || (t->ring == NULL && mlog__platform_in_handler(false));
     if (t->ring != NULL) done = mlog__thread_write(t, d);
     else done = mlog__thread_write_spare(d, 1, handler) || mlog__thread_write_spare(d, 0, true);
     if (!done) mlog__thread_note_drop(t, d->level);
+    return done;
 }
 
 /* Context and logger of a draft: by number, or inside the record when they have none. to: level and logger are not those of the
@@ -6994,7 +7018,7 @@ static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlo
     d->fields = d->slots;
     d->slot = slot;
     d->slots = 5;
-    mlog__thread_commit(t, d);
+    (void)mlog__thread_commit(t, d);
 }
 
 /* Turns what mlog1_begin staged into a record. Runs in mlog1_end: all arguments are there, and they are still the caller's. */
@@ -7021,7 +7045,7 @@ static void mlog__thread_finish(mlog__thread *t) {
         return;
     }
     d.header |= number;
-    mlog__thread_commit(t, &d);
+    (void)mlog__thread_commit(t, &d);
 }
 
 /* Its rings were made before rings were files: new ones, which survive it, under its name and policy. */
@@ -7527,7 +7551,7 @@ typedef struct {
     const char *source, *tag;    /* as a site has it, stringized; NULL, or the source itself */
     mlog_logger *logger;
     int level, error;            /* error: errno when the call came in, for %m */
-    bool legacy;                 /* it came through a shim: see MLOG__LEGACY */
+    bool legacy, bare;           /* it came through a shim: see MLOG__LEGACY; there are no arguments, whatever the format asks for */
     const char *format;
     const mlog_field *pair;
     uint32_t pairs;
@@ -7555,17 +7579,15 @@ static bool mlog__thread_on(const mlog__spoken *r) {
 }
 
 /* A record without a site, by the way of staged calls: `staged` keeps a handler from taking this level in between. at: MLOG__CALL_AT of
- * the user's call. */
-static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level, uintptr_t at) {
+ * the user's call. False: it was dropped, as far as that is known at once. */
+static bool mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level, uintptr_t at) {
     mlog__thread *t = mlog__thread_enter(at);
-    if (t == NULL) {
-        mlog__thread_note_drop(NULL, level);
-        return;
-    }
+    if (t == NULL) return mlog__thread_note_drop(NULL, level), false;
     t->staged = 1;
     mlog__thread_put_context(d, logger, level, true);
-    mlog__thread_commit(t, d);
+    bool done = mlog__thread_commit(t, d);
     mlog__thread_leave(t);
+    return done;
 }
 
 /* Where and what of a record without a site: message, file, function, source, line. source: memory of the caller, for the slot
@@ -7616,7 +7638,7 @@ static void mlog__thread_emit(const mlog__spoken *r, const mlog_event *event) {
     }
     /* 0 means now, as everywhere: the moment of 1970 itself cannot be given */
     if (event->time != 0) d.time = (uint64_t)event->time, d.header |= MLOG__F_TIME;
-    mlog__thread_send(&d, r->logger, r->level, r->call_at);
+    (void)mlog__thread_send(&d, r->logger, r->level, r->call_at);
     errno = saved;
     if (r->level >= MLOG_FATAL) mlog1_fatal();
 }
@@ -7755,7 +7777,7 @@ static void mlog__thread_scan_run(mlog__printf *f, const char *format) {
     f->bad_off = off;
 }
 
-static void mlog__thread_send_seen(const mlog__spoken *c, const struct mlog__seen *seen, mlog__args *args) {
+static bool mlog__thread_send_seen(const mlog__spoken *c, const struct mlog__seen *seen, mlog__args *args) {
     mlog_value value[MLOG__SEEN_ARGS + 1];
     long double ld[MLOG__SEEN_ARGS];
     mlog__wide wide;
@@ -7765,11 +7787,11 @@ static void mlog__thread_send_seen(const mlog__spoken *c, const struct mlog__see
     d.slots = seen->count;
     if (seen->uses_errno) value[d.slots++] = mlog__val_i(c->error);
     if (c->pairs != 0) d.header |= MLOG__F_FIELDS;
-    mlog__thread_send(&d, c->logger, c->level, c->call_at);
+    return mlog__thread_send(&d, c->logger, c->level, c->call_at);
 }
 
 /* A record that carries its format. What is wrong with that, it says in a field. */
-MLOG__COLD static void mlog__thread_send_format(const mlog__spoken *c, mlog__args *args) {
+MLOG__COLD static bool mlog__thread_send_format(const mlog__spoken *c, mlog__args *args) {
     mlog_value slot[5], value[MLOG__PRINTF_ARGS];
     mlog_field field[MLOG__FIELDS];
     long double ld[MLOG__PRINTF_ARGS];
@@ -7779,7 +7801,8 @@ MLOG__COLD static void mlog__thread_send_format(const mlog__spoken *c, mlog__arg
     mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
     wide.used = 0;
     mlog__thread_scan_run(&f, c->format);
-    mlog__thread_remember(c, &f);
+    if (c->bare) f.nargs = 0; /* the renderer says what is missing */
+    else mlog__thread_remember(c, &f);
     mlog__thread_whole_slots(slot, source, c, c->format, strlen(c->format));
     mlog__thread_varargs(args, f.want, f.nargs, value, &wide, ld);
     for (; d.fields < c->pairs && d.fields < 16; d.fields++) field[d.fields] = c->pair[d.fields];
@@ -7792,26 +7815,26 @@ MLOG__COLD static void mlog__thread_send_format(const mlog__spoken *c, mlog__arg
     const char *unnamed = mlog__thread_unnamed();
     for (uint32_t i = 0; i < f.nargs; i++) field[d.fields++] = (mlog_field){unnamed, value[i]};
     if (f.uses_errno) field[d.fields++] = (mlog_field){"", mlog__val_i(c->error)};
-    mlog__thread_send(&d, c->logger, c->level, c->call_at);
+    return mlog__thread_send(&d, c->logger, c->level, c->call_at);
 }
 
-/* One call of a function like printf, behind the rules. The list is copied, so that the caller's stays usable. */
-static void mlog__thread_speak(mlog__spoken *c, va_list args) {
+/* One call of a function like printf, behind the rules. The list is copied, so that the caller's stays usable. False: dropped. */
+static bool mlog__thread_speak(mlog__spoken *c, va_list args) {
     mlog__args list;
     if (c->format == NULL) c->format = "(null format)"; /* printf would crash */
     if (c->at.file == NULL) c->at.file = "";
     if (c->at.func == NULL) c->at.func = "";
-    const struct mlog__seen *seen = mlog__thread_find_seen(c);
+    const struct mlog__seen *seen = c->bare ? NULL : mlog__thread_find_seen(c);
     va_copy(list.list, args);
-    if (MLOG__LIKELY(seen != NULL)) mlog__thread_send_seen(c, seen, &list);
-    else mlog__thread_send_format(c, &list);
+    bool done = MLOG__LIKELY(seen != NULL) ? mlog__thread_send_seen(c, seen, &list) : mlog__thread_send_format(c, &list);
     va_end(list.list);
+    return done;
 }
 
 /* The same, from its start: errno is the caller's. */
 static void mlog__thread_say(mlog__spoken *c, va_list args) {
     bool on = mlog__life_start() && mlog__thread_on(c);
-    if (on) mlog__thread_speak(c, args);
+    if (on) (void)mlog__thread_speak(c, args);
     errno = c->error;
     if (on && c->level >= MLOG_FATAL) mlog1_fatal();
 }
@@ -11122,6 +11145,12 @@ static const char *mlog__sink_name(const mlog_sink_config *c) {
     return c->name == NULL ? type[c->type] : c->name;
 }
 
+/* Does it write to the host's standard error? */
+static bool mlog__sink_is_stderr(const mlog_sink *s) {
+    if (s->config.type == MLOG_CONSOLE) return mlog__sink_console_fd(&s->config) == 2;
+    return s->config.type == MLOG_FILE && s->config.path != NULL && strcmp(s->config.path, "/dev/stderr") == 0;
+}
+
 /* Compiles `where`, if there is one. */
 static int mlog__sink_filter(const mlog_sink_config *c, mlog_filter **filter) {
     char what[96];
@@ -13791,7 +13820,7 @@ static struct {
     mlog_config config;          /* as mlog_init resolved it; strings are ours */
     mlog__lock lock;             /* over configuration: never taken by a logging call that is not the first */
     uint32_t state;
-    uint32_t *witness;           /* [0]: 1; [1]: the thread that adopts; a page that is zero in every child */
+    uint32_t *witness;           /* [0]: 1; [1]: the thread that adopts; [2]: pid; a page that is zero in every child */
     int64_t (*now)(void);
     int64_t exit_deadline __attribute__((aligned(8)));
     uint32_t whole;              /* of the lanes' memory, lanes [0, whole) are at rest in the middle of a fork */
@@ -13833,6 +13862,16 @@ static bool mlog__life_is_child(void) {
 static bool mlog__life_running(void) { return __atomic_load_n(&mlog__life.state, __ATOMIC_ACQUIRE) == MLOG__L_RUNNING; }
 
 static bool mlog__life_adopt(void);
+
+/* This process, without a system call but for the first time. */
+static int mlog__life_pid(void) {
+    uint32_t *witness = __atomic_load_n(&mlog__life.witness, __ATOMIC_ACQUIRE); /* LIFE-6 */
+    int pid = witness == NULL ? 0 : (int)__atomic_load_n(&witness[2], __ATOMIC_RELAXED); /* LIFE-9 */
+    if (pid != 0) return pid;
+    pid = (int)getpid();
+    if (witness != NULL) __atomic_store_n(&witness[2], (uint32_t)pid, __ATOMIC_RELAXED); /* LIFE-9 */
+    return pid;
+}
 
 /* Is this a callback: on one of the library's own threads, or in a pass that this thread makes? */
 static bool mlog__life_on_lane(void) {
@@ -15229,14 +15268,221 @@ void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
  * may call: platform dict rule record context ring text printf thread format sink flush life
  */
 
-/* ---- shim: syslog ---- */
+#if defined(METALOG_SHIM_SYSLOG) || defined(METALOG_SHIM_ERR)
+
+/* -- what shims of functions share -- */
+
+/* The symbol `name` is `function`, too. By its assembler name, so that a header that declares or inlines `name` in this unit does not
+ * mind; weak, so that a program's own function of that name comes before. */
+#define MLOG__SHIM_TAKE(name, function) \
+    __attribute__((alias(#function), weak, visibility("default"))) extern __typeof__(function) mlog__shim_as_##name __asm__(#name);
+
+/* The text that a function like printf would have made, in the locale of the caller; returns its length. */
+MLOG__COLD static size_t mlog__shim_render(char *text, size_t size, const char *format, va_list args, int error) {
+    mlog_value value[MLOG__PRINTF_ARGS];
+    mlog__val val[MLOG__PRINTF_ARGS + 1];
+    long double ld[MLOG__PRINTF_ARGS];
+    mlog__printf f;
+    mlog__wide wide;
+    mlog__args list;
+    int n = 0;
+    wide.used = 0;
+    va_copy(list.list, args);
+    mlog__thread_scan_run(&f, format);
+    mlog__thread_varargs(&list, f.want, f.nargs, value, &wide, ld);
+    va_end(list.list);
+    for (; n < f.nargs; n++) {
+        const mlog_value *v = &value[n];
+        bool bytes = mlog__record_has_bytes(v->kind);
+        val[n] = (mlog__val){.kind = (uint8_t)v->kind, .len = v->size, .full = v->size, .as.u = v->as.u};
+        if (bytes) val[n].as.p = (const char *)v->as.p;
+        if (bytes && v->as.p == NULL) val[n].as.p = "", val[n].len = 0, val[n].full = MLOG__NULL_TEXT;
+    }
+    if (f.uses_errno) val[n++] = (mlog__val){.kind = MLOG_K_INT, .as.i = error};
+    f.len = (uint32_t)strlen(format); /* also what stands behind a mistake */
+    return (size_t)(mlog__printf_render(text, text + size, &f, format, val, n) - text);
+}
+
+/* To a descriptor of the host. Not by write(2), which is a cancellation point. */
+static void mlog__shim_write(int fd, const char *text, size_t n) {
+    while (n > 0) {
+        long done = syscall(SYS_write, fd, text, n);
+        if (done <= 0 && errno != EINTR) break;
+        if (done > 0) text += done, n -= (size_t)done;
+    }
+}
+
+/* Does what goes to a sink of ours come to the standard error? Then nothing is written there twice. */
+static bool mlog__shim_on_stderr(void) {
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        const mlog_sink *s = &mlog__flush_all.sink[i];
+        if (__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) && mlog__sink_is_stderr(s)) return true; /* FLUSH-6 */
+    }
+    return false;
+}
+#endif
+
+/* ---- shim: syslog ----
+ * Priority is severity | facility. The severity becomes the level, the facility a field; ident is the source, LOG_PID a field pid.
+ * The record goes as all others: there is no socket, so LOG_ODELAY, LOG_NOWAIT and closelog have nothing to do.
+ *
+ *   SHIM-1  what openlog and setlogmask say: relaxed, a call that overlaps them goes by either */
+#ifdef METALOG_SHIM_SYSLOG
+
+enum { MLOG__SYSLOG_PID = 1, MLOG__SYSLOG_CONS = 2, MLOG__SYSLOG_NDELAY = 8, MLOG__SYSLOG_PERROR = 0x20, MLOG__SYSLOG_USER = 1 << 3 };
+
+static struct {
+    const char *ident; /* the caller's: read at each call, as the original does */
+    int options, facility, mask;
+} mlog__shim_syslog = {.facility = MLOG__SYSLOG_USER, .mask = 0xFF};
+
+static const uint8_t mlog__shim_severity[8] = {MLOG_FATAL, MLOG_ALERT, MLOG_CRIT, MLOG_ERROR, MLOG_WARN, MLOG_NOTICE, MLOG_INFO, MLOG_DEBUG};
+static const char mlog__shim_facility[24][12] = {
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+    "ntp", "audit", "console", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"};
+
+/* One call, with what openlog said. */
+typedef struct {
+    int priority, options, error;
+    const char *format;
+    char ident[64];
+    size_t ident_len;
+} mlog__syslog;
+
+/* "ident[pid]: text", as the original writes it to the standard error or the console. */
+MLOG__COLD static void mlog__shim_syslog_write(const mlog__syslog *c, va_list args, int fd, const char *end) {
+    char text[4096], *limit = text + sizeof text - 2, *p = mlog__printf_put(text, limit, c->ident, c->ident_len);
+    if (c->options & MLOG__SYSLOG_PID) p = mlog__text_u64(MLOG__PUT_TEXT(p, "["), (uint64_t)mlog__life_pid()), *p++ = ']';
+    p = MLOG__PUT_TEXT(p, ": ");
+    p += mlog__shim_render(p, (size_t)(limit - p), c->format, args, c->error);
+    if (p > text && p[-1] == '\n') p--;
+    p = mlog__printf_put(p, text + sizeof text, end, strlen(end));
+    mlog__shim_write(fd, text, (size_t)(p - text));
+}
+
+MLOG__COLD static void mlog__shim_syslog_console(const mlog__syslog *c, va_list args) {
+    int fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return;
+    mlog__shim_syslog_write(c, args, fd, "\r\n");
+    close(fd);
+}
+
+/* Facilities without a name are told by their number. */
+static mlog_value mlog__shim_facility_value(int priority) {
+    uint32_t facility = (uint32_t)priority >> 3;
+    return facility < 24 ? mlog__val_s(mlog__shim_facility[facility]) : mlog__val_u(facility);
+}
+
+/* A record, and what else the options ask for. */
+static void mlog__shim_syslog_send(const mlog__syslog *c, va_list args, uintptr_t call_at) {
+    int level = mlog__shim_severity[c->priority & 7];
+    bool done = mlog__life_start();
+    if ((c->options & MLOG__SYSLOG_PERROR) && !mlog__shim_on_stderr()) mlog__shim_syslog_write(c, args, 2, "\n");
+    if (done && level < mlog__rule_threshold(c->ident, c->ident_len, true)) return;
+    mlog_field pair[3] = {{"source", mlog_str(c->ident, c->ident_len)}, {"facility", mlog__shim_facility_value(c->priority)}};
+    mlog__spoken spoken = {.at = {"syslog", "", 0}, .level = level, .error = c->error, .format = c->format, .pair = pair, .pairs = 2,
+                           .call_at = call_at};
+    if (c->options & MLOG__SYSLOG_PID) pair[spoken.pairs++] = (mlog_field){"pid", mlog__val_i(mlog__life_pid())};
+    done = done && mlog__thread_speak(&spoken, args);
+    if (!done && (c->options & MLOG__SYSLOG_CONS)) mlog__shim_syslog_console(c, args);
+    if (done && level >= MLOG_FATAL) mlog1_fatal();
+}
+
+static void mlog__shim_syslog_call(int priority, const char *format, va_list args, uintptr_t call_at) {
+    int saved = errno;
+    mlog__syslog c = {.priority = priority, .error = saved, .format = format == NULL ? "(null format)" : format};
+    c.options = __atomic_load_n(&mlog__shim_syslog.options, __ATOMIC_RELAXED);             /* SHIM-1 */
+    int mask = __atomic_load_n(&mlog__shim_syslog.mask, __ATOMIC_RELAXED);                 /* SHIM-1 */
+    const char *ident = __atomic_load_n(&mlog__shim_syslog.ident, __ATOMIC_RELAXED);       /* SHIM-1 */
+    if ((mask & 1 << (priority & 7)) == 0) return;
+    if ((priority & 0x3F8) == 0) c.priority |= __atomic_load_n(&mlog__shim_syslog.facility, __ATOMIC_RELAXED); /* SHIM-1 */
+    if (ident == NULL) ident = program_invocation_short_name;
+    c.ident_len = strnlen(ident, sizeof c.ident - 1);
+    memcpy(c.ident, ident, c.ident_len);
+    mlog__shim_syslog_send(&c, args, call_at);
+    errno = saved;
+}
+
+static void mlog__shim_syslog_say(uintptr_t call_at, int priority, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_syslog_call(priority, format, args, call_at);
+    va_end(args);
+}
+
+/* The original says so in a message of its own, and goes on without the bits. */
+static void mlog__shim_syslog_check(int priority, const char *format, va_list args, uintptr_t call_at) {
+    if (MLOG__UNLIKELY(priority & ~0x3FF)) /* LOG_ERR | LOG_CONS | LOG_PERROR | LOG_PID, as priority: what it does */
+        mlog__shim_syslog_say(call_at, 0x23, "syslog: unknown facility/priority: %x", (unsigned)priority);
+    mlog__shim_syslog_call(priority & 0x3FF, format, args, call_at);
+}
+
+METALOG_API void mlog1_vsyslog(int priority, const char *format, va_list args);
+METALOG_API void mlog1_syslog(int priority, const char *format, ...);
+METALOG_API void mlog1_vsyslog_chk(int priority, int flag, const char *format, va_list args);
+METALOG_API void mlog1_syslog_chk(int priority, int flag, const char *format, ...);
+METALOG_API void mlog1_openlog(const char *ident, int options, int facility);
+METALOG_API void mlog1_closelog(void);
+METALOG_API int mlog1_setlogmask(int mask);
+
+/* [s] All of these as syslog(3) has them, and legal in a handler. They block as a logging call does. */
+void mlog1_vsyslog(int priority, const char *format, va_list args) { mlog__shim_syslog_check(priority, format, args, MLOG__CALL_AT); }
+
+void mlog1_syslog(int priority, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_syslog_check(priority, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+/* What glibc's header makes of the calls with _FORTIFY_SOURCE; %n is refused with any flag. */
+void mlog1_vsyslog_chk(int priority, int flag, const char *format, va_list args) {
+    (void)flag;
+    mlog__shim_syslog_check(priority, format, args, MLOG__CALL_AT);
+}
+
+void mlog1_syslog_chk(int priority, int flag, const char *format, ...) {
+    va_list args;
+    (void)flag;
+    va_start(args, format);
+    mlog__shim_syslog_check(priority, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+/* LOG_NDELAY: sinks are opened now, before the program changes its root or its user. */
+void mlog1_openlog(const char *ident, int options, int facility) {
+    if (ident != NULL) __atomic_store_n(&mlog__shim_syslog.ident, ident, __ATOMIC_RELAXED); /* SHIM-1 */
+    __atomic_store_n(&mlog__shim_syslog.options, options, __ATOMIC_RELAXED);                 /* SHIM-1 */
+    if (facility != 0 && (facility & ~0x3F8) == 0) __atomic_store_n(&mlog__shim_syslog.facility, facility, __ATOMIC_RELAXED); /* SHIM-1 */
+    int saved = errno;
+    if (options & MLOG__SYSLOG_NDELAY) (void)mlog__life_start();
+    errno = saved;
+}
+
+void mlog1_closelog(void) { __atomic_store_n(&mlog__shim_syslog.ident, NULL, __ATOMIC_RELAXED); } /* SHIM-1 */
+
+int mlog1_setlogmask(int mask) {
+    if (mask == 0) return __atomic_load_n(&mlog__shim_syslog.mask, __ATOMIC_RELAXED); /* SHIM-1 */
+    return __atomic_exchange_n(&mlog__shim_syslog.mask, mask, __ATOMIC_RELAXED);      /* SHIM-1 */
+}
+
+MLOG__SHIM_TAKE(vsyslog, mlog1_vsyslog)
+MLOG__SHIM_TAKE(syslog, mlog1_syslog)
+MLOG__SHIM_TAKE(__vsyslog_chk, mlog1_vsyslog_chk)
+MLOG__SHIM_TAKE(__syslog_chk, mlog1_syslog_chk)
+MLOG__SHIM_TAKE(openlog, mlog1_openlog)
+MLOG__SHIM_TAKE(closelog, mlog1_closelog)
+MLOG__SHIM_TAKE(setlogmask, mlog1_setlogmask)
+#endif
+
 /* ---- shim: err ---- */
 /* ---- shim: stdio ---- */
 
 #ifdef MLOG__SHIM_CALLS
-/* A call that no site can take. [s] */
-void mlog1_shim(mlog_where at, const char *source, int level, const char *format, ...) {
-    mlog__spoken c = {.at = at, .source = source, .level = level, .error = errno, .legacy = true, .format = format, .call_at = MLOG__CALL_AT};
+/* [s] A call that no site can take. */
+void mlog1_shim(mlog_where at, const char *source, int level, int count, const char *format, ...) {
+    mlog__spoken c = {.at = at, .source = source, .level = level, .error = errno, .legacy = true, .bare = count == 0, .format = format,
+                      .call_at = MLOG__CALL_AT};
     va_list args;
     va_start(args, format);
     mlog__thread_say(&c, args);
@@ -15348,8 +15594,8 @@ static void mlog__shim_logc_settle(void) {
             mlog__shim_logc.changed = true;
         }
     }
-    __atomic_store_n(&mlog1_logc.level, lowest, __ATOMIC_RELAXED); /* SHIM-1 */
-    __atomic_store_n(&mlog1_logc.calls, calls, __ATOMIC_RELAXED);  /* SHIM-1 */
+    __atomic_store_n(&mlog1_logc.level, lowest, __ATOMIC_RELAXED); /* SHIM-5 */
+    __atomic_store_n(&mlog1_logc.calls, calls, __ATOMIC_RELAXED);  /* SHIM-5 */
 }
 
 void log_set_lock(log_LockFn fn, void *udata) {
@@ -15383,7 +15629,7 @@ static int mlog__shim_logc_add(log_LogFn fn, void *udata, int level, mlog_sink *
         mlog__shim_logc.out[n].udata = udata;
         mlog__shim_logc.out[n].level = level;
         mlog__shim_logc.out[n].sink = sink;
-        __atomic_store_n(&mlog__shim_logc.count, n + 1, __ATOMIC_RELEASE); /* SHIM-2 */
+        __atomic_store_n(&mlog__shim_logc.count, n + 1, __ATOMIC_RELEASE); /* SHIM-6 */
         mlog__shim_logc_settle();
     }
     mlog__platform_unlock(&mlog__shim_logc.mutex);
@@ -15420,7 +15666,7 @@ MLOG__COLD static void mlog__shim_logc_tell(const log_Event *event, va_list args
     time_t now = time(NULL);
     log_LockFn lock = mlog__shim_logc.lock;
     void *data = mlog__shim_logc.lock_data;
-    uint32_t n = __atomic_load_n(&mlog__shim_logc.count, __ATOMIC_ACQUIRE); /* SHIM-2 */
+    uint32_t n = __atomic_load_n(&mlog__shim_logc.count, __ATOMIC_ACQUIRE); /* SHIM-6 */
     localtime_r(&now, &tm);
     if (lock != NULL) lock(true, data);
     for (uint32_t i = 0; i < n; i++) {
@@ -15440,8 +15686,8 @@ void log_log(int level, const char *file, int line, const char *fmt, ...) {
                       .call_at = MLOG__CALL_AT};
     va_list args;
     va_start(args, fmt);
-    if (level >= __atomic_load_n(&mlog1_logc.level, __ATOMIC_RELAXED)) mlog__thread_say(&c, args); /* SHIM-1 */
-    if (level >= __atomic_load_n(&mlog1_logc.calls, __ATOMIC_RELAXED)) { /* SHIM-1 */
+    if (level >= __atomic_load_n(&mlog1_logc.level, __ATOMIC_RELAXED)) mlog__thread_say(&c, args); /* SHIM-5 */
+    if (level >= __atomic_load_n(&mlog1_logc.calls, __ATOMIC_RELAXED)) { /* SHIM-5 */
         const log_Event event = {.fmt = fmt, .file = file, .line = line, .level = level};
         mlog__shim_logc_tell(&event, args);
     }
