@@ -316,7 +316,7 @@ typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const ch
  *     %(asctime)s 2026-11-20 10:06:41,123   %(created)f seconds since 1970   %(msecs)03d   %(message)s   %(name)s source
  *     %(levelname)s with WARNING, CRITICAL   %(levelno)s 10 to 50   %(filename)s %(pathname)s   %(module)s   %(lineno)d
  *     %(funcName)s   %(thread)d   %(threadName)s   %(process)d   %(processName)s program; and the names of a JSON line:
- *     %(ts)s %(level)s %(msg)s %(source)s %(at)s. Any other name is the key of a field: %(user)s
+ *     %(ts)s %(level)s %(msg)s %(source)s %(at)s; %(letter)s: level as V D I N W E C A F. Any other name is the key of a field: %(user)s
  *
  *   Width and precision: %-6V, %5.20c, %(name)-8s: at least 6 characters, to the left; at most 20; up to 1024; 0 pads with zeros.
  *   %(created).3f and %(msecs).1f count digits. Times are UTC or local as `utc` says. A field that a record has not is empty. In
@@ -1462,6 +1462,327 @@ MLOG__SHARED struct mlog1_logc { int level, calls; } mlog1_logc;
         else if (old >= __atomic_load_n(&mlog1_logc.level, __ATOMIC_RELAXED)) /* SHIM-5 */                                    \
             MLOG__SHIM(MLOG__STR(METALOG_SOURCE), lvl, __VA_ARGS__);                                                          \
         (void)0; }))
+#endif
+
+/* ---- shim: zf_log (https://github.com/wonder-mice/zf_log) ----
+ * Level, tag and censoring belong to the unit, which may define them behind this header: each name is an enumerator first, which says
+ * that nobody has. In #if, where an enumerator is 0, it is the same. */
+#if defined(METALOG_SHIM_ZFLOG) && !defined(MLOG__SHIM_ZFLOG)
+#define MLOG__SHIM_ZFLOG
+#define MLOG_LAYOUT_ZFLOG "%d(%m-%d %H:%M:%S).%ms %5p %5k %(letter)s %c %U@%f:%L %m" /* what zf_log writes to stderr */
+#ifndef _ZF_LOG_H_ /* the original, included behind us, is empty then */
+#define _ZF_LOG_H_
+#define ZF_LOG_VERSION 4
+#define ZF_LOG_VERBOSE 1
+#define ZF_LOG_DEBUG 2
+#define ZF_LOG_INFO 3
+#define ZF_LOG_WARN 4
+#define ZF_LOG_ERROR 5
+#define ZF_LOG_FATAL 6
+#define ZF_LOG_NONE 0xFFFF
+#define ZF_LOG_SRCLOC_NONE 0 /* places are always there */
+#define ZF_LOG_SRCLOC_SHORT 1
+#define ZF_LOG_SRCLOC_LONG 2
+#define ZF_LOG_CENSORED 1
+#define ZF_LOG_UNCENSORED 2 /* not 0, which says that nobody chose */
+#ifndef ZF_LOG_LEVEL
+enum { ZF_LOG_LEVEL };
+#endif
+#ifndef ZF_LOG_DEF_LEVEL
+enum { ZF_LOG_DEF_LEVEL };
+#endif
+#ifndef ZF_LOG_CENSORING
+enum { ZF_LOG_CENSORING };
+#endif
+#ifndef ZF_LOG_DEF_CENSORING
+enum { ZF_LOG_DEF_CENSORING };
+#endif
+#ifdef NDEBUG
+#define MLOG__ZF_DEFAULT ZF_LOG_INFO
+#define MLOG__ZF_CENSORING ZF_LOG_CENSORED
+#else
+#define MLOG__ZF_DEFAULT ZF_LOG_DEBUG
+#define MLOG__ZF_CENSORING ZF_LOG_UNCENSORED
+#endif
+#define ZF_LOG_SECRETS \
+    (ZF_LOG_UNCENSORED == (ZF_LOG_CENSORING ? ZF_LOG_CENSORING : ZF_LOG_DEF_CENSORING ? ZF_LOG_DEF_CENSORING : MLOG__ZF_CENSORING))
+#define ZF_LOG_ENABLED(lvl) ((lvl) >= (ZF_LOG_LEVEL ? ZF_LOG_LEVEL : ZF_LOG_DEF_LEVEL ? ZF_LOG_DEF_LEVEL : MLOG__ZF_DEFAULT))
+#define ZF_LOG_ENABLED_VERBOSE ZF_LOG_ENABLED(ZF_LOG_VERBOSE)
+#define ZF_LOG_ENABLED_DEBUG ZF_LOG_ENABLED(ZF_LOG_DEBUG)
+#define ZF_LOG_ENABLED_INFO ZF_LOG_ENABLED(ZF_LOG_INFO)
+#define ZF_LOG_ENABLED_WARN ZF_LOG_ENABLED(ZF_LOG_WARN)
+#define ZF_LOG_ENABLED_ERROR ZF_LOG_ENABLED(ZF_LOG_ERROR)
+#define ZF_LOG_ENABLED_FATAL ZF_LOG_ENABLED(ZF_LOG_FATAL)
+#define ZF_LOG_ON(lvl) (ZF_LOG_ENABLED((lvl)) && (lvl) >= _zf_log_global_output_lvl)
+#define ZF_LOG_ON_VERBOSE ZF_LOG_ON(ZF_LOG_VERBOSE)
+#define ZF_LOG_ON_DEBUG ZF_LOG_ON(ZF_LOG_DEBUG)
+#define ZF_LOG_ON_INFO ZF_LOG_ON(ZF_LOG_INFO)
+#define ZF_LOG_ON_WARN ZF_LOG_ON(ZF_LOG_WARN)
+#define ZF_LOG_ON_ERROR ZF_LOG_ON(ZF_LOG_ERROR)
+#define ZF_LOG_ON_FATAL ZF_LOG_ON(ZF_LOG_FATAL)
+#define ZF_LOG_IF(cond, f) do { if ((cond)) { f; } } while (0)
+#define ZF_LOG_SECRET(f) ZF_LOG_IF(ZF_LOG_SECRETS, f)
+
+enum { ZF_LOG_PUT_CTX = 1, ZF_LOG_PUT_TAG = 2, ZF_LOG_PUT_SRC = 4, ZF_LOG_PUT_MSG = 8, ZF_LOG_PUT_STD = 0xffff };
+typedef struct zf_log_message {
+    int lvl;
+    const char *tag;
+    char *buf, *e, *p, *tag_b, *tag_e, *msg_b;
+} zf_log_message;
+typedef void (*zf_log_output_cb)(const zf_log_message *msg, void *arg);
+typedef struct zf_log_format { unsigned mem_width; } zf_log_format;
+typedef struct zf_log_output { unsigned mask; void *arg; zf_log_output_cb callback; } zf_log_output;
+typedef struct zf_log_spec { const zf_log_format *format; const zf_log_output *output; } zf_log_spec;
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* Weak: a program's own definitions come before. */
+MLOG__SHARED const char *_zf_log_tag_prefix;
+MLOG__SHARED zf_log_format _zf_log_global_format;
+MLOG__SHARED zf_log_output _zf_log_global_output;
+MLOG__SHARED int _zf_log_global_output_lvl;
+MLOG__SHARED const zf_log_spec _zf_log_stderr_spec;
+/* Records of the root then have the source "prefix.tag"; calls go by a function. The text must stay. */
+void zf_log_set_tag_prefix(const char *prefix);
+void zf_log_set_mem_width(unsigned w);
+void zf_log_set_output_level(int lvl);
+/* On the caller, with the line as zf_log makes it. Records are made beside it where the program has configured sinks, else not. */
+void zf_log_set_output_v(unsigned mask, void *arg, zf_log_output_cb callback);
+void zf_log_out_stderr_callback(const zf_log_message *msg, void *arg);
+#ifdef __cplusplus
+}
+#endif
+static inline void zf_log_set_output_p(const zf_log_output *output) {
+    zf_log_set_output_v(output->mask, output->arg, output->callback);
+}
+enum { ZF_LOG_OUT_STDERR_MASK = ZF_LOG_PUT_STD };
+#define ZF_LOG_OUT_STDERR ZF_LOG_OUT_STDERR_MASK, 0, zf_log_out_stderr_callback
+#define ZF_LOG_STDERR (&_zf_log_stderr_spec)
+#define ZF_LOG_GLOBAL_FORMAT ((const zf_log_format *)&_zf_log_global_format)
+#define ZF_LOG_GLOBAL_OUTPUT ((const zf_log_output *)&_zf_log_global_output)
+#define ZF_LOG_DEFINE_TAG_PREFIX const char *_zf_log_tag_prefix
+#define ZF_LOG_DEFINE_GLOBAL_FORMAT zf_log_format _zf_log_global_format
+#define ZF_LOG_DEFINE_GLOBAL_OUTPUT zf_log_output _zf_log_global_output
+#define ZF_LOG_DEFINE_GLOBAL_OUTPUT_LEVEL int _zf_log_global_output_lvl
+#endif
+#ifndef ZF_LOG_TAG
+enum { ZF_LOG_TAG };
+#endif
+#ifndef ZF_LOG_DEF_TAG
+enum { ZF_LOG_DEF_TAG };
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* All that is not the plain call: another output, a dump (size bytes at data), a tag of the call's own. source or tag may be NULL. */
+METALOG_API void mlog1_zflog(mlog_where at, const zf_log_spec *spec, int lvl, const char *source, const char *tag, const void *data,
+                             unsigned size, const char *format, ...);
+#ifdef __cplusplus
+}
+#endif
+#define MLOG__ZF_TAG (MLOG__STR(ZF_LOG_TAG)[0] == '"' ? MLOG__STR(ZF_LOG_TAG) : MLOG__STR(ZF_LOG_DEF_TAG))
+#define MLOG__ZF_PLAIN() (_zf_log_global_output.callback == zf_log_out_stderr_callback && _zf_log_tag_prefix == 0)
+#define MLOG__ZF(old, lvl, ...)                                                                                               \
+    (__extension__({                                                                                                          \
+        if (!ZF_LOG_ON(old)) {                                                                                                \
+        } else if (__builtin_expect(MLOG__ZF_PLAIN(), 1)) MLOG__SHIM(MLOG__ZF_TAG, lvl, __VA_ARGS__);                         \
+        else mlog1_zflog(MLOG_HERE, 0, old, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__);                                              \
+        (void)0; }))
+#define ZF_LOG_WRITE(lvl, tag, ...) MLOG__ZF_WRITE(0, lvl, 0, tag, 0, 0, __VA_ARGS__)
+#define ZF_LOG_WRITE_MEM(lvl, tag, d, d_sz, ...) MLOG__ZF_WRITE(0, lvl, 0, tag, d, d_sz, __VA_ARGS__)
+#define ZF_LOG_WRITE_AUX(log, lvl, tag, ...) MLOG__ZF_WRITE(log, lvl, 0, tag, 0, 0, __VA_ARGS__)
+#define ZF_LOG_WRITE_MEM_AUX(log, lvl, tag, d, d_sz, ...) MLOG__ZF_WRITE(log, lvl, 0, tag, d, d_sz, __VA_ARGS__)
+#define MLOG__ZF_WRITE(log, lvl, source, tag, d, d_sz, ...) \
+    (__extension__({                                                              \
+        (void)sizeof(mlog__format_check(__VA_ARGS__));                            \
+        if (ZF_LOG_ON(lvl)) mlog1_zflog(MLOG_HERE, log, lvl, source, tag, d, d_sz, __VA_ARGS__); \
+        (void)0; }))
+#define ZF_LOGV(...) MLOG__ZF(ZF_LOG_VERBOSE, MLOG_TRACE, __VA_ARGS__)
+#define ZF_LOGD(...) MLOG__ZF(ZF_LOG_DEBUG, MLOG_DEBUG, __VA_ARGS__)
+#define ZF_LOGI(...) MLOG__ZF(ZF_LOG_INFO, MLOG_INFO, __VA_ARGS__)
+#define ZF_LOGW(...) MLOG__ZF(ZF_LOG_WARN, MLOG_WARN, __VA_ARGS__)
+#define ZF_LOGE(...) MLOG__ZF(ZF_LOG_ERROR, MLOG_ERROR, __VA_ARGS__)
+#define ZF_LOGF(...) MLOG__ZF(ZF_LOG_FATAL, MLOG_FATAL, __VA_ARGS__)
+#define ZF_LOGV_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_VERBOSE, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGD_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_DEBUG, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGI_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_INFO, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGW_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_WARN, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGE_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_ERROR, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGF_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_FATAL, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGV_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_VERBOSE, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGD_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_DEBUG, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGI_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_INFO, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGW_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_WARN, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGE_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_ERROR, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGF_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_FATAL, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGV_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_VERBOSE, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGD_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_DEBUG, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGI_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_INFO, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGW_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_WARN, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGE_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_ERROR, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGF_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_FATAL, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGV_STR(s) ZF_LOGV("%s", (s))
+#define ZF_LOGD_STR(s) ZF_LOGD("%s", (s))
+#define ZF_LOGI_STR(s) ZF_LOGI("%s", (s))
+#define ZF_LOGW_STR(s) ZF_LOGW("%s", (s))
+#define ZF_LOGE_STR(s) ZF_LOGE("%s", (s))
+#define ZF_LOGF_STR(s) ZF_LOGF("%s", (s))
+#endif
+
+/* ---- shim: EasyLogger (https://github.com/armink/EasyLogger) ----
+ * What elog_cfg.h says of the level counts, where there is one. LOG_TAG and LOG_LVL belong to the unit: see zf_log. */
+#if defined(METALOG_SHIM_ELOG) && !defined(MLOG__SHIM_ELOG)
+#define MLOG__SHIM_ELOG
+#define MLOG_LAYOUT_ELOG "%(letter)s/%-15c [%d(%m-%d %H:%M:%S).%ms pid:%p tid:%k] (%f:%L %U)%m" /* with all of ELOG_FMT_ALL */
+#ifndef __ELOG_H__
+#define __ELOG_H__
+#if __has_include(<elog_cfg.h>)
+#include <elog_cfg.h>
+#else
+#define ELOG_OUTPUT_ENABLE
+#define ELOG_ASSERT_ENABLE
+#endif
+#ifndef ELOG_OUTPUT_LVL
+#define ELOG_OUTPUT_LVL 5
+#endif
+#define ELOG_LVL_ASSERT 0
+#define ELOG_LVL_ERROR 1
+#define ELOG_LVL_WARN 2
+#define ELOG_LVL_INFO 3
+#define ELOG_LVL_DEBUG 4
+#define ELOG_LVL_VERBOSE 5
+#define ELOG_FILTER_LVL_SILENT ELOG_LVL_ASSERT
+#define ELOG_FILTER_LVL_ALL ELOG_LVL_VERBOSE
+#define ELOG_LVL_TOTAL_NUM 6
+#define ELOG_SW_VERSION "2.2.99"
+typedef enum { ELOG_FMT_LVL = 1, ELOG_FMT_TAG = 2, ELOG_FMT_TIME = 4, ELOG_FMT_P_INFO = 8, ELOG_FMT_T_INFO = 16, ELOG_FMT_DIR = 32,
+               ELOG_FMT_FUNC = 64, ELOG_FMT_LINE = 128 } ElogFmtIndex;
+#define ELOG_FMT_ALL (ELOG_FMT_LVL | ELOG_FMT_TAG | ELOG_FMT_TIME | ELOG_FMT_P_INFO | ELOG_FMT_T_INFO | ELOG_FMT_DIR | ELOG_FMT_FUNC | ELOG_FMT_LINE)
+typedef enum { ELOG_NO_ERR } ElogErrCode;
+#ifdef __cplusplus
+extern "C" {
+#endif
+ElogErrCode elog_init(void);
+void elog_deinit(void);
+void elog_start(void); /* before it, and behind elog_stop, nothing is logged */
+void elog_stop(void);
+void elog_set_output_enabled(bool enabled);
+bool elog_get_output_enabled(void);
+void elog_set_text_color_enabled(bool enabled); /* the terminal and NO_COLOR decide; this one is only remembered */
+bool elog_get_text_color_enabled(void);
+void elog_set_fmt(uint8_t level, size_t set); /* no effect: the layout is the sink's, e.g. MLOG_LAYOUT_ELOG */
+void elog_set_filter(uint8_t level, const char *tag, const char *keyword);
+void elog_set_filter_lvl(uint8_t level);
+void elog_set_filter_tag(const char *tag); /* with a tag or a keyword, calls go by a function */
+void elog_set_filter_kw(const char *keyword);
+void elog_set_filter_tag_lvl(const char *tag, uint8_t level);
+uint8_t elog_get_filter_tag_lvl(const char *tag);
+void elog_raw(const char *format, ...);
+void elog_output(uint8_t level, const char *tag, const char *file, const char *func, long line, const char *format, ...);
+void elog_output_lock_enabled(bool enabled);
+extern void (*elog_assert_hook)(const char *expr, const char *func, size_t line);
+void elog_assert_set_hook(void (*hook)(const char *expr, const char *func, size_t line));
+int8_t elog_find_lvl(const char *log);
+void elog_hexdump(const char *name, uint8_t width, const void *buf, uint16_t size);
+void elog_buf_enabled(bool enabled);
+void elog_async_enabled(bool enabled);
+void elog_flush(void);
+#ifdef __cplusplus
+}
+#endif
+#endif
+#ifndef LOG_TAG
+enum { LOG_TAG };
+#endif
+#ifndef LOG_LVL
+enum { LOG_LVL = 5 };
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* Up to which level calls are sites of their own, as long as there are no filters; up to which there are calls at all. */
+MLOG__SHARED struct mlog1_elog { int level, calls; } mlog1_elog;
+METALOG_API void mlog1_elog_call(mlog_where at, int level, const char *source, const char *tag, const char *format, ...);
+METALOG_API void mlog1_elog_failed(const char *expr, const char *file, const char *func, int line);
+#ifdef __cplusplus
+}
+#endif
+#undef elog_assert
+#undef elog_error
+#undef elog_warn
+#undef elog_info
+#undef elog_debug
+#undef elog_verbose
+#undef elog_a
+#undef elog_e
+#undef elog_w
+#undef elog_i
+#undef elog_d
+#undef elog_v
+#undef log_a
+#undef log_e
+#undef log_w
+#undef log_i
+#undef log_d
+#undef log_v
+#undef ELOG_ASSERT
+#ifdef ELOG_OUTPUT_ENABLE
+#define MLOG__ELOG(old, lvl, tag, ...)                                                                                        \
+    (__extension__({                                                                                                          \
+        if (old > ELOG_OUTPUT_LVL) {                                                                                          \
+        } else if (old <= __atomic_load_n(&mlog1_elog.level, __ATOMIC_RELAXED) && MLOG__STR(tag)[0] == '"') /* SHIM-5 */      \
+            MLOG__SHIM(MLOG__STR(tag), lvl, __VA_ARGS__);                                                                     \
+        else if (old <= __atomic_load_n(&mlog1_elog.calls, __ATOMIC_RELAXED)) /* SHIM-5 */                                    \
+            mlog1_elog_call(MLOG_HERE, old, MLOG__STR(tag), tag, __VA_ARGS__);                                                \
+        (void)0; }))
+#else
+#define MLOG__ELOG(old, lvl, tag, ...) ((void)0)
+#endif
+#define elog_assert(tag, ...) MLOG__ELOG(0, MLOG_ALERT, tag, __VA_ARGS__)
+#define elog_error(tag, ...) MLOG__ELOG(1, MLOG_ERROR, tag, __VA_ARGS__)
+#define elog_warn(tag, ...) MLOG__ELOG(2, MLOG_WARN, tag, __VA_ARGS__)
+#define elog_info(tag, ...) MLOG__ELOG(3, MLOG_INFO, tag, __VA_ARGS__)
+#define elog_debug(tag, ...) MLOG__ELOG(4, MLOG_DEBUG, tag, __VA_ARGS__)
+#define elog_verbose(tag, ...) MLOG__ELOG(5, MLOG_TRACE, tag, __VA_ARGS__)
+#define elog_a(tag, ...) elog_assert(tag, __VA_ARGS__)
+#define elog_e(tag, ...) elog_error(tag, __VA_ARGS__)
+#define elog_w(tag, ...) elog_warn(tag, __VA_ARGS__)
+#define elog_i(tag, ...) elog_info(tag, __VA_ARGS__)
+#define elog_d(tag, ...) elog_debug(tag, __VA_ARGS__)
+#define elog_v(tag, ...) elog_verbose(tag, __VA_ARGS__)
+/* The tag as it is where the unit has one, else EasyLogger's NO_TAG. */
+#define MLOG__ELOG_UNIT(old, lvl, ...) MLOG__ELOG_UNIT_(old, lvl, LOG_TAG, __VA_ARGS__)
+#define MLOG__ELOG_UNIT_(old, lvl, tag, ...)                                                                                  \
+    (__extension__({                                                                                                          \
+        if (old > LOG_LVL || old > ELOG_OUTPUT_LVL) {                                                                         \
+        } else if (old <= __atomic_load_n(&mlog1_elog.level, __ATOMIC_RELAXED)) /* SHIM-5 */                                  \
+            MLOG__SHIM(MLOG__STR(tag)[0] == '"' ? MLOG__STR(tag) : "\"NO_TAG\"", lvl, __VA_ARGS__);                           \
+        else if (old <= __atomic_load_n(&mlog1_elog.calls, __ATOMIC_RELAXED)) /* SHIM-5 */                                    \
+            mlog1_elog_call(MLOG_HERE, old, MLOG__STR(tag)[0] == '"' ? MLOG__STR(tag) : "\"NO_TAG\"", 0, __VA_ARGS__);         \
+        (void)0; }))
+#ifdef ELOG_OUTPUT_ENABLE
+#define log_a(...) MLOG__ELOG_UNIT(0, MLOG_ALERT, __VA_ARGS__)
+#define log_e(...) MLOG__ELOG_UNIT(1, MLOG_ERROR, __VA_ARGS__)
+#define log_w(...) MLOG__ELOG_UNIT(2, MLOG_WARN, __VA_ARGS__)
+#define log_i(...) MLOG__ELOG_UNIT(3, MLOG_INFO, __VA_ARGS__)
+#define log_d(...) MLOG__ELOG_UNIT(4, MLOG_DEBUG, __VA_ARGS__)
+#define log_v(...) MLOG__ELOG_UNIT(5, MLOG_TRACE, __VA_ARGS__)
+#else
+#define log_a(...) ((void)0)
+#define log_e(...) ((void)0)
+#define log_w(...) ((void)0)
+#define log_i(...) ((void)0)
+#define log_d(...) ((void)0)
+#define log_v(...) ((void)0)
+#endif
+#ifdef ELOG_ASSERT_ENABLE
+#define ELOG_ASSERT(EXPR) do { if (!(EXPR)) mlog1_elog_failed(#EXPR, __FILE__, __func__, __LINE__); } while (0)
+#else
+#define ELOG_ASSERT(EXPR) ((void)0)
+#endif
+#ifndef assert
+#define assert ELOG_ASSERT
+#endif
 #endif
 
 /* ---- end of the shims ---- */
@@ -10046,6 +10367,7 @@ enum { /* instructions */
     MLOG__P_DIGITS,  /* arg: so many digits of the second */
     MLOG__P_CREATED, MLOG__P_MSECS, /* arg: digits behind the point, 0: no point */
     MLOG__P_TS, MLOG__P_MESSAGE, MLOG__P_SOURCE, MLOG__P_LEVEL, MLOG__P_LEVEL_UPPER, MLOG__P_LEVEL_PYTHON, MLOG__P_LEVEL_NUMBER,
+    MLOG__P_LETTER,
     MLOG__P_FILE, MLOG__P_MODULE, MLOG__P_LINE, MLOG__P_AT, MLOG__P_FUNCTION, MLOG__P_THREAD, MLOG__P_TID, MLOG__P_TID_HEX,
     MLOG__P_PID, MLOG__P_PROGRAM
 };
@@ -10320,7 +10642,7 @@ static int mlog__pattern_close(mlog__pattern_reader *r, const mlog__pattern_fit 
 
 /* Names of our own lines and of Python's LogRecord; every other name is the key of a field. */
 static const struct { char name[12]; uint8_t op; } mlog__pattern_names[] = {
-    {"ts", MLOG__P_TS}, {"level", MLOG__P_LEVEL}, {"msg", MLOG__P_MESSAGE}, {"source", MLOG__P_SOURCE}, {"at", MLOG__P_AT},
+    {"ts", MLOG__P_TS}, {"level", MLOG__P_LEVEL}, {"letter", MLOG__P_LETTER}, {"msg", MLOG__P_MESSAGE}, {"source", MLOG__P_SOURCE}, {"at", MLOG__P_AT},
     {"asctime", MLOG__P_TIME}, {"created", MLOG__P_CREATED}, {"msecs", MLOG__P_MSECS}, {"levelname", MLOG__P_LEVEL_PYTHON},
     {"levelno", MLOG__P_LEVEL_NUMBER}, {"name", MLOG__P_SOURCE}, {"message", MLOG__P_MESSAGE}, {"filename", MLOG__P_FILE},
     {"pathname", MLOG__P_FILE}, {"module", MLOG__P_MODULE}, {"lineno", MLOG__P_LINE}, {"funcName", MLOG__P_FUNCTION},
@@ -10472,6 +10794,7 @@ static char *mlog__pattern_put(char *to, mlog__pattern *p, const mlog__pattern_o
     case MLOG__P_LEVEL:
     case MLOG__P_LEVEL_UPPER:
     case MLOG__P_LEVEL_PYTHON: return mlog__pattern_put_level(to, it->level, op->op);
+    case MLOG__P_LETTER: return *to = it->level < MLOG_DEBUG ? 'V' : (char)(*mlog_level_name(it->level) - 32), to + 1;
     case MLOG__P_LEVEL_NUMBER: return mlog__text_u64(to, (uint64_t)mlog__pattern_level_number(it->level));
     case MLOG__P_FILE: return mlog__text_console(to, it->file, it->file_len);
     case MLOG__P_MODULE: return mlog__pattern_put_module(to, it);
@@ -15503,6 +15826,16 @@ MLOG__COLD static mlog_sink *mlog__shim_console(void) {
     return found;
 }
 
+/* vsnprintf of a format that nobody has checked; the length of what is there. */
+__attribute__((unused)) static size_t mlog__shim_vprint(char *text, size_t size, const char *format, va_list args) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    int n = vsnprintf(text, size, format, args);
+#pragma GCC diagnostic pop
+    if (n < 0) *text = 0, n = 0;
+    return MLOG__MIN((size_t)n, size - 1);
+}
+
 static int mlog__shim_fd_write(void *user, const mlog_record *r) {
     int fd = (int)(intptr_t)user;
     for (size_t at = 0; at < r->text_len;) {
@@ -15692,6 +16025,345 @@ void log_log(int level, const char *file, int line, const char *fmt, ...) {
         mlog__shim_logc_tell(&event, args);
     }
     va_end(args);
+}
+#endif
+
+#if defined(MLOG__SHIM_ZFLOG) || defined(MLOG__SHIM_ELOG)
+/* A record that says a text, at the place and under the name of `like`. */
+static void mlog__shim_text(const mlog__spoken *like, const char *text, size_t n) {
+    const mlog_event e = {.msg = text, .msg_len = n};
+    if (n != 0) mlog__thread_emit(like, &e);
+}
+
+/* n bytes as hex, `apart` between them, padded to as many as `width` bytes take. */
+static char *mlog__shim_hex(char *p, const unsigned char *data, size_t n, size_t width, const char *digit, bool apart) {
+    for (size_t i = 0; i < width; i++) {
+        *p++ = i < n ? digit[data[i] >> 4] : ' ';
+        *p++ = i < n ? digit[data[i] & 15] : ' ';
+        if (apart) *p++ = ' ';
+    }
+    return p;
+}
+
+static char *mlog__shim_ascii(char *p, const unsigned char *data, size_t n, char other) {
+    for (size_t i = 0; i < n; i++) *p++ = data[i] >= ' ' && data[i] < 127 ? (char)data[i] : other;
+    return p;
+}
+#endif
+
+/* ---- shim: zf_log ---- */
+#ifdef MLOG__SHIM_ZFLOG
+enum { MLOG__ZF_LINE = 512, MLOG__ZF_WIDTH = 32, MLOG__ZF_MOST = 96 }; /* bytes of a line; of a dump, by default and at most */
+
+static const zf_log_output mlog__shim_zf_stderr = {ZF_LOG_PUT_STD, NULL, zf_log_out_stderr_callback};
+__attribute__((weak)) const char *_zf_log_tag_prefix;
+__attribute__((weak)) zf_log_format _zf_log_global_format = {MLOG__ZF_WIDTH};
+__attribute__((weak)) zf_log_output _zf_log_global_output = {ZF_LOG_PUT_STD, NULL, zf_log_out_stderr_callback};
+__attribute__((weak)) int _zf_log_global_output_lvl;
+const zf_log_spec _zf_log_stderr_spec = {&_zf_log_global_format, &mlog__shim_zf_stderr};
+
+/* As with zf_log, these are for one thread, before others log. */
+void zf_log_set_tag_prefix(const char *prefix) { _zf_log_tag_prefix = prefix; }
+void zf_log_set_mem_width(unsigned w) { _zf_log_global_format.mem_width = w; }
+void zf_log_set_output_level(int lvl) { _zf_log_global_output_lvl = lvl; }
+void zf_log_set_output_v(unsigned mask, void *arg, zf_log_output_cb callback) {
+    _zf_log_global_output = (zf_log_output){mask, arg, callback};
+}
+
+void zf_log_out_stderr_callback(const zf_log_message *msg, void *arg) {
+    (void)arg;
+    *msg->p = '\n';
+    ssize_t n = write(2, msg->buf, (size_t)(msg->p - msg->buf) + 1);
+    (void)n;
+}
+
+static char *mlog__shim_zf_print(const zf_log_message *m, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    int n = vsnprintf(m->p, (size_t)(m->e - m->p) + 1, format, args); /* its NUL may stand at the end */
+#pragma GCC diagnostic pop
+    va_end(args);
+    return n < 0 ? m->p : m->p + MLOG__MIN((ptrdiff_t)n, m->e - m->p);
+}
+
+/* What stands before the message, as the output's mask has it. */
+static void mlog__shim_zf_begin(zf_log_message *m, unsigned mask, const mlog__spoken *c, const char *tag) {
+    struct timespec now;
+    struct tm tm;
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &tm);
+    if (mask & ZF_LOG_PUT_CTX)
+        m->p = mlog__shim_zf_print(m, "%02d-%02d %02d:%02d:%02d.%03d %5d %5d %c ", tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                                   (int)(now.tv_nsec / 1000000), (int)getpid(), (int)mlog__platform_tid(), "?VDIWEF"[MLOG__MIN(MLOG__MAX(m->lvl, 0), 6)]);
+    m->tag_b = m->tag_e = m->p;
+    if ((mask & ZF_LOG_PUT_TAG) && *tag != 0) {
+        m->tag_e = m->p = mlog__shim_zf_print(m, "%s", tag);
+        m->p = mlog__shim_zf_print(m, " ");
+    }
+    if (mask & ZF_LOG_PUT_SRC) m->p = mlog__shim_zf_print(m, "%s@%s:%d ", c->at.func, mlog__rule_base(c->at.file), c->at.line);
+    m->msg_b = m->p;
+}
+
+/* The line goes to the program's function, then a line for each piece of the data. */
+MLOG__COLD static void mlog__shim_zf_tell(const zf_log_output *out, int lvl, const mlog__spoken *c, const char *tag, const unsigned char *data,
+                                          size_t size, size_t width, va_list args) {
+    char line[MLOG__ZF_LINE];
+    zf_log_message m = {.lvl = lvl, .tag = *tag == 0 ? NULL : tag, .buf = line, .p = line, .e = line + sizeof line - 2};
+    mlog__shim_zf_begin(&m, out->mask, c, tag);
+    if (out->mask & ZF_LOG_PUT_MSG) m.p += mlog__shim_vprint(m.p, (size_t)(m.e - m.p) + 1, c->format, args);
+    out->callback(&m, out->arg);
+    for (size_t at = 0; at < size; at += width) {
+        size_t n = MLOG__MIN(width, size - at);
+        m.p = m.msg_b;
+        if ((size_t)(m.e - m.p) < 3 * width + 2) return;
+        m.p = mlog__shim_hex(m.p, data + at, n, width, "0123456789abcdef", false);
+        m.p = mlog__shim_ascii(MLOG__PUT_TEXT(m.p, "  "), data + at, n, '?');
+        out->callback(&m, out->arg);
+    }
+}
+
+static void mlog__shim_zf_dump(const mlog__spoken *c, const unsigned char *data, size_t size, size_t width) {
+    char line[3 * MLOG__ZF_MOST + 2];
+    for (size_t at = 0; at < size; at += width) {
+        size_t n = MLOG__MIN(width, size - at);
+        char *p = mlog__shim_hex(line, data + at, n, width, "0123456789abcdef", false);
+        p = mlog__shim_ascii(MLOG__PUT_TEXT(p, "  "), data + at, n, '?');
+        mlog__shim_text(c, line, (size_t)(p - line));
+    }
+}
+
+/* The tag of a call: given, or its unit's; with the prefix of all. */
+static const char *mlog__shim_zf_tag(char text[64], const char *source, const char *tag) {
+    char unit[64] = "";
+    if (tag == NULL && source != NULL && *source == '"') (void)mlog__rule_source(unit, source, ""), tag = unit;
+    if (tag == NULL) tag = "";
+    const char *prefix = _zf_log_tag_prefix == NULL ? "" : _zf_log_tag_prefix;
+    snprintf(text, 64, "%s%s%s", prefix, *prefix != 0 && *tag != 0 ? "." : "", tag);
+    return text;
+}
+
+void mlog1_zflog(mlog_where at, const zf_log_spec *spec, int lvl, const char *source, const char *tag, const void *data, unsigned size,
+                 const char *format, ...) {
+    static const int level[] = {MLOG_TRACE, MLOG_TRACE, MLOG_DEBUG, MLOG_INFO, MLOG_WARN, MLOG_ERROR, MLOG_FATAL};
+    char text[64];
+    const zf_log_output *out = spec != NULL && spec->output != NULL ? spec->output : &_zf_log_global_output;
+    const zf_log_format *how = spec != NULL && spec->format != NULL ? spec->format : &_zf_log_global_format;
+    size_t width = how->mem_width == 0 || how->mem_width > MLOG__ZF_MOST ? MLOG__ZF_WIDTH : how->mem_width;
+    mlog__spoken c = {.at = at, .level = level[MLOG__MIN(MLOG__MAX(lvl, 0), 6)], .error = errno, .legacy = true,
+                      .format = format == NULL ? "(null format)" : format, .call_at = MLOG__CALL_AT};
+    c.tag = mlog__shim_zf_tag(text, source, tag);
+    bool own = out->callback != NULL && out->callback != zf_log_out_stderr_callback;
+    va_list args;
+    va_start(args, format);
+    if (own) mlog__shim_zf_tell(out, lvl, &c, text, data, data == NULL ? 0 : size, width, args);
+    va_end(args);
+    va_start(args, format);
+    if (!own || mlog__shim_console() == NULL) {
+        mlog__thread_say(&c, args);
+        mlog__shim_zf_dump(&c, data, data == NULL ? 0 : size, width);
+    }
+    va_end(args);
+    errno = c.error;
+}
+#endif
+
+/* ---- shim: EasyLogger ---- */
+#ifdef MLOG__SHIM_ELOG
+enum { MLOG__ELOG_TAG = 30, MLOG__ELOG_WORD = 16, MLOG__ELOG_TAGS = 5 };
+
+static struct {
+    mlog__lock mutex;            /* over what is set */
+    bool enabled, color;
+    int level;
+    uint32_t tags;               /* that have a level of their own */
+    char tag[MLOG__ELOG_TAG + 1], word[MLOG__ELOG_WORD + 1];
+    struct { int level; char tag[MLOG__ELOG_TAG + 1]; } own[MLOG__ELOG_TAGS];
+} mlog__shim_elog = {.color = true};
+
+struct mlog1_elog mlog1_elog = {-1, -1};
+void (*elog_assert_hook)(const char *expr, const char *func, size_t line);
+void elog_assert_set_hook(void (*hook)(const char *expr, const char *func, size_t line)) { elog_assert_hook = hook; }
+
+/* Under the mutex. */
+static void mlog__shim_elog_settle(void) {
+    int level = mlog__shim_elog.enabled ? mlog__shim_elog.level : -1;
+    bool plain = mlog__shim_elog.tags == 0 && mlog__shim_elog.tag[0] == 0 && mlog__shim_elog.word[0] == 0;
+    __atomic_store_n(&mlog1_elog.calls, level, __ATOMIC_RELAXED);              /* SHIM-5 */
+    __atomic_store_n(&mlog1_elog.level, plain ? level : -1, __ATOMIC_RELAXED); /* SHIM-5 */
+}
+
+static void mlog__shim_elog_enable(bool enabled) {
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    mlog__shim_elog.enabled = enabled;
+    mlog__shim_elog_settle();
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+}
+
+ElogErrCode elog_init(void) {
+    elog_set_filter_lvl(ELOG_LVL_VERBOSE);
+    return ELOG_NO_ERR;
+}
+void elog_start(void) { mlog__shim_elog_enable(true); }
+void elog_stop(void) { mlog__shim_elog_enable(false); }
+void elog_deinit(void) { elog_flush(); }
+void elog_flush(void) { (void)mlog_flush(-1); }
+void elog_set_output_enabled(bool enabled) { mlog__shim_elog_enable(enabled); }
+bool elog_get_output_enabled(void) { return __atomic_load_n(&mlog1_elog.calls, __ATOMIC_RELAXED) >= 0; } /* SHIM-5 */
+void elog_set_text_color_enabled(bool enabled) { mlog__shim_elog.color = enabled; }
+bool elog_get_text_color_enabled(void) { return mlog__shim_elog.color; }
+void elog_set_fmt(uint8_t level, size_t set) { (void)level, (void)set; }
+void elog_output_lock_enabled(bool enabled) { (void)enabled; }
+void elog_buf_enabled(bool enabled) { (void)enabled; }
+void elog_async_enabled(bool enabled) { (void)enabled; }
+
+void elog_set_filter_lvl(uint8_t level) {
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    mlog__shim_elog.level = MLOG__MIN((int)level, ELOG_LVL_VERBOSE);
+    mlog__shim_elog_settle();
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+}
+
+static void mlog__shim_elog_keep(char *to, size_t size, const char *text) {
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    snprintf(to, size, "%s", text == NULL ? "" : text);
+    mlog__shim_elog_settle();
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+}
+
+void elog_set_filter_tag(const char *tag) { mlog__shim_elog_keep(mlog__shim_elog.tag, sizeof mlog__shim_elog.tag, tag); }
+void elog_set_filter_kw(const char *keyword) { mlog__shim_elog_keep(mlog__shim_elog.word, sizeof mlog__shim_elog.word, keyword); }
+void elog_set_filter(uint8_t level, const char *tag, const char *keyword) {
+    elog_set_filter_lvl(level);
+    elog_set_filter_tag(tag);
+    elog_set_filter_kw(keyword);
+}
+
+/* Under the mutex. The number of tags: it has none. */
+static uint32_t mlog__shim_elog_find(const char *tag) {
+    uint32_t i = 0;
+    while (i < mlog__shim_elog.tags && strncmp(mlog__shim_elog.own[i].tag, tag, MLOG__ELOG_TAG) != 0) i++;
+    return i;
+}
+
+/* The level ALL takes a tag out again; a sixth one is not kept, as with EasyLogger. */
+void elog_set_filter_tag_lvl(const char *tag, uint8_t level) {
+    if (tag == NULL) return;
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    uint32_t i = mlog__shim_elog_find(tag);
+    if (level >= ELOG_FILTER_LVL_ALL) {
+        if (i < mlog__shim_elog.tags) mlog__shim_elog.own[i] = mlog__shim_elog.own[--mlog__shim_elog.tags];
+    } else if (i < MLOG__ELOG_TAGS) {
+        snprintf(mlog__shim_elog.own[i].tag, sizeof mlog__shim_elog.own[i].tag, "%s", tag);
+        mlog__shim_elog.own[i].level = level;
+        mlog__shim_elog.tags = MLOG__MAX(mlog__shim_elog.tags, i + 1);
+    }
+    mlog__shim_elog_settle();
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+}
+
+uint8_t elog_get_filter_tag_lvl(const char *tag) {
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    uint32_t i = tag == NULL ? mlog__shim_elog.tags : mlog__shim_elog_find(tag);
+    int level = i < mlog__shim_elog.tags ? mlog__shim_elog.own[i].level : ELOG_FILTER_LVL_ALL;
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+    return (uint8_t)level;
+}
+
+/* The filters that cannot be levels: for the keyword the text must be made here. */
+static bool mlog__shim_elog_takes(int level, const char *tag, const mlog__spoken *c, va_list args) {
+    char text[1024], word[MLOG__ELOG_WORD + 1];
+    bool on = level <= __atomic_load_n(&mlog1_elog.calls, __ATOMIC_RELAXED); /* SHIM-5 */
+    if (!on || level > elog_get_filter_tag_lvl(tag)) return false;
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    on = strstr(tag, mlog__shim_elog.tag) != NULL;
+    memcpy(word, mlog__shim_elog.word, sizeof word);
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+    if (!on || word[0] == 0) return on;
+    (void)mlog__shim_vprint(text, sizeof text, c->format, args);
+    return strstr(text, word) != NULL || strstr(tag, word) != NULL || strstr(c->at.file, word) != NULL || strstr(c->at.func, word) != NULL;
+}
+
+static int mlog__shim_elog_level(int level) {
+    static const int levels[] = {MLOG_ALERT, MLOG_ERROR, MLOG_WARN, MLOG_INFO, MLOG_DEBUG, MLOG_TRACE};
+    return levels[MLOG__MIN(MLOG__MAX(level, 0), 5)];
+}
+
+static void mlog__shim_elog_say(mlog__spoken *c, int level, va_list args) {
+    va_list again;
+    va_copy(again, args);
+    if (c->format == NULL) c->format = "(null format)";
+    if (c->at.file == NULL) c->at.file = "";
+    if (c->at.func == NULL) c->at.func = "";
+    if (mlog__shim_elog_takes(level, c->tag, c, again)) mlog__thread_say(c, args);
+    va_end(again);
+    errno = c->error;
+}
+
+/* source: the tag, stringized, where it is a literal; then tag is not looked at. */
+void mlog1_elog_call(mlog_where at, int level, const char *source, const char *tag, const char *format, ...) {
+    mlog__spoken c = {.at = at, .level = mlog__shim_elog_level(level), .error = errno, .legacy = true, .format = format, .call_at = MLOG__CALL_AT};
+    char text[64];
+    if (*source == '"') (void)mlog__rule_source(text, source, ""), tag = text;
+    c.tag = tag == NULL ? "" : tag;
+    va_list args;
+    va_start(args, format);
+    mlog__shim_elog_say(&c, level, args);
+    va_end(args);
+}
+
+void elog_output(uint8_t level, const char *tag, const char *file, const char *func, long line, const char *format, ...) {
+    mlog__spoken c = {.at = {file, func, (int)line}, .tag = tag == NULL ? "" : tag, .level = mlog__shim_elog_level(level), .error = errno,
+                      .legacy = true, .format = format, .call_at = MLOG__CALL_AT};
+    va_list args;
+    va_start(args, format);
+    mlog__shim_elog_say(&c, level, args);
+    va_end(args);
+}
+
+/* Text without level and tag: a record of level INFO, source elog. */
+void elog_raw(const char *format, ...) {
+    mlog__spoken c = {.at = {"elog", "", 0}, .tag = "elog", .level = MLOG_INFO, .error = errno, .legacy = true, .format = format, .call_at = MLOG__CALL_AT};
+    va_list args;
+    va_start(args, format);
+    if (elog_get_output_enabled()) mlog__thread_say(&c, args);
+    va_end(args);
+    errno = c.error;
+}
+
+/* A record a line: "HEX name: 0000-000F: 41 42 …  AB…" */
+void elog_hexdump(const char *name, uint8_t width, const void *buf, uint16_t size) {
+    mlog__spoken c = {.at = {"elog", "", 0}, .tag = name == NULL ? "" : name, .level = MLOG_DEBUG, .error = errno, .legacy = true,
+                      .call_at = MLOG__CALL_AT};
+    const unsigned char *data = buf;
+    char line[128 + 5 * 256];
+    bool on = elog_get_output_enabled() && ELOG_LVL_DEBUG <= mlog__shim_elog.level && strstr(c.tag, mlog__shim_elog.tag) != NULL;
+    for (size_t at = 0; on && width != 0 && data != NULL && at < size; at += width) {
+        size_t n = MLOG__MIN((size_t)width, size - at);
+        char *p = line + snprintf(line, 128, "HEX %.64s: %04X-%04X: ", c.tag, (unsigned)at, (unsigned)(at + width - 1));
+        p = mlog__shim_hex(p, data + at, n, width, "0123456789ABCDEF", true);
+        p = mlog__shim_ascii(MLOG__PUT_TEXT(p, "  "), data + at, n, '.');
+        mlog__shim_text(&c, line, (size_t)(p - line));
+    }
+    errno = c.error;
+}
+
+/* The level of a line that begins as "I/tag"; -1: it has none. */
+int8_t elog_find_lvl(const char *log) {
+    const char *at = log == NULL || *log == 0 || log[1] != '/' ? NULL : strchr("AEWIDV", *log);
+    return at == NULL ? -1 : (int8_t)(at - "AEWIDV");
+}
+
+/* As with EasyLogger: the hook, or the end of the way, with the record written. */
+void mlog1_elog_failed(const char *expr, const char *file, const char *func, int line) {
+    if (elog_assert_hook != NULL) {
+        elog_assert_hook(expr, func, (size_t)line);
+        return;
+    }
+    elog_output(ELOG_LVL_ASSERT, "elog", file, func, line, "(%s) has assert failed at %s:%ld.", expr, func, (long)line);
+    (void)mlog_flush(-1);
+    for (;;) pause();
 }
 #endif
 
