@@ -1453,6 +1453,9 @@ static void mlog__life_module_gone(mlog__module *module);
 struct mlog__desk;
 static int64_t mlog__life_utc(struct mlog__desk *desk, uint64_t ticks);
 static void mlog__life_take_pair(struct mlog__desk *desk, bool now);
+#ifdef METALOG_PRELOAD
+static void mlog__shim_defaults(mlog_config *config);
+#endif
 /* Returns -1 always; the text of this thread's last refusal. */
 static int mlog__life_why(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -14307,10 +14310,15 @@ static bool mlog__life_start(void) {
     mlog__life_pin();
     mlog__life_lock();
     if (mlog__life.state == MLOG__L_NOT) {
-        mlog_config again = mlog__life.config;
+        mlog_config first = mlog__life.config; /* the last one */
         mlog__closing none = {0}; /* there are no sinks of an earlier configuration */
-        if (mlog__life_apply(mlog__life.config.ring_bytes != 0 ? &again : &zero, complaint, sizeof complaint, &none) != 0)
-            (void)mlog__life_apply(&zero, complaint, sizeof complaint, &none);
+#ifdef METALOG_PRELOAD
+        if (first.ring_bytes == 0) mlog__shim_defaults(&first);
+#endif
+        if (mlog__life_apply(&first, complaint, sizeof complaint, &none) != 0) {
+            snprintf(complaint, sizeof complaint, "%s", mlog__life_said);
+            (void)mlog__life_apply(&zero, complaint + strlen(complaint), sizeof complaint - strlen(complaint), &none);
+        }
     }
     mlog__life_unlock();
     if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
@@ -15167,6 +15175,9 @@ void mlog1_openlog(const char *ident, int options, int facility) {
     __atomic_store_n(&mlog__shim_syslog.options, options, __ATOMIC_RELAXED);                 /* SHIM-1 */
     if (facility != 0 && (facility & ~0x3F8) == 0) __atomic_store_n(&mlog__shim_syslog.facility, facility, __ATOMIC_RELAXED); /* SHIM-1 */
     int saved = errno;
+#ifdef METALOG_PRELOAD
+    options |= MLOG__SYSLOG_NDELAY; /* a program that does not know of files would come too late */
+#endif
     if (options & MLOG__SYSLOG_NDELAY) (void)mlog__life_start();
     errno = saved;
 }
@@ -15189,6 +15200,20 @@ MLOG__SHIM_TAKE(setlogmask, mlog1_setlogmask)
 
 /* ---- shim: err ---- */
 /* ---- shim: stdio ---- */
+
+#ifdef METALOG_PRELOAD
+/* What the environment says to a program that knows nothing of metalog; METALOG itself, the rules, is read as ever. Everything is
+ * logged without it: setlogmask is the program's own choice. */
+static void mlog__shim_defaults(mlog_config *c) {
+    const char *path = secure_getenv("METALOG_FILE"), *pattern = secure_getenv("METALOG_PATTERN");
+    c->levels = "trace";
+    c->sinks[0].type = path == NULL || *path == 0 ? MLOG_CONSOLE : MLOG_FILE;
+    if (c->sinks[0].type == MLOG_FILE) c->sinks[0].path = path;
+    if (pattern == NULL || *pattern == 0) return;
+    c->sinks[0].format = MLOG_PATTERN;
+    c->sinks[0].pattern = pattern;
+}
+#endif
 /* ---- end of the shims ---- */
 
 #ifdef METALOG_TOOL
