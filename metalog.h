@@ -310,7 +310,7 @@ typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const ch
  *     %(asctime)s 2026-11-20 10:06:41,123   %(created)f seconds since 1970   %(msecs)03d   %(message)s   %(name)s source
  *     %(levelname)s with WARNING, CRITICAL   %(levelno)s 10 to 50   %(filename)s %(pathname)s   %(module)s   %(lineno)d
  *     %(funcName)s   %(thread)d   %(threadName)s   %(process)d   %(processName)s program; and the names of a JSON line:
- *     %(ts)s %(level)s %(msg)s %(source)s %(at)s. Any other name is the key of a field: %(user)s
+ *     %(ts)s %(level)s %(msg)s %(source)s %(at)s; %(syslogtag)s source[pid]: with the pid that a record has. Any other name is the key of a field: %(user)s
  *
  *   Width and precision: %-6V, %5.20c, %(name)-8s: at least 6 characters, to the left; at most 20; up to 1024; 0 pads with zeros.
  *   %(created).3f and %(msecs).1f count digits. Times are UTC or local as `utc` says. A field that a record has not is empty. In
@@ -9764,7 +9764,7 @@ enum { /* instructions */
     MLOG__P_CREATED, MLOG__P_MSECS, /* arg: digits behind the point, 0: no point */
     MLOG__P_TS, MLOG__P_MESSAGE, MLOG__P_SOURCE, MLOG__P_LEVEL, MLOG__P_LEVEL_UPPER, MLOG__P_LEVEL_PYTHON, MLOG__P_LEVEL_NUMBER,
     MLOG__P_FILE, MLOG__P_MODULE, MLOG__P_LINE, MLOG__P_AT, MLOG__P_FUNCTION, MLOG__P_THREAD, MLOG__P_TID, MLOG__P_TID_HEX,
-    MLOG__P_PID, MLOG__P_PROGRAM
+    MLOG__P_PID, MLOG__P_PROGRAM, MLOG__P_SYSLOG_TAG
 };
 enum { MLOG__P_LEFT = 1, MLOG__P_ZERO = 2 };
 
@@ -10041,7 +10041,8 @@ static const struct { char name[12]; uint8_t op; } mlog__pattern_names[] = {
     {"asctime", MLOG__P_TIME}, {"created", MLOG__P_CREATED}, {"msecs", MLOG__P_MSECS}, {"levelname", MLOG__P_LEVEL_PYTHON},
     {"levelno", MLOG__P_LEVEL_NUMBER}, {"name", MLOG__P_SOURCE}, {"message", MLOG__P_MESSAGE}, {"filename", MLOG__P_FILE},
     {"pathname", MLOG__P_FILE}, {"module", MLOG__P_MODULE}, {"lineno", MLOG__P_LINE}, {"funcName", MLOG__P_FUNCTION},
-    {"thread", MLOG__P_TID}, {"threadName", MLOG__P_THREAD}, {"process", MLOG__P_PID}, {"processName", MLOG__P_PROGRAM}};
+    {"thread", MLOG__P_TID}, {"threadName", MLOG__P_THREAD}, {"process", MLOG__P_PID}, {"processName", MLOG__P_PROGRAM},
+    {"syslogtag", MLOG__P_SYSLOG_TAG}};
 
 /* %(name)s, %(name)-8s, %(lineno)04d, %(created).3f; r->at on the (. For created and msecs with f the precision counts digits. */
 static int mlog__pattern_name(mlog__pattern_reader *r) {
@@ -10067,6 +10068,7 @@ static int mlog__pattern_name(mlog__pattern_reader *r) {
     if (mlog__pattern_open(r, &f) != 0) return -1;
     if (op == MLOG__P_FIELD && mlog__pattern_key(r, s, n) != 0) return -1;
     if (op == MLOG__P_TIME && mlog__pattern_time_format(r, "%F %T,%3N", 9, false, r->at) != 0) return -1;
+    if (op == MLOG__P_SYSLOG_TAG) r->p->fields = true;
     if (op != MLOG__P_FIELD && op != MLOG__P_TIME) mlog__pattern_emit(r, op, digits, 0, 0);
     return mlog__pattern_close(r, &f);
 }
@@ -10227,6 +10229,19 @@ static char *mlog__pattern_put_field(char *to, const mlog__pattern *p, const mlo
     return to;
 }
 
+/* "sshd[42]:", and "sshd:" of a record without a pid. */
+static char *mlog__pattern_put_tag(char *to, const mlog__item *it, const mlog__out *list, uint32_t n) {
+    to = mlog__text_console(to, it->source, it->source_len);
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i].len != 3 || memcmp(list[i].key, "pid", 3) != 0 || list[i].val.kind != MLOG_K_INT) continue;
+        *to++ = '[';
+        to = mlog__text_u64(to, list[i].val.as.u);
+        *to++ = ']';
+    }
+    *to++ = ':';
+    return to;
+}
+
 /* ` key=value` of every field, or of those that no conversion names. */
 static char *mlog__pattern_put_pairs(char *to, const mlog__pattern *p, const mlog__out *list, uint32_t n, bool rest) {
     for (uint32_t i = 0; i < n; i++) {
@@ -10271,6 +10286,7 @@ static bool mlog__pattern_line(mlog__pattern *p, mlog__buffer *b, mlog__desk *de
         case MLOG__P_MARK: mark = b->len; break;
         case MLOG__P_FIT: at = mlog__pattern_put_fit(b->p + mark, at, op); break;
         case MLOG__P_FIELD: at = mlog__pattern_put_field(at, p, op, list, n); break;
+        case MLOG__P_SYSLOG_TAG: at = mlog__pattern_put_tag(at, it, list, n); break;
         case MLOG__P_PAIRS:
         case MLOG__P_REST: at = mlog__pattern_put_pairs(at, p, list, n, op->op == MLOG__P_REST); break;
         default: at = mlog__pattern_put(at, p, op, desk, it, utc);

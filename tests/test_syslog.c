@@ -320,7 +320,7 @@ static void test_layout(void) {
     const char *path = temp_path("messages");
     (void)unlink(path);
     mlog_config c = {.levels = "trace", .env = "-", .sinks = {{.type = MLOG_FILE, .path = path, .format = MLOG_PATTERN,
-                     .pattern = "%d(%b %e) %c[%(pid)s]: %(facility)s.%v: %m"}}};
+                     .pattern = "%d(%b %e) %(syslogtag)s %(facility)s.%v: %m"}}};
     CHECK(mlog_init(&c) == 0);
     openlog("tests", LOG_PID, LOG_MAIL);
     syslog(LOG_ERR, "queue %s is full\n", "a");
