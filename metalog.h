@@ -316,7 +316,8 @@ typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const ch
  *     %(asctime)s 2026-11-20 10:06:41,123   %(created)f seconds since 1970   %(msecs)03d   %(message)s   %(name)s source
  *     %(levelname)s with WARNING, CRITICAL   %(levelno)s 10 to 50   %(filename)s %(pathname)s   %(module)s   %(lineno)d
  *     %(funcName)s   %(thread)d   %(threadName)s   %(process)d   %(processName)s program; and the names of a JSON line:
- *     %(ts)s %(level)s %(msg)s %(source)s %(at)s; %(letter)s: level as V D I N W E C A F. Any other name is the key of a field: %(user)s
+ *     %(ts)s %(level)s %(msg)s %(source)s %(at)s; %(syslogtag)s source[pid]: with the pid that a record has; %(letter)s the level as
+ *     V D I N W E C A F. Any other name is the key of a field: %(user)s
  *
  *   Width and precision: %-6V, %5.20c, %(name)-8s: at least 6 characters, to the left; at most 20; up to 1024; 0 pads with zeros.
  *   %(created).3f and %(msecs).1f count digits. Times are UTC or local as `utc` says. A field that a record has not is empty. In
@@ -1915,6 +1916,9 @@ static void mlog__life_module_gone(mlog__module *module);
 struct mlog__desk;
 static int64_t mlog__life_utc(struct mlog__desk *desk, uint64_t ticks);
 static void mlog__life_take_pair(struct mlog__desk *desk, bool now);
+#ifdef METALOG_PRELOAD
+static void mlog__shim_defaults(mlog_config *config);
+#endif
 /* Returns -1 always; the text of this thread's last refusal. */
 static int mlog__life_why(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -10369,7 +10373,7 @@ enum { /* instructions */
     MLOG__P_TS, MLOG__P_MESSAGE, MLOG__P_SOURCE, MLOG__P_LEVEL, MLOG__P_LEVEL_UPPER, MLOG__P_LEVEL_PYTHON, MLOG__P_LEVEL_NUMBER,
     MLOG__P_LETTER,
     MLOG__P_FILE, MLOG__P_MODULE, MLOG__P_LINE, MLOG__P_AT, MLOG__P_FUNCTION, MLOG__P_THREAD, MLOG__P_TID, MLOG__P_TID_HEX,
-    MLOG__P_PID, MLOG__P_PROGRAM
+    MLOG__P_PID, MLOG__P_PROGRAM, MLOG__P_SYSLOG_TAG
 };
 enum { MLOG__P_LEFT = 1, MLOG__P_ZERO = 2 };
 
@@ -10646,7 +10650,8 @@ static const struct { char name[12]; uint8_t op; } mlog__pattern_names[] = {
     {"asctime", MLOG__P_TIME}, {"created", MLOG__P_CREATED}, {"msecs", MLOG__P_MSECS}, {"levelname", MLOG__P_LEVEL_PYTHON},
     {"levelno", MLOG__P_LEVEL_NUMBER}, {"name", MLOG__P_SOURCE}, {"message", MLOG__P_MESSAGE}, {"filename", MLOG__P_FILE},
     {"pathname", MLOG__P_FILE}, {"module", MLOG__P_MODULE}, {"lineno", MLOG__P_LINE}, {"funcName", MLOG__P_FUNCTION},
-    {"thread", MLOG__P_TID}, {"threadName", MLOG__P_THREAD}, {"process", MLOG__P_PID}, {"processName", MLOG__P_PROGRAM}};
+    {"thread", MLOG__P_TID}, {"threadName", MLOG__P_THREAD}, {"process", MLOG__P_PID}, {"processName", MLOG__P_PROGRAM},
+    {"syslogtag", MLOG__P_SYSLOG_TAG}};
 
 /* %(name)s, %(name)-8s, %(lineno)04d, %(created).3f; r->at on the (. For created and msecs with f the precision counts digits. */
 static int mlog__pattern_name(mlog__pattern_reader *r) {
@@ -10672,6 +10677,7 @@ static int mlog__pattern_name(mlog__pattern_reader *r) {
     if (mlog__pattern_open(r, &f) != 0) return -1;
     if (op == MLOG__P_FIELD && mlog__pattern_key(r, s, n) != 0) return -1;
     if (op == MLOG__P_TIME && mlog__pattern_time_format(r, "%F %T,%3N", 9, false, r->at) != 0) return -1;
+    if (op == MLOG__P_SYSLOG_TAG) r->p->fields = true;
     if (op != MLOG__P_FIELD && op != MLOG__P_TIME) mlog__pattern_emit(r, op, digits, 0, 0);
     return mlog__pattern_close(r, &f);
 }
@@ -10833,6 +10839,19 @@ static char *mlog__pattern_put_field(char *to, const mlog__pattern *p, const mlo
     return to;
 }
 
+/* "sshd[42]:", and "sshd:" of a record without a pid. */
+static char *mlog__pattern_put_tag(char *to, const mlog__item *it, const mlog__out *list, uint32_t n) {
+    to = mlog__text_console(to, it->source, it->source_len);
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i].len != 3 || memcmp(list[i].key, "pid", 3) != 0 || list[i].val.kind != MLOG_K_INT) continue;
+        *to++ = '[';
+        to = mlog__text_u64(to, list[i].val.as.u);
+        *to++ = ']';
+    }
+    *to++ = ':';
+    return to;
+}
+
 /* ` key=value` of every field, or of those that no conversion names. */
 static char *mlog__pattern_put_pairs(char *to, const mlog__pattern *p, const mlog__out *list, uint32_t n, bool rest) {
     for (uint32_t i = 0; i < n; i++) {
@@ -10877,6 +10896,7 @@ static bool mlog__pattern_line(mlog__pattern *p, mlog__buffer *b, mlog__desk *de
         case MLOG__P_MARK: mark = b->len; break;
         case MLOG__P_FIT: at = mlog__pattern_put_fit(b->p + mark, at, op); break;
         case MLOG__P_FIELD: at = mlog__pattern_put_field(at, p, op, list, n); break;
+        case MLOG__P_SYSLOG_TAG: at = mlog__pattern_put_tag(at, it, list, n); break;
         case MLOG__P_PAIRS:
         case MLOG__P_REST: at = mlog__pattern_put_pairs(at, p, list, n, op->op == MLOG__P_REST); break;
         default: at = mlog__pattern_put(at, p, op, desk, it, utc);
@@ -11469,7 +11489,7 @@ static const char *mlog__sink_name(const mlog_sink_config *c) {
 }
 
 /* Does it write to the host's standard error? */
-static bool mlog__sink_is_stderr(const mlog_sink *s) {
+__attribute__((unused)) static bool mlog__sink_is_stderr(const mlog_sink *s) {
     if (s->config.type == MLOG_CONSOLE) return mlog__sink_console_fd(&s->config) == 2;
     return s->config.type == MLOG_FILE && s->config.path != NULL && strcmp(s->config.path, "/dev/stderr") == 0;
 }
@@ -14187,7 +14207,7 @@ static bool mlog__life_running(void) { return __atomic_load_n(&mlog__life.state,
 static bool mlog__life_adopt(void);
 
 /* This process, without a system call but for the first time. */
-static int mlog__life_pid(void) {
+__attribute__((unused)) static int mlog__life_pid(void) {
     uint32_t *witness = __atomic_load_n(&mlog__life.witness, __ATOMIC_ACQUIRE); /* LIFE-6 */
     int pid = witness == NULL ? 0 : (int)__atomic_load_n(&witness[2], __ATOMIC_RELAXED); /* LIFE-9 */
     if (pid != 0) return pid;
@@ -14918,10 +14938,15 @@ static bool mlog__life_start(void) {
     mlog__life_pin();
     mlog__life_lock();
     if (mlog__life.state == MLOG__L_NOT) {
-        mlog_config again = mlog__life.config;
+        mlog_config first = mlog__life.config; /* the last one */
         mlog__closing none = {0}; /* there are no sinks of an earlier configuration */
-        if (mlog__life_apply(mlog__life.config.ring_bytes != 0 ? &again : &zero, complaint, sizeof complaint, &none) != 0)
-            (void)mlog__life_apply(&zero, complaint, sizeof complaint, &none);
+#ifdef METALOG_PRELOAD
+        if (first.ring_bytes == 0) mlog__shim_defaults(&first);
+#endif
+        if (mlog__life_apply(&first, complaint, sizeof complaint, &none) != 0) {
+            snprintf(complaint, sizeof complaint, "%s", mlog__life_said);
+            (void)mlog__life_apply(&zero, complaint + strlen(complaint), sizeof complaint - strlen(complaint), &none);
+        }
     }
     mlog__life_unlock();
     if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
@@ -15778,6 +15803,9 @@ void mlog1_openlog(const char *ident, int options, int facility) {
     __atomic_store_n(&mlog__shim_syslog.options, options, __ATOMIC_RELAXED);                 /* SHIM-1 */
     if (facility != 0 && (facility & ~0x3F8) == 0) __atomic_store_n(&mlog__shim_syslog.facility, facility, __ATOMIC_RELAXED); /* SHIM-1 */
     int saved = errno;
+#ifdef METALOG_PRELOAD
+    options |= MLOG__SYSLOG_NDELAY; /* a program that does not know of files would come too late */
+#endif
     if (options & MLOG__SYSLOG_NDELAY) (void)mlog__life_start();
     errno = saved;
 }
@@ -16367,6 +16395,19 @@ void mlog1_elog_failed(const char *expr, const char *file, const char *func, int
 }
 #endif
 
+#ifdef METALOG_PRELOAD
+/* What the environment says to a program that knows nothing of metalog; METALOG itself, the rules, is read as ever. Everything is
+ * logged without it: setlogmask is the program's own choice. */
+static void mlog__shim_defaults(mlog_config *c) {
+    const char *path = secure_getenv("METALOG_FILE"), *pattern = secure_getenv("METALOG_PATTERN");
+    c->levels = "trace";
+    c->sinks[0].type = path == NULL || *path == 0 ? MLOG_CONSOLE : MLOG_FILE;
+    if (c->sinks[0].type == MLOG_FILE) c->sinks[0].path = path;
+    if (pattern == NULL || *pattern == 0) return;
+    c->sinks[0].format = MLOG_PATTERN;
+    c->sinks[0].pattern = pattern;
+}
+#endif
 /* ---- end of the shims ---- */
 
 #ifdef METALOG_TOOL
