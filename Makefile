@@ -16,7 +16,7 @@ export STRICT
 # A section test runs in every variant that its head comment does not exclude; see tests/part.sh.
 SECTIONS := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 VARIANTS := gcc plain clang asan tsan
-OTHERS   := bench compile demo examples fail faults json labels layers modules readme shim targets tool
+OTHERS   := bench compile demo examples fail faults json labels layers migrate modules readme shim targets tool
 # plain: without optimization, where a call is made in one piece; for the sections that are about calls
 PLAIN    := alone context drain filter format golden limit printf ring thread
 VARIANTS_OF = $(if $(filter $(1),$(PLAIN)),$(VARIANTS),$(filter-out plain,$(VARIANTS)))

@@ -8905,8 +8905,8 @@ static void mlog__format_message(mlog__item *it, mlog__desk *desk) {
     *end = 0;
     it->msg = desk->message.p;
     it->msg_len = (uint32_t)(end - it->msg);
-    while (it->msg_len > 0 && it->msg[it->msg_len - 1] == '\n')
-        it->msg_len--; /* old calls end with a newline: the record does, too */
+    bool ended = false; /* old calls end with a newline, or with \r\n: the record does, too */
+    for (; it->msg_len > 0 && (it->msg[it->msg_len - 1] == '\n' || (ended && it->msg[it->msg_len - 1] == '\r')); ended = true) it->msg_len--;
     if (it->info != NULL) {
         const char *keys = mlog__dict_keys(it->info->e);
         mlog__format_name_args(it, f, keys, keys + it->info->e->keys_len);

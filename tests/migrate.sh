@@ -1,0 +1,167 @@
+#!/bin/sh
+# The examples of examples/migrate whose loggers are macros: each is built from the same sources with a plain stand-in of its logger and,
+# in every way, with the shim; what comes out is compared, message for message. (syslog: tests/shim.sh.)
+set -u
+cd "$(dirname "$0")/.." || exit 2
+: "${GCC:=gcc}" "${GXX:=g++}" "${CLANG:=clang}" "${CLANGXX:=clang++}"
+: "${STRICT:=-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror}"
+top=$PWD out=$PWD/build/migrate warn="-std=gnu11 -Wall -Wextra -Werror"
+rm -rf "$out"
+mkdir -p "$out/overlay"
+passed=0 failed=0
+check() { # name, command
+    label=$1; shift
+    if "$@" >"$out/log" 2>&1; then passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $label: $*"
+        head -n 12 "$out/log"
+    fi
+}
+same() { check "$1: the same messages" diff "$2" "$3"; }
+unset METALOG
+TZ=UTC
+export TZ
+
+for h in log zf_log elog zlog; do echo '#include "metalog.h"' >"$out/overlay/$h.h"; done
+
+# The implementation alone; and with a program's configuration: the old layout, into the file that OLD_LAYOUT names.
+implementation() { # name, macro, layout
+    cat >"$out/$1.setup.c" <<END
+#include "metalog.h"
+#include <stdlib.h>
+__attribute__((constructor)) static void configure(void) {
+    const char *path = getenv("OLD_LAYOUT");
+    mlog_config c = {.sinks = {{.type = MLOG_FILE, .path = path, .format = MLOG_PATTERN, .pattern = $3, .utc = MLOG_NO}}};
+    if (path != NULL && mlog_init(&c) != 0) abort();
+}
+END
+    for c in "$CLANG" "$GCC"; do
+        # shellcheck disable=SC2086
+        check "$1: implementation: $c" "$c" $STRICT -O0 -D"$2" -DMETALOG_IMPLEMENTATION -x c -c metalog.h -o "$out/$1.metalog.o"
+    done
+    # shellcheck disable=SC2086
+    check "$1: setup" "$GCC" $STRICT -O1 -D"$2" -I. -c "$out/$1.setup.c" -o "$out/$1.setup.o"
+}
+
+# In a directory of its own, so that __FILE__ has none. Each way without optimization and with, by either compiler.
+build() { # example, way, what the units are compiled with, what is linked
+    for c in "$GCC -O0" "$CLANG -O2"; do
+        name=$1.$2${c##* }
+        # shellcheck disable=SC2086
+        check "$name" sh -c "mkdir -p '$out/$name.d' && cd '$out/$name.d' && cp $top/examples/migrate/$1/* . &&
+            for f in *.c; do $c $warn -D_GNU_SOURCE $3 -c \$f -o \${f%.c}.o || exit 1; done && $GCC *.o $4 -o '$out/$name' -pthread"
+    done
+}
+programs() { echo "$out/$1.original-O0 $out/$1.original-O2"; ls "$out/$1".*-O[02] | grep -v original; }
+ways() { # example, macro, stand-in
+    build "$1" original "-I$top/examples/migrate/standin" "$top/examples/migrate/standin/$3.c -I$top/examples/migrate/standin"
+    build "$1" front "-include $top/metalog.h -D$2 -I$top/examples/migrate/standin" "$out/$1.metalog.o $out/$1.setup.o"
+    build "$1" overlay "-I$out/overlay -I$top -D$2" "$out/$1.metalog.o $out/$1.setup.o"
+}
+
+# Default console: JSON lines, whose level, place, source and message are the old ones.
+messages() { jq -r "$1" "$2"; }
+
+# ---- log.c ----
+implementation logc METALOG_SHIM_LOGC MLOG_LAYOUT_LOGC
+ways logc METALOG_SHIM_LOGC log
+build logc linked "-I$top/examples/migrate/standin" "$out/logc.metalog.o $out/logc.setup.o" # compiled for log.c, linked with metalog
+timeless() { sed -E 's/^([0-9]{4}-[0-9]{2}-[0-9]{2} )?[0-9]{2}:[0-9]{2}:[0-9]{2}/TIME/' "$1"; }
+for args in 0 2 4 "1 quiet" "5 quiet"; do
+    level=${args%% *} quiet=${args#"$level"}
+    for program in $(programs logc); do
+        name=${program##*/logc.}
+        rm -f "$out/file"
+        # shellcheck disable=SC2086
+        "$program" "$level" "$out/file" $quiet >"$out/stdout" 2>"$out/stderr"
+        case $name in
+        original-O0)
+            timeless "$out/stderr" >"$out/want.stderr"; timeless "$out/file" >"$out/want.file"; cp "$out/stdout" "$out/want.stdout"
+            check "logc $args: something comes" [ "$(wc -l <"$out/want.file")" -ge 12 ]
+            continue ;;
+        original-*) timeless "$out/stderr" >"$out/got.stderr" ;;
+        *) messages '"TIME " + (.level | ascii_upcase + "     ")[:5] + " " + .at + ": " + .msg' "$out/stderr" >"$out/got.stderr" ;;
+        esac
+        timeless "$out/file" >"$out/got.file"
+        same "logc $args: $name: stderr" "$out/want.stderr" "$out/got.stderr"
+        same "logc $args: $name: file" "$out/want.file" "$out/got.file"
+        same "logc $args: $name: callback" "$out/want.stdout" "$out/stdout"
+        [ "$args" = 0 ] || continue
+        case $name in original-*) continue ;; esac
+        rm -f "$out/old"
+        OLD_LAYOUT=$out/old "$program" 0 "$out/file" >"$out/stdout" 2>"$out/stderr"
+        timeless "$out/old" >"$out/got.old"
+        same "logc: $name: the old layout" "$out/want.stderr" "$out/got.old"
+    done
+done
+
+# ---- zf_log ----
+implementation zflog METALOG_SHIM_ZFLOG MLOG_LAYOUT_ZFLOG
+ways zflog METALOG_SHIM_ZFLOG zf_log
+timeless() { sed -E 's/^[0-9]{2}-[0-9]{2} [0-9:.]{12} +[0-9]+ +[0-9]+/TIME/' "$1"; }
+for args in 0 3 5 "0 callback"; do
+    for program in $(programs zflog); do
+        name=${program##*/zflog.}
+        # shellcheck disable=SC2086
+        "$program" $args >"$out/stdout" 2>"$out/stderr"
+        case $name in
+        original-O0)
+            timeless "$out/stderr" >"$out/want.stderr"; cp "$out/stdout" "$out/want.stdout"
+            check "zflog $args: something comes" [ "$(wc -l <"$out/want.stderr")" -ge 2 ]
+            sed -E 's/ [a-z]+@/ /; s/^TIME (.) ([^ ]+) ([a-z.]+:[0-9]+) /\1 \2 \3 /' "$out/want.stderr" >"$out/want.json" ;;
+        original-*) timeless "$out/stderr" | diff "$out/want.stderr" - >/dev/null || check "zflog $args: $name" false ;;
+        *)
+            messages '({trace: "V", fatal: "F"}[.level] // (.level[:1] | ascii_upcase)) + " " + .source + " " + .at + " " + .msg' "$out/stderr" >"$out/got.json"
+            same "zflog $args: $name: stderr" "$out/want.json" "$out/got.json"
+            same "zflog $args: $name: callback" "$out/want.stdout" "$out/stdout"
+            rm -f "$out/old"
+            case $args in *callback) continue ;; esac # its lines are records here, too
+            OLD_LAYOUT=$out/old "$program" $args >"$out/stdout" 2>"$out/stderr"
+            timeless "$out/old" >"$out/got.old"
+            same "zflog $args: $name: the old layout" "$out/want.stderr" "$out/got.old" ;;
+        esac
+    done
+done
+
+# ---- EasyLogger ----
+implementation elog METALOG_SHIM_ELOG MLOG_LAYOUT_ELOG
+ways elog METALOG_SHIM_ELOG elog
+build elog linked "-I$top/examples/migrate/standin" "$out/elog.metalog.o $out/elog.setup.o"
+timeless() { sed -E 's/\[[0-9]{2}-[0-9]{2} [0-9:.]{12} pid:[0-9]+ tid:[0-9]+\]/[TIME]/' "$1"; }
+for program in $(programs elog); do
+    name=${program##*/elog.}
+    "$program" >"$out/stdout" 2>"$out/stderr"
+    case $name in
+    original-O0)
+        timeless "$out/stderr" >"$out/want"; cp "$out/stdout" "$out/want.stdout"
+        check "elog: something comes" [ "$(wc -l <"$out/want")" -ge 20 ]
+        # raw text and dumps have neither tag nor place in the original
+        sed -E 's/^raw/I\/elog raw/; s/^D\/HEX ([a-z]+)/D\/\1 HEX \1/; s/^(.\/[^ ]+) +\[TIME\] \(([a-z]+\.c:[0-9]+) [a-z_]+\)/\1 \2 /' "$out/want" >"$out/want.json" ;;
+    original-*) timeless "$out/stderr" | diff "$out/want" - >/dev/null || check "elog: $name" false ;;
+    *)
+        messages '({trace: "V"}[.level] // (.level[:1] | ascii_upcase)) + "/" + .source + " " + (if .at == "elog:0" then "" else .at + " " end) + .msg' "$out/stderr" >"$out/got.json"
+        same "elog: $name: stderr" "$out/want.json" "$out/got.json"
+        same "elog: $name: hook" "$out/want.stdout" "$out/stdout"
+        rm -f "$out/old"
+        OLD_LAYOUT=$out/old "$program" >"$out/stdout" 2>"$out/stderr"
+        timeless "$out/old" | grep '\.c:' >"$out/got.old"
+        grep '\.c:' "$out/want" >"$out/want.old"
+        same "elog: $name: the old layout" "$out/want.old" "$out/got.old" ;;
+    esac
+done
+
+# ---- a logger of the project's own ----
+for c in "$GCC -O0" "$CLANG -O2"; do
+    check "own: $c" sh -c "cd examples/migrate/own && $c $warn *.c -o '$out/own.original' &&
+        $c $warn -I'$top' -DUSE_METALOG *.c '$out/logc.metalog.o' -o '$out/own.metalog' -pthread"
+    "$out/own.original" 2>"$out/want"
+    METALOG=debug "$out/own.metalog" 2>"$out/stderr"
+    check "own: something comes" [ "$(wc -l <"$out/want")" = 10 ]
+    sed -E 's/ [a-z_]+: /: /' "$out/want" >"$out/want.json"
+    messages '(.level | ascii_upcase) + " " + .at + ": " + .msg' "$out/stderr" >"$out/got"
+    same "own: $c" "$out/want.json" "$out/got"
+done
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
