@@ -7,6 +7,7 @@
  * The floor of a call reads the CPU counter, stores 32 bytes and release-stores an index: no logger with such records can do
  * less. */
 #define METALOG_IMPLEMENTATION
+#define METALOG_SHIM_LOGC
 #define METALOG_TOOL 2 /* the reader of binary files, without the tool's main */
 #include "../metalog.h"
 #include "bench.h"
@@ -109,6 +110,10 @@ static void call_off(int n) {
     for (int i = 0; i < n; i++) mlog_debug("F", "a", bench_a, "b", bench_b, "c", bench_c);
 }
 
+static void call_shim(int n) {
+    for (int i = 0; i < n; i++) log_info("G %d %d %s", bench_c, bench_c, bench_text[i % BENCH_TEXTS]);
+}
+
 typedef struct {
     const char *label;
     void (*calls)(int n);
@@ -130,7 +135,7 @@ static bool start(const mlog_config *config) {
     return true;
 }
 
-enum { KINDS = 13, ROUNDS_MAX = 101 };
+enum { KINDS = 14, ROUNDS_MAX = 101, TO_EMPTY = 3, TO_PRINTF = 6 };
 static const kind call_kinds[KINDS] = {{"floor: counter, 32 bytes, index", floor_both, 0},
                                        {"floor: 32 bytes, index", floor_store, 0},
                                        {"floor: counter alone", floor_counter, 0},
@@ -140,10 +145,11 @@ static const kind call_kinds[KINDS] = {{"floor: counter, 32 bytes, index", floor
                                        {"C  printf: 2 ints, string", call_c, 0},
                                        {"D  8 pairs", call_d, 0},
                                        {"E  A inside a context", call_e, 0},
-                                       {"F  disabled", call_off, 3},
+                                       {"F  disabled", call_off, TO_EMPTY},
                                        {"60 additions that wait for nothing", sixty_additions, 0},
                                        {"A on a named logger", call_named, 0},
-                                       {"A with a mlog_value (hex)", call_hex, 0}};
+                                       {"A with a mlog_value (hex)", call_hex, 0},
+                                       {"G  C through the shim of log.c", call_shim, TO_PRINTF}};
 static mlog_clock clock_now;
 
 /* A run: ROUNDS times a burst of each kind, in turns, with empty rings before each. */
@@ -164,7 +170,7 @@ static void calls_once(void) {
     }
     const char *name = clock_now == MLOG_ARRIVAL ? "floor without counter" : "floor with counter";
     for (int k = 0; k < KINDS; k++)
-        put(quantile(took[k], rounds, 0.5), "ns", quantile(times[k], rounds, 0.5), call_kinds[k].to == 3 ? "empty loop" : name,
+        put(quantile(took[k], rounds, 0.5), "ns", quantile(times[k], rounds, 0.5), call_kinds[k].to == TO_EMPTY ? "empty loop" : call_kinds[k].to == TO_PRINTF ? "C" : name,
             "%s", call_kinds[k].label);
 }
 
@@ -213,7 +219,6 @@ static void rings_once(void) {
 static void measure_calls(void) {
     clock_now = MLOG_COUNTER;
     measure("calls, counter", calls_once);
-    absent("calls, counter", "G  A through a shim", "not built");
     measure("crash-safe rings", rings_once);
     clock_now = MLOG_ARRIVAL;
     measure("calls, arrival", calls_once);
