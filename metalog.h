@@ -15042,8 +15042,10 @@ void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
 
 /* The symbol `name` is `function`, too. By its assembler name, so that a header that declares or inlines `name` in this unit does not
  * mind; weak, so that a program's own function of that name comes before. */
+#ifndef MLOG__SHIM_TAKE
 #define MLOG__SHIM_TAKE(name, function) \
     __attribute__((alias(#function), weak, visibility("default"))) extern __typeof__(function) mlog__shim_as_##name __asm__(#name);
+#endif
 
 /* The text that a function like printf would have made, in the locale of the caller; returns its length. */
 MLOG__COLD static size_t mlog__shim_render(char *text, size_t size, const char *format, va_list args, int error) {
