@@ -161,6 +161,7 @@
 #endif
 #ifdef METALOG_PRELOAD
 #define METALOG_SHIM_SYSLOG
+#define METALOG_SHIM_ERR
 #endif
 #if __INCLUDE_LEVEL__ == 0 && defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
@@ -1324,9 +1325,52 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 #endif
 #endif
 
-/* ---- shim: err ---- */
+/* ---- shim: err ----
+ * As above (an overlay: err.h or error.h); __error_alias and __error_noreturn are what glibc's error.h makes of error(). */
 #if defined(METALOG_SHIM_ERR) && !defined(MLOG__SHIM_ERR)
 #define MLOG__SHIM_ERR
+#ifdef METALOG_OPTIONAL
+#error "metalog.h: METALOG_SHIM_ERR needs a metalog: expected a unit without METALOG_OPTIONAL"
+#endif
+#pragma redefine_extname err mlog1_err
+#pragma redefine_extname verr mlog1_verr
+#pragma redefine_extname errx mlog1_errx
+#pragma redefine_extname verrx mlog1_verrx
+#pragma redefine_extname warn mlog1_warn
+#pragma redefine_extname vwarn mlog1_vwarn
+#pragma redefine_extname warnx mlog1_warnx
+#pragma redefine_extname vwarnx mlog1_vwarnx
+#pragma redefine_extname error mlog1_error
+#pragma redefine_extname __error_alias mlog1_error
+#pragma redefine_extname __error_noreturn mlog1_error
+#pragma redefine_extname error_at_line mlog1_error_at_line
+#pragma redefine_extname __error_at_line_alias mlog1_error_at_line
+#pragma redefine_extname __error_at_line_noreturn mlog1_error_at_line
+#pragma redefine_extname perror mlog1_perror
+#endif
+#if defined(METALOG_SHIM_ERR) && __INCLUDE_LEVEL__ > 1 && !defined(MLOG__SHIM_ERR_H)
+#define MLOG__SHIM_ERR_H
+#ifdef __cplusplus
+extern "C" {
+#endif
+#define MLOG__PRINTS(at, args) __attribute__((format(printf, at, args)))
+void err(int status, const char *format, ...) __attribute__((noreturn)) MLOG__PRINTS(2, 3);
+void verr(int status, const char *format, va_list args) __attribute__((noreturn)) MLOG__PRINTS(2, 0);
+void errx(int status, const char *format, ...) __attribute__((noreturn)) MLOG__PRINTS(2, 3);
+void verrx(int status, const char *format, va_list args) __attribute__((noreturn)) MLOG__PRINTS(2, 0);
+void warn(const char *format, ...) MLOG__PRINTS(1, 2);
+void vwarn(const char *format, va_list args) MLOG__PRINTS(1, 0);
+void warnx(const char *format, ...) MLOG__PRINTS(1, 2);
+void vwarnx(const char *format, va_list args) MLOG__PRINTS(1, 0);
+void error(int status, int number, const char *format, ...) MLOG__PRINTS(3, 4);
+void error_at_line(int status, int number, const char *file, unsigned line, const char *format, ...) MLOG__PRINTS(5, 6);
+extern void (*error_print_progname)(void);
+extern unsigned error_message_count;
+extern int error_one_per_line;
+#undef MLOG__PRINTS
+#ifdef __cplusplus
+}
+#endif
 #endif
 
 /* ---- shim: stdio ---- */
@@ -11488,12 +11532,6 @@ static const char *mlog__sink_name(const mlog_sink_config *c) {
     return c->name == NULL ? type[c->type] : c->name;
 }
 
-/* Does it write to the host's standard error? */
-__attribute__((unused)) static bool mlog__sink_is_stderr(const mlog_sink *s) {
-    if (s->config.type == MLOG_CONSOLE) return mlog__sink_console_fd(&s->config) == 2;
-    return s->config.type == MLOG_FILE && s->config.path != NULL && strcmp(s->config.path, "/dev/stderr") == 0;
-}
-
 /* Compiles `where`, if there is one. */
 static int mlog__sink_filter(const mlog_sink_config *c, mlog_filter **filter) {
     char what[96];
@@ -14206,16 +14244,6 @@ static bool mlog__life_running(void) { return __atomic_load_n(&mlog__life.state,
 
 static bool mlog__life_adopt(void);
 
-/* This process, without a system call but for the first time. */
-__attribute__((unused)) static int mlog__life_pid(void) {
-    uint32_t *witness = __atomic_load_n(&mlog__life.witness, __ATOMIC_ACQUIRE); /* LIFE-6 */
-    int pid = witness == NULL ? 0 : (int)__atomic_load_n(&witness[2], __ATOMIC_RELAXED); /* LIFE-9 */
-    if (pid != 0) return pid;
-    pid = (int)getpid();
-    if (witness != NULL) __atomic_store_n(&witness[2], (uint32_t)pid, __ATOMIC_RELAXED); /* LIFE-9 */
-    return pid;
-}
-
 /* Is this a callback: on one of the library's own threads, or in a pass that this thread makes? */
 static bool mlog__life_on_lane(void) {
     return mlog__flush_mine != 0 || mlog__flush_lane != 0;
@@ -14716,7 +14744,11 @@ static void mlog__life_look_around(void) {
 
 /* Applies a configuration whole or not at all; under the configuration lock. */
 static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, mlog__closing *closing) {
+#ifdef METALOG_SHIM_ERR
+    static const mlog_sink_config console = {.type = MLOG_CONSOLE, .format = MLOG_PLAIN}; /* for those who read it there today */
+#else
     static const mlog_sink_config console = {.type = MLOG_CONSOLE};
+#endif
     mlog__rule_set rules;
     mlog_sink opened[8];
     char redact[256];
@@ -15622,8 +15654,10 @@ void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
 
 /* The symbol `name` is `function`, too. By its assembler name, so that a header that declares or inlines `name` in this unit does not
  * mind; weak, so that a program's own function of that name comes before. */
+#ifndef MLOG__SHIM_TAKE
 #define MLOG__SHIM_TAKE(name, function) \
     __attribute__((alias(#function), weak, visibility("default"))) extern __typeof__(function) mlog__shim_as_##name __asm__(#name);
+#endif
 
 /* The text that a function like printf would have made, in the locale of the caller; returns its length. */
 MLOG__COLD static size_t mlog__shim_render(char *text, size_t size, const char *format, va_list args, int error) {
@@ -15651,20 +15685,13 @@ MLOG__COLD static size_t mlog__shim_render(char *text, size_t size, const char *
     return (size_t)(mlog__printf_render(text, text + size, &f, format, val, n) - text);
 }
 
-/* To a descriptor of the host. Not by write(2), which is a cancellation point. */
-static void mlog__shim_write(int fd, const char *text, size_t n) {
-    while (n > 0) {
-        long done = syscall(SYS_write, fd, text, n);
-        if (done <= 0 && errno != EINTR) break;
-        if (done > 0) text += done, n -= (size_t)done;
-    }
-}
-
 /* Does what goes to a sink of ours come to the standard error? Then nothing is written there twice. */
 static bool mlog__shim_on_stderr(void) {
     for (int i = 0; i < MLOG__SINKS; i++) {
         const mlog_sink *s = &mlog__flush_all.sink[i];
-        if (__atomic_load_n(&s->used, __ATOMIC_ACQUIRE) && mlog__sink_is_stderr(s)) return true; /* FLUSH-6 */
+        if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE)) continue; /* FLUSH-6 */
+        if (s->config.type == MLOG_CONSOLE && mlog__sink_console_fd(&s->config) == 2) return true;
+        if (s->config.type == MLOG_FILE && strcmp(s->config.path, "/dev/stderr") == 0) return true;
     }
     return false;
 }
@@ -15689,6 +15716,16 @@ static const char mlog__shim_facility[24][12] = {
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
     "ntp", "audit", "console", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"};
 
+/* This process, without a system call but for the first time. */
+static int mlog__shim_pid(void) {
+    uint32_t *witness = __atomic_load_n(&mlog__life.witness, __ATOMIC_ACQUIRE); /* LIFE-6 */
+    int pid = witness == NULL ? 0 : (int)__atomic_load_n(&witness[2], __ATOMIC_RELAXED); /* LIFE-9 */
+    if (pid != 0) return pid;
+    pid = (int)getpid();
+    if (witness != NULL) __atomic_store_n(&witness[2], (uint32_t)pid, __ATOMIC_RELAXED); /* LIFE-9 */
+    return pid;
+}
+
 /* One call, with what openlog said. */
 typedef struct {
     int priority, options, error;
@@ -15697,10 +15734,19 @@ typedef struct {
     size_t ident_len;
 } mlog__syslog;
 
+/* To a descriptor of the host. Not by write(2), which is a cancellation point. */
+static void mlog__shim_write(int fd, const char *text, size_t n) {
+    while (n > 0) {
+        long done = syscall(SYS_write, fd, text, n);
+        if (done <= 0 && errno != EINTR) break;
+        if (done > 0) text += done, n -= (size_t)done;
+    }
+}
+
 /* "ident[pid]: text", as the original writes it to the standard error or the console. */
 MLOG__COLD static void mlog__shim_syslog_write(const mlog__syslog *c, va_list args, int fd, const char *end) {
     char text[4096], *limit = text + sizeof text - 2, *p = mlog__printf_put(text, limit, c->ident, c->ident_len);
-    if (c->options & MLOG__SYSLOG_PID) p = mlog__text_u64(MLOG__PUT_TEXT(p, "["), (uint64_t)mlog__life_pid()), *p++ = ']';
+    if (c->options & MLOG__SYSLOG_PID) p = mlog__text_u64(MLOG__PUT_TEXT(p, "["), (uint64_t)mlog__shim_pid()), *p++ = ']';
     p = MLOG__PUT_TEXT(p, ": ");
     p += mlog__shim_render(p, (size_t)(limit - p), c->format, args, c->error);
     if (p > text && p[-1] == '\n') p--;
@@ -15730,7 +15776,7 @@ static void mlog__shim_syslog_send(const mlog__syslog *c, va_list args, uintptr_
     mlog_field pair[3] = {{"source", mlog_str(c->ident, c->ident_len)}, {"facility", mlog__shim_facility_value(c->priority)}};
     mlog__spoken spoken = {.at = {"syslog", "", 0}, .level = level, .error = c->error, .format = c->format, .pair = pair, .pairs = 2,
                            .call_at = call_at};
-    if (c->options & MLOG__SYSLOG_PID) pair[spoken.pairs++] = (mlog_field){"pid", mlog__val_i(mlog__life_pid())};
+    if (c->options & MLOG__SYSLOG_PID) pair[spoken.pairs++] = (mlog_field){"pid", mlog__val_i(mlog__shim_pid())};
     done = done && mlog__thread_speak(&spoken, args);
     if (!done && (c->options & MLOG__SYSLOG_CONS)) mlog__shim_syslog_console(c, args);
     if (done && level >= MLOG_FATAL) mlog1_fatal();
@@ -15826,7 +15872,197 @@ MLOG__SHIM_TAKE(closelog, mlog1_closelog)
 MLOG__SHIM_TAKE(setlogmask, mlog1_setlogmask)
 #endif
 
-/* ---- shim: err ---- */
+/* ---- shim: err ----
+ * err, warn and their kin, error(3) and perror: a record whose message is the text as it is known, with errno's; its number and the exit
+ * status are fields. The text is also written to the standard error as the original writes it, unless a console of ours is there:
+ * then it stands there as a record (without a configuration as MLOG_PLAIN). What ends the program drains before. */
+#ifdef METALOG_SHIM_ERR
+
+typedef struct {
+    const char *prefix, *file, *format; /* prefix: the program's name as the original shows it; NULL: none is shown */
+    unsigned line;
+    int level, error, status;    /* 0: the program goes on, or ends well */
+    bool tells, asks;            /* tells: errno, too; asks: error(3): error_print_progname may write the name */
+} mlog__complaint;
+
+#ifdef __GLIBC__ /* by other names, since the unit may have functions of its own of the headers' */
+extern unsigned mlog__shim_error_count __asm__("error_message_count") __attribute__((weak));
+extern int mlog__shim_error_one __asm__("error_one_per_line") __attribute__((weak));
+extern void (*mlog__shim_error_name)(void) __asm__("error_print_progname") __attribute__((weak));
+#else
+static unsigned mlog__shim_error_count;
+static int mlog__shim_error_one;
+static void (*mlog__shim_error_name)(void);
+#endif
+
+/* As the original writes it, through stderr: to where that leads, behind what stands in its buffer. */
+static void mlog__shim_err_write(const mlog__complaint *c, const char *format, va_list args, int error) {
+    char small[4096], *text = small;
+    size_t size = sizeof small - 1, n = 0;
+    if (c->asks) fflush(stdout);
+    flockfile(stderr);
+    if (c->asks && mlog__shim_error_name != NULL) mlog__shim_error_name();
+    else if (c->prefix != NULL) fprintf(stderr, c->file == NULL ? "%s: " : "%s:", c->prefix);
+    n = mlog__shim_render(text, size, format, args, error);
+    if (n == size && (text = malloc(1 << 20)) != NULL) n = mlog__shim_render(text, size = (1 << 20) - 1, format, args, error);
+    else if (text == NULL) text = small;
+    text[n] = '\n';
+    fwrite(text, 1, n + 1, stderr);
+    fflush(stderr);
+    funlockfile(stderr);
+    if (text != small) free(text);
+}
+
+/* The format of the whole text: its file and line in front, errno's text behind, as far as there is room. Returns `format` when nothing
+ * is to be added. */
+static const char *mlog__shim_err_format(char whole[1024], const mlog__complaint *c) {
+    const char *format = c->format == NULL ? "" : c->format, *tail = !c->tells ? "" : *format == 0 ? "%m" : ": %m";
+    char *p = whole, *end = whole + 900;
+    size_t len = strlen(format);
+    if ((c->file == NULL && !c->tells) || len > 700) return format; /* the record's fields tell it */
+    for (const char *f = c->file; f != NULL && *f != 0 && p < whole + 160; f++) {
+        if (*f == '%') *p++ = '%';
+        *p++ = *f;
+    }
+    if (c->file != NULL) p = mlog__text_u64(MLOG__PUT_TEXT(p, ":"), c->line), p = MLOG__PUT_TEXT(p, ": ");
+    p = mlog__printf_put(mlog__printf_put(p, end, format, len), end, tail, strlen(tail));
+    *p = 0;
+    return whole;
+}
+
+static void mlog__shim_complain(const mlog__complaint *c, va_list args, uintptr_t call_at) {
+    int saved = errno;
+    char whole[1024];
+    const char *format = mlog__shim_err_format(whole, c), *name = program_invocation_short_name;
+    bool started = mlog__life_start();
+    if (!started || !mlog__shim_on_stderr()) mlog__shim_err_write(c, format, args, c->error);
+    if (started && c->level >= mlog__rule_threshold(name, strlen(name))) {
+        mlog_field pair[3] = {{"source", mlog__val_s(name)}};
+        mlog__spoken spoken = {.at = {c->file == NULL ? "err" : c->file, "", (int)c->line}, .level = c->level, .error = c->error,
+                               .format = format, .pair = pair, .pairs = 1, .call_at = call_at};
+        if (c->tells) pair[spoken.pairs++] = (mlog_field){"errno", mlog__val_i(c->error)};
+        if (c->status != 0) pair[spoken.pairs++] = (mlog_field){"exit_status", mlog__val_i(c->status)};
+        (void)mlog__thread_speak(&spoken, args);
+    }
+    errno = saved;
+}
+
+static void mlog__shim_warn(int level, bool tells, int status, const char *format, va_list args, uintptr_t call_at) {
+    mlog__complaint c = {.prefix = program_invocation_short_name, .format = format, .level = level, .error = errno, .status = status,
+                         .tells = tells};
+    mlog__shim_complain(&c, args, call_at);
+}
+
+/* Also with status 0, which is one to exit with. */
+__attribute__((noreturn)) static void mlog__shim_err(int status, bool tells, const char *format, va_list args, uintptr_t call_at) {
+    mlog__shim_warn(MLOG_ERROR, tells, status, format, args, call_at);
+    mlog1_die(status);
+}
+
+static void mlog__shim_error(int status, int error, const char *file, unsigned line, const char *format, va_list args, uintptr_t call_at) {
+    mlog__complaint c = {.prefix = program_invocation_name, .file = file, .line = line, .format = format, .level = MLOG_ERROR, .error = error,
+                         .status = status, .tells = error != 0, .asks = true};
+    mlog__shim_complain(&c, args, call_at);
+    if (&mlog__shim_error_count != NULL) __atomic_fetch_add(&mlog__shim_error_count, 1, __ATOMIC_RELAXED); /* SHIM-1 */
+    if (status != 0) mlog1_die(status);
+}
+
+METALOG_API void mlog1_verr(int status, const char *format, va_list args);
+METALOG_API void mlog1_err(int status, const char *format, ...);
+METALOG_API void mlog1_verrx(int status, const char *format, va_list args);
+METALOG_API void mlog1_errx(int status, const char *format, ...);
+METALOG_API void mlog1_vwarn(const char *format, va_list args);
+METALOG_API void mlog1_warn(const char *format, ...);
+METALOG_API void mlog1_vwarnx(const char *format, va_list args);
+METALOG_API void mlog1_warnx(const char *format, ...);
+METALOG_API void mlog1_error(int status, int error, const char *format, ...);
+METALOG_API void mlog1_error_at_line(int status, int error, const char *file, unsigned line, const char *format, ...);
+METALOG_API void mlog1_perror(const char *text);
+
+/* All of these as err(3), error(3) and perror(3) have them. */
+void mlog1_verr(int status, const char *format, va_list args) { mlog__shim_err(status, true, format, args, MLOG__CALL_AT); }
+void mlog1_verrx(int status, const char *format, va_list args) { mlog__shim_err(status, false, format, args, MLOG__CALL_AT); }
+void mlog1_vwarn(const char *format, va_list args) { mlog__shim_warn(MLOG_WARN, true, 0, format, args, MLOG__CALL_AT); }
+void mlog1_vwarnx(const char *format, va_list args) { mlog__shim_warn(MLOG_WARN, false, 0, format, args, MLOG__CALL_AT); }
+
+void mlog1_err(int status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_err(status, true, format, args, MLOG__CALL_AT);
+}
+
+void mlog1_errx(int status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_err(status, false, format, args, MLOG__CALL_AT);
+}
+
+void mlog1_warn(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_warn(MLOG_WARN, true, 0, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+void mlog1_warnx(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_warn(MLOG_WARN, false, 0, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+void mlog1_error(int status, int error, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_error(status, error, NULL, 0, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+/* error_one_per_line: the second complaint about a line is left out, and not counted. */
+static bool mlog__shim_error_again(const char *file, unsigned line) {
+    static const char *last_file;
+    static unsigned last_line;
+    if (&mlog__shim_error_one == NULL || mlog__shim_error_one == 0) return false;
+    bool again = last_line == line && (last_file == file || (last_file != NULL && file != NULL && strcmp(last_file, file) == 0));
+    last_file = file;
+    last_line = line;
+    return again;
+}
+
+void mlog1_error_at_line(int status, int error, const char *file, unsigned line, const char *format, ...) {
+    va_list args;
+    if (mlog__shim_error_again(file, line)) return;
+    va_start(args, format);
+    mlog__shim_error(status, error, file, line, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+static void mlog__shim_perror(int error, uintptr_t call_at, const char *format, ...) {
+    mlog__complaint c = {.format = format, .level = MLOG_ERROR, .error = error, .tells = true};
+    va_list args;
+    va_start(args, format);
+    mlog__shim_complain(&c, args, call_at);
+    va_end(args);
+}
+
+void mlog1_perror(const char *text) {
+    if (text == NULL || *text == 0) mlog__shim_perror(errno, MLOG__CALL_AT, NULL);
+    else mlog__shim_perror(errno, MLOG__CALL_AT, "%s", text);
+}
+
+MLOG__SHIM_TAKE(err, mlog1_err)
+MLOG__SHIM_TAKE(verr, mlog1_verr)
+MLOG__SHIM_TAKE(errx, mlog1_errx)
+MLOG__SHIM_TAKE(verrx, mlog1_verrx)
+MLOG__SHIM_TAKE(warn, mlog1_warn)
+MLOG__SHIM_TAKE(vwarn, mlog1_vwarn)
+MLOG__SHIM_TAKE(warnx, mlog1_warnx)
+MLOG__SHIM_TAKE(vwarnx, mlog1_vwarnx)
+MLOG__SHIM_TAKE(error, mlog1_error)
+MLOG__SHIM_TAKE(error_at_line, mlog1_error_at_line)
+MLOG__SHIM_TAKE(perror, mlog1_perror)
+#endif
+
 /* ---- shim: stdio ---- */
 
 #ifdef MLOG__SHIM_CALLS
@@ -16401,9 +16637,9 @@ void mlog1_elog_failed(const char *expr, const char *file, const char *func, int
 static void mlog__shim_defaults(mlog_config *c) {
     const char *path = secure_getenv("METALOG_FILE"), *pattern = secure_getenv("METALOG_PATTERN");
     c->levels = "trace";
-    c->sinks[0].type = path == NULL || *path == 0 ? MLOG_CONSOLE : MLOG_FILE;
-    if (c->sinks[0].type == MLOG_FILE) c->sinks[0].path = path;
+    if (path != NULL && *path != 0) c->sinks[0].type = MLOG_FILE, c->sinks[0].path = path;
     if (pattern == NULL || *pattern == 0) return;
+    if (c->sinks[0].type == 0) c->sinks[0].type = MLOG_CONSOLE;
     c->sinks[0].format = MLOG_PATTERN;
     c->sinks[0].pattern = pattern;
 }

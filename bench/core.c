@@ -8,6 +8,8 @@
  * less. */
 #define METALOG_IMPLEMENTATION
 #define METALOG_SHIM_LOGC
+#define METALOG_SHIM_SYSLOG
+#define MLOG__SHIM_TAKE(name, function) /* the other loggers' own calls reach libc */
 #define METALOG_TOOL 2 /* the reader of binary files, without the tool's main */
 #include "../metalog.h"
 #include "bench.h"
@@ -739,6 +741,14 @@ static double peer_burst(void (*one)(int), void (*drain)(void)) {
 static void flush_all(void) { mlog_flush(60000); }
 static void nothing(void) {}
 
+static void shim_a(int n) {
+    for (int i = 0; i < n; i++) mlog1_syslog(6, "A a=%ld b=%g c=%d", (long)bench_a, bench_b, bench_c);
+}
+static void shim_b(int n) {
+    for (int i = 0; i < n; i++) mlog1_syslog(6, "B s=%s c=%d b=%g", bench_text[i % BENCH_TEXTS], bench_c, bench_b);
+}
+static bool is_syslog(const bench_peer *p) { return strcmp(p->name, "syslog(3)") == 0; }
+
 static void peers_once(void) {
     mlog_config config = {.full = MLOG_BLOCK, .sinks = {{.type = MLOG_NULL, .format = MLOG_JSON}}};
     if (!start(&config)) return;
@@ -759,6 +769,10 @@ static void peers_once(void) {
         row *r = put(pa, "ns", pa / a, "metalog", "%s  A", p->name);
         snprintf(r->note, sizeof r->note, "%s", p->null_does);
         put(pb, "ns", pb / b, "metalog", "%s  B", p->name);
+        if (!is_syslog(p)) continue;
+        double sa = peer_burst(shim_a, flush_all), sb = peer_burst(shim_b, flush_all);
+        snprintf(put(sa, "ns", sa / pa, "syslog(3)", "metalog, syslog shim  A")->note, 96, "the same call, interposed");
+        put(sb, "ns", sb / pb, "syslog(3)", "metalog, syslog shim  B");
     }
 }
 
@@ -800,6 +814,8 @@ static void measure_peers(void) {
     measure("peers, to a file", files_once);
     for (int i = 0; i < bench_peers_count; i++)
         if (peer_gone[i]) absent("peers, a call", bench_peers[i].name, bench_peers[i].missing);
+    for (int i = 0; i < bench_peers_count; i++)
+        if (peer_gone[i] && is_syslog(&bench_peers[i])) absent("peers, a call", "metalog, syslog shim", bench_peers[i].missing);
 }
 
 /* ---- */

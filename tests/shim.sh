@@ -23,52 +23,52 @@ count() { # name, file, pattern, number
     n=$(grep -c "$3" "$2" 2>/dev/null)
     check "$1: '$3' $n times, expected $4" [ "$n" = "$4" ]
 }
-plain() { sed 's/\[[0-9]*\]/[PID]/; s/ spoold\.[a-z.]*-O[0-9]:/ spoold:/' "$1" >"$1.plain"; }
+plain() { sed 's/\[[0-9]*\]/[PID]/; s/ syslog\.[a-z.]*-O[0-9]:/ spoold:/' "$1" >"$1.plain"; }
 unset METALOG METALOG_FILE METALOG_PATTERN
 
 # ---- the implementation as an object, and the shared object, of the header alone; all warnings ----
 for c in "$CLANG" "$GCC"; do
     # shellcheck disable=SC2086
-    check "implementation: $c" "$c" $STRICT -O2 -DMETALOG_IMPLEMENTATION -DMETALOG_SHIM_SYSLOG -x c -c metalog.h -o "$out/metalog.o"
+    check "implementation: $c" "$c" $STRICT -O2 -DMETALOG_IMPLEMENTATION -DMETALOG_SHIM_SYSLOG -DMETALOG_SHIM_ERR -x c -c metalog.h -o "$out/metalog.o"
     check "preload: $c" "$c" -Wall -Wextra -Werror -O2 -shared -fPIC -DMETALOG_PRELOAD -x c metalog.h -o "$out/libmetalog.so" -pthread -lm
 done
-cat >"$out/stderr.c" <<'END'
+cat >"$out/configured.c" <<'END'
 #define METALOG_IMPLEMENTATION
 #define METALOG_SHIM_SYSLOG
+#define METALOG_SHIM_ERR
 #include "metalog.h"
 #include <stdlib.h>
 /* a program's configuration: the file that METALOG_FILE names, in the layout of the comparison */
 __attribute__((constructor)) static void configure(void) {
     mlog_config c = {.levels = "trace", .sinks = {{.type = MLOG_FILE, .path = getenv("METALOG_FILE"), .format = MLOG_PATTERN,
-                     .pattern = "%(facility)s.%v %(syslogtag)s %m"}}};
+                     .pattern = getenv("METALOG_PATTERN") ? getenv("METALOG_PATTERN") : "%(facility)s.%v %(syslogtag)s %m"}}};
     if (mlog_init(&c) != 0) abort();
 }
 END
 # shellcheck disable=SC2086
-check "with a configuration" "$GCC" $STRICT -O2 -I. -c "$out/stderr.c" -o "$out/configured.o"
+check "with a configuration" "$GCC" $STRICT -O2 -I. -c "$out/configured.c" -o "$out/configured.o"
 
 # ---- syslog: the example as it is, with the original and in every way with the shim; the same sources ----
-spool=examples/migrate/syslog
 mkdir -p "$out/overlay" "$out/jobs"
 echo '#include "metalog.h"' >"$out/overlay/syslog.h"
 touch "$out/jobs/job.0" "$out/jobs/job.2"
-build() { # name, flags and objects of each unit
-    name=$1; shift
+build() { # program, name, flags and objects of each unit
+    program=$1 name=$2; shift 2
     for c in "$GCC" "$CLANG"; do
         for o in "-O0" "-O2 -D_FORTIFY_SOURCE=2"; do
             # shellcheck disable=SC2086
-            check "$name: $c $o" "$c" $warn $o "$@" $spool/*.c -o "$out/spoold.$name.$(basename "$c")${o%% *}" -pthread -lm
+            check "$name: $c $o" "$c" $warn $o "$@" "examples/migrate/$program"/*.c -o "$out/$program.$name.$(basename "$c")${o%% *}" -pthread -lm
         done
     done
 }
-build original
-build front -include metalog.h -I. -DMETALOG_SHIM_SYSLOG "$out/configured.o"
-build overlay -I"$out/overlay" -I. -DMETALOG_SHIM_SYSLOG "$out/configured.o"
-build linked "$out/configured.o"
+build syslog original
+build syslog front -include metalog.h -I. -DMETALOG_SHIM_SYSLOG "$out/configured.o"
+build syslog overlay -I"$out/overlay" -I. -DMETALOG_SHIM_SYSLOG "$out/configured.o"
+build syslog linked "$out/configured.o"
 for way in front overlay; do # redirected, not interposed
-    refuse "$way: calls are left" sh -c "nm -u '$out/spoold.$way.$(basename "$GCC")-O0' | grep -E ' v?syslog(@|$)'"
+    refuse "$way: calls are left" sh -c "nm -u '$out/syslog.$way.$(basename "$GCC")-O0' | grep -E ' v?syslog(@|$)'"
 done
-check "control: the original calls libc" sh -c "nm -u '$out/spoold.original.$(basename "$GCC")-O0' | grep -E ' U syslog'"
+check "control: the original calls libc" sh -c "nm -u '$out/syslog.original.$(basename "$GCC")-O0' | grep -E ' U syslog'"
 
 namespace=
 for try in "unshare -m" "unshare -rm"; do
@@ -78,10 +78,10 @@ if [ -n "$namespace" ]; then
     for jobs in "4 debug" "2"; do
         set -- $jobs
         # shellcheck disable=SC2086
-        $namespace python3 $src/devlog.py "$out/original" "$out/spoold.original.$(basename "$GCC")-O2" "$out/jobs" $jobs >"$out/log" 2>&1
+        $namespace python3 $src/devlog.py "$out/original" "$out/syslog.original.$(basename "$GCC")-O2" "$out/jobs" $jobs >"$out/log" 2>&1
         plain "$out/original"
         check "original: messages arrive" [ "$(wc -l <"$out/original")" -ge 12 ]
-        for program in "$out"/spoold.*; do
+        for program in "$out"/syslog.*.*; do
             rm -f "$out/shim"
             case $program in
             *original*)
@@ -96,6 +96,54 @@ if [ -n "$namespace" ]; then
 else
     echo "not compared with the original: no namespace for a /dev/log (unshare -rm)"
 fi
+
+# ---- err: what is on the standard error stays, byte for byte; the same is in the records; exit status and count of messages ----
+echo '#include "metalog.h"' >"$out/overlay/err.h"
+echo '#include "metalog.h"' >"$out/overlay/error.h"
+build err original
+build err front -include metalog.h -I. -DMETALOG_SHIM_ERR "$out/configured.o"
+build err overlay -I"$out/overlay" -I. -DMETALOG_SHIM_ERR "$out/configured.o"
+build err linked "$out/configured.o"
+for way in front overlay; do
+    for c in "$GCC" "$CLANG"; do
+        for o in -O0 -O2; do
+            refuse "$way: calls are left" sh -c "nm -u '$out/err.$way.$(basename "$c")$o' | grep -E ' (err|errx|verrx|warn|warnx|vwarnx|error|error_at_line)(@|$)'"
+        done
+    done
+done
+# one name for all: messages begin with it
+for arguments in "" "/etc/passwd" "/nowhere" "/dev/null /nowhere /nowhere/either" "/a /b /c" "/a /b /c /d" "-m 100%s"; do
+    # shellcheck disable=SC2086
+    original=$out/err.original.$(basename "$GCC")-O2
+    for program in "$original" "$out"/err.*.*; do
+        cp "$program" "$out/checksum.new" && mv "$out/checksum.new" "$out/checksum"
+        rm -f "$out/shim"
+        preload=
+        case $program in *original*) [ -e "$out/err.first" ] && preload=$out/libmetalog.so ;; esac
+        # shellcheck disable=SC2086
+        METALOG_FILE=$out/shim METALOG_PATTERN="%v %m" LD_PRELOAD=$preload "$out/checksum" $arguments >"$out/err.out" 2>"$out/err.err"
+        echo "status $?" >>"$out/err.out"
+        if [ ! -e "$out/err.first" ]; then
+            touch "$out/err.first"
+            cp "$out/err.out" "$out/original.out"
+            cp "$out/err.err" "$out/original.err"
+            sed "s,^$out/checksum: *,," "$out/err.err" | sed "s,^$out/checksum:,,; s,^checksum: ,," >"$out/original.text"
+            continue
+        fi
+        same "${program##*/} $arguments: standard output and status" "$out/original.out" "$out/err.out"
+        same "${program##*/} $arguments: standard error" "$out/original.err" "$out/err.err"
+        sed 's/^[a-z]* //' "$out/shim" >"$out/shim.text" 2>/dev/null
+        same "${program##*/} $arguments: records" "$out/original.text" "$out/shim.text"
+    done
+    rm -f "$out/err.first"
+done
+# without a configuration: readable where it was, and a record of level and errno
+check "err: plain: link" "$GCC" -w examples/migrate/err/*.c "$out/metalog.o" -o "$out/checksum" -pthread -lm
+"$out/checksum" /nowhere >"$out/log" 2>"$out/err.plain"
+count "err: plain" "$out/err.plain" "^checksum: warn: /nowhere: No such file or directory errno=2$" 1
+count "err: plain" "$out/err.plain" "^checksum: error: one is enough: Broken pipe errno=32 exit_status=7$" 1
+METALOG=error "$out/checksum" /nowhere >"$out/log" 2>"$out/err.plain"
+count "err: rules" "$out/err.plain" "warn" 0
 
 # a unit with names of its own is left alone, and a pointer to the function is redirected as well
 cat >"$out/names.c" <<'END'
