@@ -162,6 +162,7 @@
 #ifdef METALOG_PRELOAD
 #define METALOG_SHIM_SYSLOG
 #define METALOG_SHIM_ERR
+#define METALOG_SHIM_GLIB
 #endif
 #if __INCLUDE_LEVEL__ == 0 && defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
@@ -1827,6 +1828,26 @@ METALOG_API void mlog1_elog_failed(const char *expr, const char *file, const cha
 #endif
 #ifndef assert
 #define assert ELOG_ASSERT
+#endif
+#endif
+
+/* ---- shim: GLib (https://docs.gtk.org/glib/logging.html) ----
+ * In the unit with the implementation it is enough: its constructor makes the bridge the writer of GLib's log, g_log() and
+ * g_log_structured() alike, in the program and its libraries. A writer that the program sets itself is called beside it. */
+#if defined(METALOG_SHIM_GLIB) && !defined(MLOG__SHIM_GLIB)
+#define MLOG__SHIM_GLIB
+#if __has_include(<glib.h>)
+#include <glib.h>
+#define MLOG__GLIB_H
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* For g_log_set_writer_func, and for g_log_set_handler or g_log_set_default_handler, of a program that wants to do it by itself. */
+METALOG_API GLogWriterOutput mlog_glib_writer(GLogLevelFlags level, const GLogField *fields, gsize count, gpointer unused);
+METALOG_API void mlog_glib_handler(const gchar *domain, GLogLevelFlags level, const gchar *message, gpointer unused);
+#ifdef __cplusplus
+}
+#endif
 #endif
 #endif
 
@@ -5909,6 +5930,14 @@ static bool mlog__rule_pairs(void) {
     return pairs != 0;
 }
 
+/* Has anybody chosen levels? */
+__attribute__((unused)) static bool mlog__rule_asked(void) {
+    uint32_t version, root;
+    do mlog__rule_copy(&root, &mlog__rule_read(&version)->root, sizeof root);
+    while (mlog__rule_changed(version));
+    return (root & MLOG__UNASKED) == 0;
+}
+
 static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` always means: not in a list yet */
 
 /* Sets the gate of one registered site after a change of rules. A probe of mlog_enabled needs no number: 1 is "on". The order
@@ -6322,6 +6351,7 @@ static void mlog__context_release(void) {
  *   LIFE-6     a child's adoption: witness         other threads of the child          everything that was reset
  *   LIFE-7     the first thread is gone: relaxed, a hint that is asked again
  *   SHIM-5     levels of a legacy logger, read by its calls: relaxed, each stands for itself
+ *   SHIM-7     what the environment says: the text, debug_read     a message          the text before the word that says so
  *   SHIM-6     a callback: itself, count               a call                           what it calls before the number that says so
  *   LIFE-9     the pid: relaxed, whoever finds none asks the kernel
  *   LIFE-8     statements held back: relaxed, counts and a time that stand for themselves
@@ -15648,16 +15678,16 @@ void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
  * may call: platform dict rule record context ring text printf thread format sink flush life
  */
 
-#if defined(METALOG_SHIM_SYSLOG) || defined(METALOG_SHIM_ERR)
-
-/* -- what shims of functions share -- */
-
 /* The symbol `name` is `function`, too. By its assembler name, so that a header that declares or inlines `name` in this unit does not
  * mind; weak, so that a program's own function of that name comes before. */
 #ifndef MLOG__SHIM_TAKE
 #define MLOG__SHIM_TAKE(name, function) \
     __attribute__((alias(#function), weak, visibility("default"))) extern __typeof__(function) mlog__shim_as_##name __asm__(#name);
 #endif
+
+#if defined(METALOG_SHIM_SYSLOG) || defined(METALOG_SHIM_ERR)
+
+/* -- what shims of functions share -- */
 
 /* The text that a function like printf would have made, in the locale of the caller; returns its length. */
 MLOG__COLD static size_t mlog__shim_render(char *text, size_t size, const char *format, va_list args, int error) {
@@ -15936,7 +15966,7 @@ static void mlog__shim_complain(const mlog__complaint *c, va_list args, uintptr_
     const char *format = mlog__shim_err_format(whole, c), *name = program_invocation_short_name;
     bool started = mlog__life_start();
     if (!started || !mlog__shim_on_stderr()) mlog__shim_err_write(c, format, args, c->error);
-    if (started && c->level >= mlog__rule_threshold(name, strlen(name))) {
+    if (started && c->level >= mlog__rule_threshold(name, strlen(name), true)) {
         mlog_field pair[3] = {{"source", mlog__val_s(name)}};
         mlog__spoken spoken = {.at = {c->file == NULL ? "err" : c->file, "", (int)c->line}, .level = c->level, .error = c->error,
                                .format = format, .pair = pair, .pairs = 1, .call_at = call_at};
@@ -16065,17 +16095,7 @@ MLOG__SHIM_TAKE(perror, mlog1_perror)
 
 /* ---- shim: stdio ---- */
 
-#ifdef MLOG__SHIM_CALLS
-/* [s] A call that no site can take. */
-void mlog1_shim(mlog_where at, const char *source, int level, int count, const char *format, ...) {
-    mlog__spoken c = {.at = at, .source = source, .level = level, .error = errno, .legacy = true, .bare = count == 0, .format = format,
-                      .call_at = MLOG__CALL_AT};
-    va_list args;
-    va_start(args, format);
-    mlog__thread_say(&c, args);
-    va_end(args);
-}
-
+#if defined(MLOG__SHIM_CALLS) || defined(MLOG__SHIM_GLIB)
 /* The sink that stands there because nobody asked for any: legacy settings of the output are settings of this one. NULL: the program, or
  * somebody else, has configured sinks. */
 MLOG__COLD static mlog_sink *mlog__shim_console(void) {
@@ -16088,6 +16108,18 @@ MLOG__COLD static mlog_sink *mlog__shim_console(void) {
     }
     mlog__life_unlock();
     return found;
+}
+#endif
+
+#ifdef MLOG__SHIM_CALLS
+/* [s] A call that no site can take. */
+void mlog1_shim(mlog_where at, const char *source, int level, int count, const char *format, ...) {
+    mlog__spoken c = {.at = at, .source = source, .level = level, .error = errno, .legacy = true, .bare = count == 0, .format = format,
+                      .call_at = MLOG__CALL_AT};
+    va_list args;
+    va_start(args, format);
+    mlog__thread_say(&c, args);
+    va_end(args);
 }
 
 /* vsnprintf of a format that nobody has checked; the length of what is there. */
@@ -16631,12 +16663,185 @@ void mlog1_elog_failed(const char *expr, const char *file, const char *func, int
 }
 #endif
 
+/* ---- shim: GLib ---- */
+#ifdef MLOG__SHIM_GLIB
+/* GLib's types as its interface fixes them; <glib.h> need not be there. */
+#ifdef MLOG__GLIB_H
+typedef GLogLevelFlags mlog__glib_level;
+typedef GLogField mlog__glib_field;
+typedef GLogWriterOutput mlog__glib_output;
+typedef GLogWriterFunc mlog__glib_func;
+typedef GDestroyNotify mlog__glib_free;
+#else
+typedef unsigned mlog__glib_level;
+typedef struct { const char *key; const void *value; ptrdiff_t length; } mlog__glib_field;
+typedef unsigned mlog__glib_output;
+typedef mlog__glib_output (*mlog__glib_func)(mlog__glib_level level, const mlog__glib_field *fields, size_t count, void *data);
+typedef void (*mlog__glib_free)(void *data);
+METALOG_API mlog__glib_output mlog_glib_writer(mlog__glib_level level, const mlog__glib_field *fields, size_t count, void *unused);
+METALOG_API void mlog_glib_handler(const char *domain, mlog__glib_level level, const char *message, void *unused);
+#endif
+enum { MLOG__G_FATAL = 2, MLOG__G_ERROR = 4, MLOG__G_QUIET = 64 | 128 }; /* INFO and DEBUG */
+
+static struct {
+    mlog__glib_func writer;      /* the program's own */
+    void *data;
+    bool set;
+    int (*would_drop)(unsigned level, const char *domain); /* GLib's own judgement, from 2.68 on */
+    uint32_t always, debug_read; /* always: levels that end the program, with bit 31 once they are known */
+    char debug[512];             /* G_MESSAGES_DEBUG, between blanks */
+} mlog__shim_glib;
+
+static int mlog__shim_glib_level(unsigned flags) {
+    static const struct { unsigned flag; int level; } map[] = {{4, MLOG_FATAL}, {8, MLOG_CRIT}, {16, MLOG_WARN}, {32, MLOG_NOTICE}, {64, MLOG_INFO},
+                                                              {128, MLOG_DEBUG}};
+    for (size_t i = 0; i < sizeof map / sizeof *map; i++)
+        if (flags & map[i].flag) return map[i].level;
+    return MLOG_INFO; /* a level of the program's own: in the field glib_level */
+}
+
+MLOG__COLD static void mlog__shim_glib_read_debug(void) {
+    const char *env = getenv("G_MESSAGES_DEBUG");
+    if (env != NULL) snprintf(mlog__shim_glib.debug, sizeof mlog__shim_glib.debug, " %s ", env);
+    __atomic_store_n(&mlog__shim_glib.debug_read, 1, __ATOMIC_RELEASE); /* SHIM-7 */
+}
+
+/* INFO and DEBUG are for those who ask: by G_MESSAGES_DEBUG, as ever, or by level rules. */
+static bool mlog__shim_glib_wanted(unsigned flags, const char *domain) {
+    if ((flags & 0xFC) == 0 || (flags & (0xFC & ~(unsigned)MLOG__G_QUIET)) != 0 || mlog__rule_asked()) return true;
+    if (mlog__shim_glib.would_drop != NULL) return !mlog__shim_glib.would_drop(flags, domain);
+    if (!__atomic_load_n(&mlog__shim_glib.debug_read, __ATOMIC_ACQUIRE)) mlog__shim_glib_read_debug(); /* SHIM-7 */
+    if (strstr(mlog__shim_glib.debug, " all ") != NULL) return true;
+    char word[80];
+    int n = domain == NULL ? 0 : snprintf(word, sizeof word, " %s ", domain);
+    return n > 0 && n < (int)sizeof word && strstr(mlog__shim_glib.debug, word) != NULL;
+}
+
+typedef unsigned (*mlog__glib_set_always)(unsigned mask);
+
+/* [s] GLib's own function behind the one of the same name here; NULL: no GLib. */
+static mlog__glib_set_always mlog__shim_glib_next_always(void) {
+    mlog__glib_set_always f;
+    void *symbol = dlsym(RTLD_NEXT, "g_log_set_always_fatal");
+    memcpy(&f, &symbol, sizeof f);
+    return f;
+}
+
+/* What G_DEBUG and g_log_set_always_fatal() made fatal. GLib tells it only to who sets it. */
+static unsigned mlog__shim_glib_always(void) {
+    uint32_t known = __atomic_load_n(&mlog__shim_glib.always, __ATOMIC_RELAXED); /* SHIM-5 */
+    if (known != 0) return known;
+    mlog__glib_set_always set = mlog__shim_glib_next_always();
+    if (set != NULL) {
+        known = set(MLOG__G_ERROR);
+        (void)set(known);
+    }
+    known |= 1u << 31 | MLOG__G_ERROR;
+    __atomic_store_n(&mlog__shim_glib.always, known, __ATOMIC_RELAXED); /* SHIM-5 */
+    return known;
+}
+
+METALOG_API unsigned mlog1_glib_set_always_fatal(unsigned mask);
+unsigned mlog1_glib_set_always_fatal(unsigned mask) {
+    mlog__glib_set_always set = mlog__shim_glib_next_always();
+    unsigned old = set == NULL ? 0 : set(mask);
+    __atomic_store_n(&mlog__shim_glib.always, mask | 1u << 31 | MLOG__G_ERROR, __ATOMIC_RELAXED); /* SHIM-5 */
+    return old;
+}
+
+static mlog_value mlog__shim_glib_value(const mlog__glib_field *f) {
+    size_t n = f->value == NULL ? 0 : f->length < 0 ? strlen(f->value) : (size_t)f->length;
+    bool text = f->length < 0 || memchr(f->value == NULL ? "" : f->value, 0, n) == NULL;
+    return text ? mlog_str(f->value, n) : mlog_bytes(f->value, n);
+}
+
+/* A field of GLib's goes where it belongs: text, source, place; what else there is becomes a pair. Returns whether it did. */
+static bool mlog__shim_glib_own(mlog__spoken *c, mlog_event *e, char domain[64], const mlog__glib_field *f) {
+    mlog_value v = mlog__shim_glib_value(f);
+    const char *text = v.as.p;
+    if (strcmp(f->key, "PRIORITY") == 0 || strcmp(f->key, "GLIB_OLD_LOG_API") == 0) return true;
+    if (f->value == NULL) return false;
+    if (strcmp(f->key, "MESSAGE") == 0) return e->msg = text, e->msg_len = v.size, true;
+    if (strcmp(f->key, "GLIB_DOMAIN") == 0) return snprintf(domain, 64, "%.*s", (int)v.size, text), c->tag = domain, true;
+    if (f->length >= 0) return false; /* not ended by a NUL */
+    if (strcmp(f->key, "CODE_FILE") == 0) return c->at.file = text, true;
+    if (strcmp(f->key, "CODE_FUNC") == 0) return c->at.func = text, true;
+    if (strcmp(f->key, "CODE_LINE") == 0) return c->at.line = atoi(text), true;
+    return false;
+}
+
+static void mlog__shim_glib_record(unsigned flags, const mlog__glib_field *fields, size_t count, bool fatal, uintptr_t call_at) {
+    char domain[64];
+    mlog_field pair[MLOG__FIELDS];
+    mlog__spoken c = {.at = {"glib", "", 0}, .level = mlog__shim_glib_level(flags), .legacy = true, .call_at = call_at};
+    mlog_event e = {.fields = pair};
+    for (size_t i = 0; i < count && e.nfields < MLOG__FIELDS - 1; i++)
+        if (fields[i].key != NULL && !mlog__shim_glib_own(&c, &e, domain, &fields[i]))
+            pair[e.nfields++] = (mlog_field){fields[i].key, mlog__shim_glib_value(&fields[i])};
+    if ((flags & 0xFC) == 0) pair[e.nfields++] = (mlog_field){"glib_level", mlog_hex(flags)};
+    while (e.msg_len > 0 && e.msg[e.msg_len - 1] == '\n') e.msg_len--;
+    if (e.msg_len == 0) e.msg = "";
+    mlog__thread_emit(&c, &e);
+    if (fatal && c.level < MLOG_FATAL) mlog1_fatal(); /* GLib, or the caller, ends the program now */
+}
+
+/* As GLib's own writer: what is fatal ends the program here, unless it came by g_log(), which does that itself. */
+mlog__glib_output mlog_glib_writer(mlog__glib_level level, const mlog__glib_field *fields, size_t count, void *unused) {
+    unsigned flags = (unsigned)level;
+    const char *domain = NULL;
+    bool old = false;
+    (void)unused;
+    for (size_t i = 0; i < count; i++) {
+        if (fields[i].key == NULL) continue;
+        if (strcmp(fields[i].key, "GLIB_OLD_LOG_API") == 0) old = true;
+        if (strcmp(fields[i].key, "GLIB_DOMAIN") == 0 && fields[i].length < 0) domain = fields[i].value;
+    }
+    bool fatal = (flags & MLOG__G_FATAL) != 0 || (!old && (flags & mlog__shim_glib_always() & 0xFC) != 0);
+    mlog__glib_func writer = mlog__shim_glib.writer;
+    if ((writer == NULL || mlog__shim_console() == NULL) && mlog__shim_glib_wanted(flags, domain))
+        mlog__shim_glib_record(flags, fields, count, fatal, MLOG__CALL_AT);
+    if (writer != NULL) return writer(level, fields, count, mlog__shim_glib.data);
+    if (!fatal || old) return (mlog__glib_output)1;
+    (void)raise(SIGTRAP);
+    abort();
+}
+
+void mlog_glib_handler(const char *domain, mlog__glib_level level, const char *message, void *unused) {
+    unsigned flags = (unsigned)level;
+    (void)unused;
+    if (!mlog__shim_glib_wanted(flags, domain)) return;
+    const mlog__glib_field field[2] = {{"MESSAGE", message, -1}, {"GLIB_DOMAIN", domain, -1}};
+    mlog__shim_glib_record(flags, field, domain == NULL ? 1 : 2, (flags & (MLOG__G_FATAL | MLOG__G_ERROR)) != 0, MLOG__CALL_AT);
+}
+
+/* The program's own writer: GLib takes only one, and that is ours. */
+METALOG_API void mlog1_glib_set_writer(mlog__glib_func func, void *data, mlog__glib_free data_free);
+void mlog1_glib_set_writer(mlog__glib_func func, void *data, mlog__glib_free data_free) {
+    (void)data_free; /* as GLib: at the end of the process, which never comes to it */
+    if (func == mlog_glib_writer) return;
+    mlog__shim_glib.data = data;
+    mlog__shim_glib.writer = func;
+}
+
+/* The bridge, as soon as the program is loaded; nothing where there is no GLib, or one before 2.50. */
+__attribute__((constructor)) static void mlog__shim_glib_install(void) {
+    void (*set)(mlog__glib_func, void *, mlog__glib_free);
+    void *symbol = dlsym(RTLD_NEXT, "g_log_set_writer_func"), *would_drop = dlsym(RTLD_DEFAULT, "g_log_writer_default_would_drop");
+    memcpy(&set, &symbol, sizeof set);
+    memcpy(&mlog__shim_glib.would_drop, &would_drop, sizeof would_drop);
+    if (set != NULL && !mlog__shim_glib.set) set(mlog_glib_writer, NULL, NULL);
+    mlog__shim_glib.set = true;
+}
+
+MLOG__SHIM_TAKE(g_log_set_writer_func, mlog1_glib_set_writer)
+MLOG__SHIM_TAKE(g_log_set_always_fatal, mlog1_glib_set_always_fatal)
+#endif
+
 #ifdef METALOG_PRELOAD
 /* What the environment says to a program that knows nothing of metalog; METALOG itself, the rules, is read as ever. Everything is
- * logged without it: setlogmask is the program's own choice. */
+ * logged without it, as by the functions that are replaced. */
 static void mlog__shim_defaults(mlog_config *c) {
     const char *path = secure_getenv("METALOG_FILE"), *pattern = secure_getenv("METALOG_PATTERN");
-    c->levels = "trace";
     if (path != NULL && *path != 0) c->sinks[0].type = MLOG_FILE, c->sinks[0].path = path;
     if (pattern == NULL || *pattern == 0) return;
     if (c->sinks[0].type == 0) c->sinks[0].type = MLOG_CONSOLE;

@@ -61,7 +61,7 @@ ways() { # example, macro, stand-in
 }
 
 # Default console: JSON lines, whose level, place, source and message are the old ones.
-messages() { jq -r "$1" "$2"; }
+messages() { grep '^{' "$2" | jq -r "$1"; }
 
 # ---- log.c ----
 implementation logc METALOG_SHIM_LOGC MLOG_LAYOUT_LOGC
@@ -150,6 +150,59 @@ for program in $(programs elog); do
         same "elog: $name: the old layout" "$out/want.old" "$out/got.old" ;;
     esac
 done
+
+# ---- GLib: the library itself is the original; its writer becomes metalog ----
+if pkg-config --exists glib-2.0; then
+    cflags=$(pkg-config --cflags glib-2.0 | sed 's/-I/-isystem /g') libs=$(pkg-config --libs glib-2.0)
+    for c in "$CLANG" "$GCC"; do
+        # shellcheck disable=SC2086
+        check "glib: implementation: $c" "$c" $STRICT -O0 -DMETALOG_SHIM_GLIB -DMETALOG_IMPLEMENTATION -x c -c metalog.h -o "$out/glib.plain.o"
+        # shellcheck disable=SC2086
+        check "glib: implementation with glib.h: $c" "$c" $STRICT -O0 $cflags -DMETALOG_SHIM_GLIB -DMETALOG_IMPLEMENTATION -x c -c metalog.h -o "$out/glib.metalog.o"
+    done
+    # shellcheck disable=SC2086
+    check "glib: preload" "$GCC" -Wall -Wextra -Werror -O1 -shared -fPIC -DMETALOG_PRELOAD -x c metalog.h -o "$out/libmetalog.so" -pthread -lm
+    build glib original "$cflags" "$libs"
+    build glib linked "$cflags" "$out/glib.metalog.o $libs"
+    build glib plain "$cflags" "$out/glib.plain.o $libs"
+    # "(main:12): shop-WARNING **: 10:06:41.123: text", or "** Message: …" of no domain: the level, the domain, the text
+    glib_lines() {
+        cat "$1" "$2" | sed -nE 's/^\*\* \(process:[0-9]+\): ([A-Z]+) \*\*: /none-\1 **: /; s/^\*\* ([A-Za-z]+): /none-\1: /;
+            s/^\([^)]*\): //; s/^([a-z.-]+)-([A-Za-z]+)( \*\*)?: [0-9:.]+: (.*)/\2 \1 \4/p' | tr '[:upper:]' '[:lower:]' | sort
+    }
+    glib_records='({crit: "critical", fatal: "error", warn: "warning", notice: "message"}[.level] // .level) + " " +
+        (if .source == "glib" then "none" else .source end) + " " + (.msg | ascii_downcase)'
+    for debug in "" all "shop shop.till" "shop-stock"; do
+        for how in "" fatal error critical; do
+            for program in $(programs glib) preloaded; do
+                name=${program##*/glib.} preload=
+                [ "$program" = preloaded ] && program=$out/glib.original-O2 preload=$out/libmetalog.so
+                # shellcheck disable=SC2086
+                (METALOG_FILE=${preload:+$out/preloaded} G_MESSAGES_DEBUG=$debug LD_PRELOAD=$preload "$program" $how >"$out/stdout" 2>"$out/stderr"
+                    echo "status $?" >"$out/status") 2>/dev/null
+                [ -z "$preload" ] || mv "$out/preloaded" "$out/stderr"
+                case $name in
+                original-O0)
+                    glib_lines "$out/stdout" "$out/stderr" >"$out/want"; cp "$out/status" "$out/want.status"
+                    check "glib '$debug' $how: something comes" [ "$(wc -l <"$out/want")" -ge 6 ] ;;
+                original-*) glib_lines "$out/stdout" "$out/stderr" | diff "$out/want" - >/dev/null || check "glib '$debug' $how: $name" false ;;
+                *)
+                    messages "$glib_records" "$out/stderr" | sort >"$out/got"
+                    same "glib '$debug' $how: $name" "$out/want" "$out/got"
+                    same "glib '$debug' $how: $name: its end" "$out/want.status" "$out/status"
+                    [ -n "$how" ] || # a program that is killed loses its standard output
+                        check "glib '$debug' $how: $name: handler" [ "$(grep -c '^handled: noisy: not for everybody' "$out/stdout")" = 1 ]
+                    check "glib '$debug' $how: $name: fields" [ "$(messages 'select(.CUSTOMER == "ann" and .TILL == "4") | .source' "$out/stderr")" = shop.till ]
+                    check "glib '$debug' $how: $name: places" [ "$(messages 'select(.msg == "shelf 1 done") | .at' "$out/stderr")" = stock.c:11 ] ;;
+                esac
+            done
+        done
+    done
+    check "glib: no debug without asking" sh -c "'$out/glib.linked-O2' 2>&1 >/dev/null | grep -c debug | grep -qx 0"
+    check "glib: level rules ask, too" sh -c "METALOG=debug '$out/glib.linked-O2' 2>&1 >/dev/null | grep -q 'debug of shop'"
+else
+    echo "GLib is not there: not compared"
+fi
 
 # ---- a logger of the project's own ----
 for c in "$GCC -O0" "$CLANG -O2"; do
