@@ -1851,6 +1851,126 @@ METALOG_API void mlog_glib_handler(const gchar *domain, GLogLevelFlags level, co
 #endif
 #endif
 
+/* ---- shim: zlog (https://github.com/HardySimpson/zlog) ----
+ * Its configuration file is read as it is: a rule becomes a sink whose filter is the selector and whose layout is the format. A
+ * category is a logger of its name; whether a call is on is one load, as with zlog. Without zlog_init() nothing is logged. */
+#if defined(METALOG_SHIM_ZLOG) && !defined(MLOG__SHIM_ZLOG)
+#define MLOG__SHIM_ZLOG
+#include <stdio.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+#ifndef __zlog_h /* the original, included behind us, is empty then */
+#define __zlog_h
+typedef struct zlog_category_s zlog_category_t;
+typedef struct zlog_msg_s { char *buf; size_t len; char *path; } zlog_msg_t;
+typedef int (*zlog_record_fn)(zlog_msg_t *msg);
+typedef enum { ZLOG_LEVEL_DEBUG = 20, ZLOG_LEVEL_INFO = 40, ZLOG_LEVEL_NOTICE = 60, ZLOG_LEVEL_WARN = 80, ZLOG_LEVEL_ERROR = 100,
+               ZLOG_LEVEL_FATAL = 120 } zlog_level;
+/* 0, or -1 with mlog_why(): what was wrong in which line; nothing has changed then. NULL: the file that ZLOG_CONF_PATH names, else all
+ * to stdout. */
+int zlog_init(const char *confpath);
+int zlog_init_from_string(const char *conf_string);
+int zlog_reload(const char *confpath); /* NULL: the same file again */
+int zlog_reload_from_string(const char *conf_string);
+void zlog_fini(void);    /* what was logged is written, then the sinks go */
+void zlog_profile(void); /* a record for each rule, source zlog */
+zlog_category_t *zlog_get_category(const char *cname);
+int zlog_level_enabled(zlog_category_t *category, const int level);
+int zlog_put_mdc(const char *key, const char *value); /* fields of this thread's records; at most 16, values up to 255 bytes */
+char *zlog_get_mdc(const char *key);
+void zlog_remove_mdc(const char *key);
+void zlog_clean_mdc(void);
+int zlog_set_record(const char *rname, zlog_record_fn record); /* called by the flusher's thread, in order */
+void zlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+          const char *format, ...) __attribute__((format(printf, 8, 9)));
+void vzlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+           const char *format, va_list args);
+void hzlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+           const void *buf, size_t buflen); /* hex_buf_len=[n], with the bytes in the field data */
+int dzlog_init(const char *confpath, const char *cname);
+int dzlog_set_category(const char *cname);
+void dzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
+void vdzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const char *format, va_list args);
+void hdzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const void *buf, size_t buflen);
+const char *zlog_version(void);
+#endif
+/* on: a bit for each level of metalog's. */
+struct zlog_category_s { uint32_t on; mlog_logger *logger; };
+MLOG__SHARED zlog_category_t *mlog1_zlog_default;
+METALOG_API void mlog1_shim_to(mlog_where at, mlog_logger *logger, int level, int count, const char *format, ...);
+#ifdef __cplusplus
+}
+#endif
+#define MLOG__ZLOG(cat, lvl, ...)                                                                                             \
+    (__extension__({                                                                                                          \
+        const struct zlog_category_s *mlog__zlog_c = (cat);                                                                   \
+        if (mlog__zlog_c != 0 && (__atomic_load_n(&mlog__zlog_c->on, __ATOMIC_RELAXED) >> (lvl) & 1)) /* SHIM-5 */            \
+            MLOG__SHIM_TO(mlog__zlog_c->logger, lvl, __VA_ARGS__);                                                            \
+        (void)0; }))
+#define MLOG__SHIM_TO(lg, lvl, ...) MLOG__CAT(MLOG__FORMAT_, MLOG__ARITY(__VA_ARGS__))(__COUNTER__, MLOG__SHIMF_TO, lg, lvl, __VA_ARGS__)
+#define MLOG__SHIMF_TO(id, lg, lvl, n, m, ...)                                                                                \
+    (__extension__({                                                                                                          \
+        MLOG__SHIM_LITERAL(id, m);                                                                                            \
+        if ((lvl) >= METALOG_LEVEL) {                                                                                         \
+            static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, MLOG__SHIM_TEXT(m), "",            \
+                __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__, 0, n, MLOG__PRINTF | MLOG__DYNAMIC | MLOG__LEGACY, 0}; \
+            uint64_t mlog__w_##id;                                                                                            \
+            if (!mlog__q_##id) mlog1_shim_to(MLOG_HERE, lg, lvl, n, m MLOG__ALL_##n(MLOG__SHIM_ARG, id, __VA_ARGS__));        \
+            else if (mlog__w_##id = mlog__gate_to(&mlog__s_##id, lg, lvl), mlog__w_##id != 0) {                               \
+                MLOG__ALL_##n(MLOG__TAKE_F, id, __VA_ARGS__)                                                                  \
+                MLOG__SHIM_CHECK_##n(id, m, __VA_ARGS__)                                                                      \
+                MLOG__WRITE_TO(id, lg, lvl, MLOG__ALL_##n, MLOG__STORE_F, MLOG__SEND_F, __VA_ARGS__)                          \
+            }                                                                                                                 \
+        } (void)0; }))
+#define MLOG__SHIMF_TO_MANY(id, lg, lvl, m, ...) \
+    (__extension__({ (void)sizeof(mlog__format_check(m, __VA_ARGS__)); mlog1_shim_to(MLOG_HERE, lg, lvl, 17, m, __VA_ARGS__); }))
+#define MLOG__ZLOG_AT __FILE__, sizeof(__FILE__) - 1, __func__, sizeof(__func__) - 1, __LINE__
+#define zlog_fatal(cat, ...) MLOG__ZLOG(cat, MLOG_FATAL, __VA_ARGS__)
+#define zlog_error(cat, ...) MLOG__ZLOG(cat, MLOG_ERROR, __VA_ARGS__)
+#define zlog_warn(cat, ...) MLOG__ZLOG(cat, MLOG_WARN, __VA_ARGS__)
+#define zlog_notice(cat, ...) MLOG__ZLOG(cat, MLOG_NOTICE, __VA_ARGS__)
+#define zlog_info(cat, ...) MLOG__ZLOG(cat, MLOG_INFO, __VA_ARGS__)
+#define zlog_debug(cat, ...) MLOG__ZLOG(cat, MLOG_DEBUG, __VA_ARGS__)
+#define dzlog_fatal(...) zlog_fatal(mlog1_zlog_default, __VA_ARGS__)
+#define dzlog_error(...) zlog_error(mlog1_zlog_default, __VA_ARGS__)
+#define dzlog_warn(...) zlog_warn(mlog1_zlog_default, __VA_ARGS__)
+#define dzlog_notice(...) zlog_notice(mlog1_zlog_default, __VA_ARGS__)
+#define dzlog_info(...) zlog_info(mlog1_zlog_default, __VA_ARGS__)
+#define dzlog_debug(...) zlog_debug(mlog1_zlog_default, __VA_ARGS__)
+#define vzlog_fatal(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_FATAL, format, args)
+#define vzlog_error(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_ERROR, format, args)
+#define vzlog_warn(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_WARN, format, args)
+#define vzlog_notice(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_NOTICE, format, args)
+#define vzlog_info(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_INFO, format, args)
+#define vzlog_debug(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_DEBUG, format, args)
+#define vdzlog_fatal(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_FATAL, format, args)
+#define vdzlog_error(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_ERROR, format, args)
+#define vdzlog_warn(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_WARN, format, args)
+#define vdzlog_notice(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_NOTICE, format, args)
+#define vdzlog_info(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_INFO, format, args)
+#define vdzlog_debug(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_DEBUG, format, args)
+#define hzlog_fatal(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_FATAL, buf, len)
+#define hzlog_error(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_ERROR, buf, len)
+#define hzlog_warn(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_WARN, buf, len)
+#define hzlog_notice(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_NOTICE, buf, len)
+#define hzlog_info(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_INFO, buf, len)
+#define hzlog_debug(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_DEBUG, buf, len)
+#define hdzlog_fatal(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_FATAL, buf, len)
+#define hdzlog_error(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_ERROR, buf, len)
+#define hdzlog_warn(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_WARN, buf, len)
+#define hdzlog_notice(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_NOTICE, buf, len)
+#define hdzlog_info(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_INFO, buf, len)
+#define hdzlog_debug(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_DEBUG, buf, len)
+#define zlog_fatal_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_FATAL)
+#define zlog_error_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_ERROR)
+#define zlog_warn_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_WARN)
+#define zlog_notice_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_NOTICE)
+#define zlog_info_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_INFO)
+#define zlog_debug_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_DEBUG)
+#endif
+
 /* ---- end of the shims ---- */
 
 #ifdef METALOG_IMPLEMENTATION
@@ -5737,7 +5857,8 @@ struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
     /* its name in the dictionary; 0: an unnamed child of mlog_bind */
     uint32_t entry;
-    /* bound: the context with the fields of mlog_bind, or NULL; set before the logger is handed out */
+    /* bound: the context with the fields of mlog_bind, or NULL; set before the logger is handed out. legacy: see mlog__rule_threshold */
+    bool legacy;
     mlog_logger *next;
     mlog_context *bound;
     char source[64];
@@ -5955,7 +6076,7 @@ static void mlog__rule_apply(mlog__site *s) {
 
 /* The threshold of a logger. 0: it has no name, each call is judged by the rules of its unit. */
 static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
-    return *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source), false);
+    return *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source), lg->legacy);
 }
 
 /* After a change of rules or sinks, under the configuration lock: every site and logger gets its gate anew, so that no call
@@ -6351,7 +6472,7 @@ static void mlog__context_release(void) {
  *   LIFE-6     a child's adoption: witness         other threads of the child          everything that was reset
  *   LIFE-7     the first thread is gone: relaxed, a hint that is asked again
  *   SHIM-5     levels of a legacy logger, read by its calls: relaxed, each stands for itself
- *   SHIM-7     what the environment says: the text, debug_read     a message          the text before the word that says so
+ *   SHIM-7     a configuration: itself, its pointer or word       a message          what it says before what leads to it
  *   SHIM-6     a callback: itself, count               a call                           what it calls before the number that says so
  *   LIFE-9     the pid: relaxed, whoever finds none asks the kernel
  *   LIFE-8     statements held back: relaxed, counts and a time that stand for themselves
@@ -10828,8 +10949,19 @@ static char *mlog__pattern_put_seconds(char *p, int64_t ns, bool milli, uint32_t
     return mlog__pattern_put_digits(p, milli ? rest % 1000000 * 1000 : v % 1000000000, digits);
 }
 
+/* Names of levels that a shim knows better; NULL: none. */
+static const char *(*mlog__pattern_own_level)(int level);
+
 static char *mlog__pattern_put_level(char *p, int level, uint32_t op) {
-    const char *name = mlog_level_name(level);
+    const char *(*own)(int) = __atomic_load_n(&mlog__pattern_own_level, __ATOMIC_RELAXED); /* SHIM-5 */
+    const char *name = own == NULL || op == MLOG__P_LEVEL_PYTHON ? NULL : own(level);
+    if (name != NULL) {
+        char *end = mlog__text_console(p, name, strlen(name));
+        for (; p < end; p++)
+            if (op == MLOG__P_LEVEL && *p >= 'A' && *p <= 'Z') *p = (char)(*p + 32);
+        return end;
+    }
+    name = mlog_level_name(level);
     size_t n = strlen(name);
     if (op == MLOG__P_LEVEL) return mlog__format_put(p, name, n);
     if (op == MLOG__P_LEVEL_PYTHON && *name == 'w') return MLOG__PUT_TEXT(p, "WARNING");
@@ -15533,6 +15665,16 @@ mlog_logger *mlog_named(const char *source) {
     return lg;
 }
 
+/* A logger that shims log to, from now on. NULL is fine. */
+__attribute__((unused)) static mlog_logger *mlog__life_legacy(mlog_logger *lg) {
+    if (lg == NULL) return NULL;
+    mlog__life_lock();
+    lg->legacy = true;
+    __atomic_store_n(&lg->threshold, mlog__rule_of_logger(lg), __ATOMIC_RELAXED); /* RULE-4 */
+    mlog__life_unlock();
+    return lg;
+}
+
 mlog_logger *mlog1_bind(mlog_logger *parent, const mlog_field *fields, size_t count) {
     int saved = errno;
     if (!mlog__life_start()) return errno = saved, (mlog_logger *)NULL;
@@ -16134,8 +16276,9 @@ __attribute__((unused)) static size_t mlog__shim_vprint(char *text, size_t size,
 
 static int mlog__shim_fd_write(void *user, const mlog_record *r) {
     int fd = (int)(intptr_t)user;
-    for (size_t at = 0; at < r->text_len;) {
-        ssize_t n = write(fd, r->text + at, r->text_len - at);
+    for (size_t at = 0; at < r->text_len + 1;) {
+        struct iovec part[2] = {{(char *)(uintptr_t)r->text + MLOG__MIN(at, r->text_len), r->text_len - MLOG__MIN(at, r->text_len)}, {(char[]){'\n'}, 1}};
+        ssize_t n = writev(fd, part, 2);
         if (n < 0 && errno != EINTR) return at == 0 ? -1 : 0; /* offered again; a line that is half out is not */
         if (n > 0) at += (size_t)n;
     }
@@ -16660,6 +16803,675 @@ void mlog1_elog_failed(const char *expr, const char *file, const char *func, int
     elog_output(ELOG_LVL_ASSERT, "elog", file, func, line, "(%s) has assert failed at %s:%ld.", expr, func, (long)line);
     (void)mlog_flush(-1);
     for (;;) pause();
+}
+#endif
+
+/* ---- shim: zlog ---- */
+#ifdef MLOG__SHIM_ZLOG
+enum { MLOG__Z_RULES = 16, MLOG__Z_FORMATS = 32, MLOG__Z_LEVELS = 16, MLOG__Z_CATEGORIES = 256, MLOG__Z_RECORDS = 16, MLOG__Z_MDC = 16 };
+enum { MLOG__Z_EXACT, MLOG__Z_BELOW, MLOG__Z_ALL, MLOG__Z_REST }; /* of a selector: my_cat, my_, *, ! */
+
+/* A rule as it was read. op: '.' this level and above, '=' it alone, '!' all others, '*' all. */
+typedef struct {
+    char name[64], op, format[MLOG__PATTERN_BYTES], path[512], record[64], command[256];
+    int what, level, line;
+    mlog_sink_config sink;
+} mlog__zlog_rule;
+
+typedef struct {
+    uint32_t rules, formats, levels;
+    bool strict;
+    unsigned mode;
+    char usual[MLOG__PATTERN_BYTES];
+    struct { char name[64], text[MLOG__PATTERN_BYTES]; } format[MLOG__Z_FORMATS];
+    struct { char name[32]; int value, level; } level[MLOG__Z_LEVELS];
+    mlog__zlog_rule rule[MLOG__Z_RULES];
+} mlog__zlog_conf;
+
+/* Everything under the mutex; calls read the bits of their category only. */
+static struct {
+    mlog__lock mutex;
+    bool running;
+    char path[512];
+    mlog__zlog_conf *conf;
+    mlog_sink *sink[MLOG__Z_RULES];
+    FILE *pipe[MLOG__Z_RULES];
+    uint32_t categories, records;
+    struct { char name[64]; zlog_category_t c; } category[MLOG__Z_CATEGORIES];
+    struct { char name[64]; zlog_record_fn fn; } record[MLOG__Z_RECORDS];
+} mlog__shim_zlog;
+
+zlog_category_t *mlog1_zlog_default;
+static const mlog__zlog_conf *mlog__shim_zlog_conf(void) { return __atomic_load_n(&mlog__shim_zlog.conf, __ATOMIC_ACQUIRE); } /* SHIM-7 */
+const char *zlog_version(void) { return "metalog " MLOG_VERSION; }
+
+/* -- levels: zlog's 0 to 253 are metalog's 1 to 24, in the same order; a level of one's own gets a free number where it belongs -- */
+
+static const struct { const char *name; int value, level; } mlog__shim_zlog_levels[] = {
+    {"DEBUG", 20, MLOG_DEBUG}, {"INFO", 40, MLOG_INFO}, {"NOTICE", 60, MLOG_NOTICE}, {"WARN", 80, MLOG_WARN}, {"ERROR", 100, MLOG_ERROR},
+    {"FATAL", 120, MLOG_FATAL}};
+
+static int mlog__shim_zlog_level(const mlog__zlog_conf *conf, int value) {
+    int level = 1;
+    for (int i = 0; i < 6; i++)
+        if (value >= mlog__shim_zlog_levels[i].value) level = mlog__shim_zlog_levels[i].level;
+    for (uint32_t i = 0; conf != NULL && i < conf->levels; i++)
+        if (conf->level[i].value == value) return conf->level[i].level;
+    return level;
+}
+
+/* Numbers for the levels of [levels], lowest first; where there is none left, a level shares the one below it. */
+static void mlog__shim_zlog_number(mlog__zlog_conf *conf) {
+    bool taken[25] = {[MLOG_DEBUG] = true, [MLOG_INFO] = true, [MLOG_NOTICE] = true, [MLOG_WARN] = true, [MLOG_ERROR] = true, [MLOG_FATAL] = true};
+    for (int value = 0; value < 256; value++)
+        for (uint32_t i = 0; i < conf->levels; i++) {
+            if (conf->level[i].value != value) continue;
+            int level = 1, next = 25;
+            for (int k = 0; k < 6; k++) {
+                if (mlog__shim_zlog_levels[k].value <= value) level = mlog__shim_zlog_levels[k].level;
+                else if (next == 25) next = mlog__shim_zlog_levels[k].level;
+            }
+            bool own = mlog__shim_zlog_level(NULL, value) == level && level != 1;
+            for (int k = 0; k < 6; k++) own = own && mlog__shim_zlog_levels[k].value != value;
+            for (uint32_t k = 0; k < conf->levels; k++)
+                if (conf->level[k].value < value && conf->level[k].level > level) level = conf->level[k].level;
+            if (own || value < 20) while (level < next - 1 && taken[level]) level++;
+            conf->level[i].level = level;
+            taken[level] = true;
+        }
+}
+
+/* By name, in any case; -1: none. */
+static int mlog__shim_zlog_named(const mlog__zlog_conf *conf, const char *name) {
+    for (uint32_t i = 0; i < conf->levels; i++)
+        if (strcasecmp(conf->level[i].name, name) == 0) return conf->level[i].value;
+    for (int i = 0; i < 6; i++)
+        if (strcasecmp(mlog__shim_zlog_levels[i].name, name) == 0) return mlog__shim_zlog_levels[i].value;
+    return -1;
+}
+
+/* -- categories -- */
+
+static bool mlog__shim_zlog_fits(const mlog__zlog_rule *r, const char *category) {
+    size_t n = strlen(r->name);
+    if (r->what == MLOG__Z_ALL) return true;
+    if (r->what == MLOG__Z_EXACT) return strcmp(r->name, category) == 0;
+    return r->what == MLOG__Z_BELOW && (strncmp(r->name, category, n) == 0 || (strlen(category) == n - 1 && strncmp(r->name, category, n - 1) == 0));
+}
+
+static bool mlog__shim_zlog_takes(const mlog__zlog_conf *conf, const mlog__zlog_rule *r, int level) {
+    int own = mlog__shim_zlog_level(conf, r->level);
+    return r->op == '*' || (r->op == '.' && level >= own) || (r->op == '=' && level == own) || (r->op == '!' && level != own);
+}
+
+/* The levels that some rule takes of a category. */
+static uint32_t mlog__shim_zlog_bits(const char *category) {
+    const mlog__zlog_conf *conf = mlog__shim_zlog_conf();
+    uint32_t bits = 0;
+    bool fits = false;
+    for (uint32_t i = 0; conf != NULL && i < conf->rules; i++) fits = fits || mlog__shim_zlog_fits(&conf->rule[i], category);
+    for (uint32_t i = 0; conf != NULL && i < conf->rules; i++) {
+        const mlog__zlog_rule *r = &conf->rule[i];
+        if (!mlog__shim_zlog_fits(r, category) && (r->what != MLOG__Z_REST || fits)) continue;
+        for (int level = 1; level < 25; level++)
+            if (mlog__shim_zlog_takes(conf, r, level)) bits |= 1u << level;
+    }
+    return bits;
+}
+
+static void mlog__shim_zlog_settle(void) {
+    for (uint32_t i = 0; i < mlog__shim_zlog.categories; i++) {
+        uint32_t bits = mlog__shim_zlog.running ? mlog__shim_zlog_bits(mlog__shim_zlog.category[i].name) : 0;
+        __atomic_store_n(&mlog__shim_zlog.category[i].c.on, bits, __ATOMIC_RELAXED); /* SHIM-5 */
+    }
+}
+
+zlog_category_t *zlog_get_category(const char *cname) {
+    zlog_category_t *c = NULL;
+    mlog__platform_lock(&mlog__shim_zlog.mutex);
+    uint32_t i = 0, n = mlog__shim_zlog.categories;
+    bool ok = mlog__shim_zlog.running && cname != NULL && mlog__rule_name_ok(cname, strlen(cname));
+    while (ok && i < n && strcmp(mlog__shim_zlog.category[i].name, cname) != 0) i++;
+    if (ok && i < n) c = &mlog__shim_zlog.category[i].c;
+    else if (ok && n < MLOG__Z_CATEGORIES) {
+        snprintf(mlog__shim_zlog.category[n].name, sizeof mlog__shim_zlog.category[n].name, "%s", cname);
+        c = &mlog__shim_zlog.category[n].c;
+        c->logger = mlog__life_legacy(mlog_named(cname));
+        mlog__shim_zlog.categories = n + 1;
+        mlog__shim_zlog_settle();
+    }
+    mlog__platform_unlock(&mlog__shim_zlog.mutex);
+    return c;
+}
+
+int zlog_level_enabled(zlog_category_t *category, const int level) {
+    if (category == NULL) return 0;
+    return (int)(__atomic_load_n(&category->on, __ATOMIC_RELAXED) >> mlog__shim_zlog_level(mlog__shim_zlog_conf(), level) & 1); /* SHIM-5 */
+}
+
+/* -- the configuration file -- */
+
+static char *mlog__shim_zlog_trim(char *s) {
+    while (*s == ' ' || *s == '\t') s++;
+    for (char *e = s + strlen(s); e > s && strchr(" \t\r\n", e[-1]) != NULL;) *--e = 0;
+    return s;
+}
+
+static int mlog__shim_zlog_why(int line, const char *at, const char *expected) {
+    return mlog__life_why("zlog configuration, line %d, \"%.60s\": expected %s", line, at, expected);
+}
+
+/* name = value, split in place; NULL: there is no =. */
+static char *mlog__shim_zlog_value(char *text) {
+    char *eq = strchr(text, '=');
+    if (eq == NULL) return NULL;
+    *eq = 0;
+    (void)mlog__shim_zlog_trim(text);
+    return mlog__shim_zlog_trim(eq + 1);
+}
+
+/* Text in quotes from *p on; *p moves behind it. */
+static bool mlog__shim_zlog_quoted(char **p, char *to, size_t size) {
+    char *start = *p + 1, *end = **p == '"' ? strchr(start, '"') : NULL;
+    if (end == NULL || (size_t)(end - start) >= size) return false;
+    memcpy(to, start, (size_t)(end - start));
+    to[end - start] = 0;
+    *p = mlog__shim_zlog_trim(end + 1);
+    return true;
+}
+
+/* "12", "1KB", "10 MB", "1k": zlog's k is 1000, its kb 1024. */
+static uint64_t mlog__shim_zlog_bytes(char **p) {
+    uint64_t n = strtoull(*p, p, 10), unit = 1;
+    while (**p == ' ') ++*p;
+    int power = **p == 'k' || **p == 'K' ? 1 : **p == 'm' || **p == 'M' ? 2 : **p == 'g' || **p == 'G' ? 3 : 0;
+    if (power != 0) ++*p;
+    bool binary = **p == 'b' || **p == 'B';
+    if (binary) ++*p;
+    while (power-- > 0) unit *= binary ? 1024 : 1000;
+    return n * unit;
+}
+
+/* Of a format what a layout takes: without the newline, which comes with each record. */
+static void mlog__shim_zlog_layout(char *to, const char *format) {
+    snprintf(to, MLOG__PATTERN_BYTES, "%s", format);
+    size_t n = strlen(to);
+    if (n >= 2 && strcmp(to + n - 2, "%n") == 0) to[n - 2] = 0;
+}
+
+/* A path: %E(NAME) and %p are known now; what only a record tells is not supported. */
+static bool mlog__shim_zlog_path(char *to, size_t size, const char *path) {
+    size_t n = 0;
+    for (const char *p = path; *p != 0; p++) {
+        char piece[256] = "", *end;
+        if (*p != '%') snprintf(piece, sizeof piece, "%c", *p);
+        else if (p[1] == '%') p++, snprintf(piece, sizeof piece, "%%");
+        else if (p[1] == 'p') p++, snprintf(piece, sizeof piece, "%d", (int)getpid());
+        else if (p[1] == 'E' && p[2] == '(' && (end = strchr(p, ')')) != NULL && end - p < 64) {
+            char name[64] = "";
+            memcpy(name, p + 3, (size_t)(end - p - 3));
+            const char *value = secure_getenv(name);
+            snprintf(piece, sizeof piece, "%s", value == NULL ? "" : value);
+            p = end;
+        } else {
+            return false;
+        }
+        if (n + strlen(piece) >= size) return false;
+        n += (size_t)snprintf(to + n, size - n, "%s", piece);
+    }
+    return n > 0;
+}
+
+static int mlog__shim_zlog_global(mlog__zlog_conf *conf, int line, char *text) {
+    char *value = mlog__shim_zlog_value(text), *p = value;
+    if (value == NULL) return mlog__shim_zlog_why(line, text, "name = value");
+    if (strcmp(text, "strict init") == 0) conf->strict = strcmp(value, "false") != 0;
+    else if (strcmp(text, "file perms") == 0) conf->mode = (unsigned)strtoul(value, NULL, 8);
+    else if (strcmp(text, "default format") == 0) {
+        char format[MLOG__PATTERN_BYTES];
+        if (!mlog__shim_zlog_quoted(&p, format, sizeof format)) return mlog__shim_zlog_why(line, value, "a format in quotes");
+        mlog__shim_zlog_layout(conf->usual, format);
+    } else if (strcmp(text, "buffer min") != 0 && strcmp(text, "buffer max") != 0 && strcmp(text, "rotate lock file") != 0 &&
+               strcmp(text, "fsync period") != 0 && strcmp(text, "reload conf period") != 0) {
+        return mlog__shim_zlog_why(line, text, "a setting of [global]");
+    }
+    return 0; /* buffers, locks and periods are metalog's own */
+}
+
+static int mlog__shim_zlog_add_level(mlog__zlog_conf *conf, int line, char *text) {
+    char *value = mlog__shim_zlog_value(text), *end;
+    long n = value == NULL ? -1 : strtol(value, &end, 10); /* behind a comma: a priority of syslog */
+    if (n < 0 || n > 253 || *text == 0 || strlen(text) >= sizeof conf->level->name) return mlog__shim_zlog_why(line, text, "NAME = 0 to 253");
+    if (conf->levels == MLOG__Z_LEVELS) return mlog__shim_zlog_why(line, text, "at most 16 levels");
+    snprintf(conf->level[conf->levels].name, sizeof conf->level->name, "%s", text);
+    conf->level[conf->levels++].value = (int)n;
+    mlog__shim_zlog_number(conf);
+    return 0;
+}
+
+static int mlog__shim_zlog_add_format(mlog__zlog_conf *conf, int line, char *text) {
+    char *value = mlog__shim_zlog_value(text), format[MLOG__PATTERN_BYTES];
+    if (value == NULL || strlen(text) >= sizeof conf->format->name || !mlog__shim_zlog_quoted(&value, format, sizeof format))
+        return mlog__shim_zlog_why(line, text, "name = \"format\"");
+    if (conf->formats == MLOG__Z_FORMATS) return mlog__shim_zlog_why(line, text, "at most 32 formats");
+    snprintf(conf->format[conf->formats].name, sizeof conf->format->name, "%s", text);
+    mlog__shim_zlog_layout(conf->format[conf->formats++].text, format);
+    return 0;
+}
+
+/* my_cat.INFO, my_.=DEBUG, *.*, !.WARN */
+static int mlog__shim_zlog_selector(const mlog__zlog_conf *conf, mlog__zlog_rule *r, char *text) {
+    char *dot = strchr(text, '.'), *level = dot == NULL ? NULL : dot + 1;
+    size_t n = dot == NULL ? 0 : (size_t)(dot - text);
+    if (n == 0 || n >= sizeof r->name || strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-*!") < n)
+        return mlog__shim_zlog_why(r->line, text, "category.level");
+    memcpy(r->name, text, n);
+    r->what = strcmp(r->name, "*") == 0 ? MLOG__Z_ALL : strcmp(r->name, "!") == 0 ? MLOG__Z_REST : r->name[n - 1] == '_' ? MLOG__Z_BELOW : MLOG__Z_EXACT;
+    r->op = strcmp(level, "*") == 0 ? '*' : *level == '=' || *level == '!' ? *level++ : '.';
+    if (r->op == '*') return 0;
+    r->level = mlog__shim_zlog_named(conf, level);
+    return r->level < 0 ? mlog__shim_zlog_why(r->line, level, "a level: DEBUG INFO NOTICE WARN ERROR FATAL, one of [levels], or *") : 0;
+}
+
+/* "path", 10MB * 3 ~ "archive" */
+static int mlog__shim_zlog_file(const mlog__zlog_conf *conf, mlog__zlog_rule *r, char *p) {
+    char path[512], archive[512];
+    if (!mlog__shim_zlog_quoted(&p, path, sizeof path) || !mlog__shim_zlog_path(r->path, sizeof r->path, path))
+        return mlog__shim_zlog_why(r->line, p, "a path in quotes; of conversions %E(NAME) and %p only");
+    r->sink.type = MLOG_FILE;
+    r->sink.mode = conf->mode;
+    if (*p == ',') {
+        p = mlog__shim_zlog_trim(p + 1);
+        r->sink.rotate_bytes = mlog__shim_zlog_bytes(&p);
+        p = mlog__shim_zlog_trim(p);
+        if (*p == '*') r->sink.rotate_keep = (int)strtol(p + 1, &p, 10), p = mlog__shim_zlog_trim(p);
+        if (*p == '~' && (p = mlog__shim_zlog_trim(p + 1), !mlog__shim_zlog_quoted(&p, archive, sizeof archive)))
+            return mlog__shim_zlog_why(r->line, p, "the archive's path in quotes");
+    }
+    return *p == 0 ? 0 : mlog__shim_zlog_why(r->line, p, "the end, or ; format");
+}
+
+static int mlog__shim_zlog_output(const mlog__zlog_conf *conf, mlog__zlog_rule *r, char *out) {
+    if (*out == '-') out = mlog__shim_zlog_trim(out + 1);
+    if (*out == '"') return mlog__shim_zlog_file(conf, r, out);
+    if (*out == '>') {
+        out = mlog__shim_zlog_trim(out + 1);
+        bool stdout_ = strcasecmp(out, "stdout") == 0;
+        if (!stdout_ && strcasecmp(out, "stderr") != 0) return mlog__shim_zlog_why(r->line, out, "stdout or stderr");
+        r->sink.type = MLOG_CONSOLE;
+        snprintf(r->path, sizeof r->path, "%s", stdout_ ? "/dev/stdout" : "/dev/stderr");
+    } else if (*out == '|') {
+        r->sink.type = MLOG_CALLBACK;
+        snprintf(r->command, sizeof r->command, "%s", mlog__shim_zlog_trim(out + 1));
+    } else if (*out == '$') {
+        char *comma = strchr(out, ','), *p;
+        if (comma != NULL) *comma = 0, p = mlog__shim_zlog_trim(comma + 1), (void)mlog__shim_zlog_quoted(&p, r->path, sizeof r->path);
+        r->sink.type = MLOG_CALLBACK;
+        snprintf(r->record, sizeof r->record, "%s", mlog__shim_zlog_trim(out + 1));
+    } else {
+        return mlog__shim_zlog_why(r->line, out, "\"path\", >stdout, >stderr, |command or $record");
+    }
+    return 0;
+}
+
+static int mlog__shim_zlog_add_rule(mlog__zlog_conf *conf, int line, char *text) {
+    if (conf->rules == MLOG__Z_RULES) return mlog__shim_zlog_why(line, text, "at most 16 rules");
+    mlog__zlog_rule *r = &conf->rule[conf->rules];
+    *r = (mlog__zlog_rule){.line = line};
+    char *out = text + strcspn(text, " \t"), *in = out, *semicolon = NULL;
+    for (bool quoted = false; *in != 0 && semicolon == NULL; in++) {
+        if (*in == '"') quoted = !quoted;
+        else if (*in == ';' && !quoted) semicolon = in;
+    }
+    const char *format = conf->usual;
+    if (semicolon != NULL) {
+        *semicolon = 0;
+        char *name = mlog__shim_zlog_trim(semicolon + 1);
+        uint32_t i = 0;
+        while (i < conf->formats && strcmp(conf->format[i].name, name) != 0) i++;
+        if (i == conf->formats) return mlog__shim_zlog_why(line, name, "a name of [formats]");
+        format = conf->format[i].text;
+    }
+    snprintf(r->format, sizeof r->format, "%s", format);
+    if (*out != 0) *out++ = 0;
+    if (mlog__shim_zlog_selector(conf, r, text) != 0 || mlog__shim_zlog_output(conf, r, mlog__shim_zlog_trim(out)) != 0) return -1;
+    conf->rules++;
+    return 0;
+}
+
+/* One line of a section. */
+static int mlog__shim_zlog_line(mlog__zlog_conf *conf, int *section, int line, char *text) {
+    static const char *const sections[] = {"[global]", "[levels]", "[formats]", "[rules]"};
+    static int (*const take[])(mlog__zlog_conf *, int, char *) = {mlog__shim_zlog_global, mlog__shim_zlog_add_level, mlog__shim_zlog_add_format,
+                                                                  mlog__shim_zlog_add_rule};
+    if (*text == '[')
+        for (int i = 0; i < 4; i++)
+            if (strcmp(text, sections[i]) == 0) return *section = i, 0;
+    if (*section < 0 || *text == '[') return mlog__shim_zlog_why(line, text, "[global], [levels], [formats] or [rules]");
+    if (take[*section](conf, line, text) == 0) return 0;
+    return *section == 3 && !conf->strict ? 0 : -1; /* strict init = false: rules that are wrong are left out */
+}
+
+/* Reads all of a text; the text is changed. 0, or -1. */
+static int mlog__shim_zlog_parse(mlog__zlog_conf *conf, char *text) {
+    int section = -1, line = 0;
+    conf->strict = true;
+    mlog__shim_zlog_layout(conf->usual, "%d %V [%p:%F:%L] %m%n");
+    while (text != NULL && *text != 0) {
+        char *end = strchr(text, '\n'), *start = text;
+        int first = ++line;
+        for (; end != NULL && end > text && end[-1] == '\\'; line++) end[-1] = end[0] = ' ', end = strchr(end + 1, '\n'); /* goes on */
+        text = end == NULL ? NULL : end + 1;
+        if (end != NULL) *end = 0;
+        start = mlog__shim_zlog_trim(start);
+        if (*start == 0 || *start == '#') continue;
+        if (mlog__shim_zlog_line(conf, &section, first, start) != 0) return -1;
+    }
+    return conf->rules > 0 ? 0 : mlog__life_why("zlog configuration: expected at least one rule");
+}
+
+/* -- sinks -- */
+
+/* The selector as a filter: what the rule takes, in the language of sinks. */
+static void mlog__shim_zlog_where(const mlog__zlog_conf *conf, const mlog__zlog_rule *r, char *to, size_t size) {
+    char *p = to, *end = to + size;
+    *to = 0;
+    const char *op = r->op == '.' ? ">=" : r->op == '=' ? "=" : "!=";
+    if (r->op != '*') p += snprintf(p, (size_t)(end - p), "level%s%d", op, mlog__shim_zlog_level(conf, r->level));
+    for (uint32_t i = 0; r->what != MLOG__Z_ALL && i < conf->rules; i++) {
+        const mlog__zlog_rule *o = r->what == MLOG__Z_REST ? &conf->rule[i] : r;
+        int n = (int)strlen(o->name) - (o->what == MLOG__Z_BELOW);
+        const char *and = p == to ? "" : " and ", *not = o == r ? "" : "not ";
+        if (o->what == MLOG__Z_ALL) p += snprintf(p, (size_t)(end - p), "%sthread=''", and); /* nothing is left */
+        if (o->what == MLOG__Z_EXACT || o->what == MLOG__Z_BELOW)
+            p += snprintf(p, (size_t)(end - p), "%s%s((source=%.*s and not source=%.*s.*)%s%s%s)", and, not, n, o->name, n, o->name,
+                          o->what == MLOG__Z_BELOW ? " or source=" : "", o->what == MLOG__Z_BELOW ? o->name : "", o->what == MLOG__Z_BELOW ? "*" : "");
+        if (r->what != MLOG__Z_REST) break;
+    }
+}
+
+/* A record function gets the text, and the path of its rule. */
+static int mlog__shim_zlog_call(void *user, const mlog_record *r) {
+    const mlog__zlog_rule *rule = user;
+    zlog_record_fn fn = NULL;
+    for (uint32_t i = 0; i < __atomic_load_n(&mlog__shim_zlog.records, __ATOMIC_ACQUIRE); i++) /* SHIM-6 */
+        if (strcmp(mlog__shim_zlog.record[i].name, rule->record) == 0) fn = mlog__shim_zlog.record[i].fn;
+    zlog_msg_t msg = {fn == NULL ? NULL : malloc(r->text_len + 2), r->text_len + 1, (char *)(uintptr_t)rule->path};
+    if (msg.buf == NULL) return 0;
+    memcpy(msg.buf, r->text, r->text_len);
+    memcpy(msg.buf + r->text_len, "\n", 2);
+    (void)fn(&msg);
+    free(msg.buf);
+    return 0;
+}
+
+int zlog_set_record(const char *rname, zlog_record_fn record) {
+    if (rname == NULL || record == NULL) return -1;
+    mlog__platform_lock(&mlog__shim_zlog.mutex);
+    uint32_t n = mlog__shim_zlog.records;
+    bool room = mlog__shim_zlog.running && n < MLOG__Z_RECORDS;
+    if (room) {
+        snprintf(mlog__shim_zlog.record[n].name, sizeof mlog__shim_zlog.record[n].name, "%s", rname);
+        mlog__shim_zlog.record[n].fn = record;
+        __atomic_store_n(&mlog__shim_zlog.records, n + 1, __ATOMIC_RELEASE); /* SHIM-6 */
+    }
+    mlog__platform_unlock(&mlog__shim_zlog.mutex);
+    return room ? 0 : -1;
+}
+
+/* Takes sinks away, after they have got what was logged. */
+static void mlog__shim_zlog_close(mlog_sink *sink[MLOG__Z_RULES], FILE *pipe[MLOG__Z_RULES]) {
+    for (int i = 0; i < MLOG__Z_RULES; i++) {
+        if (sink[i] != NULL) mlog_sink_remove(sink[i]);
+        if (pipe[i] != NULL) pclose(pipe[i]);
+        sink[i] = NULL;
+        pipe[i] = NULL;
+    }
+}
+
+static mlog_sink *mlog__shim_zlog_open(const mlog__zlog_conf *conf, mlog__zlog_rule *r, FILE **pipe) {
+    char where[4096];
+    mlog_sink_config c = r->sink;
+    mlog__shim_zlog_where(conf, r, where, sizeof where);
+    c.format = MLOG_PATTERN;
+    c.pattern = r->format;
+    c.utc = MLOG_NO;
+    if (*where != 0) c.where = where;
+    if (c.type != MLOG_CALLBACK) c.path = r->path;
+    if (r->record[0] != 0) c.write = mlog__shim_zlog_call, c.user = r;
+    if (r->command[0] != 0) {
+        *pipe = popen(r->command, "we");
+        if (*pipe == NULL) return mlog__shim_zlog_why(r->line, r->command, "a command that can be run"), (mlog_sink *)NULL;
+        c.write = mlog__shim_fd_write;
+        c.user = (void *)(intptr_t)fileno(*pipe);
+    }
+    return mlog_sink_add(&c);
+}
+
+static const char *mlog__shim_zlog_name_of(int level) {
+    const mlog__zlog_conf *conf = mlog__shim_zlog_conf();
+    for (uint32_t i = 0; conf != NULL && i < conf->levels; i++)
+        if (conf->level[i].level == level) return conf->level[i].name;
+    return NULL;
+}
+
+/* Puts a configuration in force: first its sinks, then those of the old one go. Under the mutex. */
+static int mlog__shim_zlog_apply(mlog__zlog_conf *conf) {
+    mlog_sink *sink[MLOG__Z_RULES] = {NULL};
+    FILE *pipe[MLOG__Z_RULES] = {NULL};
+    mlog_sink *console = mlog__shim_zlog.running ? NULL : mlog__shim_console();
+    for (uint32_t i = 0; i < conf->rules; i++) {
+        sink[i] = mlog__shim_zlog_open(conf, &conf->rule[i], &pipe[i]);
+        if (sink[i] != NULL || !conf->strict) continue;
+        mlog__shim_zlog_close(sink, pipe);
+        return -1;
+    }
+    if (console != NULL) mlog_sink_remove(console); /* zlog writes nothing but what rules say */
+    mlog__shim_zlog_close(mlog__shim_zlog.sink, mlog__shim_zlog.pipe);
+    memcpy(mlog__shim_zlog.sink, sink, sizeof sink);
+    memcpy(mlog__shim_zlog.pipe, pipe, sizeof pipe);
+    __atomic_store_n(&mlog__shim_zlog.conf, conf, __ATOMIC_RELEASE); /* SHIM-7 */
+    __atomic_store_n(&mlog__pattern_own_level, mlog__shim_zlog_name_of, __ATOMIC_RELAXED); /* SHIM-5 */
+    mlog__shim_zlog.running = true;
+    mlog__shim_zlog_settle();
+    /* the old one stays, 60 KiB: a call may read its levels just now */
+    return 0;
+}
+
+/* text: given free here. */
+static int mlog__shim_zlog_start(char *text, bool again) {
+    int result = -1;
+    mlog__zlog_conf *conf = calloc(1, sizeof *conf);
+    mlog__platform_lock(&mlog__shim_zlog.mutex);
+    if (conf == NULL || text == NULL) (void)mlog__life_why("zlog: no memory, or no configuration");
+    else if (mlog__shim_zlog.running != again) (void)mlog__life_why(again ? "zlog: expected zlog_init before" : "zlog: expected one zlog_init");
+    else if (mlog__shim_zlog_parse(conf, text) == 0) result = mlog__shim_zlog_apply(conf);
+    mlog__platform_unlock(&mlog__shim_zlog.mutex);
+    free(text);
+    if (result != 0) free(conf);
+    return result;
+}
+
+/* The text of a file; NULL with mlog_why(). */
+static char *mlog__shim_zlog_read(const char *path) {
+    if (path == NULL) path = secure_getenv("ZLOG_CONF_PATH");
+    if (path == NULL) return strdup("[rules]\n*.* >stdout\n");
+    FILE *f = fopen(path, "re");
+    char *text = f == NULL ? NULL : calloc(1, (1 << 16) + 1);
+    if (text != NULL) text[fread(text, 1, 1 << 16, f)] = 0;
+    else (void)mlog__life_why("zlog: \"%.200s\": %s; expected a configuration file", path, strerror(errno));
+    if (f != NULL) fclose(f);
+    return text;
+}
+
+int zlog_init(const char *confpath) {
+    char *text = mlog__shim_zlog_read(confpath);
+    int result = text == NULL ? -1 : mlog__shim_zlog_start(text, false);
+    if (result == 0) snprintf(mlog__shim_zlog.path, sizeof mlog__shim_zlog.path, "%s", confpath == NULL ? "" : confpath);
+    return result;
+}
+
+int zlog_reload(const char *confpath) {
+    char *text = mlog__shim_zlog_read(confpath != NULL ? confpath : *mlog__shim_zlog.path != 0 ? mlog__shim_zlog.path : NULL);
+    return text == NULL ? -1 : mlog__shim_zlog_start(text, true);
+}
+
+int zlog_init_from_string(const char *conf_string) { return mlog__shim_zlog_start(conf_string == NULL ? NULL : strdup(conf_string), false); }
+int zlog_reload_from_string(const char *conf_string) { return mlog__shim_zlog_start(conf_string == NULL ? NULL : strdup(conf_string), true); }
+
+void zlog_fini(void) {
+    mlog__platform_lock(&mlog__shim_zlog.mutex);
+    mlog__shim_zlog.running = false;
+    mlog__shim_zlog_settle();
+    mlog__shim_zlog_close(mlog__shim_zlog.sink, mlog__shim_zlog.pipe);
+    mlog1_zlog_default = NULL;
+    mlog__platform_unlock(&mlog__shim_zlog.mutex);
+}
+
+void zlog_profile(void) {
+    mlog__platform_lock(&mlog__shim_zlog.mutex);
+    const mlog__zlog_conf *conf = mlog__shim_zlog_conf();
+    for (uint32_t i = 0; mlog__shim_zlog.running && i < conf->rules; i++) {
+        const mlog__zlog_rule *r = &conf->rule[i];
+        const mlog__spoken c = {.at = {"zlog", "", r->line}, .tag = "zlog", .level = MLOG_INFO, .legacy = true, .call_at = MLOG__CALL_AT};
+        const char op[3] = {r->op == '.' ? 0 : r->op, 0, 0};
+        const mlog_field f[] = {{"category", mlog__val_s(r->name)}, {"op", mlog__val_s(op)}, {"rule_level", mlog__val_i(r->level)},
+                                {"output", mlog__val_s(r->record[0] ? r->record : r->command[0] ? r->command : r->path)}, {"layout", mlog__val_s(r->format)}};
+        mlog__thread_emit(&c, &(mlog_event){.msg = "rule", .fields = f, .nfields = 5});
+    }
+    mlog__platform_unlock(&mlog__shim_zlog.mutex);
+}
+
+int dzlog_set_category(const char *cname) {
+    zlog_category_t *c = zlog_get_category(cname);
+    if (c != NULL) mlog1_zlog_default = c;
+    return c == NULL ? -1 : 0;
+}
+
+int dzlog_init(const char *confpath, const char *cname) {
+    if (zlog_init(confpath) != 0) return -1;
+    if (dzlog_set_category(cname) == 0) return 0;
+    zlog_fini();
+    return -1;
+}
+
+/* -- fields of a thread -- */
+
+typedef struct { uint32_t count; mlog_context *outer, *own; struct { char key[64], value[256]; } pair[MLOG__Z_MDC]; } mlog__zlog_mdc;
+MLOG__TLS mlog__zlog_mdc *mlog__shim_zlog_mdc;
+
+/* Enters a context with the pairs as they are now, in place of the last one. */
+static void mlog__shim_zlog_enter(mlog__zlog_mdc *m) {
+    mlog_field f[MLOG__Z_MDC];
+    for (uint32_t i = 0; i < m->count; i++) f[i] = (mlog_field){m->pair[i].key, mlog__val_s(m->pair[i].value)};
+    mlog_context_unref(mlog_context_swap(mlog_context_ref(m->outer)));
+    if (m->count != 0) mlog_context_unref(mlog_context_swap(mlog1_context_new(f, m->count)));
+}
+
+static uint32_t mlog__shim_zlog_find(const mlog__zlog_mdc *m, const char *key) {
+    uint32_t i = 0;
+    while (i < m->count && strcmp(m->pair[i].key, key) != 0) i++;
+    return i;
+}
+
+int zlog_put_mdc(const char *key, const char *value) {
+    mlog__zlog_mdc *m = mlog__shim_zlog_mdc;
+    if (key == NULL || value == NULL || strlen(key) >= sizeof m->pair->key) return -1;
+    if (m == NULL && (m = mlog__shim_zlog_mdc = calloc(1, sizeof *m)) == NULL) return -1;
+    if (m->count == 0) m->outer = mlog_context_ref(mlog_context_current());
+    uint32_t i = mlog__shim_zlog_find(m, key);
+    if (i == MLOG__Z_MDC) return -1;
+    if (i == m->count) snprintf(m->pair[m->count++].key, sizeof m->pair->key, "%s", key);
+    snprintf(m->pair[i].value, sizeof m->pair->value, "%s", value);
+    mlog__shim_zlog_enter(m);
+    return 0;
+}
+
+char *zlog_get_mdc(const char *key) {
+    mlog__zlog_mdc *m = mlog__shim_zlog_mdc;
+    uint32_t i = m == NULL || key == NULL ? 0 : mlog__shim_zlog_find(m, key);
+    return m == NULL || key == NULL || i == m->count ? NULL : m->pair[i].value;
+}
+
+void zlog_clean_mdc(void) {
+    mlog__zlog_mdc *m = mlog__shim_zlog_mdc;
+    if (m == NULL) return;
+    if (m->count != 0) mlog_context_unref(mlog_context_swap(m->outer)); /* its reference goes with it */
+    free(m);
+    mlog__shim_zlog_mdc = NULL;
+}
+
+void zlog_remove_mdc(const char *key) {
+    mlog__zlog_mdc *m = mlog__shim_zlog_mdc;
+    uint32_t i = m == NULL || key == NULL ? 0 : mlog__shim_zlog_find(m, key);
+    if (m == NULL || key == NULL || i == m->count) return;
+    if (m->count == 1) { zlog_clean_mdc(); return; }
+    m->pair[i] = m->pair[--m->count];
+    mlog__shim_zlog_enter(m);
+}
+
+/* -- calls by function -- */
+
+void mlog1_shim_to(mlog_where at, mlog_logger *logger, int level, int count, const char *format, ...) {
+    mlog__spoken c = {.at = at, .logger = logger, .level = level, .error = errno, .legacy = true, .bare = count == 0, .format = format,
+                      .call_at = MLOG__CALL_AT};
+    va_list args;
+    va_start(args, format);
+    mlog__thread_say(&c, args);
+    va_end(args);
+}
+
+/* What a call is before its text; false: off. */
+static bool mlog__shim_zlog_begin(mlog__spoken *c, const zlog_category_t *category, const char *file, const char *func, long line, int level,
+                                  uintptr_t call_at) {
+    int own = mlog__shim_zlog_level(mlog__shim_zlog_conf(), level);
+    if (category == NULL || !(__atomic_load_n(&category->on, __ATOMIC_RELAXED) >> own & 1)) return false; /* SHIM-5 */
+    *c = (mlog__spoken){.at = {file, func, (int)line}, .logger = category->logger, .level = own, .error = errno, .legacy = true, .call_at = call_at};
+    return true;
+}
+
+void vzlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+           const char *format, va_list args) {
+    mlog__spoken c;
+    (void)filelen, (void)funclen;
+    if (!mlog__shim_zlog_begin(&c, category, file, func, line, level, MLOG__CALL_AT)) return;
+    c.format = format;
+    mlog__thread_say(&c, args);
+}
+
+void zlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+          const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vzlog(category, file, filelen, func, funclen, line, level, format, args);
+    va_end(args);
+}
+
+void hzlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+           const void *buf, size_t buflen) {
+    mlog__spoken c;
+    char text[48];
+    (void)filelen, (void)funclen;
+    if (!mlog__shim_zlog_begin(&c, category, file, func, line, level, MLOG__CALL_AT)) return;
+    snprintf(text, sizeof text, "hex_buf_len=[%zu]", buflen);
+    const mlog_field data = {"data", mlog_bytes(buf, buflen)};
+    mlog__thread_emit(&c, &(mlog_event){.msg = text, .fields = &data, .nfields = 1});
+    errno = c.error;
+}
+
+void vdzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const char *format, va_list args) {
+    vzlog(mlog1_zlog_default, file, filelen, func, funclen, line, level, format, args);
+}
+
+void dzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vzlog(mlog1_zlog_default, file, filelen, func, funclen, line, level, format, args);
+    va_end(args);
+}
+
+void hdzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const void *buf, size_t buflen) {
+    hzlog(mlog1_zlog_default, file, filelen, func, funclen, line, level, buf, buflen);
 }
 #endif
 

@@ -61,6 +61,8 @@ if [ "$what" = test ]; then
     need musl-tools has musl-gcc
     need python3 python3 -c ''
     need locales has_file /usr/share/i18n/locales/de_DE
+    need pkg-config has pkg-config
+    need libglib2.0-dev pkg-config --exists glib-2.0
 fi
 if [ "$what" = targets ]; then # in Debian they take the place of gcc-multilib
     need gcc-i686-linux-gnu has i686-linux-gnu-gcc

@@ -151,6 +151,44 @@ for program in $(programs elog); do
     esac
 done
 
+# ---- zlog: the same configuration file ----
+implementation zlog METALOG_SHIM_ZLOG '"%m"'
+ways zlog METALOG_SHIM_ZLOG zlog
+build zlog linked "-I$top/examples/migrate/standin" "$out/zlog.metalog.o"
+for program in $(programs zlog); do
+    name=${program##*/zlog.}
+    rm -rf "$out/run"
+    mkdir "$out/run"
+    check "zlog: $name runs" sh -c "cd '$out/run' && '$program' $top/examples/migrate/zlog/bank.conf $top/examples/migrate/zlog/later.conf >stdout"
+    sort "$out/run/stdout" >"$out/run/sorted" # the program's function and the console are two outputs
+    for file in bank.log parts.log debug.log others.log later.log sorted; do
+        sed -E 's/^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}/TIME/' "$out/run/$file" >"$out/got"
+        case $name in
+        original-O0) cp "$out/got" "$out/want.$file"; check "zlog: $file: something comes" [ -s "$out/got" ] ;;
+        *) same "zlog: $name: $file" "$out/want.$file" "$out/got" ;;
+        esac
+    done
+done
+refused() { # configuration, what mlog_why() must say
+    printf '%b' "$1" >"$out/bad.conf"
+    check "zlog: refused: $2" sh -c "'$out/zlog.refused' '$out/bad.conf' | grep -qF '$2'"
+}
+cat >"$out/refused.c" <<'END'
+#include "metalog.h"
+#include <stdio.h>
+int main(int argc, char **argv) { return argc > 1 && zlog_init(argv[1]) != 0 ? puts(mlog_why()) < 0 : 2; }
+END
+check "zlog: refused" "$GCC" -DMETALOG_SHIM_ZLOG -I. "$out/refused.c" "$out/zlog.metalog.o" -o "$out/zlog.refused" -pthread
+refused '[rules]\nx.NONE >stdout\n' 'line 2, "NONE": expected a level'
+refused '[rules]\n*.* >nowhere\n' 'line 2, "nowhere": expected stdout or stderr'
+refused '[formats]\nf = "%Q"\n[rules]\n*.* >stdout; g\n' 'line 4, "g": expected a name of [formats]'
+refused '[formats]\nf = "%Q"\n[rules]\n*.* >stdout; f\n' 'sink pattern, column'
+refused '[rules]\n*.* "%d.log"\n' 'expected a path in quotes'
+refused '[what]\n' 'line 1, "[what]": expected [global]'
+refused 'x\n' 'line 1, "x": expected [global]'
+refused '' 'at least one rule'
+check "zlog: no such file" sh -c "'$out/zlog.refused' /nowhere | grep -qF 'expected a configuration file'"
+
 # ---- GLib: the library itself is the original; its writer becomes metalog ----
 if pkg-config --exists glib-2.0; then
     cflags=$(pkg-config --cflags glib-2.0 | sed 's/-I/-isystem /g') libs=$(pkg-config --libs glib-2.0)
