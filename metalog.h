@@ -16574,19 +16574,19 @@ static void mlog__shim_zf_dump(const mlog__spoken *c, const unsigned char *data,
 }
 
 /* The tag of a call: given, or its unit's; with the prefix of all. */
-static const char *mlog__shim_zf_tag(char text[64], const char *source, const char *tag) {
+static const char *mlog__shim_zf_tag(char text[128], const char *source, const char *tag) {
     char unit[64] = "";
     if (tag == NULL && source != NULL && *source == '"') (void)mlog__rule_source(unit, source, ""), tag = unit;
     if (tag == NULL) tag = "";
     const char *prefix = _zf_log_tag_prefix == NULL ? "" : _zf_log_tag_prefix;
-    snprintf(text, 64, "%s%s%s", prefix, *prefix != 0 && *tag != 0 ? "." : "", tag);
+    snprintf(text, 128, "%.60s%s%.60s", prefix, *prefix != 0 && *tag != 0 ? "." : "", tag);
     return text;
 }
 
 void mlog1_zflog(mlog_where at, const zf_log_spec *spec, int lvl, const char *source, const char *tag, const void *data, unsigned size,
                  const char *format, ...) {
     static const int level[] = {MLOG_TRACE, MLOG_TRACE, MLOG_DEBUG, MLOG_INFO, MLOG_WARN, MLOG_ERROR, MLOG_FATAL};
-    char text[64];
+    char text[128];
     const zf_log_output *out = spec != NULL && spec->output != NULL ? spec->output : &_zf_log_global_output;
     const zf_log_format *how = spec != NULL && spec->format != NULL ? spec->format : &_zf_log_global_format;
     size_t width = how->mem_width == 0 || how->mem_width > MLOG__ZF_MOST ? MLOG__ZF_WIDTH : how->mem_width;

@@ -63,6 +63,27 @@ ways() { # example, macro, stand-in
 # Default console: JSON lines, whose level, place, source and message are the old ones.
 messages() { grep '^{' "$2" | jq -r "$1"; }
 
+# ---- every form of call: C and C++, no warning; a format that does not fit its arguments is told ----
+all="-DMETALOG_SHIM_LOGC -DMETALOG_SHIM_ZFLOG -DMETALOG_SHIM_ELOG -DMETALOG_SHIM_ZLOG"
+# shellcheck disable=SC2086
+check "all: implementation" "$GCC" $STRICT -O1 $all -DMETALOG_IMPLEMENTATION -x c -c metalog.h -o "$out/all.o"
+mkdir -p "$out/null"
+for c in "$GCC -std=c11 -O0" "$GCC -std=c17 -O2" "$CLANG -std=c11 -O2" "$CLANG -std=c17 -O0" "$GXX -x c++ -std=c++17 -O2" "$CLANGXX -x c++ -std=c++17 -O0"; do
+    for way in "-I$out/overlay" "-include metalog.h -Iexamples/migrate/standin"; do
+        # shellcheck disable=SC2086
+        check "calls: $c $way" $c -Wall -Wextra -Werror $all $way -I. -c tests/migrate/calls.c -o "$out/calls.o"
+        check "calls: link" "$GCC" "$out/calls.o" "$out/all.o" -o "$out/calls" -pthread
+        check "calls: run" sh -c "'$out/calls' 2>'$out/stderr' && grep -q 'array, 100' '$out/stderr'"
+    done
+done
+for call in 'log_info("%s", 5)' 'ZF_LOGI("%s", 5)' 'log_i("%d", "x")' 'elog_e("tag", "%d", 1.5)' 'zlog_info(0, "%d")' 'log_error("%d %d", 1)'; do
+    printf '#include "log.h"\n#include "zf_log.h"\n#include "elog.h"\n#include "zlog.h"\nvoid f(void); void f(void) { %s; }\n' "$call" >"$out/wrong.c"
+    for c in "$GCC" "$CLANG"; do
+        # shellcheck disable=SC2086
+        check "wrong: $c: $call" sh -c "! '$c' -Wall -Werror $all -I'$out/overlay' -I. -c '$out/wrong.c' -o '$out/wrong.o' 2>'$out/said' && grep -q 'format' '$out/said'"
+    done
+done
+
 # ---- log.c ----
 implementation logc METALOG_SHIM_LOGC MLOG_LAYOUT_LOGC
 ways logc METALOG_SHIM_LOGC log
