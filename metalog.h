@@ -16818,7 +16818,8 @@ typedef struct {
     mlog_sink_config sink;
 } mlog__zlog_rule;
 
-typedef struct {
+typedef struct mlog__zlog_conf {
+    struct mlog__zlog_conf *older; /* kept: a call may read its levels just now */
     uint32_t rules, formats, levels;
     bool strict;
     unsigned mode;
@@ -17270,11 +17271,11 @@ static int mlog__shim_zlog_apply(mlog__zlog_conf *conf) {
     mlog__shim_zlog_close(mlog__shim_zlog.sink, mlog__shim_zlog.pipe);
     memcpy(mlog__shim_zlog.sink, sink, sizeof sink);
     memcpy(mlog__shim_zlog.pipe, pipe, sizeof pipe);
+    conf->older = mlog__shim_zlog.conf;
     __atomic_store_n(&mlog__shim_zlog.conf, conf, __ATOMIC_RELEASE); /* SHIM-7 */
     __atomic_store_n(&mlog__pattern_own_level, mlog__shim_zlog_name_of, __ATOMIC_RELAXED); /* SHIM-5 */
     mlog__shim_zlog.running = true;
     mlog__shim_zlog_settle();
-    /* the old one stays, 60 KiB: a call may read its levels just now */
     return 0;
 }
 
@@ -17360,6 +17361,29 @@ int dzlog_init(const char *confpath, const char *cname) {
 typedef struct { uint32_t count; mlog_context *outer, *own; struct { char key[64], value[256]; } pair[MLOG__Z_MDC]; } mlog__zlog_mdc;
 MLOG__TLS mlog__zlog_mdc *mlog__shim_zlog_mdc;
 
+#ifdef METALOG_NO_THREADS
+static void mlog__shim_zlog_own(mlog__zlog_mdc *m) { mlog__shim_zlog_mdc = m; }
+#else
+static pthread_key_t mlog__shim_zlog_key;
+static pthread_once_t mlog__shim_zlog_once = PTHREAD_ONCE_INIT;
+
+/* A thread ends with fields: its context is metalog's to give back. */
+static void mlog__shim_zlog_free(void *mdc) {
+    mlog__zlog_mdc *m = mdc;
+    mlog__shim_zlog_mdc = NULL;
+    if (m->count != 0) mlog_context_unref(m->outer);
+    free(m);
+}
+
+static void mlog__shim_zlog_make_key(void) { (void)pthread_key_create(&mlog__shim_zlog_key, mlog__shim_zlog_free); }
+
+static void mlog__shim_zlog_own(mlog__zlog_mdc *m) {
+    pthread_once(&mlog__shim_zlog_once, mlog__shim_zlog_make_key);
+    (void)pthread_setspecific(mlog__shim_zlog_key, m);
+    mlog__shim_zlog_mdc = m;
+}
+#endif
+
 /* Enters a context with the pairs as they are now, in place of the last one. */
 static void mlog__shim_zlog_enter(mlog__zlog_mdc *m) {
     mlog_field f[MLOG__Z_MDC];
@@ -17377,7 +17401,8 @@ static uint32_t mlog__shim_zlog_find(const mlog__zlog_mdc *m, const char *key) {
 int zlog_put_mdc(const char *key, const char *value) {
     mlog__zlog_mdc *m = mlog__shim_zlog_mdc;
     if (key == NULL || value == NULL || strlen(key) >= sizeof m->pair->key) return -1;
-    if (m == NULL && (m = mlog__shim_zlog_mdc = calloc(1, sizeof *m)) == NULL) return -1;
+    if (m == NULL && (m = calloc(1, sizeof *m)) == NULL) return -1;
+    if (mlog__shim_zlog_mdc == NULL) mlog__shim_zlog_own(m);
     if (m->count == 0) m->outer = mlog_context_ref(mlog_context_current());
     uint32_t i = mlog__shim_zlog_find(m, key);
     if (i == MLOG__Z_MDC) return -1;
@@ -17397,8 +17422,8 @@ void zlog_clean_mdc(void) {
     mlog__zlog_mdc *m = mlog__shim_zlog_mdc;
     if (m == NULL) return;
     if (m->count != 0) mlog_context_unref(mlog_context_swap(m->outer)); /* its reference goes with it */
+    mlog__shim_zlog_own(NULL);
     free(m);
-    mlog__shim_zlog_mdc = NULL;
 }
 
 void zlog_remove_mdc(const char *key) {
