@@ -6436,6 +6436,8 @@ typedef struct {
     uint32_t slots;
     const mlog_field *field;
     uint32_t fields, own;                      /* own: so many of them, from the first, go out like those of a bound logger */
+    const unsigned char *ready;                /* fields that go out like that, too, and are encoded already */
+    uint32_t ready_bytes, ready_count;
     mlog_context *inside;                      /* its fields go into the record, outermost first */
     mlog_context *inside_bound;                /* the same for the fields of a bound logger */
     uint32_t missing;                          /* fields that found no room; told by one of their own, "fields_cut" */
@@ -6472,7 +6474,7 @@ static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, u
     }
     /* a word with the three counts comes first */
     if ((d->header & MLOG__F_FIELDS) == 0) return bytes;
-    bytes += 8 + chain + (d->missing != 0 ? MLOG__NOTE_BYTES : 0);
+    bytes += 8 + chain + d->ready_bytes + (d->missing != 0 ? MLOG__NOTE_BYTES : 0);
     for (uint32_t i = 0; i < d->fields; i++)
         bytes += mlog__record_measure(size++, d->field[i].key, &d->field[i].value, limit);
     return bytes;
@@ -6518,7 +6520,8 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
         chained++;
     }
     payload = mlog__thread_put_chain(mlog__thread_put_chain(payload, d->inside), d->inside_bound);
-    bound += d->own;
+    if (d->ready_bytes != 0) memcpy(payload, d->ready, d->ready_bytes), payload += d->ready_bytes;
+    bound += d->own + d->ready_count;
     for (uint32_t i = 0; i < d->fields; i++)
         payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, &size[d->slots + i]);
     /* 16 bits each: more fields than that are not looked at anyway */
@@ -6573,6 +6576,7 @@ static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *siz
         if (limit > 0) limit /= 2; /* at most 23 rounds, for monsters only */
         else if (chain > 0) chain = mlog__thread_without_chains(d);
         else if (d->fields > 0) d->fields--, d->missing++, d->own = MLOG__MIN(d->own, d->fields);
+        else if (d->ready_count > 0) d->missing += d->ready_count, d->ready_count = d->ready_bytes = 0;
         else break;
     }
     return bytes;
@@ -7441,19 +7445,20 @@ static struct mlog__seen {
     uint32_t state;              /* 0 free, 1 being made, 2 for good */
     uint32_t hint;               /* of the text that came here last and has no place */
     uint32_t entry, line;        /* its number in the dictionary */
-    const char *format;
+    const char *format, *file;
     uint8_t count, uses_errno;   /* count: without the errno of a %m */
     mlog__want want[MLOG__SEEN_ARGS];
 } mlog__thread_seen[MLOG__SEEN];
 
-/* A call of a function like printf. pair: goes out like the fields of a logger; a `source` in it is the record's. */
+/* A call of a function like printf. ready: fields that go out like those of a logger, encoded; a `source` among them is the record's. */
 typedef struct {
     mlog_where at;
     mlog_logger *logger;
     int level, error;            /* error: errno when the call came in, for %m */
     const char *format;
-    const mlog_field *pair;
-    uint32_t pairs;
+    const unsigned char *ready;
+    uint32_t ready_bytes, ready_count;
+    bool constant;               /* at: constants of this file, which their addresses tell */
     uintptr_t call_at;           /* MLOG__CALL_AT of the user's call */
 } mlog__spoken;
 
@@ -7461,8 +7466,9 @@ static bool mlog__thread_is_seen(const struct mlog__seen *place, const mlog__spo
     if (__atomic_load_n(&place->state, __ATOMIC_ACQUIRE) != 2 || place->format != c->format) return false; /* THREAD-13 */
     if (place->line != (uint32_t)c->at.line) return false;
     const mlog__entry *e = mlog__dict_entry(place->entry);
-    return e != NULL && strcmp(c->format, mlog__dict_msg(e)) == 0 && strcmp(mlog__rule_base(c->at.file), mlog__dict_file(e)) == 0 &&
-           strcmp(c->at.func, mlog__dict_func(e)) == 0;
+    if (e == NULL || strcmp(c->format, mlog__dict_msg(e)) != 0) return false;
+    if (c->constant && c->at.file == place->file) return true;
+    return strcmp(mlog__rule_base(c->at.file), mlog__dict_file(e)) == 0 && strcmp(c->at.func, mlog__dict_func(e)) == 0;
 }
 
 /* The four places of a format. */
@@ -7508,6 +7514,7 @@ MLOG__COLD static void mlog__thread_remember(const mlog__spoken *c, const mlog__
     for (; e.count < f->nargs; e.count++) e.kind[e.count] = mlog__thread_want_kind(f->want[e.count].cls);
     if (f->uses_errno) e.kind[e.count] = MLOG_K_INT, e.how[e.count++] = MLOG__H_ERRNO, e.flags |= MLOG__D_ERRNO;
     place->format = c->format;
+    place->file = c->at.file;
     place->line = (uint32_t)c->at.line;
     place->count = f->nargs;
     place->uses_errno = f->uses_errno;
@@ -7570,12 +7577,13 @@ static bool mlog__thread_send_seen(const mlog__spoken *c, const struct mlog__see
     mlog_value value[MLOG__SEEN_ARGS + 1];
     long double ld[MLOG__SEEN_ARGS];
     mlog__wide wide;
-    mlog__draft d = {.header = mlog__record_header(seen->entry, 0, 0), .slot = value, .field = c->pair, .fields = c->pairs, .own = c->pairs};
+    mlog__draft d = {.header = mlog__record_header(seen->entry, 0, 0), .slot = value, .ready = c->ready,
+                     .ready_bytes = c->ready_bytes, .ready_count = c->ready_count};
     wide.used = 0;
     mlog__thread_varargs(args, seen->want, seen->count, value, &wide, ld);
     d.slots = seen->count;
     if (seen->uses_errno) value[d.slots++] = mlog__val_i(c->error);
-    if (c->pairs != 0) d.header |= MLOG__F_FIELDS;
+    if (c->ready_count != 0) d.header |= MLOG__F_FIELDS;
     return mlog__thread_send(&d, c->logger, c->level, c->call_at);
 }
 
@@ -7587,13 +7595,13 @@ MLOG__COLD static bool mlog__thread_send_format(const mlog__spoken *c, mlog__arg
     char source[64], error[104];
     mlog__printf f;
     mlog__wide wide;
-    mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
+    mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field,
+                     .ready = c->ready, .ready_bytes = c->ready_bytes, .ready_count = c->ready_count};
     wide.used = 0;
     mlog__thread_scan_run(&f, c->format);
     mlog__thread_remember(c, &f);
     mlog__thread_whole_slots(slot, source, &c->at, c->format, strlen(c->format));
     mlog__thread_varargs(args, f.want, f.nargs, value, &wide, ld);
-    for (; d.fields < c->pairs && d.fields < 16; d.fields++) field[d.fields] = c->pair[d.fields];
     if (f.bad != NULL) {
         char *p = mlog__printf_put(error, error + 64, f.bad, strlen(f.bad));
         p = mlog__text_u64(mlog__printf_put(p, error + 80, " at byte ", 9), f.bad_off);
@@ -15073,6 +15081,17 @@ MLOG__COLD static size_t mlog__shim_render(char *text, size_t size, const char *
     return (size_t)(mlog__printf_render(text, text + size, &f, format, val, n) - text);
 }
 
+/* Fields, encoded; texts must be short. Returns the bytes. */
+static uint32_t mlog__shim_encode(unsigned char *to, size_t room, const mlog_field *field, uint32_t n) {
+    unsigned char *p = to;
+    for (uint32_t i = 0; i < n; i++) {
+        mlog__sized size;
+        if (mlog__record_measure(&size, field[i].key, &field[i].value, 64) > (uint64_t)(to + room - p)) break;
+        p = mlog__record_put_field(p, field[i].key, &field[i].value, &size);
+    }
+    return (uint32_t)(p - to);
+}
+
 /* Does what goes to a sink of ours come to the standard error? Then nothing is written there twice. */
 static bool mlog__shim_on_stderr(void) {
     for (int i = 0; i < MLOG__SINKS; i++) {
@@ -15089,6 +15108,7 @@ static bool mlog__shim_on_stderr(void) {
  * Priority is severity | facility. The severity becomes the level, the facility a field; ident is the source, LOG_PID a field pid.
  * The record goes as all others: there is no socket, so LOG_ODELAY, LOG_NOWAIT and closelog have nothing to do.
  *
+ *   SHIM-2  a tag made: state        who finds it        the tag before its state
  *   SHIM-1  what openlog and setlogmask say: relaxed, a call that overlaps them goes by either */
 #ifdef METALOG_SHIM_SYSLOG
 
@@ -15155,16 +15175,66 @@ static mlog_value mlog__shim_facility_value(int priority) {
     return facility < 24 ? mlog__val_s(mlog__shim_facility[facility]) : mlog__val_u(facility);
 }
 
+enum { MLOG__SYSLOG_TAGS = 32, MLOG__SYSLOG_READY = 224, MLOG__SYSLOG_PID_AT = 16 };
+
+/* The fields of ident and facility, encoded once for all calls with them: the pid, if any, is the first, and filled in by each. */
+static struct mlog__tag {
+    uint32_t state;              /* 0 free, 1 being made, 2 for good */
+    int facility;
+    bool pid;
+    char ident[64];
+    size_t ident_len;
+    uint32_t bytes;
+    unsigned char ready[MLOG__SYSLOG_READY];
+} mlog__shim_tags[MLOG__SYSLOG_TAGS];
+
+static void mlog__shim_tag_make(struct mlog__tag *t, const mlog__syslog *c) {
+    mlog_field field[3] = {{"pid", mlog__val_i(0)}, {"source", mlog_str(c->ident, c->ident_len)}, {"facility", mlog__shim_facility_value(c->priority)}};
+    t->pid = (c->options & MLOG__SYSLOG_PID) != 0;
+    t->facility = c->priority >> 3;
+    memcpy(t->ident, c->ident, c->ident_len);
+    t->ident_len = c->ident_len;
+    t->bytes = mlog__shim_encode(t->ready, sizeof t->ready, field + !t->pid, 3 - !t->pid);
+}
+
+/* The one of this call; `own` is made when the table is full. */
+static const struct mlog__tag *mlog__shim_tag(const mlog__syslog *c, struct mlog__tag *own) {
+    bool pid = (c->options & MLOG__SYSLOG_PID) != 0;
+    for (int i = 0; i < MLOG__SYSLOG_TAGS; i++) {
+        struct mlog__tag *t = &mlog__shim_tags[i];
+        uint32_t state = __atomic_load_n(&t->state, __ATOMIC_ACQUIRE); /* SHIM-2 */
+        if (state == 2 && t->facility == c->priority >> 3 && t->pid == pid && t->ident_len == c->ident_len &&
+            memcmp(t->ident, c->ident, c->ident_len) == 0)
+            return t;
+        if (state != 0 || !__atomic_compare_exchange_n(&t->state, &state, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) continue; /* SHIM-2 */
+        mlog__shim_tag_make(t, c);
+        __atomic_store_n(&t->state, 2, __ATOMIC_RELEASE); /* SHIM-2 */
+        return t;
+    }
+    mlog__shim_tag_make(own, c);
+    return own;
+}
+
+/* Its fields, with the pid of now. */
+static void mlog__shim_tag_fields(const struct mlog__tag *t, unsigned char ready[MLOG__SYSLOG_READY], mlog__spoken *spoken) {
+    memcpy(ready, t->ready, t->bytes);
+    int64_t pid = t->pid ? mlog__shim_pid() : 0;
+    if (t->pid) memcpy(ready + MLOG__SYSLOG_PID_AT, &pid, 8);
+    spoken->ready = ready;
+    spoken->ready_bytes = t->bytes;
+    spoken->ready_count = t->pid ? 3 : 2;
+}
+
 /* A record, and what else the options ask for. */
 static void mlog__shim_syslog_send(const mlog__syslog *c, va_list args, uintptr_t call_at) {
     int level = mlog__shim_severity[c->priority & 7];
     bool done = mlog__life_start();
     if ((c->options & MLOG__SYSLOG_PERROR) && !mlog__shim_on_stderr()) mlog__shim_syslog_write(c, args, 2, "\n");
     if (done && level < mlog__rule_threshold(c->ident, c->ident_len)) return;
-    mlog_field pair[3] = {{"source", mlog_str(c->ident, c->ident_len)}, {"facility", mlog__shim_facility_value(c->priority)}};
-    mlog__spoken spoken = {.at = {"syslog", "", 0}, .level = level, .error = c->error, .format = c->format, .pair = pair, .pairs = 2,
-                           .call_at = call_at};
-    if (c->options & MLOG__SYSLOG_PID) pair[spoken.pairs++] = (mlog_field){"pid", mlog__val_i(mlog__shim_pid())};
+    struct mlog__tag own;
+    unsigned char ready[MLOG__SYSLOG_READY];
+    mlog__spoken spoken = {.at = {"syslog", "", 0}, .level = level, .error = c->error, .format = c->format, .constant = true, .call_at = call_at};
+    mlog__shim_tag_fields(mlog__shim_tag(c, &own), ready, &spoken);
     done = done && mlog__thread_speak(&spoken, args);
     if (!done && (c->options & MLOG__SYSLOG_CONS)) mlog__shim_syslog_console(c, args);
     if (done && level >= MLOG_FATAL) mlog1_fatal();
@@ -15325,11 +15395,13 @@ static void mlog__shim_complain(const mlog__complaint *c, va_list args, uintptr_
     bool started = mlog__life_start();
     if (!started || !mlog__shim_on_stderr()) mlog__shim_err_write(c, format, args, c->error);
     if (started && c->level >= mlog__rule_threshold(name, strlen(name))) {
-        mlog_field pair[3] = {{"source", mlog__val_s(name)}};
+        unsigned char ready[224];
+        mlog_field field[3] = {{"source", mlog__val_s(name)}};
         mlog__spoken spoken = {.at = {c->file == NULL ? "err" : c->file, "", (int)c->line}, .level = c->level, .error = c->error,
-                               .format = format, .pair = pair, .pairs = 1, .call_at = call_at};
-        if (c->tells) pair[spoken.pairs++] = (mlog_field){"errno", mlog__val_i(c->error)};
-        if (c->status != 0) pair[spoken.pairs++] = (mlog_field){"exit_status", mlog__val_i(c->status)};
+                               .format = format, .ready = ready, .ready_count = 1, .call_at = call_at};
+        if (c->tells) field[spoken.ready_count++] = (mlog_field){"errno", mlog__val_i(c->error)};
+        if (c->status != 0) field[spoken.ready_count++] = (mlog_field){"exit_status", mlog__val_i(c->status)};
+        spoken.ready_bytes = mlog__shim_encode(ready, sizeof ready, field, spoken.ready_count);
         (void)mlog__thread_speak(&spoken, args);
     }
     errno = saved;
