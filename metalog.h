@@ -156,6 +156,10 @@
 #ifdef METALOG_PRELOAD
 #define METALOG_SHIM_SYSLOG
 #define METALOG_SHIM_ERR
+#define METALOG_SHIM_STDIO
+#endif
+#if defined(METALOG_SHIM_STDIO) && defined(METALOG_NO_THREADS)
+#error "metalog.h: METALOG_SHIM_STDIO needs a thread: expected a unit without METALOG_NO_THREADS"
 #endif
 #if __INCLUDE_LEVEL__ == 0 && defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
@@ -1365,6 +1369,18 @@ extern int error_one_per_line;
 /* ---- shim: stdio ---- */
 #if defined(METALOG_SHIM_STDIO) && !defined(MLOG__SHIM_STDIO)
 #define MLOG__SHIM_STDIO
+#pragma redefine_extname mlog_stdio mlog1_stdio
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* From now on what anybody writes to descriptor 1 or 2 (printf, a library, a child) becomes records of this level, a line each, of the
+ * source stdout or stderr. The descriptor leads into a pipe that a thread reads; sinks go on where it led before. level 0, as
+ * mlog_shutdown and exit: all that was written is logged, and the descriptor leads again to where it did. 0, or -1: mlog_why says
+ * why. Needs threads; not to be called by two at once. Who still has the pipe when this process has ended gets SIGPIPE. */
+METALOG_API int mlog_stdio(int fd, int level);
+#ifdef __cplusplus
+}
+#endif
 #endif
 
 /* ---- end of the shims ---- */
@@ -1499,6 +1515,10 @@ static int64_t mlog__life_utc(struct mlog__desk *desk, uint64_t ticks);
 static void mlog__life_take_pair(struct mlog__desk *desk, bool now);
 #ifdef METALOG_PRELOAD
 static void mlog__shim_defaults(mlog_config *config);
+#endif
+#ifdef METALOG_SHIM_STDIO
+static void mlog__shim_stdio_end(void);
+static void mlog__shim_stdio_revive(void);
 #endif
 /* Returns -1 always; the text of this thread's last refusal. */
 static int mlog__life_why(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -10891,11 +10911,15 @@ static void mlog__sink_know(mlog_sink *s) {
     else if (mlog__binary_move(s->binary, &s->out, s->desk->session)) s->sent = 0; /* a part of a block in the old file counts for nothing */
 }
 
+/* Where the host's descriptors lead when they lead to us for now (shim stdio); 0: where they are. */
+static int mlog__sink_led[3];
+
 /* A descriptor of our own for the host's terminal, pipe or file. It shall not block, but the host's flags are not ours to change: a
  * terminal or pipe is opened once more; a regular file keeps the host's offset, so it is only duplicated. */
 static int mlog__sink_open_console(mlog_sink *s, int host) {
     struct stat st;
     char path[32];
+    if (mlog__sink_led[host] != 0) host = mlog__sink_led[host];
     if (fstat(host, &st) != 0) return mlog__life_why("descriptor %d: %s; expected an open one", host, strerror(errno));
     snprintf(path, sizeof path, "/proc/self/fd/%d", host);
     int fd = -1;
@@ -14222,6 +14246,9 @@ static void mlog__life_revive(void) {
     mlog__life_lock();
     if (mlog__life_running()) (void)mlog__life_run_lanes();
     mlog__life_unlock();
+#ifdef METALOG_SHIM_STDIO
+    mlog__shim_stdio_revive();
+#endif
 }
 
 static void mlog__life_set_deadline(void) {
@@ -14527,6 +14554,9 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
 static void mlog__life_exit(void) {
     /* LIFE-3 */
     if (mlog__life_is_child() || !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
+#ifdef METALOG_SHIM_STDIO
+    mlog__shim_stdio_end();
+#endif
     mlog__life_set_deadline();
     __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELAXED); /* LIFE-4 */
     bool callback = mlog__flush_mine; /* it called exit, on top of a pass that this thread makes: no file waits for that */
@@ -14539,6 +14569,9 @@ int mlog_shutdown(int ms) {
     int saved = errno;
     if (mlog__life_is_child() || mlog__life.state != MLOG__L_RUNNING) return 0;
     if (mlog__life_on_lane()) return mlog__life_why("mlog_shutdown: called from a callback of a sink; expected another thread");
+#ifdef METALOG_SHIM_STDIO
+    mlog__shim_stdio_end();
+#endif
     int result = mlog_flush(ms);
     mlog__closing closing = {0};
     mlog__life_hurry(true, false);
@@ -15094,6 +15127,7 @@ static uint32_t mlog__shim_encode(unsigned char *to, size_t room, const mlog_fie
 
 /* Does what goes to a sink of ours come to the standard error? Then nothing is written there twice. */
 static bool mlog__shim_on_stderr(void) {
+    if (mlog__sink_led[2] != 0) return true; /* it is logged */
     for (int i = 0; i < MLOG__SINKS; i++) {
         const mlog_sink *s = &mlog__flush_all.sink[i];
         if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE)) continue; /* FLUSH-6 */
@@ -15108,6 +15142,7 @@ static bool mlog__shim_on_stderr(void) {
  * Priority is severity | facility. The severity becomes the level, the facility a field; ident is the source, LOG_PID a field pid.
  * The record goes as all others: there is no socket, so LOG_ODELAY, LOG_NOWAIT and closelog have nothing to do.
  *
+ *   SHIM-3  a capture: state                 its thread, who waits for its end    all of it before its state
  *   SHIM-2  a tag made: state        who finds it        the tag before its state
  *   SHIM-1  what openlog and setlogmask say: relaxed, a call that overlaps them goes by either */
 #ifdef METALOG_SHIM_SYSLOG
@@ -15523,9 +15558,167 @@ MLOG__SHIM_TAKE(error_at_line, mlog1_error_at_line)
 MLOG__SHIM_TAKE(perror, mlog1_perror)
 #endif
 
-/* ---- shim: stdio ---- */
+/* ---- shim: stdio ----
+ * A descriptor of the host leads into a pipe; a thread makes records of its lines. Nobody waits for the flusher but that thread, which
+ * drops as any other; sinks write to where the descriptor led, so that nothing comes round. At the end a byte 0 marks, behind all
+ * that was written; what children still write then is passed on as it is.
+ *
+ * A child of fork has the pipe, but not the thread: its text is its parent's, until its own first record makes it a pipe of its own. */
+#ifdef METALOG_SHIM_STDIO
+
+enum { MLOG__STDIO_NONE, MLOG__STDIO_RUNS, MLOG__STDIO_ENDS, MLOG__STDIO_ENDED };
+
+typedef struct {
+    uint32_t state;              /* MLOG__STDIO_* */
+    int fd, level, pipe[2], host;/* host: a duplicate of what fd led to */
+    dev_t host_dev, pipe_dev;    /* what they are: a host that closes all descriptors may use the numbers again */
+    ino_t host_ino, pipe_ino;
+    pid_t pid;                   /* whose thread reads */
+    mlog_logger *logger;
+    size_t len;                  /* of a line that has no end yet */
+    char line[8192];             /* a longer one is cut in pieces */
+} mlog__stdio;
+static mlog__stdio *mlog__shim_stdio[2];
+
+static bool mlog__shim_stdio_is(int fd, dev_t dev, ino_t ino) {
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+}
+
+static void mlog__shim_stdio_line(mlog__stdio *s, const char *text, size_t n) {
+    if (n > 0 && text[n - 1] == '\r') n--;
+    mlog_event e = {.at = {"stdio", "", 0}, .logger = s->logger, .level = s->level, .msg = text, .msg_len = n};
+    if (n > 0) mlog_emit(&e); /* an empty line says nothing */
+}
+
+/* What was read: whole lines go out. */
+static void mlog__shim_stdio_take(mlog__stdio *s) {
+    char *at = s->line, *end = s->line + s->len, *newline;
+    for (; (newline = memchr(at, '\n', (size_t)(end - at))) != NULL; at = newline + 1) mlog__shim_stdio_line(s, at, (size_t)(newline - at));
+    s->len = (size_t)(end - at);
+    if (s->len == sizeof s->line) {
+        size_t n = mlog__text_utf8_cut(at, s->len - 8);
+        mlog__shim_stdio_line(s, at, n);
+        at += n;
+        s->len -= n;
+    }
+    memmove(s->line, at, s->len);
+}
+
+/* Behind the mark: nobody writes any more but children, and they to where they would have written. */
+static void mlog__shim_stdio_pass_on(mlog__stdio *s) {
+    long n = 0;
+    while (mlog__shim_stdio_is(s->pipe[0], s->pipe_dev, s->pipe_ino) && mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino) &&
+           ((n = syscall(SYS_read, s->pipe[0], s->line, sizeof s->line)) > 0 || (n < 0 && errno == EINTR)))
+        for (long done = 0, k; done < n && (k = syscall(SYS_write, s->host, s->line + done, (size_t)(n - done))) > 0;) done += k;
+    if (mlog__shim_stdio_is(s->pipe[0], s->pipe_dev, s->pipe_ino)) close(s->pipe[0]);
+    if (mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino)) close(s->host);
+    free(s);
+}
+
+static void *mlog__shim_stdio_run(void *arg) {
+    mlog__stdio *s = arg;
+    for (;;) {
+        bool ours = mlog__shim_stdio_is(s->pipe[0], s->pipe_dev, s->pipe_ino);
+        long n = !ours ? 0 : syscall(SYS_read, s->pipe[0], s->line + s->len, sizeof s->line - s->len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n > 0) s->len += (size_t)n;
+        bool marked = s->len > 0 && s->line[s->len - 1] == 0 && __atomic_load_n(&s->state, __ATOMIC_ACQUIRE) == MLOG__STDIO_ENDS; /* SHIM-3 */
+        if (marked) s->len--;
+        mlog__shim_stdio_take(s);
+        if (!marked && n > 0) continue;
+        mlog__shim_stdio_line(s, s->line, s->len);
+        __atomic_store_n(&s->state, MLOG__STDIO_ENDED, __ATOMIC_RELEASE); /* SHIM-3 */
+        mlog__platform_wake(&s->state);
+        if (marked) mlog__shim_stdio_pass_on(s);
+        return NULL;
+    }
+}
+
+/* Puts the descriptor back, and waits until all that was written before is logged. */
+static void mlog__shim_stdio_stop(int which) {
+    mlog__stdio *s = mlog__shim_stdio[which];
+    if (s == NULL || s->pid != getpid()) return; /* a child's is its parent's */
+    mlog__shim_stdio[which] = NULL;
+    fflush(which == 0 ? stdout : stderr);
+    mlog__sink_led[s->fd] = 0;
+    if (mlog__shim_stdio_is(s->fd, s->pipe_dev, s->pipe_ino) && mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino))
+        (void)syscall(SYS_dup3, s->host, s->fd, 0);
+    int write_end = s->pipe[1];
+    bool ours = mlog__shim_stdio_is(write_end, s->pipe_dev, s->pipe_ino);
+    /* SHIM-3; a host that closed all of it has ended the thread */
+    if (__atomic_exchange_n(&s->state, MLOG__STDIO_ENDS, __ATOMIC_ACQ_REL) == MLOG__STDIO_ENDED || !ours) return;
+    int64_t end = mlog__platform_clock(CLOCK_MONOTONIC) + INT64_C(2000000000);
+    (void)syscall(SYS_write, write_end, "", 1);
+    while (mlog__platform_clock(CLOCK_MONOTONIC) < end && __atomic_load_n(&s->state, __ATOMIC_ACQUIRE) != MLOG__STDIO_ENDED) /* SHIM-3 */
+        mlog__platform_wait(&s->state, MLOG__STDIO_ENDS, 100);
+    close(write_end); /* with the last one the thread ends, and s with it */
+}
+
+static void mlog__shim_stdio_end(void) {
+    mlog__shim_stdio_stop(0);
+    mlog__shim_stdio_stop(1);
+}
+
+static int mlog__shim_stdio_begin(int fd, int level, int host) {
+    mlog__stdio *s = calloc(1, sizeof *s);
+    if (s == NULL) return mlog__life_why("mlog_stdio: no memory");
+    *s = (mlog__stdio){.state = MLOG__STDIO_RUNS, .fd = fd, .level = mlog__level(level), .pid = getpid(), .host = host, .pipe = {-1, -1}};
+    s->logger = mlog_named(fd == 1 ? "stdout" : "stderr");
+    fflush(fd == 1 ? stdout : stderr);
+    if (s->host < 0) s->host = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+    struct stat to = {0}, st = {0};
+    bool open = s->host >= 0 && fstat(s->host, &to) == 0 && pipe2(s->pipe, O_CLOEXEC) == 0 && fstat(s->pipe[0], &st) == 0;
+    s->host_dev = to.st_dev, s->host_ino = to.st_ino, s->pipe_dev = st.st_dev, s->pipe_ino = st.st_ino;
+    if (!open || !mlog__platform_thread(mlog__shim_stdio_run, s)) {
+        int result = mlog__life_why("mlog_stdio: descriptor %d: %s", fd, strerror(errno));
+        if (s->host >= 0 && host < 0) close(s->host);
+        if (s->pipe[0] >= 0) close(s->pipe[0]), close(s->pipe[1]);
+        free(s);
+        return result;
+    }
+    mlog__sink_led[fd] = s->host;
+    (void)syscall(SYS_dup3, s->pipe[1], fd, 0);
+    mlog__shim_stdio[fd - 1] = s;
+    if (fd == 1) setvbuf(stdout, NULL, _IOLBF, 0); /* a line when it is said, as on a terminal */
+    return 0;
+}
+
+/* In a child, with its first record: what it says from here on is its own. */
+static void mlog__shim_stdio_revive(void) {
+    for (int i = 0; i < 2; i++) {
+        mlog__stdio *s = mlog__shim_stdio[i];
+        if (s == NULL || s->pid == getpid()) continue;
+        mlog__shim_stdio[i] = NULL;
+        bool still = mlog__shim_stdio_is(s->fd, s->pipe_dev, s->pipe_ino) && mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino);
+        int fd = s->fd, level = s->level, host = s->host;
+        if (!still || mlog__shim_stdio_begin(fd, level, host) != 0) mlog__sink_led[fd] = 0;
+        else close(s->pipe[0]), close(s->pipe[1]);
+    }
+}
+
+METALOG_API int mlog_stdio(int fd, int level) {
+    int saved = errno, result = 0;
+    if (fd != 1 && fd != 2) return mlog__life_why("mlog_stdio: descriptor %d: expected 1 or 2", fd);
+    if (!mlog__life_start()) return mlog__life_why("mlog_stdio: no memory");
+    if (mlog__life_on_lane()) return mlog__life_why("mlog_stdio: called from a callback of a sink; expected another thread");
+    mlog__stdio *s = mlog__shim_stdio[fd - 1];
+    if (level == 0) mlog__shim_stdio_stop(fd - 1);
+    else if (s != NULL && s->pid == getpid()) s->level = mlog__level(level);
+    else result = mlog__shim_stdio_begin(fd, level, -1);
+    errno = saved;
+    return result;
+}
+#endif
 
 #ifdef METALOG_PRELOAD
+/* METALOG_STDIO=12: both. Before the program runs. */
+__attribute__((constructor)) static void mlog__shim_preloaded(void) {
+    const char *which = secure_getenv("METALOG_STDIO");
+    for (; which != NULL && *which != 0; which++)
+        if (*which == '1' || *which == '2') (void)mlog_stdio(*which - '0', *which == '1' ? MLOG_INFO : MLOG_WARN);
+}
+
 /* What the environment says to a program that knows nothing of metalog; METALOG itself, the rules, is read as ever. Everything is
  * logged without it: setlogmask is the program's own choice. */
 static void mlog__shim_defaults(mlog_config *c) {
