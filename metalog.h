@@ -15635,12 +15635,12 @@ static void *mlog__shim_stdio_run(void *arg) {
     }
 }
 
-/* Puts the descriptor back, and waits until all that was written before is logged. */
-static void mlog__shim_stdio_stop(int which) {
+/* Puts the descriptor back, and waits until all that was written before is logged. flush: also what stdio still holds. */
+static void mlog__shim_stdio_stop(int which, bool flush) {
     mlog__stdio *s = mlog__shim_stdio[which];
     if (s == NULL || s->pid != getpid()) return; /* a child's is its parent's */
     mlog__shim_stdio[which] = NULL;
-    fflush(which == 0 ? stdout : stderr);
+    if (flush) fflush(which == 0 ? stdout : stderr);
     mlog__sink_led[s->fd] = 0;
     if (mlog__shim_stdio_is(s->fd, s->pipe_dev, s->pipe_ino) && mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino))
         (void)syscall(SYS_dup3, s->host, s->fd, 0);
@@ -15656,8 +15656,8 @@ static void mlog__shim_stdio_stop(int which) {
 }
 
 static void mlog__shim_stdio_end(void) {
-    mlog__shim_stdio_stop(0);
-    mlog__shim_stdio_stop(1);
+    mlog__shim_stdio_stop(0, true);
+    mlog__shim_stdio_stop(1, true);
 }
 
 static int mlog__shim_stdio_begin(int fd, int level, int host) {
@@ -15703,7 +15703,7 @@ METALOG_API int mlog_stdio(int fd, int level) {
     if (!mlog__life_start()) return mlog__life_why("mlog_stdio: no memory");
     if (mlog__life_on_lane()) return mlog__life_why("mlog_stdio: called from a callback of a sink; expected another thread");
     mlog__stdio *s = mlog__shim_stdio[fd - 1];
-    if (level == 0) mlog__shim_stdio_stop(fd - 1);
+    if (level == 0) mlog__shim_stdio_stop(fd - 1, true);
     else if (s != NULL && s->pid == getpid()) s->level = mlog__level(level);
     else result = mlog__shim_stdio_begin(fd, level, -1);
     errno = saved;
@@ -15712,12 +15712,27 @@ METALOG_API int mlog_stdio(int fd, int level) {
 #endif
 
 #ifdef METALOG_PRELOAD
-/* METALOG_STDIO=12: both. Before the program runs. */
+/* METALOG_STDIO=12: both. Before the program runs. What it starts has its pipes, or files that must stay what they are. */
 __attribute__((constructor)) static void mlog__shim_preloaded(void) {
     const char *which = secure_getenv("METALOG_STDIO");
-    for (; which != NULL && *which != 0; which++)
-        if (*which == '1' || *which == '2') (void)mlog_stdio(*which - '0', *which == '1' ? MLOG_INFO : MLOG_WARN);
+    for (const char *p = which; p != NULL && *p != 0; p++)
+        if (*p == '1' || *p == '2') (void)mlog_stdio(*p - '0', *p == '1' ? MLOG_INFO : MLOG_WARN);
+    if (which != NULL) unsetenv("METALOG_STDIO");
 }
+
+METALOG_API void mlog1_preload_exit(int status);
+
+/* [s] _exit, of a program that does not know what it leaves behind: waits for it at most full_ms, as a FATAL record does. */
+void mlog1_preload_exit(int status) {
+    if (mlog__life_running() && !mlog__life_is_child() && !mlog__platform_borrowed()) {
+        mlog__shim_stdio_stop(0, false);
+        mlog__shim_stdio_stop(1, false);
+        mlog1_fatal();
+    }
+    for (;;) (void)syscall(SYS_exit_group, status);
+}
+MLOG__SHIM_TAKE(_exit, mlog1_preload_exit)
+MLOG__SHIM_TAKE(_Exit, mlog1_preload_exit)
 
 /* What the environment says to a program that knows nothing of metalog; METALOG itself, the rules, is read as ever. Everything is
  * logged without it: setlogmask is the program's own choice. */
