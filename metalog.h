@@ -162,7 +162,11 @@
 #ifdef METALOG_PRELOAD
 #define METALOG_SHIM_SYSLOG
 #define METALOG_SHIM_ERR
+#define METALOG_SHIM_STDIO
 #define METALOG_SHIM_GLIB
+#endif
+#if defined(METALOG_SHIM_STDIO) && defined(METALOG_NO_THREADS)
+#error "metalog.h: METALOG_SHIM_STDIO needs a thread: expected a unit without METALOG_NO_THREADS"
 #endif
 #if __INCLUDE_LEVEL__ == 0 && defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
@@ -1377,6 +1381,18 @@ extern int error_one_per_line;
 /* ---- shim: stdio ---- */
 #if defined(METALOG_SHIM_STDIO) && !defined(MLOG__SHIM_STDIO)
 #define MLOG__SHIM_STDIO
+#pragma redefine_extname mlog_stdio mlog1_stdio
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* From now on what anybody writes to descriptor 1 or 2 (printf, a library, a child) becomes records of this level, a line each, of the
+ * source stdout or stderr. The descriptor leads into a pipe that a thread reads; sinks go on where it led before. level 0, as
+ * mlog_shutdown and exit: all that was written is logged, and the descriptor leads again to where it did. 0, or -1: mlog_why says
+ * why. Needs threads; not to be called by two at once. Who still has the pipe when this process has ended gets SIGPIPE. */
+METALOG_API int mlog_stdio(int fd, int level);
+#ifdef __cplusplus
+}
+#endif
 #endif
 
 /* ---- shims of loggers that are macros ----
@@ -2103,6 +2119,10 @@ static int64_t mlog__life_utc(struct mlog__desk *desk, uint64_t ticks);
 static void mlog__life_take_pair(struct mlog__desk *desk, bool now);
 #ifdef METALOG_PRELOAD
 static void mlog__shim_defaults(mlog_config *config);
+#endif
+#ifdef METALOG_SHIM_STDIO
+static void mlog__shim_stdio_end(void);
+static void mlog__shim_stdio_revive(void);
 #endif
 /* Returns -1 always; the text of this thread's last refusal. */
 static int mlog__life_why(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -7128,6 +7148,8 @@ typedef struct {
     uint32_t slots;
     const mlog_field *field;
     uint32_t fields, own;                      /* own: so many of them, from the first, go out like those of a bound logger */
+    const unsigned char *ready;                /* fields that go out like that, too, and are encoded already */
+    uint32_t ready_bytes, ready_count;
     mlog_context *inside;                      /* its fields go into the record, outermost first */
     mlog_context *inside_bound;                /* the same for the fields of a bound logger */
     uint32_t missing;                          /* fields that found no room; told by one of their own, "fields_cut" */
@@ -7164,7 +7186,7 @@ static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, u
     }
     /* a word with the three counts comes first */
     if ((d->header & MLOG__F_FIELDS) == 0) return bytes;
-    bytes += 8 + chain + (d->missing != 0 ? MLOG__NOTE_BYTES : 0);
+    bytes += 8 + chain + d->ready_bytes + (d->missing != 0 ? MLOG__NOTE_BYTES : 0);
     for (uint32_t i = 0; i < d->fields; i++)
         bytes += mlog__record_measure(size++, d->field[i].key, &d->field[i].value, limit);
     return bytes;
@@ -7210,7 +7232,8 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
         chained++;
     }
     payload = mlog__thread_put_chain(mlog__thread_put_chain(payload, d->inside), d->inside_bound);
-    bound += d->own;
+    if (d->ready_bytes != 0) memcpy(payload, d->ready, d->ready_bytes), payload += d->ready_bytes;
+    bound += d->own + d->ready_count;
     for (uint32_t i = 0; i < d->fields; i++)
         payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, &size[d->slots + i]);
     /* 16 bits each: more fields than that are not looked at anyway */
@@ -7265,6 +7288,7 @@ static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *siz
         if (limit > 0) limit /= 2; /* at most 23 rounds, for monsters only */
         else if (chain > 0) chain = mlog__thread_without_chains(d);
         else if (d->fields > 0) d->fields--, d->missing++, d->own = MLOG__MIN(d->own, d->fields);
+        else if (d->ready_count > 0) d->missing += d->ready_count, d->ready_count = d->ready_bytes = 0;
         else break;
     }
     return bytes;
@@ -8064,17 +8088,18 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 
 /* -- calls whose text, place and keys are known at run time only -- */
 
-/* A call whose text, place and level are known at run time only. pair: goes out like the fields of a logger; a `source` in it is the
- * record's. */
+/* A call whose text, place and level are known at run time only. ready: fields that go out like those of a logger, encoded; a `source`
+ * among them is the record's. */
 typedef struct {
     mlog_where at;
     const char *source, *tag;    /* as a site has it, stringized; NULL, or the source itself */
     mlog_logger *logger;
     int level, error;            /* error: errno when the call came in, for %m */
     bool legacy, bare;           /* it came through a shim: see MLOG__LEGACY; there are no arguments, whatever the format asks for */
+    bool constant;               /* at: constants of this file, which their addresses tell */
     const char *format;
-    const mlog_field *pair;
-    uint32_t pairs;
+    const unsigned char *ready;
+    uint32_t ready_bytes, ready_count;
     uintptr_t call_at;           /* MLOG__CALL_AT of the user's call */
 } mlog__spoken;
 
@@ -8179,7 +8204,7 @@ static struct mlog__seen {
     uint32_t state;              /* 0 free, 1 being made, 2 for good */
     uint32_t hint;               /* of the text that came here last and has no place */
     uint32_t entry, line;        /* its number in the dictionary */
-    const char *format;
+    const char *format, *file;
     uint8_t count, uses_errno;   /* count: without the errno of a %m */
     bool named;                  /* its arguments have names: see mlog__rule_pairs */
     mlog__want want[MLOG__SEEN_ARGS];
@@ -8189,9 +8214,10 @@ static bool mlog__thread_is_seen(const struct mlog__seen *place, const mlog__spo
     if (__atomic_load_n(&place->state, __ATOMIC_ACQUIRE) != 2 || place->format != c->format) return false; /* THREAD-13 */
     if (place->line != (uint32_t)c->at.line) return false;
     const mlog__entry *e = mlog__dict_entry(place->entry);
-    if (place->named != mlog__rule_pairs() || (e != NULL && c->tag != NULL && strcmp(c->tag, mlog__dict_source(e)) != 0)) return false;
-    return e != NULL && strcmp(c->format, mlog__dict_msg(e)) == 0 && strcmp(mlog__rule_base(c->at.file), mlog__dict_file(e)) == 0 &&
-           strcmp(c->at.func, mlog__dict_func(e)) == 0;
+    if (e == NULL || place->named != mlog__rule_pairs() || strcmp(c->format, mlog__dict_msg(e)) != 0) return false;
+    if (c->constant && c->at.file == place->file) return true;
+    if (c->tag != NULL && strcmp(c->tag, mlog__dict_source(e)) != 0) return false;
+    return strcmp(mlog__rule_base(c->at.file), mlog__dict_file(e)) == 0 && strcmp(c->at.func, mlog__dict_func(e)) == 0;
 }
 
 /* The four places of a format. */
@@ -8239,6 +8265,7 @@ MLOG__COLD static void mlog__thread_remember(const mlog__spoken *c, const mlog__
     if (place->named) e.keys_len = (uint32_t)mlog__printf_names(names, f, c->format, e.count);
     if (f->uses_errno) e.kind[e.count] = MLOG_K_INT, e.how[e.count++] = MLOG__H_ERRNO, e.flags |= MLOG__D_ERRNO;
     place->format = c->format;
+    place->file = c->at.file;
     place->line = (uint32_t)c->at.line;
     place->count = f->nargs;
     place->uses_errno = f->uses_errno;
@@ -8301,12 +8328,13 @@ static bool mlog__thread_send_seen(const mlog__spoken *c, const struct mlog__see
     mlog_value value[MLOG__SEEN_ARGS + 1];
     long double ld[MLOG__SEEN_ARGS];
     mlog__wide wide;
-    mlog__draft d = {.header = mlog__record_header(seen->entry, 0, 0), .slot = value, .field = c->pair, .fields = c->pairs, .own = c->pairs};
+    mlog__draft d = {.header = mlog__record_header(seen->entry, 0, 0), .slot = value, .ready = c->ready,
+                     .ready_bytes = c->ready_bytes, .ready_count = c->ready_count};
     wide.used = 0;
     mlog__thread_varargs(args, seen->want, seen->count, value, &wide, ld);
     d.slots = seen->count;
     if (seen->uses_errno) value[d.slots++] = mlog__val_i(c->error);
-    if (c->pairs != 0) d.header |= MLOG__F_FIELDS;
+    if (c->ready_count != 0) d.header |= MLOG__F_FIELDS;
     return mlog__thread_send(&d, c->logger, c->level, c->call_at);
 }
 
@@ -8318,14 +8346,14 @@ MLOG__COLD static bool mlog__thread_send_format(const mlog__spoken *c, mlog__arg
     char source[64], error[104];
     mlog__printf f;
     mlog__wide wide;
-    mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
+    mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field,
+                     .ready = c->ready, .ready_bytes = c->ready_bytes, .ready_count = c->ready_count};
     wide.used = 0;
     mlog__thread_scan_run(&f, c->format);
     if (c->bare) f.nargs = 0; /* the renderer says what is missing */
     else mlog__thread_remember(c, &f);
     mlog__thread_whole_slots(slot, source, c, c->format, strlen(c->format));
     mlog__thread_varargs(args, f.want, f.nargs, value, &wide, ld);
-    for (; d.fields < c->pairs && d.fields < 16; d.fields++) field[d.fields] = c->pair[d.fields];
     if (f.bad != NULL) {
         char *p = mlog__printf_put(error, error + 64, f.bad, strlen(f.bad));
         p = mlog__text_u64(mlog__printf_put(p, error + 80, " at byte ", 9), f.bad_off);
@@ -11655,11 +11683,15 @@ static void mlog__sink_know(mlog_sink *s) {
     else if (mlog__binary_move(s->binary, &s->out, s->desk->session)) s->sent = 0; /* a part of a block in the old file counts for nothing */
 }
 
+/* Where the host's descriptors lead when they lead to us for now (shim stdio); 0: where they are. */
+static int mlog__sink_led[3];
+
 /* A descriptor of our own for the host's terminal, pipe or file. It shall not block, but the host's flags are not ours to change: a
  * terminal or pipe is opened once more; a regular file keeps the host's offset, so it is only duplicated. */
 static int mlog__sink_open_console(mlog_sink *s, int host) {
     struct stat st;
     char path[32];
+    if (mlog__sink_led[host] != 0) host = mlog__sink_led[host];
     if (fstat(host, &st) != 0) return mlog__life_why("descriptor %d: %s; expected an open one", host, strerror(errno));
     snprintf(path, sizeof path, "/proc/self/fd/%d", host);
     int fd = -1;
@@ -14988,6 +15020,9 @@ static void mlog__life_revive(void) {
     mlog__life_lock();
     if (mlog__life_running()) (void)mlog__life_run_lanes();
     mlog__life_unlock();
+#ifdef METALOG_SHIM_STDIO
+    mlog__shim_stdio_revive();
+#endif
 }
 
 static void mlog__life_set_deadline(void) {
@@ -15293,6 +15328,9 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
 static void mlog__life_exit(void) {
     /* LIFE-3 */
     if (mlog__life_is_child() || !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
+#ifdef METALOG_SHIM_STDIO
+    mlog__shim_stdio_end();
+#endif
     mlog__life_set_deadline();
     __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELAXED); /* LIFE-4 */
     bool callback = mlog__flush_mine; /* it called exit, on top of a pass that this thread makes: no file waits for that */
@@ -15305,6 +15343,9 @@ int mlog_shutdown(int ms) {
     int saved = errno;
     if (mlog__life_is_child() || mlog__life.state != MLOG__L_RUNNING) return 0;
     if (mlog__life_on_lane()) return mlog__life_why("mlog_shutdown: called from a callback of a sink; expected another thread");
+#ifdef METALOG_SHIM_STDIO
+    mlog__shim_stdio_end();
+#endif
     int result = mlog_flush(ms);
     mlog__closing closing = {0};
     mlog__life_hurry(true, false);
@@ -15857,8 +15898,20 @@ MLOG__COLD static size_t mlog__shim_render(char *text, size_t size, const char *
     return (size_t)(mlog__printf_render(text, text + size, &f, format, val, n) - text);
 }
 
+/* Fields, encoded; texts must be short. Returns the bytes. */
+static uint32_t mlog__shim_encode(unsigned char *to, size_t room, const mlog_field *field, uint32_t n) {
+    unsigned char *p = to;
+    for (uint32_t i = 0; i < n; i++) {
+        mlog__sized size;
+        if (mlog__record_measure(&size, field[i].key, &field[i].value, 64) > (uint64_t)(to + room - p)) break;
+        p = mlog__record_put_field(p, field[i].key, &field[i].value, &size);
+    }
+    return (uint32_t)(p - to);
+}
+
 /* Does what goes to a sink of ours come to the standard error? Then nothing is written there twice. */
 static bool mlog__shim_on_stderr(void) {
+    if (mlog__sink_led[2] != 0) return true; /* it is logged */
     for (int i = 0; i < MLOG__SINKS; i++) {
         const mlog_sink *s = &mlog__flush_all.sink[i];
         if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE)) continue; /* FLUSH-6 */
@@ -15873,6 +15926,8 @@ static bool mlog__shim_on_stderr(void) {
  * Priority is severity | facility. The severity becomes the level, the facility a field; ident is the source, LOG_PID a field pid.
  * The record goes as all others: there is no socket, so LOG_ODELAY, LOG_NOWAIT and closelog have nothing to do.
  *
+ *   SHIM-3  a capture: state                 its thread, who waits for its end    all of it before its state
+ *   SHIM-2  a tag made: state        who finds it        the tag before its state
  *   SHIM-1  what openlog and setlogmask say: relaxed, a call that overlaps them goes by either */
 #ifdef METALOG_SHIM_SYSLOG
 
@@ -15939,16 +15994,66 @@ static mlog_value mlog__shim_facility_value(int priority) {
     return facility < 24 ? mlog__val_s(mlog__shim_facility[facility]) : mlog__val_u(facility);
 }
 
+enum { MLOG__SYSLOG_TAGS = 32, MLOG__SYSLOG_READY = 224, MLOG__SYSLOG_PID_AT = 16 };
+
+/* The fields of ident and facility, encoded once for all calls with them: the pid, if any, is the first, and filled in by each. */
+static struct mlog__tag {
+    uint32_t state;              /* 0 free, 1 being made, 2 for good */
+    int facility;
+    bool pid;
+    char ident[64];
+    size_t ident_len;
+    uint32_t bytes;
+    unsigned char ready[MLOG__SYSLOG_READY];
+} mlog__shim_tags[MLOG__SYSLOG_TAGS];
+
+static void mlog__shim_tag_make(struct mlog__tag *t, const mlog__syslog *c) {
+    mlog_field field[3] = {{"pid", mlog__val_i(0)}, {"source", mlog_str(c->ident, c->ident_len)}, {"facility", mlog__shim_facility_value(c->priority)}};
+    t->pid = (c->options & MLOG__SYSLOG_PID) != 0;
+    t->facility = c->priority >> 3;
+    memcpy(t->ident, c->ident, c->ident_len);
+    t->ident_len = c->ident_len;
+    t->bytes = mlog__shim_encode(t->ready, sizeof t->ready, field + !t->pid, 3 - !t->pid);
+}
+
+/* The one of this call; `own` is made when the table is full. */
+static const struct mlog__tag *mlog__shim_tag(const mlog__syslog *c, struct mlog__tag *own) {
+    bool pid = (c->options & MLOG__SYSLOG_PID) != 0;
+    for (int i = 0; i < MLOG__SYSLOG_TAGS; i++) {
+        struct mlog__tag *t = &mlog__shim_tags[i];
+        uint32_t state = __atomic_load_n(&t->state, __ATOMIC_ACQUIRE); /* SHIM-2 */
+        if (state == 2 && t->facility == c->priority >> 3 && t->pid == pid && t->ident_len == c->ident_len &&
+            memcmp(t->ident, c->ident, c->ident_len) == 0)
+            return t;
+        if (state != 0 || !__atomic_compare_exchange_n(&t->state, &state, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) continue; /* SHIM-2 */
+        mlog__shim_tag_make(t, c);
+        __atomic_store_n(&t->state, 2, __ATOMIC_RELEASE); /* SHIM-2 */
+        return t;
+    }
+    mlog__shim_tag_make(own, c);
+    return own;
+}
+
+/* Its fields, with the pid of now. */
+static void mlog__shim_tag_fields(const struct mlog__tag *t, unsigned char ready[MLOG__SYSLOG_READY], mlog__spoken *spoken) {
+    memcpy(ready, t->ready, t->bytes);
+    int64_t pid = t->pid ? mlog__shim_pid() : 0;
+    if (t->pid) memcpy(ready + MLOG__SYSLOG_PID_AT, &pid, 8);
+    spoken->ready = ready;
+    spoken->ready_bytes = t->bytes;
+    spoken->ready_count = t->pid ? 3 : 2;
+}
+
 /* A record, and what else the options ask for. */
 static void mlog__shim_syslog_send(const mlog__syslog *c, va_list args, uintptr_t call_at) {
     int level = mlog__shim_severity[c->priority & 7];
     bool done = mlog__life_start();
     if ((c->options & MLOG__SYSLOG_PERROR) && !mlog__shim_on_stderr()) mlog__shim_syslog_write(c, args, 2, "\n");
     if (done && level < mlog__rule_threshold(c->ident, c->ident_len, true)) return;
-    mlog_field pair[3] = {{"source", mlog_str(c->ident, c->ident_len)}, {"facility", mlog__shim_facility_value(c->priority)}};
-    mlog__spoken spoken = {.at = {"syslog", "", 0}, .level = level, .error = c->error, .format = c->format, .pair = pair, .pairs = 2,
-                           .call_at = call_at};
-    if (c->options & MLOG__SYSLOG_PID) pair[spoken.pairs++] = (mlog_field){"pid", mlog__val_i(mlog__shim_pid())};
+    struct mlog__tag own;
+    unsigned char ready[MLOG__SYSLOG_READY];
+    mlog__spoken spoken = {.at = {"syslog", "", 0}, .level = level, .error = c->error, .format = c->format, .constant = true, .call_at = call_at};
+    mlog__shim_tag_fields(mlog__shim_tag(c, &own), ready, &spoken);
     done = done && mlog__thread_speak(&spoken, args);
     if (!done && (c->options & MLOG__SYSLOG_CONS)) mlog__shim_syslog_console(c, args);
     if (done && level >= MLOG_FATAL) mlog1_fatal();
@@ -16109,11 +16214,13 @@ static void mlog__shim_complain(const mlog__complaint *c, va_list args, uintptr_
     bool started = mlog__life_start();
     if (!started || !mlog__shim_on_stderr()) mlog__shim_err_write(c, format, args, c->error);
     if (started && c->level >= mlog__rule_threshold(name, strlen(name), true)) {
-        mlog_field pair[3] = {{"source", mlog__val_s(name)}};
+        unsigned char ready[224];
+        mlog_field field[3] = {{"source", mlog__val_s(name)}};
         mlog__spoken spoken = {.at = {c->file == NULL ? "err" : c->file, "", (int)c->line}, .level = c->level, .error = c->error,
-                               .format = format, .pair = pair, .pairs = 1, .call_at = call_at};
-        if (c->tells) pair[spoken.pairs++] = (mlog_field){"errno", mlog__val_i(c->error)};
-        if (c->status != 0) pair[spoken.pairs++] = (mlog_field){"exit_status", mlog__val_i(c->status)};
+                               .format = format, .ready = ready, .ready_count = 1, .call_at = call_at};
+        if (c->tells) field[spoken.ready_count++] = (mlog_field){"errno", mlog__val_i(c->error)};
+        if (c->status != 0) field[spoken.ready_count++] = (mlog_field){"exit_status", mlog__val_i(c->status)};
+        spoken.ready_bytes = mlog__shim_encode(ready, sizeof ready, field, spoken.ready_count);
         (void)mlog__thread_speak(&spoken, args);
     }
     errno = saved;
@@ -16235,7 +16342,158 @@ MLOG__SHIM_TAKE(error_at_line, mlog1_error_at_line)
 MLOG__SHIM_TAKE(perror, mlog1_perror)
 #endif
 
-/* ---- shim: stdio ---- */
+/* ---- shim: stdio ----
+ * A descriptor of the host leads into a pipe; a thread makes records of its lines. Nobody waits for the flusher but that thread, which
+ * drops as any other; sinks write to where the descriptor led, so that nothing comes round. At the end a byte 0 marks, behind all
+ * that was written; what children still write then is passed on as it is.
+ *
+ * A child of fork has the pipe, but not the thread: its text is its parent's, until its own first record makes it a pipe of its own. */
+#ifdef METALOG_SHIM_STDIO
+
+enum { MLOG__STDIO_NONE, MLOG__STDIO_RUNS, MLOG__STDIO_ENDS, MLOG__STDIO_ENDED };
+
+typedef struct {
+    uint32_t state;              /* MLOG__STDIO_* */
+    int fd, level, pipe[2], host;/* host: a duplicate of what fd led to */
+    dev_t host_dev, pipe_dev;    /* what they are: a host that closes all descriptors may use the numbers again */
+    ino_t host_ino, pipe_ino;
+    pid_t pid;                   /* whose thread reads */
+    mlog_logger *logger;
+    size_t len;                  /* of a line that has no end yet */
+    char line[8192];             /* a longer one is cut in pieces */
+} mlog__stdio;
+static mlog__stdio *mlog__shim_stdio[2];
+
+static bool mlog__shim_stdio_is(int fd, dev_t dev, ino_t ino) {
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+}
+
+static void mlog__shim_stdio_line(mlog__stdio *s, const char *text, size_t n) {
+    if (n > 0 && text[n - 1] == '\r') n--;
+    mlog_event e = {.at = {"stdio", "", 0}, .logger = s->logger, .level = s->level, .msg = text, .msg_len = n};
+    if (n > 0) mlog_emit(&e); /* an empty line says nothing */
+}
+
+/* What was read: whole lines go out. */
+static void mlog__shim_stdio_take(mlog__stdio *s) {
+    char *at = s->line, *end = s->line + s->len, *newline;
+    for (; (newline = memchr(at, '\n', (size_t)(end - at))) != NULL; at = newline + 1) mlog__shim_stdio_line(s, at, (size_t)(newline - at));
+    s->len = (size_t)(end - at);
+    if (s->len == sizeof s->line) {
+        size_t n = mlog__text_utf8_cut(at, s->len - 8);
+        mlog__shim_stdio_line(s, at, n);
+        at += n;
+        s->len -= n;
+    }
+    memmove(s->line, at, s->len);
+}
+
+/* Behind the mark: nobody writes any more but children, and they to where they would have written. */
+static void mlog__shim_stdio_pass_on(mlog__stdio *s) {
+    long n = 0;
+    while (mlog__shim_stdio_is(s->pipe[0], s->pipe_dev, s->pipe_ino) && mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino) &&
+           ((n = syscall(SYS_read, s->pipe[0], s->line, sizeof s->line)) > 0 || (n < 0 && errno == EINTR)))
+        for (long done = 0, k; done < n && (k = syscall(SYS_write, s->host, s->line + done, (size_t)(n - done))) > 0;) done += k;
+    if (mlog__shim_stdio_is(s->pipe[0], s->pipe_dev, s->pipe_ino)) close(s->pipe[0]);
+    if (mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino)) close(s->host);
+    free(s);
+}
+
+static void *mlog__shim_stdio_run(void *arg) {
+    mlog__stdio *s = arg;
+    for (;;) {
+        bool ours = mlog__shim_stdio_is(s->pipe[0], s->pipe_dev, s->pipe_ino);
+        long n = !ours ? 0 : syscall(SYS_read, s->pipe[0], s->line + s->len, sizeof s->line - s->len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n > 0) s->len += (size_t)n;
+        bool marked = s->len > 0 && s->line[s->len - 1] == 0 && __atomic_load_n(&s->state, __ATOMIC_ACQUIRE) == MLOG__STDIO_ENDS; /* SHIM-3 */
+        if (marked) s->len--;
+        mlog__shim_stdio_take(s);
+        if (!marked && n > 0) continue;
+        mlog__shim_stdio_line(s, s->line, s->len);
+        __atomic_store_n(&s->state, MLOG__STDIO_ENDED, __ATOMIC_RELEASE); /* SHIM-3 */
+        mlog__platform_wake(&s->state);
+        if (marked) mlog__shim_stdio_pass_on(s);
+        return NULL;
+    }
+}
+
+/* Puts the descriptor back, and waits until all that was written before is logged. flush: also what stdio still holds. */
+static void mlog__shim_stdio_stop(int which, bool flush) {
+    mlog__stdio *s = mlog__shim_stdio[which];
+    if (s == NULL || s->pid != getpid()) return; /* a child's is its parent's */
+    mlog__shim_stdio[which] = NULL;
+    if (flush) fflush(which == 0 ? stdout : stderr);
+    mlog__sink_led[s->fd] = 0;
+    if (mlog__shim_stdio_is(s->fd, s->pipe_dev, s->pipe_ino) && mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino))
+        (void)syscall(SYS_dup3, s->host, s->fd, 0);
+    int write_end = s->pipe[1];
+    bool ours = mlog__shim_stdio_is(write_end, s->pipe_dev, s->pipe_ino);
+    /* SHIM-3; a host that closed all of it has ended the thread */
+    if (__atomic_exchange_n(&s->state, MLOG__STDIO_ENDS, __ATOMIC_ACQ_REL) == MLOG__STDIO_ENDED || !ours) return;
+    int64_t end = mlog__platform_clock(CLOCK_MONOTONIC) + INT64_C(2000000000);
+    (void)syscall(SYS_write, write_end, "", 1);
+    while (mlog__platform_clock(CLOCK_MONOTONIC) < end && __atomic_load_n(&s->state, __ATOMIC_ACQUIRE) != MLOG__STDIO_ENDED) /* SHIM-3 */
+        mlog__platform_wait(&s->state, MLOG__STDIO_ENDS, 100);
+    close(write_end); /* with the last one the thread ends, and s with it */
+}
+
+static void mlog__shim_stdio_end(void) {
+    mlog__shim_stdio_stop(0, true);
+    mlog__shim_stdio_stop(1, true);
+}
+
+static int mlog__shim_stdio_begin(int fd, int level, int host) {
+    mlog__stdio *s = calloc(1, sizeof *s);
+    if (s == NULL) return mlog__life_why("mlog_stdio: no memory");
+    *s = (mlog__stdio){.state = MLOG__STDIO_RUNS, .fd = fd, .level = mlog__level(level), .pid = getpid(), .host = host, .pipe = {-1, -1}};
+    s->logger = mlog_named(fd == 1 ? "stdout" : "stderr");
+    fflush(fd == 1 ? stdout : stderr);
+    if (s->host < 0) s->host = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+    struct stat to = {0}, st = {0};
+    bool open = s->host >= 0 && fstat(s->host, &to) == 0 && pipe2(s->pipe, O_CLOEXEC) == 0 && fstat(s->pipe[0], &st) == 0;
+    s->host_dev = to.st_dev, s->host_ino = to.st_ino, s->pipe_dev = st.st_dev, s->pipe_ino = st.st_ino;
+    if (!open || !mlog__platform_thread(mlog__shim_stdio_run, s)) {
+        int result = mlog__life_why("mlog_stdio: descriptor %d: %s", fd, strerror(errno));
+        if (s->host >= 0 && host < 0) close(s->host);
+        if (s->pipe[0] >= 0) close(s->pipe[0]), close(s->pipe[1]);
+        free(s);
+        return result;
+    }
+    mlog__sink_led[fd] = s->host;
+    (void)syscall(SYS_dup3, s->pipe[1], fd, 0);
+    mlog__shim_stdio[fd - 1] = s;
+    if (fd == 1) setvbuf(stdout, NULL, _IOLBF, 0); /* a line when it is said, as on a terminal */
+    return 0;
+}
+
+/* In a child, with its first record: what it says from here on is its own. */
+static void mlog__shim_stdio_revive(void) {
+    for (int i = 0; i < 2; i++) {
+        mlog__stdio *s = mlog__shim_stdio[i];
+        if (s == NULL || s->pid == getpid()) continue;
+        mlog__shim_stdio[i] = NULL;
+        bool still = mlog__shim_stdio_is(s->fd, s->pipe_dev, s->pipe_ino) && mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino);
+        int fd = s->fd, level = s->level, host = s->host;
+        if (!still || mlog__shim_stdio_begin(fd, level, host) != 0) mlog__sink_led[fd] = 0;
+        else close(s->pipe[0]), close(s->pipe[1]);
+    }
+}
+
+METALOG_API int mlog_stdio(int fd, int level) {
+    int saved = errno, result = 0;
+    if (fd != 1 && fd != 2) return mlog__life_why("mlog_stdio: descriptor %d: expected 1 or 2", fd);
+    if (!mlog__life_start()) return mlog__life_why("mlog_stdio: no memory");
+    if (mlog__life_on_lane()) return mlog__life_why("mlog_stdio: called from a callback of a sink; expected another thread");
+    mlog__stdio *s = mlog__shim_stdio[fd - 1];
+    if (level == 0) mlog__shim_stdio_stop(fd - 1, true);
+    else if (s != NULL && s->pid == getpid()) s->level = mlog__level(level);
+    else result = mlog__shim_stdio_begin(fd, level, -1);
+    errno = saved;
+    return result;
+}
+#endif
 
 #if defined(MLOG__SHIM_CALLS) || defined(MLOG__SHIM_GLIB)
 /* The sink that stands there because nobody asked for any: legacy settings of the output are settings of this one. NULL: the program, or
@@ -17675,6 +17933,28 @@ MLOG__SHIM_TAKE(g_log_set_always_fatal, mlog1_glib_set_always_fatal)
 #endif
 
 #ifdef METALOG_PRELOAD
+/* METALOG_STDIO=12: both. Before the program runs. What it starts has its pipes, or files that must stay what they are. */
+__attribute__((constructor)) static void mlog__shim_preloaded(void) {
+    const char *which = secure_getenv("METALOG_STDIO");
+    for (const char *p = which; p != NULL && *p != 0; p++)
+        if (*p == '1' || *p == '2') (void)mlog_stdio(*p - '0', *p == '1' ? MLOG_INFO : MLOG_WARN);
+    if (which != NULL) unsetenv("METALOG_STDIO");
+}
+
+METALOG_API void mlog1_preload_exit(int status);
+
+/* [s] _exit, of a program that does not know what it leaves behind: waits for it at most full_ms, as a FATAL record does. */
+void mlog1_preload_exit(int status) {
+    if (mlog__life_running() && !mlog__life_is_child() && !mlog__platform_borrowed()) {
+        mlog__shim_stdio_stop(0, false);
+        mlog__shim_stdio_stop(1, false);
+        mlog1_fatal();
+    }
+    for (;;) (void)syscall(SYS_exit_group, status);
+}
+MLOG__SHIM_TAKE(_exit, mlog1_preload_exit)
+MLOG__SHIM_TAKE(_Exit, mlog1_preload_exit)
+
 /* What the environment says to a program that knows nothing of metalog; METALOG itself, the rules, is read as ever. Everything is
  * logged without it, as by the functions that are replaced. */
 static void mlog__shim_defaults(mlog_config *c) {

@@ -82,14 +82,14 @@ static void test_ident(void) {
     char ident[200] = "one";
     openlog(ident, LOG_PID, LOG_USER);
     syslog(LOG_INFO, "a");
-    IS("a", "info", "one", me(",\"facility\":\"user\",\"pid\":%d"));
+    IS("a", "info", "one", me(",\"pid\":%d,\"facility\":\"user\""));
     strcpy(ident, "two"); /* the original reads it at each call */
     syslog(LOG_INFO, "b");
-    IS("b", "info", "two", me(",\"facility\":\"user\",\"pid\":%d"));
+    IS("b", "info", "two", me(",\"pid\":%d,\"facility\":\"user\""));
     memset(ident, 'x', sizeof ident - 1);
     syslog(LOG_INFO, "c");
     ident[63] = 0; /* what is kept of it */
-    IS("c", "info", ident, me(",\"facility\":\"user\",\"pid\":%d"));
+    IS("c", "info", ident, me(",\"pid\":%d,\"facility\":\"user\""));
     strcpy(ident, "child");
     (void)mlog_flush(-1);
 #ifndef TSAN /* has no threads in children */
@@ -101,12 +101,12 @@ static void test_ident(void) {
     int status = -1;
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
     char fields[80];
-    (void)snprintf(fields, sizeof fields, ",\"facility\":\"user\",\"pid\":%d", (int)pid);
+    (void)snprintf(fields, sizeof fields, ",\"pid\":%d,\"facility\":\"user\"", (int)pid);
     IS("d", "info", "child", fields);
 #endif
     mlog_with("request", 7);
     syslog(LOG_INFO, "in a context");
-    IS("in a context", "info", "child", me(",\"request\":7,\"facility\":\"user\",\"pid\":%d"));
+    IS("in a context", "info", "child", me(",\"request\":7,\"pid\":%d,\"facility\":\"user\""));
     openlog("tests", 0, LOG_USER);
 }
 
