@@ -112,7 +112,8 @@
  *   METALOG_API             replaces the declaration attributes of all functions; default: visible
  *   METALOG_STB_SPRINTF     names the header file of stb_sprintf, with its quotes or angle brackets
  *   METALOG_TOOL            makes a program of the header, `metalog`, which reads its files: cc -x c -DMETALOG_TOOL metalog.h -o metalog
- *   METALOG_SHIM_<NAME>     SYSLOG, ERR, STDIO: that logger's calls become records, see SHIMS; in the unit with the implementation, too
+ *   METALOG_SHIM_<NAME>     SYSLOG, ERR, STDIO, LOGC, ZFLOG, ELOG, ZLOG, GLIB: that logger's calls become records, see SHIMS; in the unit with
+ *                           the implementation, too
  *   METALOG_PRELOAD         makes a shared object of the header, for programs as they are: see SHIMS
  *   METALOG_NO_THREADS      with the implementation, for programs of one thread: no thread, no lock, nothing of pthread.h. Flusher is
  *                           MLOG_DIRECT by default or MLOG_POLL. Saves 4,500 bytes (GCC -Os). A parent that logs, forks and leaves
@@ -132,8 +133,11 @@
  * versions) share nothing: each has its threads, rings, sinks, rules and contexts. The second one to start says so in a record, and
  * refuses a file that the other one writes. Loggers and contexts of one must not be handed to units of the other. */
 
-/* SHIMS
- */
+/* SHIMS (README, Moving over from another logger, has what each keeps and what changes)
+ *   LOGC (log.c), ZFLOG (zf_log), ELOG (EasyLogger), ZLOG (zlog): the old calls become call sites of printf style. The unit is compiled
+ *   with -include metalog.h, or finds a one-line overlay of the old header; the old header is empty behind this one. Levels of the old
+ *   logger decide first; level rules only when somebody has chosen some. MLOG_LAYOUT_<NAME>: what the old logger wrote.
+ *   GLIB: in the unit with the implementation, the writer of GLib's log; no unit is compiled anew. */
 
 /* FATAL SIGNALS (catch_fatal = MLOG_YES)
  * SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS and SIGABRT leave one record of level FATAL, "fatal signal" with signal, number,

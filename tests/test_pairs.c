@@ -48,7 +48,7 @@ static void test_names(void) {
 
 static void test_values(void) {
     errno = ENOENT;
-    mlog_infof("c=%c h=%hhd u=%u f=%.1f L=%.2Lf w=%*d p=%.*s e=%m", 'x', 300, 0xFFFFFFFFu, 2.25, 1.5L, 5, 42, 2, "abc");
+    mlog_infof("c=%c h=%hhd u=%u f=%.1f L=%.2Lf w=%*d p=%.*s e=%m", 'x', (signed char)44, 0xFFFFFFFFu, 2.25, 1.5L, 5, 42, 2, "abc");
     SHOWS("c=x h=44 u=4294967295 f=2.2 L=1.50 w=   42 p=ab e=No such file or directory",
           ",\"c\":\"x\",\"h\":44,\"u\":4294967295,\"f\":2.25,\"L\":1.5,\"w\":42,\"p\":\"ab\"");
     mlog_infof("s=%s p=%p q=%p", (char *)NULL, (void *)0x10, (void *)0);
@@ -62,8 +62,8 @@ static void test_values(void) {
 static void test_list(void) {
     by_list("user=%s took %d ms", "bob", 3);
     SHOWS("user=bob took 3 ms", ",\"user\":\"bob\",\"arg2\":3");
-    by_list("c=%c u=%u L=%.1Lf w=%*d", 'y', -1, 0.5L, 3, 7);
-    SHOWS("c=y u=4294967295 L=0.5 w=  7", ",\"c\":\"y\",\"u\":4294967295,\"L\":0.5,\"w\":7");
+    by_list("c=%c h=%hhd u=%u L=%.1Lf w=%*d", 'y', 300, -1, 0.5L, 3, 7);
+    SHOWS("c=y h=44 u=4294967295 L=0.5 w=  7", ",\"c\":\"y\",\"h\":44,\"u\":4294967295,\"L\":0.5,\"w\":7");
     by_list("token=%d", 5); /* what a run-time format shows is its own business; the pair is redacted */
     SHOWS("token=5", ",\"token\":\"[redacted]\"");
     by_list("nothing at all");
