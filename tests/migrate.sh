@@ -116,6 +116,11 @@ for args in 0 2 4 "1 quiet" "5 quiet"; do
         same "logc: $name: the old layout" "$out/want.stderr" "$out/got.old"
     done
 done
+# level rules, once somebody has chosen some; and without any, all that the old level lets through
+levels() { METALOG=$1 "$out/logc.front-O2" 0 "$out/file" 2>&1 >/dev/null | grep '^{' | jq -r .level | sort | uniq | tr '\n' ' '; }
+check "logc: level rules" [ "$(levels warn)" = "error fatal warn " ]
+check "logc: rules of one source" [ "$(levels error,store=debug)" = "debug error fatal info warn " ]
+check "logc: a rule for somebody else" [ "$(levels other=error)" = "debug error fatal info trace warn " ]
 
 # ---- zf_log ----
 implementation zflog METALOG_SHIM_ZFLOG MLOG_LAYOUT_ZFLOG

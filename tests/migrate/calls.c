@@ -15,6 +15,9 @@ struct bits { unsigned low : 3; int high : 5; };
 static const char *const fixed = "fixed %d";
 static const char array[] = "array, 100%";
 
+static int told;
+static void count(log_Event *ev) { told += ev->level == LOG_WARN && ev->udata == &told && ev->line > 0; }
+
 int main(int argc, char **argv) {
     char buffer[] = "a buffer";
     const char *format = argc > 100 ? "%d" : "run-time %d";
@@ -62,5 +65,10 @@ int main(int argc, char **argv) {
     elog_hexdump("bytes", 16, bytes, sizeof bytes);
     log_log(LOG_WARN, "f.c", 3, "%s", buffer);
     n > 0 ? log_info("one") : log_warn("other");
-    return n == 27 ? 0 : 5;
+    if (n != 27) return 5;
+    for (int i = 0; i < 32; i++)
+        if (log_add_callback(count, &told, LOG_WARN) != 0) return 6;
+    if (log_add_callback(count, &told, LOG_WARN) != -1) return 7;
+    log_info("nobody is called"), log_warn("32 are called, %d", n++), log_error("32 are called");
+    return told == 32 && n == 28 ? 0 : 8;
 }
