@@ -15,9 +15,9 @@
  *
  * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
  *
- * Contents: manual · switches · types · functions · macros · shims | seams · platform · clock · crc · text · printf · record · dictionary · store ·
- * rules · context · ring · thread · format · filter · pattern · binary · sink · capture · flush · recover · fatal · life · shim |
- * reader · tool.
+ * Contents: manual · switches · types · functions · macros · shims | seams · platform · clock · crc · text · printf · record ·
+ * dictionary · store · rules · context · ring · thread · format · filter · pattern · binary · sink · capture · flush · recover ·
+ * fatal · life · shim | reader · tool.
  */
 
 /* FILTERS: which records a sink gets (`where`), or a program picks (mlog_filter_new)
@@ -133,11 +133,32 @@
  * versions) share nothing: each has its threads, rings, sinks, rules and contexts. The second one to start says so in a record, and
  * refuses a file that the other one writes. Loggers and contexts of one must not be handed to units of the other. */
 
-/* SHIMS (README, Moving over from another logger, has what each keeps and what changes)
- *   LOGC (log.c), ZFLOG (zf_log), ELOG (EasyLogger), ZLOG (zlog): the old calls become call sites of printf style. The unit is compiled
- *   with -include metalog.h, or finds a one-line overlay of the old header; the old header is empty behind this one. Levels of the old
- *   logger decide first; level rules only when somebody has chosen some. MLOG_LAYOUT_<NAME>: what the old logger wrote.
- *   GLIB: in the unit with the implementation, the writer of GLib's log; no unit is compiled anew. */
+/* SHIMS: the calls of other loggers become records (README, "Migration": what to add to a build)
+ *
+ *   front      cc -include metalog.h -DMETALOG_SHIM_SYSLOG …: this unit's calls, whatever it includes
+ *   overlay    a file syslog.h with the line `#include "metalog.h"` in a directory of its own: cc -Ioverlay -DMETALOG_SHIM_SYSLOG …
+ *   interposed nothing but the link: a unit with METALOG_IMPLEMENTATION and METALOG_SHIM_SYSLOG has the functions of the original, so
+ *              that calls of the program and of its libraries arrive there. A program's own function of such a name comes before
+ *   preloaded  cc -shared -fPIC -DMETALOG_PRELOAD -x c metalog.h -o libmetalog.so -pthread -lm; LD_PRELOAD=…/libmetalog.so program
+ * The first two also need the implementation, with the shim: cc -c -x c -DMETALOG_IMPLEMENTATION -DMETALOG_SHIM_SYSLOG metalog.h.
+ *
+ * SYSLOG  openlog syslog vsyslog closelog setlogmask, and what _FORTIFY_SOURCE makes of them. Severity is the level (LOG_EMERG: fatal),
+ *         facility a field, ident the source, LOG_PID a field pid. The mask decides first, then the rules, once somebody has chosen
+ *         some. LOG_PERROR writes to the standard error at once, unless a console of ours is there; LOG_CONS to /dev/console
+ *         when a record is dropped; LOG_NDELAY opens the sinks. Legal in a handler. As lines: pattern "%d(%b %e %T) %H %(syslogtag)s %m"
+ * ERR     err errx verr verrx warn warnx vwarn vwarnx error error_at_line perror. The message is the text with errno's; fields errno and
+ *         exit_status; err… are errors, warn… are warn. On the standard error stands what stood there, unless a console of ours is there:
+ *         without a configuration one is, and writes MLOG_PLAIN. err and error(status) drain, then exit
+ * STDIO   mlog_stdio(fd, level): what anybody writes to descriptor 1 or 2 becomes a record a line
+ * LOGC    log.c, ZFLOG zf_log, ELOG EasyLogger, ZLOG zlog with its configuration file: front or overlay. Their calls are macros, and become
+ *         call sites of printf style; levels of the old logger decide first. MLOG_LAYOUT_<NAME>: what the old logger wrote
+ * GLIB    in the unit with the implementation: the writer of GLib's log, as soon as the program is loaded. Fields are pairs
+ * A format that does not fit is not followed further: %n, unknown conversions and what comes behind them stay as they are, with
+ * a field format_error. NULL is "(null format)".
+ *
+ * Preloaded: SYSLOG, ERR, GLIB, and STDIO by choice, configured by METALOG (the rules; everything), METALOG_FILE (a path; the standard
+ * error), METALOG_PATTERN (a layout; JSON in a file), METALOG_STDIO (1, 2 or 12; none). The file is opened by openlog or the first
+ * message, with the rights that the program has then. _exit waits full_ms for what is on its way. Not for set-user-ID programs. */
 
 /* FATAL SIGNALS (catch_fatal = MLOG_YES)
  * SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS and SIGABRT leave one record of level FATAL, "fatal signal" with signal, number,
@@ -326,7 +347,7 @@ typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const ch
  *     %(asctime)s 2026-11-20 10:06:41,123   %(created)f seconds since 1970   %(msecs)03d   %(message)s   %(name)s source
  *     %(levelname)s with WARNING, CRITICAL   %(levelno)s 10 to 50   %(filename)s %(pathname)s   %(module)s   %(lineno)d
  *     %(funcName)s   %(thread)d   %(threadName)s   %(process)d   %(processName)s program; and the names of a JSON line:
- *     %(ts)s %(level)s %(msg)s %(source)s %(at)s; %(syslogtag)s source[pid]: with the pid that a record has; %(letter)s the level as
+ *     %(ts)s %(level)s %(msg)s %(source)s %(at)s; %(syslogtag)s: source[pid]: with the field pid, else source:; %(letter)s: level as
  *     V D I N W E C A F. Any other name is the key of a field: %(user)s
  *
  *   Width and precision: %-6V, %5.20c, %(name)-8s: at least 6 characters, to the left; at most 20; up to 1024; 0 pads with zeros.
