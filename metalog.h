@@ -16866,28 +16866,84 @@ static const char *mlog__shim_zf_tag(char text[128], const char *source, const c
     return text;
 }
 
-void mlog1_zflog(mlog_where at, const zf_log_spec *spec, int lvl, const char *source, const char *tag, const void *data, unsigned size,
-                 const char *format, ...) {
+/* A call that is not the plain one; its time is spent here, on the caller, where the program has an output of its own. */
+static void mlog__shim_zf(mlog__spoken *c, const zf_log_spec *spec, int lvl, const void *data, size_t size, va_list args) {
     static const int level[] = {MLOG_TRACE, MLOG_TRACE, MLOG_DEBUG, MLOG_INFO, MLOG_WARN, MLOG_ERROR, MLOG_FATAL};
-    char text[128];
     const zf_log_output *out = spec != NULL && spec->output != NULL ? spec->output : &_zf_log_global_output;
     const zf_log_format *how = spec != NULL && spec->format != NULL ? spec->format : &_zf_log_global_format;
     size_t width = how->mem_width == 0 || how->mem_width > MLOG__ZF_MOST ? MLOG__ZF_WIDTH : how->mem_width;
-    mlog__spoken c = {.at = at, .level = level[MLOG__MIN(MLOG__MAX(lvl, 0), 6)], .error = errno, .legacy = true,
-                      .format = format == NULL ? "(null format)" : format, .call_at = MLOG__CALL_AT};
-    c.tag = mlog__shim_zf_tag(text, source, tag);
     bool own = out->callback != NULL && out->callback != zf_log_out_stderr_callback;
-    va_list args;
-    va_start(args, format);
-    if (own) mlog__shim_zf_tell(out, lvl, &c, text, data, data == NULL ? 0 : size, width, args);
-    va_end(args);
-    va_start(args, format);
+    c->level = level[MLOG__MIN(MLOG__MAX(lvl, 0), 6)];
+    c->error = errno;
+    c->legacy = true;
+    if (c->format == NULL) c->format = "(null format)";
+    if (c->at.file == NULL) c->at.file = "zf_log";
+    if (c->at.func == NULL) c->at.func = "";
+    if (data == NULL) size = 0;
+    va_list again;
+    va_copy(again, args);
+    if (own) mlog__shim_zf_tell(out, lvl, c, c->tag, data, size, width, again);
+    va_end(again);
     if (!own || mlog__shim_console() == NULL) {
-        mlog__thread_say(&c, args);
-        mlog__shim_zf_dump(&c, data, data == NULL ? 0 : size, width);
+        mlog__thread_say(c, args);
+        mlog__shim_zf_dump(c, data, size, width);
     }
-    va_end(args);
-    errno = c.error;
+    errno = c->error;
+}
+
+#define MLOG__ZF_SAY(spec, lvl, source, given, data, size, where)                                                  \
+    char text[128];                                                                                                \
+    mlog__spoken c = {.at = where, .format = format, .call_at = MLOG__CALL_AT};                                    \
+    c.tag = mlog__shim_zf_tag(text, source, given);                                                                \
+    va_list args;                                                                                                  \
+    va_start(args, format);                                                                                        \
+    mlog__shim_zf(&c, spec, lvl, data, size, args);                                                                \
+    va_end(args)
+
+void mlog1_zflog(mlog_where at, const zf_log_spec *spec, int lvl, const char *source, const char *tag, const void *data, unsigned size,
+                 const char *format, ...) {
+    MLOG__ZF_SAY(spec, lvl, source, tag, data, size, at);
+}
+
+/* What units call that were compiled for zf_log: as its header declares them. */
+METALOG_API void _zf_log_write(int lvl, const char *tag, const char *format, ...);
+void _zf_log_write(int lvl, const char *tag, const char *format, ...) {
+    MLOG__ZF_SAY(NULL, lvl, NULL, tag, NULL, 0, ((mlog_where){NULL, NULL, 0}));
+}
+METALOG_API void _zf_log_write_d(const char *func, const char *file, unsigned line, int lvl, const char *tag, const char *format, ...);
+void _zf_log_write_d(const char *func, const char *file, unsigned line, int lvl, const char *tag, const char *format, ...) {
+    MLOG__ZF_SAY(NULL, lvl, NULL, tag, NULL, 0, ((mlog_where){file, func, (int)line}));
+}
+METALOG_API void _zf_log_write_aux(const zf_log_spec *log, int lvl, const char *tag, const char *format, ...);
+void _zf_log_write_aux(const zf_log_spec *log, int lvl, const char *tag, const char *format, ...) {
+    MLOG__ZF_SAY(log, lvl, NULL, tag, NULL, 0, ((mlog_where){NULL, NULL, 0}));
+}
+METALOG_API void _zf_log_write_aux_d(const char *func, const char *file, unsigned line, const zf_log_spec *log,
+                                     int lvl, const char *tag, const char *format, ...);
+void _zf_log_write_aux_d(const char *func, const char *file, unsigned line, const zf_log_spec *log, int lvl,
+                         const char *tag, const char *format, ...) {
+    MLOG__ZF_SAY(log, lvl, NULL, tag, NULL, 0, ((mlog_where){file, func, (int)line}));
+}
+METALOG_API void _zf_log_write_mem(int lvl, const char *tag, const void *data, unsigned size, const char *format, ...);
+void _zf_log_write_mem(int lvl, const char *tag, const void *data, unsigned size, const char *format, ...) {
+    MLOG__ZF_SAY(NULL, lvl, NULL, tag, data, size, ((mlog_where){NULL, NULL, 0}));
+}
+METALOG_API void _zf_log_write_mem_d(const char *func, const char *file, unsigned line, int lvl, const char *tag,
+                                     const void *data, unsigned size, const char *format, ...);
+void _zf_log_write_mem_d(const char *func, const char *file, unsigned line, int lvl, const char *tag,
+                         const void *data, unsigned size, const char *format, ...) {
+    MLOG__ZF_SAY(NULL, lvl, NULL, tag, data, size, ((mlog_where){file, func, (int)line}));
+}
+METALOG_API void _zf_log_write_mem_aux(const zf_log_spec *log, int lvl, const char *tag, const void *data,
+                                       unsigned size, const char *format, ...);
+void _zf_log_write_mem_aux(const zf_log_spec *log, int lvl, const char *tag, const void *data, unsigned size, const char *format, ...) {
+    MLOG__ZF_SAY(log, lvl, NULL, tag, data, size, ((mlog_where){NULL, NULL, 0}));
+}
+METALOG_API void _zf_log_write_mem_aux_d(const char *func, const char *file, unsigned line, const zf_log_spec *log,
+                                         int lvl, const char *tag, const void *data, unsigned size, const char *format, ...);
+void _zf_log_write_mem_aux_d(const char *func, const char *file, unsigned line, const zf_log_spec *log, int lvl,
+                             const char *tag, const void *data, unsigned size, const char *format, ...) {
+    MLOG__ZF_SAY(log, lvl, NULL, tag, data, size, ((mlog_where){file, func, (int)line}));
 }
 #endif
 

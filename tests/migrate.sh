@@ -125,6 +125,7 @@ check "logc: a rule for somebody else" [ "$(levels other=error)" = "debug error 
 # ---- zf_log ----
 implementation zflog METALOG_SHIM_ZFLOG MLOG_LAYOUT_ZFLOG
 ways zflog METALOG_SHIM_ZFLOG zf_log
+build zflog linked "-I$top/examples/migrate/standin" "$out/zflog.metalog.o $out/zflog.setup.o"
 timeless() { sed -E 's/^[0-9]{2}-[0-9]{2} [0-9:.]{12} +[0-9]+ +[0-9]+/TIME/' "$1"; }
 for args in 0 3 5 "0 callback"; do
     for program in $(programs zflog); do
@@ -261,6 +262,12 @@ if pkg-config --exists glib-2.0; then
                 esac
             done
         done
+    done
+    for program in "gio info /etc/passwd" "gapplication list-apps"; do # as Debian has them
+        rm -f "$out/real"
+        command -v "${program%% *}" >/dev/null || continue
+        G_MESSAGES_DEBUG=all METALOG_FILE=$out/real LD_PRELOAD=$out/libmetalog.so $program >"$out/stdout" 2>"$out/stderr"
+        check "glib: $program" [ "$(jq -r 'select(.source == "GLib-GIO" and .level == "debug") | .source' "$out/real" | head -n 1)" = GLib-GIO ]
     done
     check "glib: no debug without asking" sh -c "'$out/glib.linked-O2' 2>&1 >/dev/null | grep -c debug | grep -qx 0"
     check "glib: level rules ask, too" sh -c "METALOG=debug '$out/glib.linked-O2' 2>&1 >/dev/null | grep -q 'debug of shop'"

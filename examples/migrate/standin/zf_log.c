@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-int zf_output_level;
+int _zf_log_global_output_lvl;
 static const char *prefix = "";
 static unsigned width = 32, mask = ZF_LOG_PUT_STD;
 static void *output_arg;
@@ -16,7 +16,7 @@ static zf_log_output_cb output = zf_log_out_stderr_callback;
 
 void zf_log_set_tag_prefix(const char *p) { prefix = p ? p : ""; }
 void zf_log_set_mem_width(unsigned w) { width = w; }
-void zf_log_set_output_level(int lvl) { zf_output_level = lvl; }
+void zf_log_set_output_level(int lvl) { _zf_log_global_output_lvl = lvl; }
 void zf_log_set_output_v(unsigned m, void *arg, zf_log_output_cb callback) { mask = m, output_arg = arg, output = callback; }
 
 void zf_log_out_stderr_callback(const zf_log_message *m, void *arg) {
@@ -35,7 +35,7 @@ static void dump(zf_log_message *m, const unsigned char *d, unsigned n) {
     }
 }
 
-void zf_write(const char *func, const char *file, int line, int lvl, const char *tag, const void *d, unsigned n, const char *fmt, ...) {
+void _zf_log_write_mem_d(const char *func, const char *file, int line, int lvl, const char *tag, const void *d, unsigned n, const char *fmt, ...) {
     char buf[512], time_text[32];
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);

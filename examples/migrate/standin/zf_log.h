@@ -46,19 +46,19 @@ void zf_log_set_output_v(unsigned mask, void *arg, zf_log_output_cb callback);
 void zf_log_out_stderr_callback(const zf_log_message *msg, void *arg);
 #define ZF_LOG_OUT_STDERR ZF_LOG_PUT_STD, 0, zf_log_out_stderr_callback
 
-extern int zf_output_level;
-void zf_write(const char *func, const char *file, int line, int lvl, const char *tag, const void *d, unsigned n, const char *fmt, ...)
+extern int _zf_log_global_output_lvl;
+void _zf_log_write_mem_d(const char *func, const char *file, int line, int lvl, const char *tag, const void *d, unsigned n, const char *fmt, ...)
     __attribute__((format(printf, 8, 9)));
 
 #define ZF_LOG_ENABLED(lvl) ((lvl) >= ZF_UNIT_LEVEL)
 #define ZF_LOG_ENABLED_DEBUG ZF_LOG_ENABLED(ZF_LOG_DEBUG)
 #define ZF_LOG_ENABLED_VERBOSE ZF_LOG_ENABLED(ZF_LOG_VERBOSE)
-#define ZF_LOG_ON(lvl) (ZF_LOG_ENABLED(lvl) && (lvl) >= zf_output_level)
+#define ZF_LOG_ON(lvl) (ZF_LOG_ENABLED(lvl) && (lvl) >= _zf_log_global_output_lvl)
 #define ZF_LOG_ON_DEBUG ZF_LOG_ON(ZF_LOG_DEBUG)
 #define ZF_LOG_IF(cond, f) do { if ((cond)) { f; } } while (0)
 #define ZF_LOG_SECRET(f) ZF_LOG_IF(ZF_LOG_SECRETS, f)
 #define ZF_LOG_WRITE_MEM(lvl, tag, d, n, ...) \
-    do { if (ZF_LOG_ON(lvl)) zf_write(__func__, __FILE__, __LINE__, lvl, tag, d, n, __VA_ARGS__); } while (0)
+    do { if (ZF_LOG_ON(lvl)) _zf_log_write_mem_d(__func__, __FILE__, __LINE__, lvl, tag, d, n, __VA_ARGS__); } while (0)
 #define ZF_LOG_WRITE(lvl, tag, ...) ZF_LOG_WRITE_MEM(lvl, tag, 0, 0, __VA_ARGS__)
 #define ZF_LOGV(...) ZF_LOG_WRITE(ZF_LOG_VERBOSE, ZF_UNIT_TAG, __VA_ARGS__)
 #define ZF_LOGD(...) ZF_LOG_WRITE(ZF_LOG_DEBUG, ZF_UNIT_TAG, __VA_ARGS__)
