@@ -237,30 +237,29 @@ if pkg-config --exists glib-2.0; then
     }
     glib_records='({crit: "critical", fatal: "error", warn: "warning", notice: "message"}[.level] // .level) + " " +
         (if .source == "glib" then "none" else .source end) + " " + (.msg | ascii_downcase)'
-    for debug in "" all "shop shop.till" "shop-stock"; do
-        for how in "" fatal error critical; do
-            for program in $(programs glib) preloaded; do
-                name=${program##*/glib.} preload=
-                [ "$program" = preloaded ] && program=$out/glib.original-O2 preload=$out/libmetalog.so
-                # shellcheck disable=SC2086
-                (METALOG_FILE=${preload:+$out/preloaded} G_MESSAGES_DEBUG=$debug LD_PRELOAD=$preload "$program" $how >"$out/stdout" 2>"$out/stderr"
-                    echo "status $?" >"$out/status") 2>/dev/null
-                [ -z "$preload" ] || mv "$out/preloaded" "$out/stderr"
-                case $name in
-                original-O0)
-                    glib_lines "$out/stdout" "$out/stderr" >"$out/want"; cp "$out/status" "$out/want.status"
-                    check "glib '$debug' $how: something comes" [ "$(wc -l <"$out/want")" -ge 6 ] ;;
-                original-*) glib_lines "$out/stdout" "$out/stderr" | diff "$out/want" - >/dev/null || check "glib '$debug' $how: $name" false ;;
-                *)
-                    messages "$glib_records" "$out/stderr" | sort >"$out/got"
-                    same "glib '$debug' $how: $name" "$out/want" "$out/got"
-                    same "glib '$debug' $how: $name: its end" "$out/want.status" "$out/status"
-                    [ -n "$how" ] || # a program that is killed loses its standard output
-                        check "glib '$debug' $how: $name: handler" [ "$(grep -c '^handled: noisy: not for everybody' "$out/stdout")" = 1 ]
-                    check "glib '$debug' $how: $name: fields" [ "$(messages 'select(.CUSTOMER == "ann" and .TILL == "4") | .source' "$out/stderr")" = shop.till ]
-                    check "glib '$debug' $how: $name: places" [ "$(messages 'select(.msg == "shelf 1 done") | .at' "$out/stderr")" = stock.c:11 ] ;;
-                esac
-            done
+    for case in "" ":fatal" ":error" ":critical" "all:" "shop shop.till:" "shop-stock:error"; do # G_MESSAGES_DEBUG:how it ends
+        debug=${case%:*} how=${case#*:}
+        for program in $(programs glib) preloaded; do
+            name=${program##*/glib.} preload=
+            [ "$program" = preloaded ] && program=$out/glib.original-O2 preload=$out/libmetalog.so
+            # shellcheck disable=SC2086
+            (METALOG_FILE=${preload:+$out/preloaded} G_MESSAGES_DEBUG=$debug LD_PRELOAD=$preload "$program" $how >"$out/stdout" 2>"$out/stderr"
+                echo "status $?" >"$out/status") 2>/dev/null
+            [ -z "$preload" ] || mv "$out/preloaded" "$out/stderr"
+            case $name in
+            original-O0)
+                glib_lines "$out/stdout" "$out/stderr" >"$out/want"; cp "$out/status" "$out/want.status"
+                check "glib '$debug' $how: something comes" [ "$(wc -l <"$out/want")" -ge 6 ] ;;
+            original-*) glib_lines "$out/stdout" "$out/stderr" | diff "$out/want" - >/dev/null || check "glib '$debug' $how: $name" false ;;
+            *)
+                messages "$glib_records" "$out/stderr" | sort >"$out/got"
+                same "glib '$debug' $how: $name" "$out/want" "$out/got"
+                same "glib '$debug' $how: $name: its end" "$out/want.status" "$out/status"
+                [ -n "$how" ] || # a program that is killed loses its standard output
+                    check "glib '$debug' $how: $name: handler" [ "$(grep -c '^handled: noisy: not for everybody' "$out/stdout")" = 1 ]
+                check "glib '$debug' $how: $name: fields" [ "$(messages 'select(.CUSTOMER == "ann" and .TILL == "4") | .source' "$out/stderr")" = shop.till ]
+                check "glib '$debug' $how: $name: places" [ "$(messages 'select(.msg == "shelf 1 done") | .at' "$out/stderr")" = stock.c:11 ] ;;
+            esac
         done
     done
     for program in "gio info /etc/passwd" "gapplication list-apps"; do # as Debian has them
