@@ -16007,7 +16007,7 @@ MLOG__COLD static void mlog__shim_syslog_write(const mlog__syslog *c, va_list ar
 }
 
 MLOG__COLD static void mlog__shim_syslog_console(const mlog__syslog *c, va_list args) {
-    int fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open("/dev/console", O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return;
     mlog__shim_syslog_write(c, args, fd, "\r\n");
     close(fd);
@@ -16191,7 +16191,9 @@ typedef struct {
 extern unsigned mlog__shim_error_count __asm__("error_message_count") __attribute__((weak));
 extern int mlog__shim_error_one __asm__("error_one_per_line") __attribute__((weak));
 extern void (*mlog__shim_error_name)(void) __asm__("error_print_progname") __attribute__((weak));
+#define MLOG__SHIM_HAS(variable) (&(variable) != NULL)
 #else
+#define MLOG__SHIM_HAS(variable) true
 static unsigned mlog__shim_error_count;
 static int mlog__shim_error_one;
 static void (*mlog__shim_error_name)(void);
@@ -16203,7 +16205,7 @@ static void mlog__shim_err_write(const mlog__complaint *c, const char *format, v
     size_t size = sizeof small - 1, n = 0;
     if (c->asks) fflush(stdout);
     flockfile(stderr);
-    if (c->asks && mlog__shim_error_name != NULL) mlog__shim_error_name();
+    if (c->asks && MLOG__SHIM_HAS(mlog__shim_error_name) && mlog__shim_error_name != NULL) mlog__shim_error_name();
     else if (c->prefix != NULL) fprintf(stderr, c->file == NULL ? "%s: " : "%s:", c->prefix);
     n = mlog__shim_render(text, size, format, args, error);
     if (n == size && (text = malloc(1 << 20)) != NULL) n = mlog__shim_render(text, size = (1 << 20) - 1, format, args, error);
@@ -16267,7 +16269,7 @@ static void mlog__shim_error(int status, int error, const char *file, unsigned l
     mlog__complaint c = {.prefix = program_invocation_name, .file = file, .line = line, .format = format, .level = MLOG_ERROR, .error = error,
                          .status = status, .tells = error != 0, .asks = true};
     mlog__shim_complain(&c, args, call_at);
-    if (&mlog__shim_error_count != NULL) __atomic_fetch_add(&mlog__shim_error_count, 1, __ATOMIC_RELAXED); /* SHIM-1 */
+    if (MLOG__SHIM_HAS(mlog__shim_error_count)) __atomic_fetch_add(&mlog__shim_error_count, 1, __ATOMIC_RELAXED); /* SHIM-1 */
     if (status != 0) mlog1_die(status);
 }
 
@@ -16326,7 +16328,7 @@ void mlog1_error(int status, int error, const char *format, ...) {
 static bool mlog__shim_error_again(const char *file, unsigned line) {
     static const char *last_file;
     static unsigned last_line;
-    if (&mlog__shim_error_one == NULL || mlog__shim_error_one == 0) return false;
+    if (!MLOG__SHIM_HAS(mlog__shim_error_one) || mlog__shim_error_one == 0) return false;
     bool again = last_line == line && (last_file == file || (last_file != NULL && file != NULL && strcmp(last_file, file) == 0));
     last_file = file;
     last_line = line;

@@ -93,6 +93,17 @@ if [ -n "$namespace" ]; then
             same "${program##*/} $jobs" "$out/original.plain" "$out/shim.plain"
         done
     done
+    # shellcheck disable=SC2086
+    check "console" "$GCC" $STRICT -O1 -I. $src/console.c -o "$out/console" -pthread -lm
+    cat >"$out/console.sh" <<END
+'$out/console' >'$out/console.dropped'
+cat /dev/console >'$out/console.text'
+END
+    $namespace python3 $src/devlog.py "$out/unused" sh "$out/console.sh" >"$out/log" 2>&1
+    read -r without with <"$out/console.dropped"
+    check "console: calls are dropped ($without, $with)" [ "${without:-0}" -gt 10 ] && [ "${with:-0}" -gt 10 ]
+    count "console" "$out/console.text" "^console: with: message [0-9]*.$" "$with"
+    count "console: not without LOG_CONS" "$out/console.text" "without" 0
 else
     echo "not compared with the original: no namespace for a /dev/log (unshare -rm)"
 fi
@@ -217,7 +228,7 @@ check "own functions: run" [ "$("$out/own" | tr '\n' ' ')" = "own 1 own 2 " ]
 
 # ---- nothing is lost: ends of all kinds, interposed and preloaded ----
 for c in linked preloaded; do
-    if [ $c = linked ]; then set -- "$out/configured.o" -pthread -lm; else set --; fi
+    if [ $c = linked ]; then set -- "$out/configured.o" -pthread -lm; else set --; fi # with err, too
     check "ending: $c" "$GCC" $warn -O1 $src/ending.c "$@" -o "$out/ending.$c"
 done
 ending() { # way, mode, count
@@ -225,11 +236,11 @@ ending() { # way, mode, count
     else METALOG_FILE=$log METALOG_PATTERN='%(facility)s.%v %(syslogtag)s %m' LD_PRELOAD=$out/libmetalog.so "$out/ending.preloaded" "$2" "$3"; fi
 }
 for way in linked preloaded; do
-    for mode in return exit _exit abort kill; do
+    for mode in return exit err _exit abort kill; do
         log=$out/$way.$mode
         (ending $way $mode 1000) >"$out/log" 2>&1
         case $mode in _exit | abort | kill) ending $way next 1 ;; esac # the next start writes what the rings hold
-        count "$way $mode" "$log" "\]: $mode message" 1000
+        count "$way $mode" "$log" ": $mode message" 1000
         check "$way $mode: each once, in order" sh -c "sed -n 's/.*$mode message //p' '$log' | awk '\$1 != NR - 1 { exit 1 }'"
     done
     log=$out/$way.daemon

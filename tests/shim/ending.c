@@ -1,4 +1,5 @@
 /* ending MODE COUNT: logs that many messages through syslog(3) and ends as MODE says. */
+#include <err.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -7,6 +8,8 @@
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
+
+static void leave(void) { _exit(9); }
 
 static void log_some(const char *who, int count) {
     for (int i = 0; i < count; i++) syslog(LOG_INFO, "%s message %d", who, i);
@@ -49,7 +52,9 @@ int main(int argc, char **argv) {
         while (read(ends[0], &c, 1) > 0) {} /* ends when the last of them has ended */
         return waitpid(pid, &status, 0) != pid || status != 0;
     }
-    log_some(mode, count);
+    if (strcmp(mode, "err") == 0 && atexit(leave) != 0) return 1; /* nothing behind it runs */
+    log_some(mode, count - (strcmp(mode, "err") == 0));
+    if (strcmp(mode, "err") == 0) errx(9, "err message %d", count - 1);
     if (strcmp(mode, "_exit") == 0) _exit(0);
     if (strcmp(mode, "abort") == 0) abort();
     if (strcmp(mode, "kill") == 0) raise(SIGKILL);
