@@ -16,7 +16,7 @@ export STRICT
 # A section test runs in every variant that its head comment does not exclude; see tests/part.sh.
 SECTIONS := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 VARIANTS := gcc plain clang asan tsan
-OTHERS   := bench compile demo examples fail faults json labels layers migrate modules readme shim targets tool
+OTHERS   := bench compile damage demo examples fail faults json kill labels layers migrate modules readme shim targets tool
 # plain: without optimization, where a call is made in one piece; for the sections that are about calls
 PLAIN    := alone context drain filter format golden limit printf ring thread
 VARIANTS_OF = $(if $(filter $(1),$(PLAIN)),$(VARIANTS),$(filter-out plain,$(VARIANTS)))
@@ -37,7 +37,7 @@ demo: ## indexes DIR (default /usr/include) and logs it: colour on the terminal,
 	@echo "the five longest lines, asked of the log itself:"
 	jq -r 'select(.msg == "file indexed") | "\(.longest)\t\(.path)"' build/demo/app.log | sort -rn | head -n 5
 
-metalog: ## builds build/metalog, which reads binary logs and JSON lines; build/metalog --man | man -l - is its page
+metalog: ## builds build/metalog, which reads logs and rings, and recovers; build/metalog --man | man -l - is its page
 	@mkdir -p build
 	$(GCC) -O2 $(STRICT) -x c -DMETALOG_TOOL metalog.h -o build/metalog
 

@@ -60,12 +60,38 @@
  *   the user's own, mode 0700). A call costs the same; once it has returned, its record survives the death of the process, by whatever
  *   signal. The next start with a sink of the same path writes what was not written yet, marked `recovered`, before its own first record:
  *     a file with one writer        each record once; a line that was torn is cut off and written whole
- *     a file with several writers   each record at least once; a torn line is ended and written once more, whole
+ *     a file with several writers   JSON, LOGFMT, BINARY: each record once; a line that was torn is blanked and written again, whole,
+ *                                   with the rest of its batch, unmarked. Others, and a batch over 640 KiB: at least once
  *     console, pipe, callback       not recovered
  *   /dev/shm survives the process, exec, a logout (unless systemd's RemoveIPC is on for the user); not the machine, and not a container:
  *   there ring_dir on a volume does. A container's first process, and one whose /dev/shm refuses or has less room than twice
  *   rings_total, keeps its rings beside its log, in .metalog-rings. When there is no room, rings are private as without it, and a record says so. Files of programs that never come
- *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings. */
+ *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings.
+ *   Damage. Only the user and root can write to these files. Whatever they write into them, logged into or dead, crashes nobody; the
+ *   records before the damage come out, and one says "ring damaged: records are missing". Messages, keys and places have checksums;
+ *   values in rings have none, which would cost each call as much as it costs now: there a flipped bit is a wrong value. Who truncates a
+ *   file that is mapped raises SIGBUS in the program, as with any mapped file; with catch_fatal it is mended: the rings live on as
+ *   private memory, and a record says so.
+ *   While rings are files, a note lies beside the log, .app.log.metalog, mode 0600, which names their place: so a start with another
+ *   ring_dir, and `metalog recover app.log`, find them. It goes when a program ends in order and nothing is left to recover. Where it
+ *   cannot be written, there is none. A note, or a place it names, that is not the user's own is left alone. */
+
+/* FLIGHT RECORDER (recorder_level = MLOG_DEBUG): details of what came before an error, at no cost but that of the calls
+ *   Calls from this level on are made, also where their level rule says less: levels "info" and a recorder of DEBUG write debug
+ *   records into the thread's ring, where they stay, unformatted. What a rule turns off stays off. mlog_enabled says true for
+ *   them, too.
+ *   An ERROR or worse that goes out brings out, before itself, what is kept of its thread, and of each thread that has logged
+ *   in its context, in one inside of it or in one around it (a context too large for its place counts for its own thread only).
+ *   mlog_dump() brings out all.
+ *   Each record comes out once to each sink whose own level and `where` take it (where='not has recorder': none), marked:
+ *   "recorder":true, in a mlog_record a field. They come by time, with their own ts (with MLOG_ARRIVAL: that of their coming
+ *   out), which lies before that of the line above: who wants the order of time sorts.
+ *   Kept are the last records of a thread, at most half of its ring. Others need no room for that: where a ring gets full,
+ *   history gives way to what must go out, and a call for the recorder never waits. It goes with its thread, and with
+ *   mlog_init. A process that is killed leaves it to recovery (see SURVIVAL), which writes what has not come out, marked
+ *   `recovered`, too; a process that ends by exit does not.
+ *   A call costs what any call that writes costs; the flusher steps over its record in 6 ns. It is woken when a quarter of a ring
+ *   is unread, so that it is far enough in time; what finds half of the ring unread is counted as dropped, and not reported. */
 
 /* PRINTF PAIRS (printf_pairs = MLOG_YES)
  *   mlog_infof("user=%s took %d ms", name, ms) then has, beside its message, the fields user=… and arg2=…: an argument has the name that
@@ -76,7 +102,8 @@
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
  *
  *   A file is a row of blocks; a block is a head of 64 bytes and its content, all of it in 8-aligned words of the writer's byte order.
- *   Who appends to a file (a later run, another process) just goes on with blocks of its own; what is between two sound blocks is damage.
+ *   Who appends to a file (a later run, another process) just goes on with blocks of its own; what is between two sound blocks is damage,
+ *   but for spaces, which stand in the place of a torn block that was written again.
  *
  *     +0   magic, 64 bits: the bytes "metlog" 8F 0A, reversed on a big-endian machine: by it the byte order is told
  *     +8   CRC-32C of everything behind these 4 bytes, to the end of the block | 32 bits: bytes of the block with its head
@@ -193,7 +220,10 @@
 #if defined(METALOG_SHIM_STDIO) && defined(METALOG_NO_THREADS)
 #error "metalog.h: METALOG_SHIM_STDIO needs a thread: expected a unit without METALOG_NO_THREADS"
 #endif
-#if __INCLUDE_LEVEL__ == 0 && defined(__clang__)
+#if defined(METALOG_TOOL) && defined(METALOG_NO_FILES)
+#error "metalog.h: METALOG_TOOL reads files; compile the tool without METALOG_NO_FILES"
+#endif
+#if (defined(METALOG_TOOL) || __INCLUDE_LEVEL__ == 0) && defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
 #endif
 #if defined(METALOG_IMPLEMENTATION) && !defined(_GNU_SOURCE)
@@ -276,6 +306,7 @@
 #pragma redefine_extname mlog_capture_text mlog1_capture_text
 #pragma redefine_extname mlog_capture_end mlog1_capture_end
 #pragma redefine_extname mlog_poll mlog1_poll
+#pragma redefine_extname mlog_dump mlog1_dump
 #endif
 
 #ifdef __cplusplus
@@ -383,7 +414,7 @@ typedef struct {
     const char *file; mlog_choice watch;      /* configuration file, none; read again when it changes, no */
     const char *control, *redact, *ring_dir;  /* none; "password,passwd,secret,token,authorization,api_key" ("-": none); default */
     mlog_choice crash_safe, catch_fatal;      /* yes with a file sink, see SURVIVAL; no, see FATAL SIGNALS */
-    int recorder_level;                       /* flight recorder: keep records from this level on in the rings, off */
+    int recorder_level;                       /* keep records from this level on in the rings, off: see FLIGHT RECORDER */
     mlog_clock clock; mlog_flusher flusher; mlog_full full; int full_ms, exit_ms; /* COUNTER; THREAD; WAIT; 100; 2000 */
     uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring: else
                                                * its texts are cut, then its fields, whose number `fields_cut` tells */
@@ -394,10 +425,12 @@ typedef struct {
 
 typedef struct { const char *name; uint32_t ring_bytes; mlog_full full; } mlog_thread_config; /* zero: as the program */
 
-/* accepted = written + filtered + folded + lost + pending, at every moment, in records since the sink was added */
+/* accepted = written + filtered + folded + lost + pending, at every moment, in records since the sink was added. filtered: also
+ * what the flight recorder keeps, or kept until it was overwritten; what comes out counts as written instead. */
 typedef struct { uint64_t written, filtered, folded, lost, pending, bytes, errors; } mlog_sink_stats;
 
-/* Calls that returned = accepted + dropped. late: came after a younger record had been written. bytes: taken from the rings. */
+/* Calls that returned = accepted + dropped. late: came after a younger record had been written. bytes: taken from the rings.
+ * accepted: with what is for the flight recorder; dropped: also what it had no room for, which no report tells. */
 typedef struct { uint64_t accepted, dropped, suppressed, recovered, late, bytes, sink_errors, dropped_by_level[26];
                  uint32_t rings; uint64_t ring_bytes, ring_peak; } mlog_stats;
 
@@ -430,6 +463,10 @@ METALOG_API int mlog_poll(int max_records);
 
 /* [s] Opens the files again by their names, before the next batch: for SIGHUP after an external rotation. */
 METALOG_API void mlog_reopen(void);
+
+/* [s] What the flight recorder keeps of all threads comes out, marked, each record once; see FLIGHT RECORDER. Does not wait: it
+ * is with the sinks when a later mlog_flush returns 0. Without a recorder, and before the first record, nothing happens. */
+METALOG_API void mlog_dump(void);
 
 /* Names this thread, makes its ring and touches it now, so that its first call is as fast as the others. 0, or -1. */
 METALOG_API int mlog1_thread(const mlog_thread_config *config, size_t size);
@@ -647,6 +684,7 @@ MLOG__OPTIONAL(int, mlog_levels, mlog1_levels, (const char *rules), (rules), -1)
 MLOG__OPTIONAL(int, mlog_flush, mlog1_flush, (int ms), (ms), 0)
 MLOG__OPTIONAL(int, mlog_shutdown, mlog1_shutdown, (int ms), (ms), 0)
 MLOG__OPTIONAL_VOID(mlog_reopen, mlog1_reopen, (void), (), (void)0)
+MLOG__OPTIONAL_VOID(mlog_dump, mlog1_dump, (void), (), (void)0)
 MLOG__OPTIONAL(int, mlog1_thread, mlog1_thread, (const mlog_thread_config *config, size_t size), (config, size), -1)
 MLOG__OPTIONAL(const char *, mlog_why, mlog1_why, (void), (), "this process has no metalog; expected one in the program, see METALOG_OPTIONAL")
 MLOG__OPTIONAL_VOID(mlog1_stats_read, mlog1_stats_read, (mlog_stats *stats, size_t size), (stats, size), __builtin_memset(stats, 0, size))
@@ -2112,6 +2150,7 @@ enum {
     MLOG__CONTEXT_BYTES = 1024,  /* some twenty fields; longer ones travel inside each record */
     MLOG__SINKS = 16,
     MLOG__BATCH = 256 << 10,     /* bytes formatted before they are written: 64 KiB costs 20 % of the throughput */
+    MLOG__BATCH_ROOM = 640 << 10,/* of a batch that lies in the session; a larger one lies elsewhere */
     MLOG__FIELDS = 64,           /* fields of one record: pairs, context and run-time fields together */
     MLOG__OBJECT_BYTES = 16 << 10,
     MLOG__OBJECT_DEPTH = 16,     /* objects inside objects */
@@ -2698,7 +2737,8 @@ static void mlog__clock_aim(mlog__clock_view *v, const mlog__clock_table *t, uin
     v->utc = newer->utc;
     /* double is enough: run and rise are some seconds at most, 33 bits; one pair alone: a tick is a nanosecond until there are
      * two */
-    v->rate = run > 0 ? (int64_t)(rise / run * 1099511627776.0) : INT64_C(1) << 40;
+    double rate = run > 0 ? rise / run * 1099511627776.0 : 1099511627776.0;
+    v->rate = rate > -9e18 && rate < 9e18 ? (int64_t)rate : INT64_C(1) << 40; /* the table may be a stranger's */
 }
 
 /* UTC in ns of a tick value, along a line. From its newer end: so a step of the clock shows from its pair on. The product has up
@@ -5108,9 +5148,9 @@ static mlog__val mlog__printf_shown(const mlog__conv *c, const mlog__val *a) {
  * bytes, and every length is checked again when it is read: what lies in a ring may have been torn by a crash.
  *
  *   RECORD  8-aligned, native byte order, everything in 64-bit words:
- *           header  {site:32 | length in words:20 | flags:12}
+ *           header  {site:32 | length in words:20 | flags:6 | rule:5 | care:1}      rule: with a flight recorder, see MLOG__F_RULE
  *           time    ticks, or 0 (stamped on arrival)
- *           [context id] [bound context id] [level:32 | logger entry:32] [given UTC ns] [tid]      each only with its flag
+ *           [context id] [bound context id] [level:32 | logger:27 | rule:5] [given UTC ns] [tid]   each only with its flag
  *           one slot per argument, in order
  *           payloads of the slots that have one, in order, each with at least one NUL, padded to 8
  *           [run-time fields: {of contexts:16 | bound:16 | all:32}, then fields, in this order]     with MLOG__F_FIELDS
@@ -5136,13 +5176,17 @@ static mlog__val mlog__printf_shown(const mlog__conv *c, const mlog__val *a) {
  * may call: platform text
  */
 
-/* Flags of the header; each but FIELDS announces one optional word, in this order. */
+/* Flags of the header; each of the first five announces one optional word, in this order. */
 #define MLOG__F_CONTEXT (UINT64_C(1) << 52)
 #define MLOG__F_BOUND (UINT64_C(1) << 53)
 #define MLOG__F_TO (UINT64_C(1) << 54)
 #define MLOG__F_TIME (UINT64_C(1) << 55)
 #define MLOG__F_TID (UINT64_C(1) << 56)
 #define MLOG__F_FIELDS (UINT64_C(1) << 57)
+/* With a recorder, five bits: the level rule by which the call was made, where its level may lie below it. Who reads a header
+ * takes it by mlog__record_judged: then it is RECORDER, or nothing. */
+#define MLOG__F_RULE (UINT64_C(31) << 58)
+#define MLOG__F_RECORDER (UINT64_C(1) << 58)
 #define MLOG__F_CARE (UINT64_C(1) << 63) /* in a gate only: not the fast path */
 
 /* PAD: to the end of the lap. LOSS: {level:8 | count:56} a word. EMIT, PRINTF: message, file, function, source and line as
@@ -5158,6 +5202,25 @@ static inline uint64_t mlog__record_padded(uint64_t n) { return (n + 8) & ~UINT6
 /* Words between the time and the slots. */
 static uint32_t mlog__record_options(uint64_t flags) {
     return (uint32_t)__builtin_popcountll(flags & (MLOG__F_CONTEXT | MLOG__F_BOUND | MLOG__F_TO | MLOG__F_TIME | MLOG__F_TID));
+}
+
+/* The logger's number in the word of TO; the five bits above it are the level rule of the logger, which wins over the header's. */
+static uint32_t mlog__record_logger(uint64_t to) { return (uint32_t)(to >> 32) & 0x7FFFFFF; }
+
+/* Is a record the recorder's? level: its own. */
+static bool mlog__record_below(uint64_t header, uint64_t to, int level) {
+    uint64_t rule = (header & MLOG__F_RULE) == 0 ? 0 : to >> 59 != 0 ? to >> 59 : (header & MLOG__F_RULE) >> 58;
+    return MLOG__UNLIKELY(level < (int)rule);
+}
+
+/* The header with RECORDER in the place of its rule, if the record is below that. Without TO it is, or there would be none. */
+static inline uint64_t mlog__record_judged(const unsigned char *record, uint64_t header) {
+    if (MLOG__LIKELY((header & MLOG__F_RULE) == 0)) return header;
+    uint64_t to = 0;
+    if ((header & MLOG__F_TO) != 0)
+        memcpy(&to, record + 16 + 8 * (size_t)mlog__record_options(header & (MLOG__F_CONTEXT | MLOG__F_BOUND)), 8);
+    bool below = (header & MLOG__F_TO) == 0 || mlog__record_below(header, to, (int)(uint32_t)to);
+    return (header & ~MLOG__F_RULE) | (below ? MLOG__F_RECORDER : 0);
 }
 
 /* Kinds whose slot is a length and whose bytes lie in the payload. */
@@ -5353,9 +5416,9 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
  *
  *   SESSION  magic, version, byte order, word size, clock mode, id and boot (who wrote this, on which kernel)
  *            dict_end | clock: the pairs | promise[16]: of the sinks, see store | context[16384]: slots of 1 KiB
- *            dict: 16 MiB of entries | move[16][8192]: of the promises
+ *            dict: 16 MiB of entries | move[16][8192]: of the promises | batch[16]: of the sinks, as text or blocks
  *   ENTRY    state, sizes, type, level, kinds of the arguments, rules for texts | message, file, function, source, each key: each
- *            with its NUL
+ *            with its NUL | behind `bytes`, a word: CRC-32C of all but the state, for who reads the session of a dead process
  *
  * The invariant: an entry whose state is 1 is complete and never changes; a number below dict_end stays good for ever. So a
  * reader takes pointers into it without a lock, and a cache by number needs no invalidation. Nothing is freed: a site is
@@ -5364,7 +5427,7 @@ static bool mlog__record_get_field(const unsigned char **p, const unsigned char 
  * carries its definition (mlog__thread_finish_whole).
  *
  * owns: the dictionary and the session that holds it
- * may call: platform record text
+ * may call: platform crc record text
  */
 
 /* types of entries: what a call site says, and the name of a logger */
@@ -5392,27 +5455,35 @@ typedef struct { uint64_t id, parent; uint32_t bytes, count; unsigned char field
 
 /* What a sink is about to write, and how far each ring is read then: see store. */
 typedef struct { uint64_t ring, pos; } mlog__move;
+#define MLOG__MOVE_SHOWN (UINT64_C(1) << 32) /* with the ring's number: it is about the recorder's records */
 typedef struct {
     uint64_t key, shared;        /* key: whose, by path; 0: nobody's. shared: others write to the file, too */
     mlog__u64 armed, done;       /* numbers of batches */
-    uint64_t seq, dev, ino, off, len, sum, moves, check; /* the batch; check: over these and the moves */
+    /* the batch; kept: its bytes lie in the session; check: over these and the moves */
+    uint64_t seq, dev, ino, off, len, sum, moves, kept, check;
 } mlog__promise;
 
-/* The shared header of a process: what recovery needs beside the rings. */
+/* The shared header of a process: what recovery needs beside the rings. 2: entries have sums; what is read from a binary file, whose
+ * blocks have theirs, has none, and no version. */
+enum { MLOG__SESSION_VERSION = 2 };
 typedef struct {
     char magic[8];
     uint32_t version, byte_order, word_size, clock_mode;
     uint64_t owner;          /* process id, as a hint: see mlog__recover_lock */
+    int64_t started;         /* UTC, when it got its file */
+    char program[32];        /* its name, for who lists sessions */
     /* id: 64 random bits, drawn anew in a child; the first half of every record's id */
     uint64_t id, boot[2];
     /* bytes taken of dict; on a line of its own, since every registration writes it */
     mlog__u64 dict_end __attribute__((aligned(64)));
     mlog__u64 contexts;      /* slots [0, contexts) may have been used: the others are not touched, or they would become memory */
     mlog__clock_table clock __attribute__((aligned(64)));
+    uint32_t format[MLOG__SINKS]; /* of the sinks that promise */
     mlog__promise promise[MLOG__SINKS] __attribute__((aligned(64)));
     mlog__context_slot context[MLOG__CONTEXTS] __attribute__((aligned(64)));
     unsigned char dict[MLOG__DICT_BYTES] __attribute__((aligned(64)));
     mlog__move move[MLOG__SINKS][MLOG__RINGS] __attribute__((aligned(64)));
+    char batch[MLOG__SINKS][MLOG__BATCH_ROOM] __attribute__((aligned(4096)));
 } mlog__session;
 
 static mlog__session *mlog__dict_session; /* set once; a child puts its own copy at the same address */
@@ -5425,7 +5496,7 @@ static mlog__session *mlog__dict_open(void) {
     s = mlog__platform_map(sizeof *s, true, false);
     if (s == NULL) return NULL;
     memcpy(s->magic, "metalog", 8);
-    s->version = 1;
+    s->version = MLOG__SESSION_VERSION;
     /* a reader on another machine sees 0x04030201 and refuses, instead of reading nonsense */
     s->byte_order = 0x01020304;
     s->word_size = (uint32_t)sizeof(void *);
@@ -5446,10 +5517,11 @@ static struct {
     uint8_t reserved[sizeof(mlog__session) / MLOG__PIECE + 2];
 } mlog__dict_place;
 
-/* [s] Makes sure that bytes of the session may be written. False: the file system is full. */
-static bool mlog__dict_reserve(const void *p, size_t n) {
+/* [s] Makes sure that bytes of the session may be written; of another one: whole pages. False: the file system is full. */
+static bool mlog__dict_reserve(void *p, size_t n) {
+    size_t at = (uintptr_t)p - (uintptr_t)mlog__dict_session, last = (at + n - 1) / MLOG__PIECE;
+    if (at >= sizeof *mlog__dict_session) return mlog__platform_reserve(p, n);
     if (!__atomic_load_n(&mlog__dict_place.filed, __ATOMIC_ACQUIRE)) return true; /* DICT-4 */
-    size_t at = (size_t)((const char *)p - (const char *)mlog__dict_session), last = (at + n - 1) / MLOG__PIECE;
     for (size_t i = at / MLOG__PIECE; i <= last; i++) {
         if (__atomic_load_n(&mlog__dict_place.reserved[i], __ATOMIC_RELAXED)) continue; /* DICT-4 */
         size_t piece = MLOG__MIN((size_t)MLOG__PIECE, sizeof(mlog__session) - i * MLOG__PIECE);
@@ -5588,17 +5660,48 @@ static const char *mlog__dict_func(const mlog__entry *e) { return mlog__dict_fil
 static const char *mlog__dict_source(const mlog__entry *e) { return mlog__dict_func(e) + e->func_len + 1; }
 static const char *mlog__dict_keys(const mlog__entry *e) { return mlog__dict_source(e) + e->source_len + 1; }
 
-/* Is an entry of a session that is not ours what it says? All its texts end where their lengths say, inside of it. */
-static bool mlog__dict_sound(const mlog__session *s, const mlog__entry *e) {
-    size_t left = MLOG__DICT_BYTES - (size_t)((const unsigned char *)e - s->dict);
+static uint64_t mlog__dict_sum(const mlog__entry *e) {
+    return mlog__crc_of(0, &e->bytes, e->bytes - offsetof(mlog__entry, bytes));
+}
+
+/* Is an entry what it says? All its texts end where their lengths say, inside of it. room: from its begin to the end of where it lies. */
+static bool mlog__dict_whole(const mlog__entry *e, size_t room, bool summed) {
+    uint64_t sum = 0;
     size_t need = sizeof *e + (size_t)e->msg_len + e->file_len + e->func_len + e->source_len + e->keys_len + 5;
-    if (e->bytes > left || need > e->bytes || e->count > sizeof e->kind || (e->type != MLOG__D_SITE && e->type != MLOG__D_LOGGER))
+    if (e->bytes > room || room - e->bytes < 8 * (size_t)summed || need > e->bytes || e->count > sizeof e->kind ||
+        (e->type != MLOG__D_SITE && e->type != MLOG__D_LOGGER))
         return false;
     const char *end[5] = {mlog__dict_msg(e) + e->msg_len, mlog__dict_file(e) + e->file_len, mlog__dict_func(e) + e->func_len,
                           mlog__dict_source(e) + e->source_len, mlog__dict_keys(e) + e->keys_len};
     for (int i = 0; i < 5; i++)
         if (*end[i] != 0) return false;
-    return true;
+#ifndef METALOG_TEST_NO_CRC
+    if (summed) memcpy(&sum, (const char *)e + e->bytes, sizeof sum);
+    return !summed || sum == mlog__dict_sum(e);
+#else
+    return (void)sum, true;
+#endif
+}
+
+static size_t mlog__dict_room(const mlog__session *s, const mlog__entry *e) {
+    return MLOG__DICT_BYTES - (size_t)((const unsigned char *)e - s->dict);
+}
+
+/* The same of an entry of a session that is not ours. */
+static bool mlog__dict_sound(const mlog__session *s, const mlog__entry *e) {
+    return mlog__dict_whole(e, mlog__dict_room(s, e), s->version == MLOG__SESSION_VERSION);
+}
+
+/* A copy of an entry, for the caller to free, which nobody changes any more: the session may be a file that others write to. NULL: it is
+ * not sound, or no memory. */
+static mlog__entry *mlog__dict_take(const mlog__session *s, const mlog__entry *e) {
+    bool summed = s->version == MLOG__SESSION_VERSION;
+    size_t bytes = (size_t)__atomic_load_n(&e->bytes, __ATOMIC_RELAXED) + 8 * (size_t)summed; /* DICT-2 */
+    mlog__entry *copy = bytes < sizeof *e || bytes > mlog__dict_room(s, e) ? NULL : malloc(bytes);
+    if (copy == NULL) return NULL;
+    memcpy(copy, e, bytes);
+    if (!mlog__dict_whole(copy, bytes, summed)) free(copy), copy = NULL;
+    return copy;
 }
 
 /* Appends an entry; the lengths in `head` say how much of each text is taken. 0 when the area is full (or there is no memory).
@@ -5608,22 +5711,24 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
     mlog__session *s = mlog__dict_open();
     if (s == NULL) return 0;
     uint64_t bytes = sizeof *head + head->msg_len + head->file_len + head->func_len + head->source_len + head->keys_len + 5;
-    bytes = (bytes + 7) & ~UINT64_C(7);
+    bytes = ((bytes + 7) & ~UINT64_C(7)) + 8; /* and its sum */
     uint64_t at = __atomic_load_n(&s->dict_end, __ATOMIC_RELAXED); /* DICT-3 */
     do {
         /* the end never passes the area, so the difference does not wrap; a smaller entry may still find room */
-        if (bytes > MLOG__DICT_BYTES - at) return 0;
+        if (at > MLOG__DICT_BYTES || at % 8 != 0 || bytes > MLOG__DICT_BYTES - at) return 0;
     } while (!__atomic_compare_exchange_n(&s->dict_end, &at, at + bytes, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)); /* DICT-3 */
     mlog__entry *e = (mlog__entry *)(void *)(s->dict + at);
     if (!mlog__dict_reserve(e, (size_t)bytes)) return 0; /* the place stays empty */
     /* state is 0 in `head`: the entry stays invisible until all of it is there */
     *e = *head;
-    e->bytes = (uint32_t)bytes;
+    e->bytes = (uint32_t)bytes - 8;
     char *p = mlog__dict_copy((char *)(e + 1), msg, head->msg_len);
     p = mlog__dict_copy(p, file, head->file_len);
     p = mlog__dict_copy(p, func, head->func_len);
     p = mlog__dict_copy(p, source, head->source_len);
     mlog__dict_copy(p, keys, head->keys_len);
+    uint64_t sum = mlog__dict_sum(e);
+    memcpy((char *)e + e->bytes, &sum, sizeof sum);
     __atomic_store_n(&e->state, 1, __ATOMIC_RELEASE); /* DICT-2: pairs with mlog__dict_entry */
     return (uint32_t)(at / 8);
 }
@@ -5645,23 +5750,30 @@ static uint32_t mlog__dict_add(const mlog__entry *head, const char *msg, const c
  * Killed before 2: nothing happened. Before 4: the file tells whether the bytes are there. Before the end of 5: it is done again. All
  * are plain stores of one thread to pages that outlive it, so what comes later was stored later.
  *
- * owns: the directory, names, locks and mappings of the files, the steps of a promise
+ * Beside each log whose rings are files lies a note, .NAME.metalog, mode 0600: a line "metalog-rings 1 DIR" for each place that its
+ * rings are in, for who is configured otherwise. Who changes it holds its lock. The log's directory may be anybody's, so a note is a
+ * hint and no more: it is read when it is ours and has one link, a place counts when it is a directory of ours with mode 0700, and
+ * what is taken from there is what names this log by its key. It goes with the last process that leaves nothing to recover.
+ *
+ * owns: the directory, names, locks and mappings of the files, the note beside a log, the steps of a promise
  * may call: platform text dict
  */
 
 static struct {
     uint32_t on;        /* rings are files */
     char dir[256];
+    char whole[256];    /* the same from the root, for notes; empty: it cannot be said in a line */
     void *lock;         /* the mapping that holds the lock */
     uint32_t refused;   /* a ring that should have been a file is none: for a warning */
+    uint32_t cut;       /* a file became shorter than its mapping: the same */
 } mlog__store;
 
 enum { MLOG__STORE_PATH = 256 + 64 };
 
-/* [s] The path of a session's file, or of one of its rings. */
-static void mlog__store_path(char path[MLOG__STORE_PATH], uint64_t id, bool ring, uint32_t number) {
-    size_t n = strlen(mlog__store.dir);
-    memcpy(path, mlog__store.dir, n);
+/* [s] The path of a session's file, or of one of its rings. dir: shorter than 256 bytes. */
+static void mlog__store_path(char path[MLOG__STORE_PATH], const char *dir, uint64_t id, bool ring, uint32_t number) {
+    size_t n = strlen(dir);
+    memcpy(path, dir, n);
     char *p = path + n;
     *p++ = '/';
     p = mlog__text_hex(p, id);
@@ -5699,12 +5811,10 @@ static void *mlog__store_lock(const char *path) {
 }
 
 #ifndef METALOG_NO_FILES
-/* Is the directory there, ours, and closed to everybody else? It is made when it is missing. */
-static bool mlog__store_dir(const char *dir) {
+/* Is it a directory of ours, closed to everybody else? */
+static bool mlog__store_is_ours(const char *dir) {
     struct stat st;
     if (strlen(dir) >= sizeof mlog__store.dir) return errno = ENAMETOOLONG, false;
-    if (mkdir(dir, 0700) == 0) (void)chmod(dir, 0700); /* whatever the umask */
-    else if (errno != EEXIST) return false;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return false;
     bool ours = fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
@@ -5712,13 +5822,40 @@ static bool mlog__store_dir(const char *dir) {
     if (!ours) errno = EPERM;
     return ours;
 }
+
+/* The same, and it is made when it is missing. */
+static bool mlog__store_dir(const char *dir) {
+    if (strlen(dir) >= sizeof mlog__store.dir) return errno = ENAMETOOLONG, false;
+    if (mkdir(dir, 0700) == 0) (void)chmod(dir, 0700); /* whatever the umask */
+    else if (errno != EEXIST) return false;
+    return mlog__store_is_ours(dir);
+}
+
+/* For notes: from the root, and in one line. */
+static void mlog__store_make_whole(void) {
+    char *whole = realpath(mlog__store.dir, NULL);
+    size_t n = whole == NULL ? 0 : strlen(whole);
+    mlog__store.whole[0] = 0;
+    if (n < sizeof mlog__store.whole && n != 0 && strpbrk(whole, "\n\r") == NULL) memcpy(mlog__store.whole, whole, n + 1);
+    free(whole);
+}
 #endif
+
+/* [s] Who it is, in the session. */
+static void mlog__store_sign(void) {
+    mlog__session *s = mlog__dict_session;
+    const char *name = program_invocation_short_name;
+    s->owner = (uint64_t)getpid();
+    s->started = mlog__platform_clock(CLOCK_REALTIME);
+    memset(s->program, 0, sizeof s->program);
+    memcpy(s->program, name, strnlen(name, sizeof s->program - 1));
+}
 
 /* [s] The session goes into a file, at its old address. False: nothing has changed. */
 static bool mlog__store_session(void) {
     char path[MLOG__STORE_PATH];
     const size_t size = sizeof(mlog__session);
-    mlog__store_path(path, mlog__dict_session->id, false, 0);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, false, 0);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); /* the lock before there is anything to read */
     if (fd < 0) return false;
     (void)fchmod(fd, 0600); /* whatever the umask */
@@ -5733,7 +5870,7 @@ static bool mlog__store_session(void) {
         /* kernels before 5.14 reserve nothing by the piece */
         if (fresh != NULL && !mlog__platform_reserve(fresh, MLOG__PIECE)) whole = errno == EINVAL && fallocate(fd, 0, 0, (off_t)size) == 0;
         moved = fresh != NULL && mlog__dict_move(fresh, whole);
-        if (moved) mlog__dict_session->owner = (uint64_t)getpid();
+        if (moved) mlog__store_sign();
     }
     int error = errno;
     if (fd >= 0) close(fd);
@@ -5755,7 +5892,7 @@ static int mlog__store_begin(const char *dir) {
     if (mlog__store.on) return 0; /* it stays where it is to the end */
     mlog__platform_guard(&guard);
     bool begun = mlog__store_dir(dir);
-    if (begun) memcpy(mlog__store.dir, dir, strlen(dir) + 1);
+    if (begun) memcpy(mlog__store.dir, dir, strlen(dir) + 1), mlog__store_make_whole();
     begun = begun && mlog__store_session();
     int error = errno;
     mlog__platform_unguard(&guard);
@@ -5780,7 +5917,7 @@ static void mlog__store_adopt(void) {
 static void *mlog__store_ring(uint32_t number, size_t size, bool touch) {
     char path[MLOG__STORE_PATH];
     if (!__atomic_load_n(&mlog__store.on, __ATOMIC_ACQUIRE)) return NULL; /* STORE-1 */
-    mlog__store_path(path, mlog__dict_session->id, true, number);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, true, number);
     mlog__guard guard;
     mlog__platform_guard(&guard);
     void *p = mlog__store_map(path, size, touch);
@@ -5795,10 +5932,174 @@ static void mlog__store_end(uint32_t rings) {
     char path[MLOG__STORE_PATH];
     if (!mlog__store.on) return;
     mlog__store.on = 0;
-    for (uint32_t i = 0; i < rings; i++) mlog__store_path(path, mlog__dict_session->id, true, i), (void)unlink(path);
-    mlog__store_path(path, mlog__dict_session->id, false, 0);
+    for (uint32_t i = 0; i < rings; i++) mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, true, i), (void)unlink(path);
+    mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, false, 0);
     (void)unlink(path);
 }
+
+#ifndef METALOG_NO_FILES
+/* -- the note beside a log -- */
+
+enum { MLOG__STORE_NOTE = 4096, MLOG__STORE_PLACES = 8 };
+typedef struct { char text[MLOG__STORE_NOTE]; const char *place[MLOG__STORE_PLACES]; uint32_t count; } mlog__note;
+static const char mlog__store_mark[] = "metalog-rings 1 ";
+
+/* [s] Where the note of a log lies: hidden, so that `cat app.log.*` does not meet it. False: its path is too long. */
+static bool mlog__store_note_path(char path[PATH_MAX], const char *log) {
+    const char *slash = strrchr(log, '/'), *base = slash == NULL ? log : slash + 1;
+    size_t before = (size_t)(base - log), n = strlen(base);
+    if (before + n + 10 > PATH_MAX) return false;
+    memcpy(path, log, before);
+    path[before] = '.';
+    memcpy(path + before + 1, base, n);
+    memcpy(path + before + 1 + n, ".metalog", 9);
+    return true;
+}
+
+/* [s] Opens it. -1: there is none, or it is not ours alone. */
+static int mlog__store_open_note(const char *path, int how, bool create) {
+    struct stat st;
+    int fd = create ? open(path, how | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
+    if (fd >= 0) (void)fchmod(fd, 0600); /* whatever the umask */
+    else fd = open(path, how | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return -1;
+    bool ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
+    if (!ours) close(fd);
+    return ours ? fd : -1;
+}
+
+/* [s] The same with its lock, which is waited for 100 ms: a note is not worth more. */
+static int mlog__store_lock_note(const char *path, bool create) {
+    struct stat own, there;
+    for (int i = 0; i < 100; i++) {
+        int fd = mlog__store_open_note(path, O_RDWR, create);
+        if (fd < 0) return -1;
+        bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+        bool there_still = locked && fstat(fd, &own) == 0 && lstat(path, &there) == 0;
+        if (there_still && own.st_ino == there.st_ino && own.st_dev == there.st_dev) return fd;
+        close(fd);
+        if (!locked) mlog__platform_nap(1000000);
+    }
+    return -1;
+}
+
+/* [s] Its places, those that could be one. */
+static void mlog__store_read_note(int fd, mlog__note *note) {
+    const size_t mark = sizeof mlog__store_mark - 1;
+    ssize_t n = pread(fd, note->text, sizeof note->text - 1, 0);
+    note->count = 0;
+    note->text[n < 0 ? 0 : n] = 0;
+    for (char *p = note->text, *end; (end = strchr(p, '\n')) != NULL && note->count < MLOG__STORE_PLACES; p = end + 1) {
+        *end = 0;
+        bool place = strncmp(p, mlog__store_mark, mark) == 0 && p[mark] == '/' && strlen(p + mark) < sizeof mlog__store.dir;
+        if (place) note->place[note->count++] = p + mark;
+    }
+}
+
+/* [s] In one write; killed before the rest is cut off, there is the rest of a line, which is none. */
+static bool mlog__store_write_note(int fd, const mlog__note *note) {
+    static char text[MLOG__STORE_NOTE];
+    char *p = text;
+    for (uint32_t i = 0; i < note->count; i++) {
+        size_t n = strlen(note->place[i]), mark = sizeof mlog__store_mark - 1;
+        if (n + mark + 1 > (size_t)(text + sizeof text - 1 - p)) break;
+        memcpy(p, mlog__store_mark, mark);
+        memcpy(p + mark, note->place[i], n);
+        p += mark + n;
+        *p++ = '\n';
+    }
+    return pwrite(fd, text, (size_t)(p - text), 0) == p - text && ftruncate(fd, p - text) == 0;
+}
+
+/* Does a session at this path, not our own, write to the log, or did it? */
+static bool mlog__store_writes(const char *path, uint64_t key) {
+    static mlog__promise promise[MLOG__SINKS];
+    uint64_t id = 0;
+    int fd = mlog__store_open_note(path, O_RDONLY, false);
+    if (fd < 0) return false;
+    bool read = pread(fd, &id, sizeof id, offsetof(mlog__session, id)) == (ssize_t)sizeof id && id != mlog__dict_session->id &&
+                pread(fd, promise, sizeof promise, offsetof(mlog__session, promise)) == (ssize_t)sizeof promise;
+    close(fd);
+    for (int k = 0; k < MLOG__SINKS && read; k++)
+        if (promise[k].key == key) return true;
+    return false;
+}
+
+/* Is there anything of the log in a place, besides what is our own? What we may not look into may hold something. */
+static bool mlog__store_holds(const char *place, uint64_t key) {
+    static const char end[] = ".session";
+    bool ours = mlog__store_is_ours(place), holds = !ours && errno != ENOENT;
+    DIR *dir = ours ? opendir(place) : NULL;
+    for (const struct dirent *e; dir != NULL && !holds && (e = readdir(dir)) != NULL;) {
+        char path[MLOG__STORE_PATH];
+        size_t n = strlen(e->d_name), before = strlen(place);
+        if (n < sizeof end || before + n + 2 > sizeof path || strcmp(e->d_name + n - (sizeof end - 1), end) != 0) continue;
+        memcpy(path, place, before);
+        path[before] = '/';
+        memcpy(path + before + 1, e->d_name, n + 1);
+        holds = mlog__store_writes(path, key);
+    }
+    if (dir != NULL) closedir(dir);
+    return holds;
+}
+
+/* [s] without tidy. Our place gets into the note of a log; tidy: those where nothing of it is left any more go. A directory that may
+ * not be written to has no note. Under `role`, or by who adopts a child. */
+static void mlog__store_note(const char *log, uint64_t key, bool tidy) {
+    static char path[PATH_MAX];
+    static mlog__note old, fresh;
+    mlog__guard guard;
+    if (!mlog__store.on || key == 0 || mlog__store.whole[0] == 0 || !mlog__store_note_path(path, log)) return;
+    mlog__platform_guard(&guard);
+    int fd = mlog__store_lock_note(path, true);
+    if (fd >= 0) {
+        mlog__store_read_note(fd, &old);
+        bool same = old.count != 0 && strcmp(old.place[0], mlog__store.whole) == 0;
+        fresh.place[0] = mlog__store.whole;
+        fresh.count = 1;
+        for (uint32_t i = 0; i < old.count; i++) {
+            if (strcmp(old.place[i], mlog__store.whole) == 0) continue;
+            bool keep = fresh.count < MLOG__STORE_PLACES && (!tidy || mlog__store_holds(old.place[i], key));
+            if (keep) fresh.place[fresh.count++] = old.place[i];
+        }
+        if ((!same || fresh.count != old.count) && !mlog__store_write_note(fd, &fresh) && old.count == 0) (void)unlink(path);
+        (void)flock(fd, LOCK_UN); /* a child that was forked meanwhile may have it, too */
+        close(fd);
+    }
+    mlog__platform_unguard(&guard);
+}
+
+/* We leave nothing of this log behind: its note goes, unless somebody else did, or still writes. Under `role`. */
+static void mlog__store_unnote(const char *log, uint64_t key) {
+    static char path[PATH_MAX];
+    static mlog__note note;
+    if (key == 0 || !mlog__store_note_path(path, log)) return;
+    int fd = mlog__store_lock_note(path, false);
+    if (fd < 0) return;
+    bool holds = false;
+    mlog__store_read_note(fd, &note);
+    for (uint32_t i = 0; i < note.count && !holds; i++) holds = mlog__store_holds(note.place[i], key);
+    if (!holds) (void)unlink(path);
+    (void)flock(fd, LOCK_UN);
+    close(fd);
+}
+
+/* The places that the note of a log names. Those that are no directories of ours are left out; `refused` becomes one that is there. */
+static void mlog__store_places(const char *log, mlog__note *note, const char **refused) {
+    char path[PATH_MAX];
+    uint32_t n = 0;
+    note->count = 0;
+    int fd = mlog__store_note_path(path, log) ? mlog__store_open_note(path, O_RDONLY, false) : -1;
+    if (fd < 0) return;
+    mlog__store_read_note(fd, note);
+    close(fd);
+    for (uint32_t i = 0; i < note->count; i++) {
+        if (mlog__store_is_ours(note->place[i])) note->place[n++] = note->place[i];
+        else if (errno != ENOENT) *refused = note->place[i];
+    }
+    note->count = n;
+}
+#endif
 
 /* -- promises -- */
 
@@ -5827,10 +6128,10 @@ static uint64_t mlog__store_check(const mlog__promise *p, const mlog__move *move
                            (size_t)MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS) * sizeof *move);
 }
 
-/* Steps 1 and 2: says what will be written, and how far the rings are read behind it, where that changes. False: there is no room to
- * say it. */
+/* Steps 1 and 2: says what will be written, and how far the rings are read behind it, where that changes (told, shown: the same
+ * of the recorder's records; NULL: there are none). False: there is no room to say it. */
 static bool mlog__store_arm(mlog__session *session, uint32_t sink, const mlog__promise *what, const uint64_t *done, const uint64_t *next,
-                            uint32_t rings, bool own) {
+                            const uint64_t *told, const uint64_t *shown, uint32_t rings, bool own) {
     mlog__promise *p = &session->promise[sink];
     mlog__move *move = session->move[sink];
     uint64_t n = 0;
@@ -5839,12 +6140,18 @@ static bool mlog__store_arm(mlog__session *session, uint32_t sink, const mlog__p
         if (own && !mlog__dict_reserve(&move[n], sizeof *move)) return false;
         move[n++] = (mlog__move){i, next[i]};
     }
+    for (uint32_t i = 0; shown != NULL && i < rings; i++) { /* of the recorder's records, where there are any in the batch */
+        if (told[i] == shown[i]) continue;
+        if (n == MLOG__RINGS || (own && !mlog__dict_reserve(&move[n], sizeof *move))) return false;
+        move[n++] = (mlog__move){i | MLOG__MOVE_SHOWN, shown[i]};
+    }
     p->seq = p->done + 1;
     p->dev = what->dev;
     p->ino = what->ino;
     p->off = what->off;
     p->len = what->len;
     p->sum = what->sum;
+    p->kept = what->kept;
     p->moves = n;
     p->check = mlog__store_check(p, move);
     __atomic_store_n(&p->armed, p->seq, __ATOMIC_RELEASE); /* STORE-3 */
@@ -5866,6 +6173,7 @@ static void mlog__store_commit(mlog__promise *p) {
  *                    MLOG__UNSEEN      not registered: take the slow path (the sign bit is set)
  *                    header | CARE     registered, but its arguments need a look: the slow path each time
  *                    header            registered: the first eight bytes of each of its records
+ *                    | RULE            with UNSEEN or a header, for the flight recorder: the level rule, where the call may lie below it
  *   FULL of a site   the header to go back to when it is turned on again; 0 before registration
  *   NEXT of a site   NULL: in no list; &mlog__rule_last: the end of one
  *
@@ -5892,6 +6200,7 @@ static struct {
     mlog__rule_set set[2];
     uint32_t version;       /* set[version & 1] is in force; grows with every change of it, by two with every change of floor */
     int floor;              /* the lowest level that any sink takes */
+    int recorder;           /* the lowest level that the flight recorder takes, 0: there is none */
     /* head of the list of program and shared objects; pushed without a lock, walked under the configuration's */
     mlog__module *modules;
     /* likewise; loggers live for ever, so that the macros may keep their pointers */
@@ -5900,13 +6209,14 @@ static struct {
 
 struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
-    /* its name in the dictionary; 0: an unnamed child of mlog_bind */
+    /* its name in the dictionary; 0: an unnamed child of mlog_bind. With a recorder, above it: its level rule, see mlog__record_logger */
     uint32_t entry;
     /* bound: the context with the fields of mlog_bind, or NULL; set before the logger is handed out. legacy: see mlog__rule_threshold */
     bool legacy;
     mlog_logger *next;
     mlog_context *bound;
     char source[64];
+    int32_t rule;           /* the level from which its records go out; between threshold and rule they are the recorder's */
 };
 
 /* [s] A level between two names prints as the lower one, what is below TRACE as "trace". */
@@ -6034,6 +6344,13 @@ static int mlog__rule_threshold(const char *source, size_t n, bool legacy) {
     return level;
 }
 
+/* The level from which calls are made where records go out from `rule` on: the recorder's, but what is off stays off. */
+static int mlog__rule_low(int rule) {
+    int recorder = __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED); /* RULE-4 */
+    if (MLOG__LIKELY(recorder == 0) || rule >= MLOG_OFF) return rule;
+    return MLOG__MIN(rule, MLOG__MAX(recorder, __atomic_load_n(&mlog__rule_now.floor, __ATOMIC_RELAXED))); /* RULE-4 */
+}
+
 /* "dir/http.c" is "http.c" in records: the build's directories are not the reader's. */
 static const char *mlog__rule_base(const char *file) {
     const char *slash = strrchr(file, '/');
@@ -6111,17 +6428,25 @@ static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` al
 static void mlog__rule_apply(mlog__site *s) {
     char source[64];
     size_t n = mlog__rule_source(source, s->source, s->file);
-    int low = mlog__rule_threshold(source, n, (s->style & MLOG__LEGACY) != 0);
+    int rule = mlog__rule_threshold(source, n, (s->style & MLOG__LEGACY) != 0), low = mlog__rule_low(rule);
     /* THREAD-4: a probe is never registered */
     uint64_t full = (s->style & MLOG__PROBE) ? 1 : __atomic_load_n(&s->full, __ATOMIC_RELAXED);
-    bool on = (s->style & MLOG__DYNAMIC) != 0 || s->level >= low;
+    bool dynamic = (s->style & MLOG__DYNAMIC) != 0, on = dynamic || s->level >= low;
+    bool recorder = __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED) != 0 && (dynamic || s->level < rule); /* RULE-4 */
+    uint64_t word = full != 0 ? full : MLOG__UNSEEN;
+    if (recorder && (s->style & MLOG__PROBE) == 0) word |= (uint64_t)rule << 58;
     __atomic_store_n(&s->threshold, (int8_t)low, __ATOMIC_RELAXED); /* RULE-4 */
-    __atomic_store_n(&s->word, !on ? 0 : full != 0 ? full : MLOG__UNSEEN, __ATOMIC_RELAXED); /* RULE-4 */
+    __atomic_store_n(&s->word, on ? word : 0, __ATOMIC_RELAXED); /* RULE-4 */
 }
 
-/* The threshold of a logger. 0: it has no name, each call is judged by the rules of its unit. */
-static int32_t mlog__rule_of_logger(const mlog_logger *lg) {
-    return *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source), lg->legacy);
+/* The thresholds of a logger. 0: it has no name, each call is judged by the rules of its unit. */
+static void mlog__rule_of_logger(mlog_logger *lg) {
+    int32_t rule = *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source), lg->legacy);
+    bool recorder = __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED) != 0; /* RULE-4 */
+    uint32_t number = mlog__record_logger((uint64_t)lg->entry << 32);
+    __atomic_store_n(&lg->rule, rule, __ATOMIC_RELAXED); /* RULE-4 */
+    __atomic_store_n(&lg->entry, number | (recorder ? (uint32_t)rule << 27 : 0), __ATOMIC_RELAXED); /* RULE-4 */
+    __atomic_store_n(&lg->threshold, rule == 0 ? 0 : mlog__rule_low(rule), __ATOMIC_RELAXED); /* RULE-4 */
 }
 
 /* After a change of rules or sinks, under the configuration lock: every site and logger gets its gate anew, so that no call
@@ -6132,7 +6457,7 @@ static void mlog__rule_apply_all(void) {
              s = __atomic_load_n(&s->next, __ATOMIC_RELAXED)) /* RULE-2 */
             mlog__rule_apply(s);
     for (mlog_logger *lg = __atomic_load_n(&mlog__rule_now.loggers, __ATOMIC_ACQUIRE); lg != NULL; lg = lg->next) /* RULE-2 */
-        __atomic_store_n(&lg->threshold, mlog__rule_of_logger(lg), __ATOMIC_RELAXED); /* RULE-4 */
+        mlog__rule_of_logger(lg);
 }
 
 /* What was changed is in force from now on; then the gates. */
@@ -6151,7 +6476,7 @@ static void mlog__rule_replace(const mlog__rule_set *set) {
 }
 
 /* The three changes of what is in force, under the configuration lock, which makes each the only writer: the level rules, the
- * lowest level of any sink, … */
+ * lowest level of any sink and of the recorder, … */
 static void mlog__rule_set_now(const mlog__rule_set *rules) {
     mlog__rule_set set = *rules;
     const mlog__rule_set *now = &mlog__rule_now.set[mlog__rule_now.version & 1];
@@ -6160,7 +6485,8 @@ static void mlog__rule_set_now(const mlog__rule_set *rules) {
     mlog__rule_replace(&set);
 }
 
-static void mlog__rule_floor(int floor) {
+static void mlog__rule_floor(int floor, int recorder) {
+    __atomic_store_n(&mlog__rule_now.recorder, recorder, __ATOMIC_RELAXED); /* RULE-4 */
     __atomic_store_n(&mlog__rule_now.floor, floor, __ATOMIC_RELAXED); /* RULE-4 */
     mlog__rule_publish(mlog__rule_now.version + 2);
 }
@@ -6437,7 +6763,7 @@ static void mlog__context_release(void) {
  *
  *   PAGE    +0     magic, version, byte order, word size, number, session, bytes, tid, state, name     written at creation
  *           +128   head, dropped[26], untold[26]                                                      the owner's lines
- *           +576   tail, waiting                                                                      the flusher's line
+ *           +576   tail, waiting, kept, cur, shown                                                    the flusher's line
  *           +1024  data: `bytes` of them, a power of two
  *
  *   data    … | free | record | record | record in progress |   free   | padding | (next lap)
@@ -6458,6 +6784,8 @@ static void mlog__context_release(void) {
  * Nothing stronger is needed: owner and flusher share nothing else, and the wake-up needs no fence in the call (see flush).
  *   RING-5  a thread's name, in words: relaxed, since a name that is half new is a name; never a data race
  *   RING-6  counters of losses: relaxed, a sum needs no order
+ *   RING-7  flusher: kept, without its pin        owner: takes the room               the flusher has read the history
+ *           flusher: kept before a new tail       owner: tail, then kept              no room is taken that history holds
  *
  * The other pairs: who releases, who acquires, what is carried over. tests/labels.sh holds each access to a label.
  *   CLOCK-1    pair, count                         who reads after a crash             the pair before its number
@@ -6468,7 +6796,7 @@ static void mlog__context_release(void) {
  *   DICT-3     the end of the area: relaxed, it hands out room and nothing else
  *   DICT-4     who moves the session: filed, end   who registers                       what is reserved; what it has not yet
  *   STORE-1    who begins: on                      who makes a ring                    the directory's name
- *   STORE-2    a ring had to do without a file: relaxed, a hint
+ *   STORE-2    a ring had to do without a file, or lost it: relaxed, a hint
  *   STORE-3    a sink's lane: armed, done           who reads after a crash             the batch before its number
  *   RULE-1     a change: version                   a lookup: version, before           the rules of that version
  *   RULE-2     sites and loggers: list head        who walks the list                  the node before its place in the list
@@ -6507,6 +6835,8 @@ static void mlog__context_release(void) {
  *   FLUSH-10   a pass: complete                    mlog_flush(0)                       the files have what it says
  *   FLUSH-11   something is held back: relaxed, a hint for fork
  *   FLUSH-13   who makes or ends lanes: alone      a pass by a caller                  the lanes' memory before the flag
+ *   FLUSH-16   mlog_dump: dumps                    a pass: dumps                       what was logged before
+ *   FLUSH-17   retired contexts wait for the recorder: relaxed, such a wait is no reason to stay awake
  *   FLUSH-14   threads shall end: generation, relaxed, the kick behind it carries (FLUSH-4)
  *   FLUSH-15   mode, ready, who polled last, a deadline that is over: relaxed, a call that overlaps a change goes either way
  *   LIFE-1     started: state                      every first call                    the configuration
@@ -6543,7 +6873,9 @@ typedef struct {
     mlog__u64 untold[26];                            /* of these: not yet reported in the stream */
     mlog__u64 tail __attribute__((aligned(64)));     /* the flusher's line: the minimum over the sinks that hold */
     uint32_t waiting, filed;                         /* waiting: the owner, for room. filed: it survives the process */
+    mlog__u64 kept;                                  /* 0: no recorder. Else MLOG__KEPT | where its records begin | pins of the lanes */
     mlog__u64 cur[MLOG__SINKS];                      /* of a ring that is a file: how far each sink has written it, see store */
+    mlog__u64 shown[MLOG__SINKS];                    /* the same of the recorder's records: before it they are out, or given up */
     unsigned char data[] __attribute__((aligned(512)));
 } mlog__ring;
 
@@ -6561,7 +6893,7 @@ typedef struct {
     mlog_logger *logger;
     /* as mlog1_begin got them; the classes say which of slot[] and arg[] holds an argument */
     uint64_t word, classes;
-    /* error: errno at the call, for %m. drop: decided already, the arguments are taken and forgotten */
+    /* error: errno at the call, for %m. drop: decided already, the arguments are taken and forgotten; 2: nor told of */
     int level, error, drop;
     uint64_t slot[16];
     mlog__staged_arg arg[16];
@@ -6599,6 +6931,9 @@ typedef struct mlog__thread {
 /* By number; apart from what has initial values, so that it takes no room in a program. An entry is set once: a ring stays
  * mapped for the life of the process and goes from thread to thread, so that the flusher never meets one that is gone. */
 static mlog__ring *mlog__ring_list[MLOG__RINGS];
+/* Their sizes less 8, as they were made: the file may have been written over since, and nobody here trusts what it says of itself. A
+ * position that is masked with it is that of a whole word in the ring, whatever it was. */
+static uint32_t mlog__ring_mask[MLOG__RINGS];
 static struct {
     uint32_t count;              /* rings [0, count) may exist */
     /* bytes of all rings without their heads; of the next thread's ring; the bound on all; the most there ever was */
@@ -6635,25 +6970,73 @@ static mlog__ring *mlog__ring_create(uint32_t number, uint64_t bytes, bool touch
     r->word_size = (uint32_t)sizeof(void *);
     r->number = number;
     r->bytes = bytes;
+    mlog__ring_mask[number] = (uint32_t)(bytes - 8);
     r->state = MLOG__R_LIVE;
     return r;
 }
 
 /* Makes t write into r. */
-static void mlog__ring_attach(mlog__thread *t, mlog__ring *r) {
+static void mlog__ring_attach(mlog__thread *t, mlog__ring *r, uint32_t number) {
     t->ring = r;
     t->head = &r->head;
     t->data = r->data;
-    t->mask = r->bytes - 1;
+    t->mask = mlog__ring_mask[number];
     t->limit = 0; /* the first record computes it */
 }
 
+/* -- what the flight recorder keeps: history, records between `kept` and `tail` that every sink has passed over --
+ * It lies in room that is free otherwise. The flusher keeps it below half of the ring; an owner that needs room takes all of it,
+ * unless a lane reads it right now and has set its pin: bit 0 or 1. One word holds both, so that one compare-and-swap decides. */
+enum { MLOG__KEPT = 4, MLOG__PINS = 3 };
+
+/* Where it begins; UINT64_MAX: none is kept. */
+static uint64_t mlog__ring_kept(const mlog__ring *r) {
+    uint64_t kept = __atomic_load_n(&r->kept, __ATOMIC_ACQUIRE); /* RING-7 */
+    return kept == 0 ? UINT64_MAX : kept & ~UINT64_C(7);
+}
+
+/* For a lane that reads it: where it begins, and no owner takes it before the unpin. UINT64_MAX: there is none, and no pin. */
+static uint64_t mlog__ring_pin(mlog__ring *r, uint64_t pin) {
+    uint64_t kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED); /* RING-7 */
+    while (kept != 0)
+        if (__atomic_compare_exchange_n(&r->kept, &kept, kept | pin, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) /* RING-7 */
+            return kept & ~UINT64_C(7);
+    return UINT64_MAX;
+}
+
+/* from: where it begins now, 0: as before. False: the other lane reads it, so that it stays as long as it is. */
+static bool mlog__ring_unpin(mlog__ring *r, uint64_t pin, uint64_t from) {
+    uint64_t kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED), want; /* RING-7 */
+    bool alone;
+    do {
+        alone = (kept & MLOG__PINS & ~pin) == 0;
+        want = alone && from != 0 ? from | MLOG__KEPT : kept & ~pin;
+    } while (!__atomic_compare_exchange_n(&r->kept, &kept, want, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)); /* RING-7 */
+    return alone;
+}
+
+/* The owner needs the room. False: there is none, or a lane reads it. */
+static bool mlog__ring_reclaim(mlog__ring *r) {
+    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_RELAXED), kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED); /* RING-7 */
+    if (kept == 0 || (kept & MLOG__PINS) != 0 || (kept & ~UINT64_C(7)) >= tail) return false;
+    return __atomic_compare_exchange_n(&r->kept, &kept, tail | MLOG__KEPT, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED); /* RING-7 */
+}
+
+/* Up to where the owner may write. */
+static uint64_t mlog__ring_end(const mlog__ring *r, uint64_t bytes) {
+    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE); /* RING-2 */
+    return MLOG__MIN(tail, mlog__ring_kept(r)) + bytes;
+}
+
 /* Moves t->limit up to what is free now, but not over the end of the lap: the fast path then needs one comparison for both. The
- * last word of a lap is always padding: a record that ended there would leave a limit above the whole of the next lap. */
+ * last word of a lap is always padding: a record that ended there would leave a limit above the whole of the next lap. With a
+ * recorder not over a quarter of the ring: so often it is looked whether history takes the room of others. */
 static void mlog__ring_look(mlog__thread *t, uint64_t head) {
     mlog__ring *r = t->ring;
-    uint64_t room = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes; /* RING-2 */
-    uint64_t lap = head & ~t->mask, last = t->mask + 1 - 8;
+    uint64_t room = mlog__ring_end(r, t->mask + 8);
+    uint64_t lap = head & ~(t->mask | 7), last = t->mask;
+    bool keeps = __atomic_load_n(&r->kept, __ATOMIC_RELAXED) != 0; /* RING-7 */
+    if (MLOG__UNLIKELY(keeps)) last = MLOG__MIN(last, head - lap + (t->mask + 8) / 4);
     t->limit = (uintptr_t)t->data + (uintptr_t)MLOG__MIN(room - lap, last);
 }
 
@@ -6661,9 +7044,9 @@ static void mlog__ring_look(mlog__thread *t, uint64_t head) {
  * others, so it has to lie before tail + bytes, too; at least one word is left, since all lengths are multiples of 8. */
 static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
-    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask) + 1;
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED), wrap = (head | t->mask | 7) + 1;
     if (head + bytes < wrap) return true;
-    if (wrap > __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) + r->bytes) return false; /* RING-2 */
+    if (wrap > mlog__ring_end(r, t->mask + 8)) return false;
     /* its time is never read: padding is passed over before anybody looks at times */
     uint64_t pad = mlog__record_header(MLOG__S_PAD, (wrap - head) / 8, 0);
     memcpy(t->data + (head & t->mask), &pad, 8);
@@ -6673,24 +7056,34 @@ static bool mlog__ring_pad(mlog__thread *t, uint64_t bytes) {
 
 /* Is there room for a record of `bytes`? Pads where needed, never waits. Padding that was written stays, also when the answer
  * is no. */
-static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
+static bool mlog__ring_fits(mlog__thread *t, uint64_t bytes) {
     if (!mlog__ring_pad(t, bytes)) return false;
     uint64_t head = __atomic_load_n(&t->ring->head, __ATOMIC_RELAXED);
     mlog__ring_look(t, head);
     return (uintptr_t)t->data + (head & t->mask) + bytes <= t->limit;
 }
 
+static bool mlog__ring_room(mlog__thread *t, uint64_t bytes) {
+    return mlog__ring_fits(t, bytes) || (MLOG__UNLIKELY(mlog__ring_reclaim(t->ring)) && mlog__ring_fits(t, bytes));
+}
+
+/* Where a record of `bytes`, for which there was room, begins. NULL: somebody else wrote to `head` meanwhile. */
+static unsigned char *mlog__ring_place(const mlog__thread *t, uint64_t head, uint64_t bytes) {
+    unsigned char *p = t->data + (head & t->mask);
+    return MLOG__LIKELY((uintptr_t)p + bytes <= t->limit) ? p : NULL;
+}
+
 /* Bytes free at this moment; the owner's view, so it can only grow until the owner writes. */
-static uint64_t mlog__ring_free(const mlog__ring *r) {
-    return r->bytes - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
+static uint64_t mlog__ring_free(const mlog__ring *r, uint64_t mask) {
+    return mask + 8 - (__atomic_load_n(&r->head, __ATOMIC_RELAXED) - __atomic_load_n(&r->tail, __ATOMIC_RELAXED)); /* RING-2 */
 }
 
 /* One sleep until the tail moves. The look at tail comes after the store of `waiting`, with a full fence between: else the
  * flusher could free the room, see nobody waiting, and the owner sleep on. */
-static void mlog__ring_sleep(mlog__ring *r, uint64_t bytes, int ms) {
+static void mlog__ring_sleep(mlog__ring *r, uint64_t mask, uint64_t bytes, int ms) {
     __atomic_store_n(&r->waiting, 1, __ATOMIC_RELAXED); /* RING-4 */
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* RING-4 with mlog__ring_release */
-    if (mlog__ring_free(r) < bytes) {
+    if (mlog__ring_free(r, mask) < bytes) {
         mlog__flush_make_room();
         bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
         mlog__platform_wait(&r->waiting, 1, alone ? 1 : ms); /* alone: nobody but us may look at a blocked sink again */
@@ -6704,7 +7097,7 @@ static uint32_t mlog__ring_policy(const mlog__thread *t) { return __atomic_load_
  * disk costs one deadline, not one a call. A handler on top of a call never waits: it would hold up the record below it. */
 static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
     mlog__ring *r = t->ring;
-    if (t->broken && mlog__ring_free(r) * 4 >= r->bytes) t->broken = false;
+    if (t->broken && mlog__ring_free(r, t->mask) * 4 > t->mask) t->broken = false;
     if (mlog__ring_room(t, bytes)) return true;
     bool never = mlog__ring_never_wait || t->outer != NULL || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED); /* LIFE-3 */
     bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
@@ -6725,11 +7118,20 @@ static bool mlog__ring_wait(mlog__thread *t, uint64_t bytes) {
         if (policy == MLOG_WAIT && left <= 0) break;
         /* twice: a record and the padding before it. 100 ms with MLOG_BLOCK: time and again, in case that the flusher has to be
          * started */
-        mlog__ring_sleep(r, MLOG__MIN(2 * bytes, r->bytes / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
+        mlog__ring_sleep(r, t->mask, MLOG__MIN(2 * bytes, (t->mask + 8) / 2), policy == MLOG_WAIT ? (int)(left / 1000000) + 1 : 100);
     }
     __atomic_store_n(&t->state, state, __ATOMIC_RELAXED); /* RING-3 */
     if (patient) t->broken = !room;
     return room;
+}
+
+/* Room for a record of the recorder: it never waits, and leaves half of the ring to what must go out. A flusher that has a
+ * quarter of the ring to read is woken, so that it is far enough before there is no room. */
+static bool mlog__ring_spare(mlog__thread *t, uint64_t bytes) {
+    uint64_t size = t->mask + 8, unread = size - mlog__ring_free(t->ring, t->mask);
+    bool alone = __atomic_load_n(&mlog__ring_all.alone, __ATOMIC_RELAXED); /* FLUSH-13 */
+    if (unread > size / 4 && !alone) mlog__flush_wake();
+    return unread <= size / 2 && mlog__ring_room(t, bytes);
 }
 
 /* A thread may name itself while the flusher reads its name: words keep that from being a data race. */
@@ -6748,13 +7150,13 @@ static inline void mlog__ring_get_name(const mlog__ring *r, uint64_t name[4]) {
     for (int i = 1; i < 4; i++) name[i] = name[0] == 0 ? 0 : __atomic_load_n(&r->name[i], __ATOMIC_RELAXED); /* RING-5 */
 }
 
-/* One call lost: for the statistics, and for the report that the stream still owes. Levels outside of the scale count at its
+/* One call lost: for the statistics, and (tell) for the report that the stream still owes. Levels outside of the scale count at its
  * ends. */
-static void mlog__ring_drop(mlog__ring *r, int level) {
+static void mlog__ring_drop(mlog__ring *r, int level, bool tell) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
     /* RING-6: counters: no order; atomic for handlers and the overflow ring */
     __atomic_fetch_add(&r->dropped[i], 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&r->untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
+    if (tell) __atomic_fetch_add(&r->untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
 }
 
 /* Takes the losses that nobody reported yet, as words {level:8 | count:56}; returns how many words. By exchange: a handler's
@@ -6772,10 +7174,10 @@ static int mlog__ring_untold(mlog__ring *r, uint64_t out[26]) {
 /* For the flusher: everything before `tail` may be written over. The fence is its cost of RING-4. last: of this pass; before
  * that a waiting owner is woken only for a quarter of the ring, or it would wake up for each batch. told: the tail at which it was
  * last looked for; without new room it sleeps on, or it and the flusher would wake each other as long as a sink is stuck. */
-static void mlog__ring_release(mlog__ring *r, uint64_t tail, uint64_t *told, bool last) {
-    if (tail == *told) return;
+static void mlog__ring_release(mlog__ring *r, uint64_t mask, uint64_t tail, uint64_t *told, bool last) {
+    if (tail == *told && __atomic_load_n(&r->tail, __ATOMIC_RELAXED) == tail) return; /* RING-2; another one stood there: damage, put right */
     __atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE); /* RING-2 */
-    if (!last && mlog__ring_free(r) < r->bytes / 4) return;
+    if (!last && mlog__ring_free(r, mask) < mask / 4) return;
     *told = tail;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);            /* RING-4 with mlog__ring_sleep */
     if (__atomic_load_n(&r->waiting, __ATOMIC_RELAXED) != 0) { /* RING-4 */
@@ -6901,13 +7303,26 @@ static uint32_t mlog__thread_slot(const mlog__thread *t) {
 
 /* Counts a lost call in its ring, or for the process when there is no ring to count in. Every call that returns is counted
  * once: as a record in a ring, or here, or in mlog__ring_drop. */
-static void mlog__thread_note_drop(mlog__thread *t, int level) {
+static void mlog__thread_note_lost(mlog__thread *t, int level, bool tell) {
     int i = level < 0 ? 0 : level > 25 ? 25 : level;
-    if (t != NULL && t->ring != NULL) mlog__ring_drop(t->ring, i);
+    if (t != NULL && t->ring != NULL) mlog__ring_drop(t->ring, i, tell);
     else {
         __atomic_fetch_add(&mlog__thread_all.dropped[i], 1, __ATOMIC_RELAXED); /* RING-6 */
-        __atomic_fetch_add(&mlog__thread_all.dropped_untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
+        if (tell) __atomic_fetch_add(&mlog__thread_all.dropped_untold[i], 1, __ATOMIC_RELAXED); /* RING-6 */
     }
+}
+
+static void mlog__thread_note_drop(mlog__thread *t, int level) { mlog__thread_note_lost(t, level, true); }
+
+/* Room for a record, as the policy says; the recorder's never waits. */
+static bool mlog__thread_room(mlog__thread *t, bool below, uint64_t bytes) {
+    return below ? mlog__ring_spare(t, bytes) : mlog__ring_wait(t, bytes);
+}
+
+/* The word of TO. */
+static uint64_t mlog__thread_to(const mlog_logger *logger, int level) {
+    uint32_t entry = logger == NULL ? 0 : __atomic_load_n(&logger->entry, __ATOMIC_RELAXED); /* RULE-4 */
+    return (uint32_t)level | (uint64_t)entry << 32;
 }
 
 /* All pages in one mapping: one advice to wipe it, and the kernel keeps one area instead of thousands. Where the advice is
@@ -7010,7 +7425,7 @@ static void mlog__thread_make_rings(mlog__page *page, uint32_t slot, uint64_t ri
     mlog__ring *both[2] = {own, own == NULL ? NULL : mlog__thread_ring(2 * slot + 1, MLOG__SIDE_BYTES, false)};
     for (int i = 0; i < 2; i++) {
         if (both[i] == NULL) continue;
-        mlog__ring_attach(&page->level[i], both[i]);
+        mlog__ring_attach(&page->level[i], both[i], 2 * slot + (uint32_t)i);
         both[i]->tid = mlog__platform_tid();
         mlog__ring_set_name(both[i], "");
         __atomic_store_n(&both[i]->state, MLOG__R_LIVE, __ATOMIC_RELAXED); /* THREAD-2 */
@@ -7286,7 +7701,9 @@ static void mlog__thread_tell_loss(mlog__thread *t) {
     words[0] = mlog__record_header(MLOG__S_LOSS, 2 + (uint64_t)n, 0);
     words[1] = mlog__thread_stamp(t->clock);
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
-    memcpy(t->data + (head & t->mask), words, (2 + (size_t)n) * 8);
+    unsigned char *p = mlog__ring_place(t, head, (2 + (uint64_t)n) * 8);
+    if (p == NULL) return;
+    memcpy(p, words, (2 + (size_t)n) * 8);
     __atomic_store_n(t->head, head + (2 + (uint64_t)n) * 8, __ATOMIC_RELEASE); /* RING-1 */
 }
 
@@ -7324,12 +7741,15 @@ static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *siz
 static bool mlog__thread_write(mlog__thread *t, mlog__draft *d) {
     /* 8 MiB: what 20 bits of length can say */
     mlog__sized size[20 + MLOG__FIELDS];
-    uint64_t most = MLOG__MIN(t->ring->bytes / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
-    if (bytes > most || !mlog__ring_wait(t, bytes)) return false;
+    uint64_t most = MLOG__MIN((t->mask + 8) / 4, UINT64_C(8) << 20) - 64, bytes = mlog__thread_fit(d, most, size);
+    bool below = mlog__record_below(d->header, d->to, d->level);
+    if (bytes > most || !mlog__thread_room(t, below, bytes)) return false;
     mlog__thread_tell_loss(t);
-    if (!mlog__ring_wait(t, bytes)) return false; /* the report took some of it */
+    if (!mlog__thread_room(t, below, bytes)) return false; /* the report took some of it */
     uint64_t head = __atomic_load_n(t->head, __ATOMIC_RELAXED);
-    mlog__thread_put_draft(t->data + (head & t->mask), d, bytes, size, mlog__thread_stamp(t->clock));
+    unsigned char *p = mlog__ring_place(t, head, bytes);
+    if (p == NULL) return false;
+    mlog__thread_put_draft(p, d, bytes, size, mlog__thread_stamp(t->clock));
     __atomic_store_n(t->head, head + bytes, __ATOMIC_RELEASE); /* RING-1 */
     return true;
 }
@@ -7352,13 +7772,14 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handl
         mlog__platform_nap(50000);
     }
     mlog__ring *r = mlog__thread_ring(number, MLOG__SPARE_BYTES, false);
-    if (r != NULL && t->ring != r) mlog__ring_attach(t, r);
+    if (r != NULL && t->ring != r) mlog__ring_attach(t, r, number);
     mlog__thread_set_clock(t);
     if (handler) t->policy = MLOG_DROP;
     d->header |= MLOG__F_TID;
     bool written = r != NULL && mlog__thread_write(t, d);
-    if (!written && r != NULL) mlog__ring_drop(r, d->level);
-    if (!written && r == NULL) mlog__thread_note_drop(NULL, d->level);
+    bool tell = !mlog__record_below(d->header, d->to, d->level);
+    if (!written && r != NULL) mlog__ring_drop(r, d->level, tell);
+    if (!written && r == NULL) mlog__thread_note_lost(NULL, d->level, tell);
     __atomic_store_n(&lock[number], 0, __ATOMIC_RELEASE); /* THREAD-3 */
     return true; /* counted, one way or the other */
 }
@@ -7369,7 +7790,7 @@ static bool mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
     bool done, handler = t->depth > 0 || (t->ring == NULL && mlog__platform_in_handler(false));
     if (t->ring != NULL) done = mlog__thread_write(t, d);
     else done = mlog__thread_write_spare(d, 1, handler) || mlog__thread_write_spare(d, 0, true);
-    if (!done) mlog__thread_note_drop(t, d->level);
+    if (!done) mlog__thread_note_lost(t, d->level, !mlog__record_below(d->header, d->to, d->level));
     return done;
 }
 
@@ -7387,7 +7808,7 @@ static void mlog__thread_put_context(mlog__draft *d, mlog_logger *logger, int le
     /* a site with a constant level on the root: its dictionary entry says both */
     if (!to) return;
     d->header |= MLOG__F_TO;
-    d->to = (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32;
+    d->to = mlog__thread_to(logger, level);
 }
 
 /* -- registration -- */
@@ -7485,16 +7906,18 @@ static uint64_t mlog__thread_register(mlog__site *site, uint64_t classes) {
     for (;;) {
         uint32_t version;
         (void)mlog__rule_read(&version);
-        uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE), unseen = MLOG__UNSEEN; /* THREAD-4 */
+        uint64_t full = __atomic_load_n(&site->full, __ATOMIC_ACQUIRE); /* THREAD-4 */
+        uint64_t unseen = __atomic_load_n(&site->word, __ATOMIC_RELAXED), rule = unseen & MLOG__F_RULE; /* RULE-4 */
         bool made = full == 0;
         if (made) full = mlog__thread_new_entry(site, classes);
         if (full == 0) return 0;
-        /* THREAD-10; not when a rule turned it off meanwhile */
-        __atomic_compare_exchange_n(&site->word, &unseen, full, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+        uint64_t gate = full | rule;
+        if ((unseen & ~MLOG__F_RULE) == MLOG__UNSEEN) /* THREAD-10; not when a rule turned it off meanwhile */
+            __atomic_compare_exchange_n(&site->word, &unseen, gate, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* THREAD-10 */
         bool old = made && mlog__rule_changed(version);
         if (old) __atomic_store_n(&site->full, 0, __ATOMIC_SEQ_CST); /* THREAD-10 */
         if (__atomic_load_n(&site->full, __ATOMIC_SEQ_CST) == full) return full; /* THREAD-10 */
-        __atomic_compare_exchange_n(&site->word, &full, MLOG__UNSEEN, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* THREAD-10 */
+        __atomic_compare_exchange_n(&site->word, &gate, MLOG__UNSEEN | rule, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); /* THREAD-10 */
     }
 }
 
@@ -7527,7 +7950,7 @@ static mlog_value mlog__thread_wide(mlog__wide *w, const wchar_t *s, int64_t mos
 /* Argument i of a staged call as a value, as its entry says. Only here, with the entry in hand, is a text of the caller read. */
 static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e, uint32_t i, mlog__wide *w) {
     /* the only one that may be the 17th */
-    if (e->how[i] == MLOG__H_ERRNO) return mlog__val_i(s->error);
+    if (i >= s->site->count || e->how[i] == MLOG__H_ERRNO) return mlog__val_i(s->error);
     uint32_t class = (s->classes >> (4 * i)) & 15;
     const void *p = class == MLOG__C_TEXT ? s->arg[i].v.as.p : (const void *)(uintptr_t)s->slot[i];
     int64_t most = e->prec[i], by = MLOG__PREC_ARG(0) - most;
@@ -7598,17 +8021,18 @@ static void mlog__thread_finish(mlog__thread *t) {
     mlog__entry whole;
     mlog__draft d = {.slot = value};
     if (s->drop) {
-        mlog__thread_note_drop(t, s->level);
+        mlog__thread_note_lost(t, s->level, s->drop == 1);
         return;
     }
     wide.used = 0;
     uint32_t number = mlog__record_site(s->word);
     const mlog__entry *e = number == 0 ? NULL : mlog__dict_entry(number);
-    bool known = e != NULL;
+    bool known = e != NULL && e->count - (e->flags & MLOG__D_ERRNO) == s->site->count; /* else somebody wrote over it */
     if (!known) (void)mlog__thread_describe(&whole, s->site, s->classes, NULL), e = &whole;
-    d.slots = e->count;
+    d.slots = s->site->count + (e->flags & MLOG__D_ERRNO);
     for (uint32_t i = 0; i < d.slots; i++) value[i] = mlog__thread_staged(s, e, i, &wide);
     mlog__thread_put_context(&d, s->logger, s->level, (s->site->style & MLOG__DYNAMIC) != 0);
+    d.header |= s->word & MLOG__F_RULE;
     if (!known) {
         mlog__thread_finish_whole(t, s, &d, value);
         return;
@@ -7620,7 +8044,7 @@ static void mlog__thread_finish(mlog__thread *t) {
 /* Its rings were made before rings were files: new ones, which survive it, under its name and policy. */
 MLOG__COLD static mlog__thread *mlog__thread_move(mlog__thread *t) {
     if (t->depth != 0 || t->staged || mlog__platform_in_handler(true)) return t;
-    uint64_t name[4], bytes = t->ring->bytes;
+    uint64_t name[4], bytes = t->mask + 8;
     uint32_t policy = t->policy;
     bool own = t->own_policy;
     mlog__ring_get_name(t->ring, name);
@@ -7822,25 +8246,27 @@ MLOG__COLD static uint64_t *mlog__thread_slow(mlog__site *site, uint64_t word, u
     mlog__thread *t = mlog__thread_enter(at);
     if (t == NULL) return errno = saved, mlog__thread_to_junk(level, at);
     /* the gate said UNSEEN */
-    if (mlog__record_site(word) == 0) word = mlog__thread_register(site, classes);
+    if (mlog__record_site(word) == 0) word = mlog__thread_register(site, classes) | (word & MLOG__F_RULE);
+    uint64_t to_word = to ? mlog__thread_to(logger, level) : 0;
+    bool below = mlog__record_below(word, to_word, level);
     uint64_t bound = logger == NULL ? 0 : mlog__context_number(logger->bound), *p = NULL;
     bool room = true;
-    if (word != 0 && (word & MLOG__F_CARE) == 0 && t->ring != NULL && t->context != MLOG__HEAVY && bound != MLOG__HEAVY) {
+    bool plain = mlog__record_site(word) != 0 && (word & MLOG__F_CARE) == 0;
+    if (plain && t->ring != NULL && t->context != MLOG__HEAVY && bound != MLOG__HEAVY) {
         /* three optional words at most: context, bound, to */
         uint64_t bytes = mlog__record_bytes(word) + 24;
-        room = mlog__ring_wait(t, bytes);
+        room = mlog__thread_room(t, below, bytes);
         if (room) mlog__thread_tell_loss(t);
-        room = room && mlog__ring_wait(t, bytes); /* the report took some of it */
+        room = room && mlog__thread_room(t, below, bytes); /* the report took some of it */
         if (room)
-            p = mlog__thread_fast(t, word, t->context, to, (uint32_t)level | (uint64_t)(logger == NULL ? 0 : logger->entry) << 32, bound,
-                                  true);
+            p = mlog__thread_fast(t, word, t->context, to, to_word, bound, true);
     }
     errno = saved;
     __atomic_store_n(&t->state, at, __ATOMIC_RELAXED); /* RING-3 */
     if (p != NULL) return p;
     mlog__thread_stage(t, site, word, classes, logger, level);
     /* arguments are still taken: the macro stores them, wherever */
-    t->stage.drop = !room;
+    t->stage.drop = room ? 0 : below ? 2 : 1;
     return t->stage.slot;
 }
 
@@ -7869,7 +8295,8 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
     if (MLOG__LIKELY(t->state == MLOG__T_READY && !t->staged && (int64_t)word >= 0)) {
         /* no bound context: its word is left out */
         uint64_t to = (uint32_t)level, bound = 0;
-        if (logger != NULL) to |= (uint64_t)logger->entry << 32, bound = mlog__context_number(logger->bound);
+        uint32_t entry = logger == NULL ? 0 : __atomic_load_n(&logger->entry, __ATOMIC_RELAXED); /* RULE-4 */
+        if (logger != NULL) to |= (uint64_t)entry << 32, bound = mlog__context_number(logger->bound);
         uint64_t *p = bound == MLOG__HEAVY ? NULL : mlog__thread_fast(t, word, t->context, true, to, bound, false);
         if (MLOG__LIKELY(p != NULL)) return p;
     }
@@ -7880,21 +8307,22 @@ uint64_t *mlog1_begin_to(mlog__site *site, uint64_t word, uint64_t classes, mlog
  * stage. Needed, since the length of texts is not known when the record begins: measuring first would read each text twice. */
 MLOG__COLD static uint64_t *mlog__thread_grow(mlog__thread *t, uint64_t *slots, uint64_t bytes) {
     int saved = errno;
-    uint64_t head, used = t->used, header = t->record[0], *old = t->record;
-    bool room = mlog__ring_wait(t, used + bytes);
+    uint64_t used = t->used, header = t->record[0], *old = t->record;
+    bool below = (mlog__record_judged((const unsigned char *)t->record, header) & MLOG__F_RECORDER) != 0;
+    bool room = mlog__thread_room(t, below, used + bytes);
     errno = saved;
-    if (!room) {
+    /* padding may have moved head to the next lap, over the first word of the record: it was saved */
+    uint64_t *record = room ? (uint64_t *)(void *)mlog__ring_place(t, *t->head, used + bytes) : NULL;
+    if (record == NULL) {
         int level = 0;
         const mlog__entry *e = mlog__dict_entry(mlog__record_site(header));
         if (e != NULL) level = e->level;
         if (header & MLOG__F_TO) level = (int)(uint32_t)slots[-1];
         mlog__thread_stage(t, NULL, 0, 0, NULL, level);
-        t->stage.drop = 1;
+        t->stage.drop = below ? 2 : 1;
         return NULL;
     }
-    /* padding may have moved head to the next lap, over the first word of the record: it was saved */
-    head = *t->head;
-    t->record = (uint64_t *)(void *)(t->data + (head & t->mask));
+    t->record = record;
     if (t->record != old) memmove(t->record, old, (size_t)used);
     t->record[0] = header;
     t->record[1] = mlog__thread_stamp(__atomic_load_n(&t->clock, __ATOMIC_RELAXED)); /* LIFE-2; it waited: its time is now */
@@ -7918,7 +8346,7 @@ static void mlog__thread_grown(mlog__thread *t, uint64_t bytes) {
 /* Bytes that the next payload may have, so that the record stays below a quarter of its ring: half of what is left, so that a
  * long first text leaves room for the others. */
 static uint64_t mlog__thread_allowance(const mlog__thread *t) {
-    uint64_t most = MLOG__MIN((t->mask + 1) / 4, UINT64_C(8) << 20) - 256, used = t->used;
+    uint64_t most = MLOG__MIN((t->mask + 8) / 4, UINT64_C(8) << 20) - 256, used = t->used;
     return used >= most ? 0 : (most - used) / 2;
 }
 
@@ -8126,6 +8554,7 @@ typedef struct {
     const unsigned char *ready;
     uint32_t ready_bytes, ready_count;
     uintptr_t call_at;           /* MLOG__CALL_AT of the user's call */
+    uint64_t rule;               /* what mlog__thread_on found, as bits of a header */
 } mlog__spoken;
 
 /* The source of such a record, unless its logger has one; returns the length. */
@@ -8139,13 +8568,20 @@ static size_t mlog__thread_source(char source[64], const mlog__spoken *r) {
     return n;
 }
 
+/* Is a run-time call on, where records go out from `rule` on? The header gets the rule that the level lies below. */
+static bool mlog__thread_under(int rule, int level, uint64_t *header) {
+    if (MLOG__LIKELY(level >= rule)) return true;
+    *header |= (uint64_t)rule << 58;
+    return level >= mlog__rule_low(rule);
+}
+
 /* Run-time calls have no gate: they look the rules up each time. */
-static bool mlog__thread_on(const mlog__spoken *r) {
+static bool mlog__thread_on(const mlog__spoken *r, uint64_t *header) {
     /* 0: the root, or an unnamed child of it */
-    int low = r->logger == NULL ? 0 : __atomic_load_n(&r->logger->threshold, __ATOMIC_RELAXED); /* RULE-4 */
-    if (low != 0) return r->level >= low;
+    int rule = r->logger == NULL ? 0 : __atomic_load_n(&r->logger->rule, __ATOMIC_RELAXED); /* RULE-4 */
     char source[64];
-    return r->level >= mlog__rule_threshold(source, mlog__thread_source(source, r), r->legacy);
+    if (rule == 0) rule = mlog__rule_threshold(source, mlog__thread_source(source, r), r->legacy);
+    return mlog__thread_under(rule, r->level, header);
 }
 
 /* A record without a site, by the way of staged calls: `staged` keeps a handler from taking this level in between. at: MLOG__CALL_AT of
@@ -8193,7 +8629,7 @@ static void mlog__thread_emit(const mlog__spoken *r, const mlog_event *event) {
     mlog_field field[MLOG__FIELDS];
     char source[64];
     mlog__draft d = {.header = mlog__record_header(MLOG__S_EMIT, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
-    if (!mlog__life_start() || !mlog__thread_on(r)) {
+    if (!mlog__life_start() || !mlog__thread_on(r, &d.header)) {
         errno = saved;
         return;
     }
@@ -8230,6 +8666,7 @@ static struct mlog__seen {
     uint32_t hint;               /* of the text that came here last and has no place */
     uint32_t entry, line;        /* its number in the dictionary */
     const char *format, *file;
+    uint16_t msg_len, file_len, func_len, source_len; /* of the entry's texts: what it says itself, somebody may write over */
     uint8_t count, uses_errno;   /* count: without the errno of a %m */
     bool named;                  /* its arguments have names: see mlog__rule_pairs */
     mlog__want want[MLOG__SEEN_ARGS];
@@ -8239,10 +8676,12 @@ static bool mlog__thread_is_seen(const struct mlog__seen *place, const mlog__spo
     if (__atomic_load_n(&place->state, __ATOMIC_ACQUIRE) != 2 || place->format != c->format) return false; /* THREAD-13 */
     if (place->line != (uint32_t)c->at.line) return false;
     const mlog__entry *e = mlog__dict_entry(place->entry);
-    if (e == NULL || place->named != mlog__rule_pairs() || strcmp(c->format, mlog__dict_msg(e)) != 0) return false;
+    if (e == NULL || place->named != mlog__rule_pairs()) return false;
+    const char *msg = mlog__dict_msg(e), *file = msg + place->msg_len + 1, *func = file + place->file_len + 1, *source = func + place->func_len + 1;
+    if (strncmp(c->format, msg, place->msg_len + 1u) != 0) return false;
     if (c->constant && c->at.file == place->file) return true;
-    if (c->tag != NULL && strcmp(c->tag, mlog__dict_source(e)) != 0) return false;
-    return strcmp(mlog__rule_base(c->at.file), mlog__dict_file(e)) == 0 && strcmp(c->at.func, mlog__dict_func(e)) == 0;
+    if (c->tag != NULL && strncmp(c->tag, source, place->source_len + 1u) != 0) return false;
+    return strncmp(mlog__rule_base(c->at.file), file, place->file_len + 1u) == 0 && strncmp(c->at.func, func, place->func_len + 1u) == 0;
 }
 
 /* The four places of a format. */
@@ -8292,6 +8731,7 @@ MLOG__COLD static void mlog__thread_remember(const mlog__spoken *c, const mlog__
     place->format = c->format;
     place->file = c->at.file;
     place->line = (uint32_t)c->at.line;
+    place->msg_len = (uint16_t)e.msg_len, place->file_len = e.file_len, place->func_len = e.func_len, place->source_len = e.source_len;
     place->count = f->nargs;
     place->uses_errno = f->uses_errno;
     memcpy(place->want, f->want, sizeof place->want);
@@ -8353,7 +8793,7 @@ static bool mlog__thread_send_seen(const mlog__spoken *c, const struct mlog__see
     mlog_value value[MLOG__SEEN_ARGS + 1];
     long double ld[MLOG__SEEN_ARGS];
     mlog__wide wide;
-    mlog__draft d = {.header = mlog__record_header(seen->entry, 0, 0), .slot = value, .ready = c->ready,
+    mlog__draft d = {.header = mlog__record_header(seen->entry, 0, c->rule), .slot = value, .ready = c->ready,
                      .ready_bytes = c->ready_bytes, .ready_count = c->ready_count};
     wide.used = 0;
     mlog__thread_varargs(args, seen->want, seen->count, value, &wide, ld);
@@ -8371,7 +8811,7 @@ MLOG__COLD static bool mlog__thread_send_format(const mlog__spoken *c, mlog__arg
     char source[64], error[104];
     mlog__printf f;
     mlog__wide wide;
-    mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field,
+    mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS | c->rule), .slot = slot, .slots = 5, .field = field,
                      .ready = c->ready, .ready_bytes = c->ready_bytes, .ready_count = c->ready_count};
     wide.used = 0;
     mlog__thread_scan_run(&f, c->format);
@@ -8406,7 +8846,7 @@ static bool mlog__thread_speak(mlog__spoken *c, va_list args) {
 
 /* The same, from its start: errno is the caller's. */
 static void mlog__thread_say(mlog__spoken *c, va_list args) {
-    bool on = mlog__life_start() && mlog__thread_on(c);
+    bool on = mlog__life_start() && mlog__thread_on(c, &c->rule);
     if (on) (void)mlog__thread_speak(c, args);
     errno = c->error;
     if (on && c->level >= MLOG_FATAL) mlog1_fatal();
@@ -8424,18 +8864,29 @@ void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *for
  * may call: platform clock record dict rule context ring text printf
  */
 
-/* A growing buffer of the flusher or of one sink. */
-typedef struct { char *p; size_t len, cap; } mlog__buffer;
+/* A growing buffer of the flusher or of one sink. lent: it lies in a session, where it may have so many bytes; 0: it is its own. */
+typedef struct { char *p; size_t len, cap, lent; } mlog__buffer;
+
+static MLOG__COLD bool mlog__format_grow(mlog__buffer *b, size_t cap) {
+    const size_t piece = MLOG__PIECE, want = (cap + piece - 1) / piece * piece;
+    if (b->lent >= want && mlog__dict_reserve(b->p + b->cap, want - b->cap)) return b->cap = want, true;
+    char *p = realloc(b->lent != 0 ? NULL : b->p, cap);
+    if (p == NULL) return false;
+    if (b->lent != 0) memcpy(p, b->p, b->len);
+    *b = (mlog__buffer){p, b->len, cap, 0};
+    return true;
+}
 
 /* Room for `more` bytes behind len. False: no memory, and the record is counted as lost, not written in part. */
 static bool mlog__format_room(mlog__buffer *b, size_t more) {
     if (MLOG__LIKELY(b->cap - b->len >= more)) return true;
-    size_t cap = MLOG__MAX(b->cap * 2, b->len + more + MLOG__PAGE);
-    char *p = realloc(b->p, cap);
-    if (p == NULL) return false;
-    b->p = p;
-    b->cap = cap;
-    return true;
+    return mlog__format_grow(b, MLOG__MAX(b->lent != 0 ? 0 : b->cap * 2, b->len + more + MLOG__PAGE));
+}
+
+/* Gives it back. */
+static void mlog__format_drop(mlog__buffer *b) {
+    if (b->lent == 0) free(b->p);
+    *b = (mlog__buffer){NULL, 0, 0, 0};
 }
 
 typedef struct { const char *key; uint32_t len; mlog__val val; } mlog__out; /* a field as it goes out */
@@ -8513,7 +8964,8 @@ typedef struct {
 enum { MLOG__INFOS = MLOG__DICT_BYTES / 8 / 8 };
 static mlog__info *mlog__format_infos[MLOG__INFOS]; /* of our own sites, for both lanes */
 
-static const char *const mlog__format_reserved[] = {"ts", "level", "msg", "source", "at", "thread", "ts_call", "recovered", NULL};
+static const char *const mlog__format_reserved[] = {"ts",     "level",   "msg",       "source",   "at",
+                                                    "thread", "ts_call", "recovered", "recorder", NULL};
 
 static uint64_t mlog__format_bit(const char *key, size_t n) {
     uint32_t h = 2166136261u; /* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
@@ -8796,11 +9248,13 @@ static bool mlog__format_is_scalar(uint32_t kind) {
 /* Everything static of a site, escaped once: a record then costs its values. One allocation, sized for the worst case. */
 static mlog__info *mlog__format_learn(const mlog__entry *e) {
     size_t texts = (size_t)e->msg_len + e->source_len + e->file_len + e->keys_len;
-    mlog__info *info =
-        calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2048 + MLOG__SPILL + (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
+    mlog__info *info = calloc(1, sizeof *info + 16 * 32 + 12 * texts + 2056 + MLOG__SPILL + e->bytes +
+                                     (size_t)(e->style & MLOG__PRINTF ? sizeof(mlog__printf) : 0));
     if (info == NULL) return NULL;
     char *p = (char *)(info + 1);
-    info->e = e;
+    info->e = memcpy(p, e, e->bytes);
+    e = info->e;
+    p += (e->bytes + 7) & ~UINT32_C(7);
     info->source = mlog__dict_source(e);
     if (e->style & MLOG__PRINTF) {
         info->print = (mlog__printf *)(void *)p;
@@ -8845,8 +9299,10 @@ static const mlog__entry *mlog__format_entry(const mlog__desk *desk, uint32_t nu
 
 /* Two lanes may learn the same site at once: one of them wins. */
 MLOG__COLD static const mlog__info *mlog__format_meet(const mlog__desk *desk, mlog__info **place, uint32_t number) {
-    const mlog__entry *e = mlog__format_entry(desk, number);
+    const mlog__entry *there = mlog__dict_find(desk->session, number);
+    mlog__entry *e = there == NULL ? NULL : mlog__dict_take(desk->session, there);
     mlog__info *fresh = e == NULL || e->type != MLOG__D_SITE ? NULL : mlog__format_learn(e), *info = NULL;
+    free(e);
     /* FORMAT-1 */
     if (fresh == NULL || __atomic_compare_exchange_n(place, &info, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return fresh;
@@ -8883,10 +9339,13 @@ static char *mlog__format_gather(const mlog__session *session, uint64_t id, uint
     for (; slot != NULL && depth < MLOG__CONTEXTS; depth++, slot = mlog__format_slot(session, slot->parent)) *bytes += slot->bytes;
     char *copy = malloc(*bytes + 1), *at = copy == NULL ? NULL : copy + *bytes;
     slot = mlog__format_slot(session, id);
-    for (; at != NULL && depth > 0 && slot->bytes <= (size_t)(at - copy); depth--, slot = mlog__format_slot(session, slot->parent)) {
-        at -= slot->bytes;
-        memcpy(at, slot->fields, slot->bytes);
+    for (; at != NULL && depth > 0 && slot != NULL; depth--, slot = mlog__format_slot(session, slot->parent)) {
+        size_t n = slot->bytes; /* which others may write to */
+        if (n > (size_t)(at - copy)) break;
+        at -= n;
+        memcpy(at, slot->fields, n);
     }
+    if (at != NULL && at != copy) *bytes = 0;
     return copy;
 }
 
@@ -9017,10 +9476,14 @@ static bool mlog__format_fields(mlog__item *it, const unsigned char **p, const u
 /* Level and source that came with the call win over the site's. */
 static void mlog__format_logger(mlog__item *it, const mlog__desk *desk, uint64_t to) {
     it->level = mlog__level((int)(uint32_t)to);
-    const mlog__entry *lg = mlog__format_entry(desk, (uint32_t)(to >> 32));
+    const mlog__entry *lg = mlog__format_entry(desk, mlog__record_logger(to));
+    if (lg == NULL && desk->foreign && mlog__record_logger(to) != 0) it->source = "?", it->source_len = 1; /* its name is damaged */
     if (lg == NULL || lg->type != MLOG__D_LOGGER) return;
-    it->source = mlog__dict_source(lg);
-    it->source_len = lg->source_len;
+    const char *source = mlog__dict_source(lg);
+    uint32_t len = lg->source_len;
+    if ((size_t)(source - (const char *)lg) + len > mlog__dict_room(desk->session, lg)) return; /* somebody wrote over it */
+    it->source = source;
+    it->source_len = len;
 }
 
 /* The optional words behind the time. */
@@ -9165,12 +9628,18 @@ static void mlog__format_message(mlog__item *it, mlog__desk *desk) {
     it->count = 0;
 }
 
-/* All fields under their final names: context, bound, pairs. Names that had to be made live until the next record. */
+/* Has the record marks of ours, which are fields? */
+static inline bool mlog__format_marked(const mlog__desk *desk, const mlog__item *it) {
+    return desk->recovered || (it->header & MLOG__F_RECORDER) != 0;
+}
+
+/* All fields under their final names: our marks, context, bound, pairs. Names that had to be made live until the next record. */
 static uint32_t mlog__format_list(mlog__item *it, mlog__desk *desk, mlog__out *list) {
     uint32_t n = 0;
     if (!mlog__format_room(&desk->names, MLOG__NAMES_BYTES)) return 0;
     char *names = desk->names.p, *end = names + desk->names.cap;
     if (MLOG__UNLIKELY(desk->recovered)) list[n++] = (mlog__out){"recovered", 9, {.kind = MLOG_K_BOOL, .as.u = 1}};
+    if (MLOG__UNLIKELY(it->header & MLOG__F_RECORDER)) list[n++] = (mlog__out){"recorder", 8, {.kind = MLOG_K_BOOL, .as.u = 1}};
     uint32_t inherited = it->context == NULL ? 0 : MLOG__MIN(it->context->count, MLOG__FIELDS - n);
     if (inherited != 0) memcpy(list + n, it->context->field, inherited * sizeof *list), n += inherited;
     for (uint32_t i = 0; i < it->from_context; i++)
@@ -9245,7 +9714,7 @@ static size_t mlog__format_bound(const mlog__item *it) {
 static bool mlog__format_json(mlog__buffer *b, mlog__desk *desk, mlog__item *it) {
     if (!mlog__format_room(b, mlog__format_bound(it))) return false;
     const mlog__info *info = it->info;
-    bool easy = info != NULL && it->fields == 0 && it->bound == NULL && !desk->recovered &&
+    bool easy = info != NULL && it->fields == 0 && it->bound == NULL && !mlog__format_marked(desk, it) &&
                 (it->context == NULL || !mlog__format_clashes(info, it->context));
     mlog__out list[MLOG__FIELDS];
     uint32_t n = easy ? 0 : mlog__format_list(it, desk, list);
@@ -9512,7 +9981,8 @@ static uint32_t mlog__format_flat_list(mlog__item *it, mlog__desk *desk, mlog__o
     const char *end = made + MLOG__FLAT_NAMES;
     while (plain < all && mlog__format_flat_key(made, raw[plain].key, raw[plain].len)) plain++;
     if (plain == all) return memcpy(list, raw, all * sizeof *list), all;
-    if (desk->recovered) list[n++] = raw[0]; /* our own mark keeps its name */
+    /* our own marks keep their names */
+    while (n < (uint32_t)desk->recovered + ((it->header & MLOG__F_RECORDER) != 0)) list[n] = raw[n], n++;
     for (uint32_t i = n; i < all; i++) {
         const char *key = made;
         made = mlog__format_flat_clean(made, raw[i].key, raw[i].len);
@@ -9626,7 +10096,7 @@ static bool mlog__format_logfmt(mlog__buffer *b, mlog__desk *desk, mlog__item *i
     const mlog__flat *flat = info == NULL || console ? NULL : __atomic_load_n(&info->flat, __ATOMIC_ACQUIRE); /* FORMAT-2 */
     if (MLOG__UNLIKELY(flat == NULL && info != NULL && !console)) flat = mlog__format_flatten(info);
     char *p = b->p + b->len, *scratch = p + 2 * bound;
-    bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL && !desk->recovered;
+    bool easy = flat != NULL && flat->plain && it->fields == 0 && it->bound == NULL && !mlog__format_marked(desk, it);
     if (easy && context != NULL)
         easy = !mlog__format_clashes(info, context) &&
                (context->flat_state == 1 || (context->flat_state == 0 && mlog__format_flat_context(context, p, scratch)));
@@ -10510,7 +10980,9 @@ static const mlog__val *mlog__filter_find(mlog__filter_seen *v, const mlog__filt
     const mlog__info *info = v->it->info;
     if (info != NULL && info->print != NULL && info->e->keys_len != 0) (void)mlog__filter_decode(v, true); /* its arguments have names */
     const mlog__known *context = v->it->context;
-    if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || (context != NULL && mlog__format_clashes(info, context))) {
+    bool marked = mlog__format_marked(v->desk, v->it);
+    if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || marked ||
+        (context != NULL && mlog__format_clashes(info, context))) {
         if (!v->listed) v->count = mlog__format_list(v->it, v->desk, v->list);
         v->listed = true;
         return mlog__filter_among(v->list, v->count, t);
@@ -11300,10 +11772,12 @@ static bool mlog__binary_append(mlog__binary *b, mlog__buffer *out, uint32_t typ
 
 /* The header, which a file, and each process that writes to it, begins with. */
 static bool mlog__binary_introduce(mlog__binary *b, mlog__buffer *out, const mlog__session *s) {
+    bool own = s == mlog__dict_session; /* else of who logged it, and died */
     mlog__block_head head = {.version = 1, .byte_order = 0x01020304, .word_size = sizeof(void *), .clock_mode = s->clock_mode,
-                             .long_double = __LDBL_MANT_DIG__, .pid = (uint32_t)getpid(),
-                             .started = mlog__platform_clock(CLOCK_REALTIME), .boot = {s->boot[0], s->boot[1]}};
-    memcpy(head.program, mlog__format_program, MLOG__MIN((size_t)mlog__format_program_len, sizeof head.program - 1));
+                             .long_double = __LDBL_MANT_DIG__, .pid = own ? (uint32_t)getpid() : (uint32_t)s->owner,
+                             .started = own ? mlog__platform_clock(CLOCK_REALTIME) : s->started, .boot = {s->boot[0], s->boot[1]}};
+    if (own) memcpy(head.program, mlog__format_program, MLOG__MIN((size_t)mlog__format_program_len, sizeof head.program - 1));
+    else memcpy(head.program, s->program, sizeof head.program - 1);
     if (!mlog__binary_append(b, out, MLOG__BLOCK_HEADER, s->id)) return false;
     out->len += sizeof head;
     memcpy(out->p + out->len - sizeof head, &head, sizeof head);
@@ -11335,10 +11809,10 @@ static bool mlog__binary_open(mlog__binary *b, mlog__buffer *out, const mlog__se
 }
 
 /* Has the file the entry? Then nothing; else it gets it. slow: its records need a look each. False: there is none, or no memory. */
-/* An entry as it may be copied: of a dead process's session nothing is trusted. */
+/* An entry as it may be copied: a session is a file, and nothing of it is trusted. */
 static const mlog__entry *mlog__binary_entry(const mlog__session *s, uint32_t number) {
     const mlog__entry *e = mlog__dict_find(s, number);
-    return e != NULL && s != mlog__dict_session && !mlog__dict_sound(s, e) ? NULL : e;
+    return e != NULL && !mlog__dict_sound(s, e) ? NULL : e;
 }
 
 static bool mlog__binary_define(mlog__binary *b, mlog__buffer *out, const mlog__session *s, uint32_t number, bool slow) {
@@ -11347,7 +11821,8 @@ static bool mlog__binary_define(mlog__binary *b, mlog__buffer *out, const mlog__
     if (((b->known[i / 64] | b->slow[i / 64]) >> (i % 64) & 1) != 0) return true;
     const mlog__entry *e = mlog__binary_entry(s, number);
     const uint64_t words[1] = {number};
-    if (e == NULL || !mlog__binary_note(b, out, MLOG__NOTE_DEFINE, words, 1, e, e->bytes)) return false;
+    size_t n = e == NULL ? 0 : e->bytes;
+    if (e == NULL || n > mlog__dict_room(s, e) || !mlog__binary_note(b, out, MLOG__NOTE_DEFINE, words, 1, e, n)) return false;
     (slow ? b->slow : b->known)[i / 64] |= UINT64_C(1) << (i % 64);
     b->number[b->numbers++] = number;
     return true;
@@ -11389,7 +11864,7 @@ static bool mlog__binary_move(mlog__binary *b, mlog__buffer *batch, const mlog__
     if (all.p != NULL) mlog__binary_close(b, &all);
     ok = ok && mlog__format_room(&all, batch->len);
     if (ok) all.len = (size_t)(mlog__format_put(all.p + all.len, batch->p, batch->len) - all.p);
-    free(ok ? batch->p : all.p);
+    mlog__format_drop(ok ? batch : &all);
     if (ok) *batch = all;
     else mlog__binary_restart(b);
     return ok;
@@ -11406,7 +11881,7 @@ static bool mlog__binary_explain(mlog__binary *b, mlog__buffer *out, const mlog_
     if ((header & MLOG__F_CONTEXT) != 0 && !mlog__binary_context(b, out, s, *w++)) return false;
     if ((header & MLOG__F_BOUND) != 0 && !mlog__binary_context(b, out, s, *w++)) return false;
     if ((header & MLOG__F_TO) == 0) return true;
-    uint32_t logger = (uint32_t)(*w >> 32);
+    uint32_t logger = mlog__record_logger(*w);
     return logger == 0 || mlog__binary_entry(s, logger) == NULL || mlog__binary_define(b, out, s, logger, true);
 }
 
@@ -11443,8 +11918,8 @@ static bool mlog__binary_record(mlog__binary *b, mlog__buffer *out, const unsign
                                 uint64_t ticks) {
     uint64_t bytes = mlog__record_bytes(header);
     if (!mlog__format_room(out, (size_t)bytes + MLOG__BATCH)) return false;
-    b->last_ticks = MLOG__MAX(b->last_ticks, ticks);
-    if ((header & MLOG__F_TIME) == 0) time = b->last_time = MLOG__MAX(b->last_time, time);
+    if ((header & MLOG__F_RECORDER) == 0) b->last_ticks = MLOG__MAX(b->last_ticks, ticks);
+    if ((header & (MLOG__F_TIME | MLOG__F_RECORDER)) == 0) time = b->last_time = MLOG__MAX(b->last_time, time);
     b->first = MLOG__MIN(b->first, time);
     b->last = MLOG__MAX(b->last, time);
     b->run = record;
@@ -11530,7 +12005,10 @@ struct mlog_sink {
     bool named;                  /* a regular file, opened by its path */
     bool unlisted;               /* of a durable sink: its name may not be on the disk */
     bool moved;                  /* to a new file, since a sync has failed */
+    off_t torn_at;               /* where the last write ended that did not write all; 0: none */
     uint64_t *next, *done;       /* by ring number */
+    uint64_t *shown, *told;      /* the same of the recorder's records that came out, or are given up */
+    struct mlog__past *past;     /* of the recorder, see flush; NULL: there is none */
     uint64_t written, filtered, lost, bytes, errors;
     mlog__u64 late;
     uint64_t in_written, in_filtered, in_lost; /* of the batch that is not written yet */
@@ -11558,8 +12036,17 @@ struct mlog_sink {
     mlog__ring *const *rings;
     uint32_t number;
     bool promised;               /* this batch is */
+    uint32_t damage;             /* as of which mlog__flush_all.damaged it was told */
     mlog__binary *binary;        /* of MLOG_BINARY */
 };
+
+/* The positions of a sink, in one mapping. */
+enum { MLOG__POSITIONS = 4 * MLOG__RINGS };
+static void mlog__sink_place(mlog_sink *s) {
+    s->done = s->next + MLOG__RINGS;
+    s->shown = s->done + MLOG__RINGS;
+    s->told = s->shown + MLOG__RINGS;
+}
 
 /* The caller's strings may go after mlog_init. */
 static char *mlog__sink_copy(const char *s) { return s == NULL ? NULL : strdup(s); }
@@ -11620,9 +12107,9 @@ static void mlog__sink_discard(mlog_sink *s) {
     free((void *)(uintptr_t)s->config.owner);
     mlog__filter_free(s->filter);
     free(s->pattern);
-    free(s->out.p);
+    mlog__format_drop(&s->out);
     mlog__platform_unmap(s->binary, sizeof *s->binary);
-    mlog__platform_unmap(s->next, 2 * MLOG__RINGS * sizeof *s->next);
+    mlog__platform_unmap(s->next, MLOG__POSITIONS * sizeof *s->next);
     mlog__platform_lock_end(&s->lock);
     memset(s, 0, sizeof *s);
     s->fd = -1;
@@ -11692,6 +12179,12 @@ static int mlog__sink_open_path(const mlog_sink_config *c) {
 }
 #endif
 
+/* Who recovers cuts a torn line only where nobody else writes, and holds LOCK_EX for that moment: it is waited for, since who writes
+ * without a lock may be cut. Another program that keeps one is not waited for longer than 100 ms. */
+static void mlog__sink_share(int fd) {
+    for (int i = 0; flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK && i < 100; i++) mlog__platform_nap(1000000);
+}
+
 /* Notes what the descriptor is, so that one that the host closed and reused is noticed. */
 static void mlog__sink_know(mlog_sink *s) {
     struct stat st;
@@ -11702,7 +12195,7 @@ static void mlog__sink_know(mlog_sink *s) {
     s->regular = S_ISREG(st.st_mode);
     s->socket = S_ISSOCK(st.st_mode);
     s->dead = false;
-    if (s->regular) (void)flock(s->fd, LOCK_SH | LOCK_NB); /* who recovers cuts a torn line only where nobody else writes */
+    if (s->regular) mlog__sink_share(s->fd);
     if (s->binary == NULL || !other) return;
     if (s->out.len == 0) mlog__binary_restart(s->binary);
     else if (mlog__binary_move(s->binary, &s->out, s->desk->session)) s->sent = 0; /* a part of a block in the old file counts for nothing */
@@ -11840,13 +12333,17 @@ static int mlog__sink_open_target(mlog_sink *s) {
     return 0;
 }
 
-/* Whose promise in a session it is: who writes to the same path, as the system knows it. 0: it can have none. */
-static uint64_t mlog__sink_key(const mlog_sink *s) {
-    char *path = s->config.type != MLOG_FILE || !s->regular ? NULL : realpath(s->config.path, NULL);
+/* Whose promise in a session it is: who writes to the same path, as the system knows it. 0: there is none. */
+static uint64_t mlog__sink_key_of(const char *log) {
+    char *path = realpath(log, NULL);
     if (path == NULL) return 0;
     uint64_t key = mlog__store_sum(2, path, strlen(path));
     free(path);
     return key | 1;
+}
+
+static uint64_t mlog__sink_key(const mlog_sink *s) {
+    return s->config.type != MLOG_FILE || !s->regular ? 0 : mlog__sink_key_of(s->config.path);
 }
 
 /* Fills an unused sink from its configuration and opens it. 0, or -1 with nothing left open. */
@@ -11865,12 +12362,12 @@ static int mlog__sink_open(mlog_sink *s, const mlog_sink_config *c) {
     if (c->rotate_bytes != 0 && c->rotate_bytes / 8 < s->batch) /* a file is nearly full when it is set aside */
         s->batch = (size_t)c->rotate_bytes / 8 + 1;
     snprintf(s->name, sizeof s->name, "%s", mlog__sink_name(c));
-    s->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s->next, false, false);
+    s->next = mlog__platform_map(MLOG__POSITIONS * sizeof *s->next, false, false);
     mlog__platform_lock_init(&s->lock);
     if (c->format == MLOG_BINARY) s->binary = mlog__platform_map(sizeof *s->binary, false, false);
     if (s->next == NULL || (c->format == MLOG_BINARY && s->binary == NULL))
         return mlog__sink_discard(s), mlog__life_why("sink \"%s\": no memory", mlog__sink_name(c));
-    s->done = s->next + MLOG__RINGS;
+    mlog__sink_place(s);
     if (mlog__sink_filter(c, &s->filter) != 0 || mlog__sink_open_target(s) != 0) return mlog__sink_discard(s), -1;
     mlog__sink_make_absolute(s);
     bool terminal = s->fd >= 0 && isatty(s->fd) == 1;
@@ -12096,13 +12593,66 @@ static ssize_t mlog__sink_push(mlog_sink *s, const char *p, size_t n) {
     return write(s->fd, p, MLOG__MIN(n, (size_t)PIPE_BUF)); /* a pipe that polls ready takes so much without blocking */
 }
 
+/* How many of the first bytes of a batch are whole lines, or blocks. */
+static size_t mlog__sink_whole(const char *p, size_t n, bool binary) {
+    const char *last = binary || n == 0 ? NULL : memrchr(p, '\n', n);
+    size_t at = 0;
+    if (!binary) return last == NULL ? 0 : (size_t)(last - p) + 1;
+    while (n - at >= sizeof(mlog__block)) {
+        mlog__block head;
+        memcpy(&head, p + at, sizeof head);
+        if (head.bytes < sizeof head || head.bytes > n - at) break;
+        at += head.bytes;
+    }
+    return at;
+}
+
+/* A piece of a line behind which another process has written: its line goes out again, whole, and in its place there is nothing to
+ * read. Only those bytes of the file that the piece has are written to, so that nobody need wait for us. */
+static void mlog__sink_blank(int fd, off_t at, size_t n) {
+    char path[32], fill[256];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int place = open(path, O_WRONLY | O_CLOEXEC); /* pwrite(2), BUGS: O_APPEND does not let us choose the place */
+    memset(fill, ' ', sizeof fill);
+    while (place >= 0 && n > 0) {
+        ssize_t done = pwrite(place, fill, MLOG__MIN(n, sizeof fill), at);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) break;
+        at += done;
+        n -= (size_t)done;
+    }
+    if (place >= 0) close(place);
+}
+
+/* A write did not write all. Before the next one: has anybody written behind it? */
+static void mlog__sink_mend(mlog_sink *s) {
+    struct stat st;
+    off_t at = s->torn_at;
+    bool alone = s->session == NULL || !s->session->promise[s->number].shared; /* else somebody may write between the look and the write */
+    if (s->sent == 0 || fstat(s->fd, &st) != 0 || (st.st_size == at && alone)) return;
+    s->torn_at = 0;
+    size_t torn = s->sent - mlog__sink_whole(s->out.p, s->sent, s->binary != NULL);
+    if (torn == 0 || (off_t)torn > at) return;
+    mlog__sink_blank(s->fd, at - (off_t)torn, torn);
+    s->sent -= torn;
+    s->bytes -= torn;
+}
+
+/* Its batches are made where they outlive the process, as long as there is room. */
+static void mlog__sink_lend(mlog_sink *s) {
+    if (s->session == NULL || s->out.lent != 0 || s->out.len != 0) return;
+    mlog__format_drop(&s->out);
+    s->out = (mlog__buffer){s->session->batch[s->number], 0, 0, MLOG__BATCH_ROOM};
+}
+
 /* Says what this batch is, before its first byte is written. Where that cannot be said, it is written all the same. */
 static void mlog__sink_promise(mlog_sink *s, uint32_t rings) {
     struct stat st;
     if (s->session == NULL || s->promised || s->sent != 0 || s->out.len == 0 || fstat(s->fd, &st) != 0) return;
     const mlog__promise what = {.dev = (uint64_t)st.st_dev, .ino = (uint64_t)st.st_ino, .off = (uint64_t)st.st_size,
-                                .len = s->out.len, .sum = mlog__store_sum_batch(s->out.p, s->out.len)};
-    s->promised = mlog__store_arm(s->session, s->number, &what, s->done, s->next, rings, s->session == mlog__dict_session);
+                                .len = s->out.len, .sum = mlog__store_sum_batch(s->out.p, s->out.len), .kept = s->out.lent != 0};
+    s->promised = mlog__store_arm(s->session, s->number, &what, s->done, s->next, s->told,
+                                  s->past == NULL ? NULL : s->shown, rings, s->session == mlog__dict_session);
 }
 
 /* The batch is out: the commit, and behind it the positions. Another end than was promised: somebody else writes, too. */
@@ -12116,6 +12666,11 @@ static void mlog__sink_keep(mlog_sink *s, uint32_t rings) {
         mlog__ring *r = s->done[i] == s->next[i] ? NULL : __atomic_load_n(&s->rings[i], __ATOMIC_ACQUIRE); /* THREAD-7 */
         if (r != NULL && r->filed) __atomic_store_n(&r->cur[s->number], s->next[i], __ATOMIC_RELAXED); /* STORE-3 */
     }
+    for (uint32_t i = 0; s->past != NULL && i < rings; i++) {
+        /* THREAD-7: this lane has read it */
+        mlog__ring *r = s->told[i] == s->shown[i] ? NULL : __atomic_load_n(&s->rings[i], __ATOMIC_RELAXED);
+        if (r != NULL && r->filed) __atomic_store_n(&r->shown[s->number], s->shown[i], __ATOMIC_RELAXED); /* STORE-3 */
+    }
     s->promised = false;
 }
 
@@ -12128,10 +12683,12 @@ static int mlog__sink_write(mlog_sink *s, uint32_t rings) {
     }
     mlog__sink_promise(s, rings);
     while (s->sent < s->out.len) {
+        if (s->torn_at != 0) mlog__sink_mend(s);
         ssize_t n = mlog__sink_push(s, s->out.p + s->sent, s->out.len - s->sent);
         if (n >= 0) {
             s->sent += (size_t)n;
             s->bytes += (uint64_t)n;
+            if (s->sent < s->out.len && s->named) s->torn_at = lseek(s->fd, 0, SEEK_CUR); /* with O_APPEND: where it ended */
             continue;
         }
         if (errno == EINTR) continue;
@@ -12155,8 +12712,11 @@ static void mlog__sink_commit(mlog_sink *s, uint32_t rings) {
     s->out.len = s->sent = 0;
     s->urgent = s->armed = false;
     s->held_since = 0;
+    s->torn_at = 0;
     mlog__sink_keep(s, rings);
+    mlog__sink_lend(s);
     memcpy(s->done, s->next, rings * sizeof *s->done);
+    if (MLOG__UNLIKELY(s->past != NULL)) memcpy(s->told, s->shown, rings * sizeof *s->told);
 }
 
 /* What a dead peer will never get. */
@@ -12280,7 +12840,25 @@ static void mlog__capture_free(mlog_capture *c) {
  * may call: store platform clock record dict rule context ring thread text format filter pattern binary sink capture
  */
 
-typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks; } mlog__source;
+/* mask: size of the ring less 8. header: of the record at pos, read once: a ring is a file that others may write to. counts: only
+ * that; damage is told by who writes. */
+typedef struct { const mlog__ring *ring; uint32_t number; uint64_t pos, end, ticks, mask, header; bool counts; } mlog__source;
+
+/* Where records of a context lie that the recorder keeps: of up to four rings the last one, as MLOG__TRACED | its id; its own
+ * records, and those of contexts inside of it. */
+#define MLOG__TRACED (UINT64_C(1) << 63)
+typedef struct { uint64_t id, own[4], below[4]; } mlog__trace;
+
+/* What a sink knows of the records that the recorder keeps; how far they came out is in `shown`. */
+typedef struct mlog__past {
+    uint64_t until[MLOG__RINGS];    /* of the rings that are asked for: how far they shall come out */
+    uint32_t asked[MLOG__RINGS], count;
+    uint32_t dumps;                 /* calls of mlog_dump that are answered */
+    bool open, full;                /* open: something is asked for; full: the batch took no more */
+    mlog__ring *const *rings;       /* where they are read */
+    mlog__source list[MLOG__RINGS];
+    mlog__trace trace[MLOG__CONTEXTS];
+} mlog__past;
 
 static struct {
     mlog_sink sink[MLOG__SINKS];
@@ -12295,12 +12873,15 @@ static struct {
     uint32_t kick0, kick1;          /* futex words: something to do */
     uint32_t wanted, done0, done1;  /* tickets of mlog_flush */
     uint32_t complete;              /* the last pass left nothing behind in lane 0 */
+    uint32_t outlived;              /* contexts that are retired wait for what the recorder keeps */
+    uint32_t dumps, dump[2], dumped; /* calls of mlog_dump: all; before the present pass of a lane; before lane 0's last one */
     uint32_t reopen, exiting;
     const void *closer;             /* when mlog__ring_all.closed: the only thread that still writes */
     uint64_t head[MLOG__RINGS];     /* snapshot of the pass */
     uint64_t told[MLOG__RINGS];     /* tails of which waiting owners were told */
     mlog__u64 counted_at[MLOG__RINGS]; /* heads of the last pass, and the bytes before them */
     uint64_t counted_bytes;
+    uint32_t damaged;               /* rings were found to be: how often */
     uint64_t tallied[MLOG__RINGS];  /* records before it are in `counted`: the first sink that reads on counts them */
     uint64_t counted;
     uint64_t handed[2][MLOG__RINGS]; /* by lane, what sinks that are gone have written: not for their successors */
@@ -12382,22 +12963,31 @@ static void mlog__flush_kick1(void) {
 
 static uint32_t mlog__flush_rings(void) { return __atomic_load_n(&mlog__ring_all.count, __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
+/* Whole words, whatever somebody may have written there. */
+static uint64_t mlog__flush_head(const mlog__ring *r) { return __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) & ~UINT64_C(7); } /* RING-1 */
+
 static mlog__ring *mlog__flush_ring(uint32_t i) { return __atomic_load_n(&mlog__ring_list[i], __ATOMIC_ACQUIRE); } /* THREAD-7 */
 
 /* -- walking and merging -- */
 
+/* Bytes of a ring are not what its owner writes, or its head is none that he stores. Sinks tell, see mlog__flush_tell_damage. */
+MLOG__COLD static void mlog__flush_note_damage(void) { __atomic_fetch_add(&mlog__flush_all.damaged, 1, __ATOMIC_RELAXED); } /* FLUSH-5 */
+
 /* Moves past padding and reads the time of the next record. False: nothing left. */
 static inline bool mlog__flush_peek(mlog__source *s) {
     while (s->pos < s->end) {
-        const unsigned char *p = s->ring->data + (s->pos & (s->ring->bytes - 1));
-        uint64_t words[2];
+        uint64_t offset = s->pos & s->mask, words[2];
+        const unsigned char *p = s->ring->data + offset;
         memcpy(words, p, 8);
         uint64_t bytes = mlog__record_bytes(words[0]);
-        if (MLOG__UNLIKELY(bytes == 0 || bytes > s->end - s->pos)) { /* never from us; damage from outside ends here */
+        /* never from us; damage from outside ends here */
+        if (MLOG__UNLIKELY(bytes == 0 || bytes > MLOG__MIN(s->end - s->pos, s->mask + 8 - offset))) {
             s->pos = s->end;
+            if (!s->counts) mlog__flush_note_damage();
             return false;
         }
         if (MLOG__LIKELY(mlog__record_site(words[0]) != MLOG__S_PAD)) {
+            s->header = words[0];
             memcpy(words, p + 8, 8);
             s->ticks = words[0];
             return true;
@@ -12407,27 +12997,32 @@ static inline bool mlog__flush_peek(mlog__source *s) {
     return false;
 }
 
-/* Records (not padding, not reports of losses) between two positions. */
-static uint64_t mlog__flush_count(const mlog__ring *r, uint64_t from, uint64_t to) {
-    mlog__source s = {r, 0, from, to, 0};
+static mlog__source mlog__flush_source(const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to) {
+    return (mlog__source){.ring = r, .number = number, .pos = from, .end = to, .mask = mlog__ring_mask[number]};
+}
+
+/* Records (not padding, not reports of losses) of a source. */
+static uint64_t mlog__flush_count_all(mlog__source s) {
     uint64_t n = 0;
-    while (mlog__flush_peek(&s)) {
-        const unsigned char *p = r->data + (s.pos & (r->bytes - 1));
-        uint64_t header;
-        memcpy(&header, p, 8);
-        s.pos += mlog__record_bytes(header);
-        n += mlog__record_site(header) != MLOG__S_LOSS;
-    }
+    s.counts = true;
+    for (; mlog__flush_peek(&s); s.pos += mlog__record_bytes(s.header)) n += mlog__record_site(s.header) != MLOG__S_LOSS;
     return n;
 }
 
+/* The same between two positions of a ring of ours. */
+static uint64_t mlog__flush_count(const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to) {
+    return mlog__flush_count_all(mlog__flush_source(r, number, from, to));
+}
+
 /* Collects the rings that have something for a sink, up to the snapshot. */
-static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, const uint64_t *head, uint32_t rings) {
+static uint32_t mlog__flush_collect(mlog__source *list, uint64_t *next, const uint64_t *head, uint32_t rings) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < rings; i++) {
         if (next[i] >= head[i]) continue;
-        list[n] = (mlog__source){mlog__flush_ring(i), i, next[i], head[i], 0};
-        if (list[n].ring != NULL && mlog__flush_peek(&list[n])) n++;
+        list[n] = mlog__flush_source(mlog__flush_ring(i), i, next[i], head[i]);
+        if (list[n].ring == NULL) continue;
+        if (mlog__flush_peek(&list[n])) n++;
+        else next[i] = head[i]; /* padding, or damage */
     }
     return n;
 }
@@ -12436,7 +13031,7 @@ static uint32_t mlog__flush_collect(mlog__source *list, const uint64_t *next, co
 static void mlog__flush_tally(uint32_t i, const mlog__ring *r, uint64_t to) {
     uint64_t *from = &mlog__flush_all.tallied[i];
     if (MLOG__LIKELY(*from >= to)) return;
-    mlog__flush_all.counted += mlog__flush_count(r, *from, to);
+    mlog__flush_all.counted += mlog__flush_count(r, i, *from, to);
     *from = to;
 }
 
@@ -12450,7 +13045,7 @@ static bool mlog__flush_cut(const mlog_sink *s) { return MLOG__UNLIKELY(s->most 
 /* For a binary sink: records that are just more of the same, up to these ticks, in one go. False: the next one is not. */
 static bool mlog__flush_skim(mlog_sink *s, mlog__source *f, uint64_t most) {
     const mlog__ring *r = f->ring;
-    uint64_t offset = f->pos & (r->bytes - 1), all = MLOG__MIN(f->end - f->pos, r->bytes - offset), n = 0;
+    uint64_t offset = f->pos & f->mask, all = MLOG__MIN(f->end - f->pos, f->mask + 8 - offset), n = 0;
     size_t bytes = mlog__binary_more(s->binary, r->data + offset, (size_t)all, most, &n);
     if (n == 0) return false;
     if (f->pos >= mlog__flush_all.tallied[f->number]) {
@@ -12463,6 +13058,201 @@ static bool mlog__flush_skim(mlog_sink *s, mlog__source *f, uint64_t most) {
     s->in_written += n;
     f->pos += bytes;
     return true;
+}
+
+/* -- the flight recorder --
+ * A record carries the level rule that its call was made by, where it may lie below it: its gate is the first word of its bytes,
+ * so that costs nothing, and a later change of rules does not matter. What lies below, each sink steps over, and it counts as
+ * filtered. It stays in its ring as long as there is room (see mlog__ring_kept). An error makes the sink hand on what it stepped
+ * over in the rings of that thread and its context, before the error; mlog_dump, and the recovery of a dead process, in all. What
+ * came out is one position in each ring, `shown`: it is part of a batch's promise, so that a record comes out once. So a ring
+ * that takes part does so with all that it keeps, whatever the context.
+ * Why by their own ts and out of order, not as late records: they are no news, and who reads wants to know how long before the
+ * error something was; the mark says that the order is another. */
+
+/* [s] Is there a recorder? */
+static bool mlog__flush_records(void) { return __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED) != 0; } /* RULE-4 */
+
+/* The batch takes no more. */
+static bool mlog__flush_stop(mlog_sink *s) {
+    if (s->past != NULL) s->past->full = true;
+    return false;
+}
+
+static void mlog__flush_trace(mlog__past *h, uint64_t id, uint64_t at, bool below) {
+    mlog__trace *t = &h->trace[id & 0xFFFFF];
+    uint32_t i = 0, least = 0;
+    if (t->id != id) *t = (mlog__trace){.id = id};
+    uint64_t *list = below ? t->below : t->own;
+    for (; i < 4 && list[i] != 0 && (list[i] ^ at) >> 48 != 0; i++)
+        if (list[i] < list[least]) least = i;
+    list[i < 4 ? i : least] = at;
+}
+
+static __attribute__((noinline)) void mlog__flush_trace_all(mlog_sink *s, const mlog__source *f, const unsigned char *record) {
+    uint64_t id, at = MLOG__TRACED | (uint64_t)f->number << 48 | f->pos / 8;
+    memcpy(&id, record + 16, 8);
+    const mlog__context_slot *slot = mlog__format_slot(s->desk->session, id);
+    for (int depth = 0; slot != NULL && depth < 64; depth++, slot = mlog__format_slot(s->desk->session, slot->parent))
+        mlog__flush_trace(s->past, slot->id, at, depth != 0);
+}
+
+/* A record that stays where it is, for now. */
+static inline void mlog__flush_step_over(mlog_sink *s, const mlog__source *f, const unsigned char *record, uint64_t header) {
+    s->in_filtered++;
+    if (s->past != NULL && (header & MLOG__F_CONTEXT) != 0) mlog__flush_trace_all(s, f, record);
+}
+
+/* This ring shall come out up to there. */
+static void mlog__flush_ask(mlog_sink *s, uint32_t ring, uint64_t until) {
+    mlog__past *h = s->past;
+    if (s->shown[ring] >= until) return;
+    if (h->until[ring] == 0) h->asked[h->count++] = ring;
+    h->until[ring] = MLOG__MAX(h->until[ring], until);
+}
+
+/* The rings where a context was seen, unless all of it there is out, or gone. */
+static void mlog__flush_ask_traced(mlog_sink *s, const uint64_t list[4]) {
+    for (int i = 0; i < 4 && list[i] != 0; i++) {
+        uint32_t ring = (uint32_t)(list[i] >> 48) & 0x7FFF;
+        const mlog__ring *r = __atomic_load_n(&s->past->rings[ring], __ATOMIC_RELAXED); /* THREAD-7: this lane has read it */
+        uint64_t pos = (list[i] & ((UINT64_C(1) << 48) - 1)) * 8;
+        if (r != NULL && s->shown[ring] <= pos && mlog__ring_kept(r) <= pos) mlog__flush_ask(s, ring, s->next[ring]);
+    }
+}
+
+/* An error: its thread's rings; those of its context, of those inside of it, and around it. */
+static void mlog__flush_ask_for(mlog_sink *s, const mlog__source *f, const unsigned char *record, uint64_t header) {
+    uint64_t id;
+    mlog__flush_ask(s, f->number, f->pos);
+    if (f->number > 1) mlog__flush_ask(s, f->number ^ 1, s->next[f->number ^ 1]);
+    if ((header & MLOG__F_CONTEXT) == 0) return;
+    memcpy(&id, record + 16, 8);
+    const mlog__context_slot *slot = mlog__format_slot(s->desk->session, id);
+    for (int depth = 0; slot != NULL && depth < 64; depth++, slot = mlog__format_slot(s->desk->session, slot->parent)) {
+        const mlog__trace *t = &s->past->trace[slot->id & 0xFFFFF];
+        if (t->id != slot->id) continue;
+        mlog__flush_ask_traced(s, t->own);
+        if (depth == 0) mlog__flush_ask_traced(s, t->below);
+    }
+}
+
+static uint64_t mlog__flush_header(const mlog__source *f) {
+    return mlog__record_judged(f->ring->data + (f->pos & f->mask), f->header);
+}
+
+/* As mlog__flush_peek, for the recorder's records only. */
+static bool mlog__flush_peek_past(mlog__source *f) {
+    while (mlog__flush_peek(f)) {
+        uint64_t header = mlog__flush_header(f);
+        if ((header & MLOG__F_RECORDER) != 0) return true;
+        f->pos += mlog__record_bytes(header);
+    }
+    return false;
+}
+
+/* What is asked for, by time, until the batch is full (false). */
+static bool mlog__flush_past(mlog_sink *s, uint32_t n, uint64_t now, mlog__flush_each each) {
+    mlog__source *list = s->past->list;
+    while (n > 0) {
+        uint32_t first = 0;
+        for (uint32_t i = 1; i < n; i++)
+            if (list[i].ticks < list[first].ticks) first = i;
+        mlog__source *f = &list[first];
+        uint64_t header = mlog__flush_header(f);
+        s->in_filtered--; /* it counted as that; if the sink does not want it, it does again */
+        if (mlog__flush_cut(s) || !each(s, f, f->ring->data + (f->pos & f->mask), header, now)) {
+            s->in_filtered++;
+            return mlog__flush_stop(s);
+        }
+        s->taken++;
+        f->pos += mlog__record_bytes(header);
+        bool more = mlog__flush_peek_past(f);
+        s->shown[f->number] = f->pos;
+        if (!more) list[first] = list[--n];
+    }
+    return true;
+}
+
+/* Goes on with what is asked for. False: the batch is full, the rest comes with the next one. No owner takes the room meanwhile. */
+MLOG__COLD static bool mlog__flush_history(mlog_sink *s, uint64_t now, mlog__flush_each each) {
+    mlog__past *h = s->past;
+    uint64_t pin = s->lane1 ? 2 : 1;
+    uint32_t n = 0;
+    h->open = true;
+    for (uint32_t i = 0; i < h->count; i++) {
+        uint32_t number = h->asked[i];
+        mlog__ring *r = __atomic_load_n(&h->rings[number], __ATOMIC_RELAXED); /* THREAD-7: this lane has read it */
+        uint64_t from = r == NULL ? UINT64_MAX : mlog__ring_pin(r, pin);
+        h->list[n] = (mlog__source){.ring = r, .number = number, .pos = MLOG__MAX(s->shown[number], from), .end = h->until[number],
+                                    .mask = r == NULL ? 0 : h->rings == mlog__ring_list ? mlog__ring_mask[number] : r->bytes - 8};
+        if (from != UINT64_MAX && mlog__flush_peek_past(&h->list[n])) n++;
+        else s->shown[number] = h->until[number];
+    }
+    bool all = mlog__flush_past(s, n, now, each);
+    if (s->binary != NULL && s->binary->open) mlog__binary_settle(s->binary, &s->out); /* it may point into a ring */
+    for (uint32_t i = 0; i < h->count; i++) {
+        mlog__ring *r = __atomic_load_n(&h->rings[h->asked[i]], __ATOMIC_RELAXED); /* THREAD-7 */
+        if (r != NULL && mlog__ring_kept(r) != UINT64_MAX) (void)mlog__ring_unpin(r, pin, 0);
+        if (all) h->until[h->asked[i]] = 0;
+    }
+    if (all) h->open = false, h->count = 0;
+    return all;
+}
+
+/* Before a record: is it an error, what is kept comes out. False: the batch is full, the record waits. */
+static __attribute__((noinline)) bool mlog__flush_recall(mlog_sink *s, const mlog__source *f, const unsigned char *record,
+                                                         uint64_t header, uint64_t now, mlog__flush_each each) {
+    if (MLOG__UNLIKELY(s->past->open) && !mlog__flush_history(s, now, each)) return false;
+    if (mlog__record_site(header) == MLOG__S_LOSS || mlog__format_level(s->desk, record, header) < MLOG_ERROR) return true;
+    if (s->config.level > MLOG_OFF) return true; /* a test captures: what is kept stays */
+    mlog__flush_ask_for(s, f, record, header);
+    return s->past->count == 0 || mlog__flush_history(s, now, each);
+}
+
+/* Behind a merge, which handed on all that is before `now`, unless the batch is full: goes on with what is asked for, and answers
+ * mlog_dump. False: there is more. */
+MLOG__COLD static bool mlog__flush_answer(mlog_sink *s, uint32_t rings, uint64_t now, mlog__flush_each each) {
+    mlog__past *h = s->past;
+    uint32_t dumps = mlog__flush_all.dump[s->lane1];
+    if (h->full) return h->full = false;
+    if (h->dumps != dumps && !h->open && s->config.level <= MLOG_OFF) {
+        for (uint32_t i = 0; i < rings; i++) mlog__flush_ask(s, i, s->next[i]);
+        h->dumps = dumps;
+        s->urgent = true;
+    }
+    bool all = h->count == 0 || mlog__flush_history(s, now, each);
+    return h->full = false, all;
+}
+
+/* A sink begins, or ends, to have a recorder. Without memory it has none. Its lane rests. */
+static void mlog__flush_remember(mlog_sink *s, bool yes) {
+    if (!yes) mlog__platform_unmap(s->past, sizeof *s->past), s->past = NULL;
+    if (!yes || s->past != NULL) return;
+    s->past = mlog__platform_map(sizeof *s->past, false, false);
+    if (s->past == NULL) return;
+    s->past->rings = mlog__ring_list;
+    s->past->dumps = __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_RELAXED); /* FLUSH-16 */
+    memcpy(s->shown, s->done, MLOG__RINGS * sizeof *s->shown);
+    memcpy(s->told, s->done, MLOG__RINGS * sizeof *s->told);
+    mlog__binary_restart(s->binary); /* it may know sites of errors as records without a look */
+}
+
+/* Lane 0, before the tail of a ring moves: from here on it keeps history, or no more. */
+static void mlog__flush_keep(mlog__ring *r) {
+    uint64_t kept = __atomic_load_n(&r->kept, __ATOMIC_RELAXED); /* RING-7 */
+    bool records = mlog__flush_records();
+    if (MLOG__LIKELY((kept != 0) == records)) return;
+    __atomic_store_n(&r->kept, records ? r->tail | MLOG__KEPT : 0, __ATOMIC_RELAXED); /* RING-7: the next tail carries it */
+}
+
+/* Lane 0: history before `from` goes, with 0 what lies more than half a ring back. False: a callback's lane reads it. */
+static bool mlog__flush_trim(uint32_t i, mlog__ring *r, uint64_t from, uint64_t tail, uint64_t head) {
+    uint64_t kept = mlog__ring_kept(r), half = (mlog__ring_mask[i] + UINT64_C(8)) / 2;
+    if (kept >= tail || (from == 0 ? head - kept <= half : kept >= from)) return true;
+    mlog__source s = mlog__flush_source(r, i, mlog__ring_pin(r, 1), tail);
+    while (from == 0 && head - s.pos > half && mlog__flush_peek(&s)) s.pos += mlog__record_bytes(s.header);
+    return mlog__ring_unpin(r, 1, MLOG__MIN(from == 0 ? s.pos : from, tail));
 }
 
 /* Hands on records in the order of their times, those not after `now`; positions in next[] follow. tally: by lane 0, which counts
@@ -12487,11 +13277,15 @@ MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n
                 s->next[f->number] = f->pos;
                 continue;
             }
-            const unsigned char *p = f->ring->data + (f->pos & (f->ring->bytes - 1));
-            uint64_t header;
-            memcpy(&header, p, 8);
-            if (mlog__flush_cut(s) || !each(s, f, p, header, now)) return false;
-            s->taken++;
+            const unsigned char *p = f->ring->data + (f->pos & f->mask);
+            uint64_t header = mlog__record_judged(p, f->header);
+            if (MLOG__UNLIKELY((header & MLOG__F_RECORDER) != 0)) {
+                mlog__flush_step_over(s, f, p, header);
+            } else {
+                if (MLOG__UNLIKELY(s->past != NULL) && !mlog__flush_recall(s, f, p, header, now, each)) return false;
+                if (mlog__flush_cut(s) || !each(s, f, p, header, now)) return mlog__flush_stop(s);
+                s->taken++;
+            }
             uint64_t *tallied = &mlog__flush_all.tallied[f->number], end = f->pos + mlog__record_bytes(header);
             if (tally && f->pos >= *tallied) {
                 *tallied = end;
@@ -12523,6 +13317,12 @@ static bool mlog__flush_due(mlog_sink *s, bool wanted) {
 static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *from, uint64_t header, uint64_t now) {
     uint64_t ticks = from->ticks != 0 ? from->ticks : now != UINT64_MAX ? now : s->last_ticks; /* a test's clock may begin at 0 */
     it->header = header;
+    it->id = (uint64_t)from->number << 48 | from->pos / 8;
+    if (MLOG__UNLIKELY((header & MLOG__F_RECORDER) != 0)) { /* it takes no part in the order */
+        it->late = false;
+        it->time = it->call_time = mlog__life_utc(s->desk, ticks);
+        return;
+    }
     it->late = ticks < s->last_ticks;
     if (!it->late) s->last_ticks = ticks;
     it->time = it->call_time = mlog__life_utc(s->desk, ticks);
@@ -12531,7 +13331,6 @@ static void mlog__flush_begin(mlog_sink *s, mlog__item *it, const mlog__source *
         if (s->last_time - it->time > 1000000) it->late = true; /* UTC was set back: ts waits, ts_call is true */
         it->time = s->last_time;
     }
-    it->id = (uint64_t)from->number << 48 | from->pos / 8;
 }
 
 static inline void mlog__flush_owner(mlog__desk *desk, mlog__item *it, const mlog__ring *r) {
@@ -12542,7 +13341,7 @@ static inline void mlog__flush_owner(mlog__desk *desk, mlog__item *it, const mlo
 
 /* A given time is the record's own; it takes no part in the order. */
 static void mlog__flush_end(mlog_sink *s, mlog__item *it) {
-    if (it->header & MLOG__F_TIME) it->late = false;
+    if (it->header & (MLOG__F_TIME | MLOG__F_RECORDER)) it->late = false;
     else s->last_time = it->time;
 }
 
@@ -12651,6 +13450,7 @@ static bool mlog__flush_line(mlog_sink *s, const mlog__source *from, const unsig
     if (MLOG__LIKELY(s->straight != 0) && mlog__flush_straight(s, from, record, header)) return true;
     if (MLOG__UNLIKELY(mlog__record_site(header) == MLOG__S_LOSS)) {
         uint64_t n = mlog__record_bytes(header) / 8 - 2;
+        if (n > 1 << 20) return true; /* damage: it has no room for a time */
         mlog__flush_begin(s, &it, from, header, now);
         mlog__flush_owner(s->desk, &it, from->ring);
         it.lost = (const uint64_t *)(const void *)(record + 16);
@@ -12718,7 +13518,8 @@ static bool mlog__flush_raw_put(mlog_sink *s, const mlog__source *from, const ui
 
 /* One record to a binary batch: filter, level, definitions, order. More of the same are skimmed. */
 static bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
-    uint64_t ticks = from->ticks == 0 && now != UINT64_MAX ? now : from->ticks;
+    if (now == UINT64_MAX) now = s->last_ticks; /* who recovers: a record without ticks came with the last pair, see there */
+    uint64_t ticks = from->ticks == 0 ? now : from->ticks;
     mlog__binary *b = s->binary;
     mlog__item it;
     uint64_t name[4];
@@ -12728,15 +13529,16 @@ static bool mlog__flush_raw(mlog_sink *s, const mlog__source *from, const unsign
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
     size_t taken = s->out.len + b->run_bytes, bytes = (size_t)mlog__record_bytes(header);
     if (taken != 0 && taken + bytes >= MLOG__BATCH - MLOG__PAGE) return false;
-    if (loss && !mlog__flush_loss_counts(s, (const uint64_t *)(const void *)(record + 16), bytes / 8 - 2)) return true;
+    if (loss && (bytes < 16 || !mlog__flush_loss_counts(s, (const uint64_t *)(const void *)(record + 16), bytes / 8 - 2))) return true;
     int level = loss ? MLOG_WARN : mlog__format_level(s->desk, record, header);
     if (!loss && level < s->config.level) return s->in_filtered++, true;
     if (!loss && s->filter != NULL) {
         mlog__flush_owner(s->desk, &it, from->ring);
         if (!mlog__flush_wanted(s, &it, record, header)) return s->in_filtered++, true;
     }
-    bool late = ticks < b->last_ticks, urgent = !loss && level >= s->hold_level;
-    if (!mlog__flush_raw_put(s, from, name, record, header, ticks, now, urgent || level < s->config.level)) {
+    bool late = ticks < b->last_ticks && (header & MLOG__F_RECORDER) == 0, urgent = !loss && level >= s->hold_level;
+    bool look = urgent || level < s->config.level || (s->past != NULL && level >= MLOG_ERROR);
+    if (!mlog__flush_raw_put(s, from, name, record, header, ticks, now, look)) {
         s->in_lost += !loss;
         s->errors += !loss;
         return true;
@@ -12800,6 +13602,21 @@ static void mlog__flush_tell(mlog_sink *s, uint64_t counts[26], const char *msg)
     (void)mlog__flush_put(s, &it);
 }
 
+static void mlog__flush_tell_store(mlog_sink *s, uint32_t *what, const char *msg) {
+    if (MLOG__LIKELY(__atomic_load_n(what, __ATOMIC_RELAXED) != 1)) return; /* STORE-2 */
+    __atomic_store_n(what, 2, __ATOMIC_RELAXED); /* STORE-2 */
+    mlog__flush_warn(s, msg, NULL);
+}
+
+/* Into the stream, where the records would be. */
+static void mlog__flush_tell_damage(mlog_sink *s) {
+    uint32_t damaged = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED); /* FLUSH-5 */
+    if (MLOG__LIKELY(s->damage == damaged)) return;
+    s->damage = damaged;
+    s->errors++;
+    if (s->config.level <= MLOG_WARN) mlog__flush_warn(s, "ring damaged: records are missing", NULL);
+}
+
 /* A file that is not rotated says so itself: nobody asks mlog_why() in this thread. */
 static void mlog__flush_complain(mlog_sink *s) {
     if (s->config.level <= MLOG_WARN) mlog__flush_warn(s, "log file not rotated", mlog_why());
@@ -12813,10 +13630,17 @@ static uint8_t mlog__flush_goes_straight(const mlog_sink *s) {
 }
 
 /* The same for a binary sink: one block, of what there is and fits. */
-static bool mlog__flush_raws(mlog_sink *s, uint32_t n, uint64_t now) {
+static bool mlog__flush_raws(mlog_sink *s, uint32_t n, uint32_t rings, uint64_t now) {
     mlog__flush_raw_begin(s);
     bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_raw, true, true);
+    if (MLOG__UNLIKELY(s->past != NULL)) all = mlog__flush_answer(s, rings, now, mlog__flush_raw) && all;
     mlog__flush_raw_end(s);
+    return all;
+}
+
+static bool mlog__flush_lines(mlog_sink *s, uint32_t n, uint32_t rings, uint64_t now) {
+    bool all = mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true, false);
+    if (MLOG__UNLIKELY(s->past != NULL)) all = mlog__flush_answer(s, rings, now, mlog__flush_line) && all;
     return all;
 }
 
@@ -12827,22 +13651,20 @@ static bool mlog__flush_sink(mlog_sink *s, uint32_t rings, uint64_t now, bool wa
             mlog__sink_give_up(s, rings);
             for (uint32_t i = 0; i < rings; i++) {
                 if (s->next[i] >= mlog__flush_all.head[i]) continue;
-                s->lost += mlog__flush_count(mlog__flush_ring(i), s->next[i], mlog__flush_all.head[i]);
-                s->next[i] = s->done[i] = mlog__flush_all.head[i];
+                s->lost += mlog__flush_count(mlog__flush_ring(i), i, s->next[i], mlog__flush_all.head[i]);
+                s->next[i] = s->done[i] = s->shown[i] = s->told[i] = mlog__flush_all.head[i];
             }
             return true;
         }
         if (s->out.len == 0 || !s->armed) {
-            if (MLOG__UNLIKELY(__atomic_load_n(&mlog__store.refused, __ATOMIC_RELAXED) == 1)) { /* STORE-2 */
-                __atomic_store_n(&mlog__store.refused, 2, __ATOMIC_RELAXED); /* STORE-2 */
-                mlog__flush_warn(s, "crash_safe: no room for a ring file: this thread's records die with the process", NULL);
-            }
+            mlog__flush_tell_store(s, &mlog__store.refused, "crash_safe: no room for a ring file: this thread's records die with the process");
+            mlog__flush_tell_store(s, &mlog__store.cut, "crash_safe: a ring file was truncated: its records die with the process");
             if (s->gaps != 0 && s->out.len == 0) mlog__flush_tell(s, s->gap, mlog__flush_skipped), s->gaps = 0;
             size_t before = s->out.len;
             s->straight = mlog__flush_goes_straight(s);
             uint32_t n = mlog__flush_collect(mlog__flush_all.merge[0], s->next, mlog__flush_all.head, rings);
-            bool all = s->binary != NULL ? mlog__flush_raws(s, n, now)
-                                         : mlog__flush_merge(s, mlog__flush_all.merge[0], n, now, mlog__flush_line, true, false);
+            bool all = s->binary != NULL ? mlog__flush_raws(s, n, rings, now) : mlog__flush_lines(s, n, rings, now);
+            mlog__flush_tell_damage(s);
             mlog__flush_all.work_bytes += (int64_t)(s->out.len - before);
             if (all && s->out.len == 0) {
                 for (uint32_t i = 0; i < rings; i++)
@@ -12915,7 +13737,7 @@ static void mlog__flush_stash_report(mlog_sink *s, uint64_t now, uint64_t counts
         counts[i] = 0;
     }
     words[0] = mlog__record_header(MLOG__S_LOSS, n, 0);
-    const mlog__source from = {NULL, why, 0, 0, words[1]};
+    const mlog__source from = {.number = why, .ticks = words[1]};
     if (n > 2) (void)mlog__flush_stash(s, &from, (const unsigned char *)words, words[0], now);
 }
 
@@ -12925,8 +13747,9 @@ static int mlog__flush_unstash(mlog_sink *s, mlog__item *it, const char *at) {
     mlog__stashed head;
     memcpy(&head, at, sizeof head);
     memcpy(&header, at + sizeof head, 8);
-    const mlog__source from = {NULL, (uint32_t)head.ring, head.pos, 0, head.ticks};
+    const mlog__source from = {.number = (uint32_t)head.ring, .pos = head.pos, .ticks = head.ticks};
     const unsigned char *record = (const unsigned char *)at + sizeof head;
+    header = mlog__record_judged(record, header);
     bool loss = mlog__record_site(header) == MLOG__S_LOSS;
     mlog__format_owner(s->desk, it, head.tid, head.thread);
     if (!loss && !mlog__flush_wanted(s, it, record, header)) return 0;
@@ -12997,6 +13820,7 @@ static bool mlog__flush_callbacks(mlog_sink *s, const uint64_t *head, uint32_t r
         if (s->untold) mlog__flush_stash_report(s, now, s->drop, MLOG__W_DROPPED), s->untold = false;
         uint32_t n = mlog__flush_collect(mlog__flush_all.merge[1], s->next, head, rings);
         bool all = mlog__flush_merge(s, mlog__flush_all.merge[1], n, now, mlog__flush_stash, false, false);
+        if (MLOG__UNLIKELY(s->past != NULL)) all = mlog__flush_answer(s, rings, now, mlog__flush_stash) && all;
         if (all && s->out.len == 0)
             for (uint32_t i = 0; i < rings; i++) s->next[i] = MLOG__MAX(s->next[i], head[i]);
         mlog__platform_unlock(&s->lock);
@@ -13046,6 +13870,21 @@ static void mlog__flush_settle(void) {
     }
 }
 
+/* No head that its owner can have stored: somebody else wrote there. All sinks go on from it. */
+MLOG__COLD static void mlog__flush_jump(uint32_t i, uint64_t head) {
+    mlog__flush_note_damage();
+    for (int k = 0; k < MLOG__SINKS; k++) {
+        mlog_sink *s = &mlog__flush_all.sink[k];
+        if (!s->used) continue;
+        mlog__platform_lock(&s->lock);
+        s->next[i] = head;
+        if (s->out.len == 0) s->done[i] = head;
+        mlog__platform_unlock(&s->lock);
+    }
+    mlog__flush_all.tallied[i] = head;
+    __atomic_store_n(&mlog__flush_all.counted_at[i], head, __ATOMIC_RELAXED); /* FLUSH-8 */
+}
+
 /* Snapshot of all heads; counts what is new. True when there is anything that was not there before. */
 static bool mlog__flush_snapshot(uint32_t rings) {
     bool more = false;
@@ -13053,9 +13892,11 @@ static bool mlog__flush_snapshot(uint32_t rings) {
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
         if (r == NULL) continue;
-        uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        uint64_t head = mlog__flush_head(r);
+        if (MLOG__UNLIKELY(head - mlog__flush_all.counted_at[i] > mlog__ring_mask[i] + UINT64_C(8))) mlog__flush_jump(i, head);
         mlog__flush_all.head[i] = head;
-        if (head - r->tail > r->bytes / 2) mlog__flush_all.crowded = true;
+        mlog__flush_keep(r);
+        if (head - r->tail > mlog__ring_mask[i] / 2) mlog__flush_all.crowded = true;
         if (head == mlog__flush_all.counted_at[i]) continue;
         more = true;
         mlog__flush_all.counted_bytes += head - mlog__flush_all.counted_at[i];
@@ -13078,20 +13919,21 @@ static mlog_sink *mlog__flush_keeper(void) {
 }
 
 /* By level, what the sink would have had of the records between two positions; returns how many it would not. Lane 0 asks. */
-static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r, uint64_t from, uint64_t to,
+static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r, uint32_t number, uint64_t from, uint64_t to,
                                          uint64_t by_level[26]) {
-    mlog__source at = {r, 0, from, to, 0};
+    mlog__source at = mlog__flush_source(r, number, from, to);
     uint64_t unwanted = 0;
+    at.counts = true;
     while (mlog__flush_peek(&at)) {
-        const unsigned char *p = r->data + (at.pos & (r->bytes - 1));
+        const unsigned char *p = r->data + (at.pos & at.mask);
         mlog__item it;
-        memcpy(&it.header, p, 8);
+        it.header = mlog__record_judged(p, at.header);
         at.pos += mlog__record_bytes(it.header);
         if (mlog__record_site(it.header) == MLOG__S_LOSS) continue;
         int level = mlog__format_level(&mlog__flush_all.desk[0], p, it.header);
         it.decoded = it.rendered = false;
         mlog__flush_owner(&mlog__flush_all.desk[0], &it, r);
-        bool wanted = level >= s->config.level &&
+        bool wanted = level >= s->config.level && (it.header & MLOG__F_RECORDER) == 0 &&
                       (s->filter == NULL || mlog__filter_item(s->filter, &it, &mlog__flush_all.desk[0], p));
         if (wanted) by_level[MLOG__MIN((unsigned)level, 25u)]++;
         else unwanted++;
@@ -13103,9 +13945,9 @@ static uint64_t mlog__flush_count_wanted(const mlog_sink *s, const mlog__ring *r
 static uint64_t mlog__flush_skip(mlog_sink *s, mlog__ring *r, uint32_t i, uint64_t tail, uint64_t head) {
     if (s->lane1) mlog__platform_lock(&s->lock);
     uint64_t at = s->next[i];
-    if (at < tail && head - at > r->bytes / 4) {
+    if (at < tail && head - at > (mlog__ring_mask[i] + UINT64_C(8)) / 4) {
         uint64_t count[26] = {0};
-        s->filtered += mlog__flush_count_wanted(s, r, at, tail, count);
+        s->filtered += mlog__flush_count_wanted(s, r, i, at, tail, count);
         for (int k = 0; k < 26; k++) s->gap[k] += count[k], s->lost += count[k], s->gaps += count[k];
         at = s->next[i] = tail;
         if (s->out.len == 0) s->done[i] = tail;
@@ -13135,14 +13977,17 @@ static void mlog__flush_release(uint32_t rings, bool last) {
             if (at < lowest) lowest = at;
         }
         mlog__flush_tally(i, r, lowest);
-        mlog__ring_release(r, lowest, &mlog__flush_all.told[i], last);
+        mlog__ring_release(r, mlog__ring_mask[i], lowest, &mlog__flush_all.told[i], last);
         if (!last) continue;
+        if (MLOG__UNLIKELY(mlog__flush_records())) (void)mlog__flush_trim(i, r, 0, lowest, head);
         bool side = (i & 1) != 0;
         if (side || i < 2 || __atomic_load_n(&r->state, __ATOMIC_ACQUIRE) != MLOG__R_RETIRED) continue; /* THREAD-2 */
         mlog__ring *other = mlog__flush_ring(i + 1);
         bool empty = lowest == __atomic_load_n(&r->head, __ATOMIC_RELAXED) && /* RING-1: THREAD-2 carries */
                      (other == NULL || other->tail == __atomic_load_n(&other->head, __ATOMIC_RELAXED)); /* RING-1 */
-        if (empty) mlog__thread_recycle(i / 2);
+        /* its history goes with the thread: what comes is another's */
+        empty = empty && mlog__flush_trim(i, r, lowest, lowest, head);
+        if (empty && (other == NULL || mlog__flush_trim(i + 1, other, other->tail, other->tail, other->tail))) mlog__thread_recycle(i / 2);
     }
 }
 
@@ -13157,6 +14002,21 @@ static bool mlog__flush_passed(mlog_sink *s) {
     return passed;
 }
 
+/* Has the recorder nothing more that may name a retired context? It keeps them as long as contexts are not scarce; then it gives
+ * way. */
+static bool mlog__flush_outlived(void) {
+    enum { PLENTY = MLOG__CONTEXTS / 4 };
+    bool none = (uint32_t)__atomic_load_n(&mlog__context_pool.free, __ATOMIC_RELAXED) == 0; /* CONTEXT-1 */
+    bool scarce = none && __atomic_load_n(&mlog__context_pool.fresh, __ATOMIC_RELAXED) >= PLENTY; /* CONTEXT-1 */
+    for (uint32_t i = 0; i < mlog__flush_all.context_rings; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        uint64_t to = mlog__flush_all.context_head[i];
+        if (r == NULL || mlog__ring_kept(r) >= to) continue;
+        if (!scarce || r->tail < to || !mlog__flush_trim(i, r, to, r->tail, to)) return false;
+    }
+    return true;
+}
+
 /* Slots of contexts that nobody refers to go back when every sink is past the records that may name them. The rings are counted
  * behind the collection: whoever logged in a context before it was retired made its ring before, too. */
 static void mlog__flush_contexts(void) {
@@ -13167,12 +14027,14 @@ static void mlog__flush_contexts(void) {
         mlog__flush_all.context_rings = mlog__flush_rings();
         for (uint32_t i = 0; i < mlog__flush_all.context_rings; i++) {
             mlog__ring *r = mlog__flush_ring(i);
-            mlog__flush_all.context_head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_RELAXED); /* RING-1 */
+            mlog__flush_all.context_head[i] = r == NULL ? 0 : mlog__flush_head(r);
         }
     }
     for (int k = 0; k < MLOG__SINKS; k++)
         if (mlog__flush_all.sink[k].used && !mlog__flush_passed(&mlog__flush_all.sink[k])) return;
-    mlog__context_release();
+    bool wait = MLOG__UNLIKELY(mlog__flush_records()) && !mlog__flush_outlived();
+    __atomic_store_n(&mlog__flush_all.outlived, wait, __ATOMIC_RELAXED); /* FLUSH-17 */
+    if (!wait) mlog__context_release();
 }
 
 /* Wakes those who wait in mlog_flush. */
@@ -13217,7 +14079,8 @@ static void mlog__flush_tell_losses(uint32_t rings) {
 /* One pass of lane 0, under `role`. True when there was work. */
 static bool mlog__flush_pass(void) {
     uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings(); /* FLUSH-2 */
-    uint64_t now = mlog__life_now();
+    mlog__flush_all.dump[0] = __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_ACQUIRE); /* FLUSH-16 */
+    uint64_t now = mlog__life_now(), counted = mlog__flush_all.counted_bytes;
     mlog__flush_settle();
     bool more = mlog__flush_snapshot(rings), complete = true, lane1 = false;
     bool tell = ticket != mlog__flush_all.done0 || __atomic_load_n(&mlog__flush_all.exiting, __ATOMIC_RELAXED); /* FLUSH-2 */
@@ -13228,7 +14091,8 @@ static bool mlog__flush_pass(void) {
             if (s->sent == 0) (void)mlog__sink_renew(s, mlog__sink_ours(s));
             else s->reopen = true; /* in the middle of a batch, which stays in one file */
         }
-    mlog__flush_all.work_bytes = 0;
+    mlog__flush_all.work_bytes = 0; /* with a recorder, what is stepped over is work, too: its calls do not wait for room */
+    if (MLOG__UNLIKELY(mlog__flush_records())) mlog__flush_all.work_bytes = (int64_t)(mlog__flush_all.counted_bytes - counted);
     mlog__flush_all.later = false;
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
@@ -13244,6 +14108,9 @@ static bool mlog__flush_pass(void) {
     }
     mlog__flush_release(rings, true);
     mlog__flush_contexts();
+    bool dump = mlog__flush_all.dump[0] != __atomic_load_n(&mlog__flush_all.dumped, __ATOMIC_RELAXED); /* FLUSH-16 */
+    __atomic_store_n(&mlog__flush_all.dumped, mlog__flush_all.dump[0], __ATOMIC_RELAXED); /* FLUSH-16 */
+    more = more || dump;
     if (lane1 && (more || ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED))) mlog__flush_kick1(); /* FLUSH-4 */
     if (!lane1) mlog__flush_finish_ticket(&mlog__flush_all.done1, ticket);
     __atomic_store_n(&mlog__flush_all.complete, complete && !lane1 && !mlog__flush_all.later, __ATOMIC_RELEASE); /* FLUSH-10 */
@@ -13261,12 +14128,15 @@ static bool mlog__flush_pending(void) {
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
         uint64_t counted = __atomic_load_n(&mlog__flush_all.counted_at[i], __ATOMIC_RELAXED); /* FLUSH-8 */
-        if (r != NULL && __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) != counted) return true; /* FLUSH-1 */
+        if (r != NULL && mlog__flush_head(r) != counted) return true; /* FLUSH-1 */
     }
     uint32_t done = __atomic_load_n(&mlog__flush_all.done0, __ATOMIC_RELAXED); /* FLUSH-2 */
+    bool outlived = __atomic_load_n(&mlog__flush_all.outlived, __ATOMIC_RELAXED); /* FLUSH-17 */
+    uint32_t dumped = __atomic_load_n(&mlog__flush_all.dumped, __ATOMIC_RELAXED); /* FLUSH-16 */
     return __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE) != done || /* FLUSH-2 */
            __atomic_load_n(&mlog__flush_all.reopen, __ATOMIC_RELAXED) || /* FLUSH-9 */
-           __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0; /* CONTEXT-4 */
+           __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_RELAXED) != dumped || /* FLUSH-16 */
+           (!outlived && __atomic_load_n(&mlog__context_pool.retired, __ATOMIC_RELAXED) != 0); /* CONTEXT-4 */
 }
 
 #ifndef METALOG_NO_THREADS
@@ -13485,11 +14355,12 @@ static bool mlog__flush_pass1(void) {
     static uint64_t head[MLOG__RINGS];
     uint32_t ticket = __atomic_load_n(&mlog__flush_all.wanted, __ATOMIC_ACQUIRE), rings = mlog__flush_rings(); /* FLUSH-2 */
     bool wanted = ticket != __atomic_load_n(&mlog__flush_all.done1, __ATOMIC_RELAXED); /* FLUSH-2: nothing is held back */
+    mlog__flush_all.dump[1] = __atomic_load_n(&mlog__flush_all.dumps, __ATOMIC_ACQUIRE); /* FLUSH-16 */
     bool waiting = false, behind = false;
     uint64_t now = mlog__life_now();
     for (uint32_t i = 0; i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        head[i] = r == NULL ? 0 : mlog__flush_head(r);
     }
     for (int i = 0; i < MLOG__SINKS; i++) {
         mlog_sink *s = &mlog__flush_all.sink[i];
@@ -13573,7 +14444,7 @@ static void mlog__flush_see_crash(int ms) {
  *
  *   the last batch of a sink was armed and not done: its bytes stand in the file (found by device and inode, also under the name of
  *   a rotation)          done = armed, and the rings are read as far as it says
- *   part of them stands  one writer: the file is cut at the batch's offset; several: the torn line is ended. Then it is formed anew
+ *   part of them stands  one writer: the file is cut at the batch's offset, and it is formed anew; several: it is completed, see there
  *   none stands          it is formed anew
  *
  * First all dead sessions are settled, then the first byte is written: what one of them cuts off must not be what another one has
@@ -13581,23 +14452,28 @@ static void mlog__flush_see_crash(int ms) {
  * path is ever read from it. All that comes from the files is checked again before it is used; the dictionary and the rings
  * are copied first, so that nothing changes behind a check. What belongs to other sinks stays for them.
  *
+ * What a recorder kept comes last: records behind `shown`, from the ring's `kept` on.
+ *
  * owns: the reading of dead sessions, the settling of their promises
- * may call: platform clock store dict ring text format filter binary sink flush
+ * may call: platform clock crc store dict ring text format filter binary sink flush
  */
 
 #ifndef METALOG_NO_FILES
 typedef struct {
+    const char *dir;                       /* where its files lie */
     uint64_t id;
     mlog__session *file, *copy;            /* as it lies there, and what is read */
     mlog__ring **rings, **copies;          /* by number */
     uint32_t count;
     int lock;
     bool rest;                             /* somebody may still want something of it */
+    bool damaged;                          /* a ring is not sound */
     time_t age;
     mlog__desk desk;
 } mlog__dead;
 
 static uint64_t mlog__recover_count; /* records, for the statistics; under `role` */
+static uint32_t mlog__recover_strange; /* sessions that are none: they stay */
 
 /* A file of ours, as it must be: regular, one link, for nobody else. -1: it is something else. */
 static int mlog__recover_open(const char *path, struct stat *st) {
@@ -13608,28 +14484,39 @@ static int mlog__recover_open(const char *path, struct stat *st) {
     return fine ? fd : -1;
 }
 
+/* Is it a ring of this session, with so many bytes of data? */
+static bool mlog__recover_is_ring(const mlog__ring *r, uint64_t session, uint32_t number, uint64_t bytes) {
+    return memcmp(r->magic, "mlogring", 8) == 0 && r->version == 1 && r->byte_order == 0x01020304 && r->word_size == sizeof(void *) &&
+           r->number == number && r->session == session && r->bytes == bytes && (bytes & (bytes - 1)) == 0;
+}
+
+enum { MLOG__RECOVER_RING = 64 << 20, MLOG__RECOVER_SLACK = 256 }; /* the most bytes of data; room behind them, see below */
+
 /* One ring of the dead process. A ring that is not sound is left out. */
 static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number) {
     struct stat st;
     int fd = mlog__recover_open(path, &st);
     size_t size = fd < 0 ? 0 : (size_t)st.st_size, bytes = size - sizeof(mlog__ring);
     mlog__ring *r = MAP_FAILED;
-    if (size > sizeof *r && size <= sizeof *r + (64u << 20)) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (size > sizeof *r && size <= sizeof *r + MLOG__RECOVER_RING) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0) close(fd);
+    d->damaged = d->damaged || fd < 0 || (r == MAP_FAILED && size != 0); /* no size yet: it was being made */
     if (r == MAP_FAILED) return;
     uint64_t head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
-    bool sound = memcmp(r->magic, "mlogring", 8) == 0 && r->version == 1 && r->byte_order == 0x01020304 &&
-                 r->word_size == sizeof(void *) && r->number == number && r->session == d->id && r->bytes == bytes &&
-                 (bytes & (bytes - 1)) == 0 && head % 8 == 0;
+    bool sound = mlog__recover_is_ring(r, d->id, number, bytes);
+    d->damaged = d->damaged || head % 8 != 0;
     /* with room behind it: words of a record that is none are read before its length is known to be false */
-    mlog__ring *copy = sound ? malloc(size + 256) : NULL;
+    mlog__ring *copy = sound ? aligned_alloc(512, (size + MLOG__RECOVER_SLACK + 511) & ~(size_t)511) : NULL;
+    /* its flusher never came to it: so what its recorder kept is found again when this recovery is killed behind a batch */
+    if (sound && r->kept == 0) __atomic_store_n(&r->kept, r->tail | MLOG__KEPT, __ATOMIC_RELAXED); /* RING-7 */
     if (copy == NULL) {
+        d->damaged = d->damaged || r->session != 0 || head != 0; /* else it was being made */
         mlog__platform_unmap(r, size);
         return;
     }
     memcpy(copy, r, size);
-    memset((char *)copy + size, 0, 256);
-    copy->head = head;
+    memset((char *)copy + size, 0, MLOG__RECOVER_SLACK);
+    copy->head = head & ~UINT64_C(7);
     d->rings[number] = r;
     d->copies[number] = copy;
     d->count = MLOG__MAX(d->count, number + 1);
@@ -13648,12 +14535,12 @@ static int mlog__recover_name(const char *name, uint64_t id) {
 
 /* Calls `each` with the path of every ring of the session. */
 static void mlog__recover_each(mlog__dead *d, void (*each)(mlog__dead *, const char *path, uint32_t number)) {
-    DIR *dir = opendir(mlog__store.dir);
+    DIR *dir = opendir(d->dir);
     for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
         char path[MLOG__STORE_PATH];
         int number = mlog__recover_name(e->d_name, d->id);
         if (number < 0) continue;
-        mlog__store_path(path, d->id, true, (uint32_t)number);
+        mlog__store_path(path, d->dir, d->id, true, (uint32_t)number);
         each(d, path, (uint32_t)number);
     }
     if (dir != NULL) closedir(dir);
@@ -13668,7 +14555,7 @@ static void mlog__recover_remove(mlog__dead *d, const char *path, uint32_t numbe
 static void mlog__recover_forget(mlog__dead *d) {
     char path[MLOG__STORE_PATH];
     mlog__recover_each(d, mlog__recover_remove);
-    mlog__store_path(path, d->id, false, 0);
+    mlog__store_path(path, d->dir, d->id, false, 0);
     (void)unlink(path);
 }
 
@@ -13677,7 +14564,8 @@ static void mlog__recover_close(mlog__dead *d) {
         if (d->rings[i] != NULL) mlog__platform_unmap(d->rings[i], sizeof(mlog__ring) + (size_t)d->copies[i]->bytes);
         free(d->copies[i]);
     }
-    for (uint32_t i = 0; d->desk.infos != NULL && i < MLOG__INFOS; i++)
+    uint64_t entries = d->copy == NULL ? 0 : MLOG__MIN(d->copy->dict_end, (uint64_t)MLOG__DICT_BYTES - 1) / 64 + 1; /* not 2 MiB of pages */
+    for (uint64_t i = 0; d->desk.infos != NULL && i < entries; i++)
         if (d->desk.infos[i] != NULL) free(d->desk.infos[i]->flat), free(d->desk.infos[i]);
     for (uint32_t i = 0; d->desk.known != NULL && i < MLOG__CONTEXTS; i++) mlog__format_forget(d->desk.known[i]);
     mlog__buffer *const buffer[4] = {&d->desk.names, &d->desk.message, &d->desk.values, &d->desk.text};
@@ -13706,24 +14594,29 @@ static int mlog__recover_lock(int fd) {
 
 /* Takes a session whose process is dead. False: it lives, or is not for us to judge. A file without a size or a head belongs to who
  * died before the first record: it goes. */
-static bool mlog__recover_take(mlog__dead *d, uint64_t id) {
+static bool mlog__recover_take(mlog__dead *d, const char *dir, uint64_t id) {
     char path[MLOG__STORE_PATH];
     struct stat st;
     memset(d, 0, sizeof *d);
+    d->dir = dir;
     d->id = id;
-    mlog__store_path(path, id, false, 0);
+    mlog__store_path(path, dir, id, false, 0);
     d->lock = mlog__recover_open(path, &st);
     if (d->lock < 0 || mlog__recover_lock(d->lock) != 0 || fstat(d->lock, &st) != 0 || st.st_nlink != 1) return false;
     d->age = st.st_mtime;
     if (st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session)) return false; /* of another version */
     mlog__session *s = st.st_size == 0 ? MAP_FAILED : mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, d->lock, 0);
-    if (s == MAP_FAILED || s->id != id) {
+    if (s == MAP_FAILED || s->id == 0) {
         if (s != MAP_FAILED) mlog__platform_unmap(s, sizeof *s);
         mlog__recover_forget(d);
         return false;
     }
     d->file = s;
-    return memcmp(s->magic, "metalog", 8) == 0 && s->version == 1 && s->byte_order == 0x01020304 && s->word_size == sizeof(void *);
+    d->damaged = s->id != id; /* its name and its rings say better */
+    if (memcmp(s->magic, "metalog", 8) == 0 && s->version == MLOG__SESSION_VERSION && s->byte_order == 0x01020304 && s->word_size == sizeof(void *))
+        return true;
+    if (memcmp(s->magic, "metalog", 8) != 0) mlog__recover_strange++;
+    return false; /* of another version, or of another kind of machine */
 }
 
 /* Reads it whole. False: no memory. */
@@ -13734,11 +14627,18 @@ static bool mlog__recover_read(mlog__dead *d) {
     if (d->copy == NULL || d->rings == NULL || d->desk.infos == NULL) return false;
     d->copies = d->rings + MLOG__RINGS;
     mlog__dict_copy_all(d->copy, d->file, d->file->dict_end);
+    d->copy->id = d->id;
     d->desk.session = d->copy;
     d->desk.pairs = &d->copy->clock;
     d->desk.foreign = d->desk.recovered = true;
     mlog__recover_each(d, mlog__recover_ring);
     return true;
+}
+
+/* From where on a ring may hold what its recorder kept and the sink has not shown; `cur`: there is none. */
+static uint64_t mlog__recover_past(const mlog__ring *r, uint32_t k) {
+    uint64_t kept = mlog__ring_kept(r), from = MLOG__MAX(r->shown[k], kept);
+    return kept == UINT64_MAX || from > r->cur[k] || r->head - from > r->bytes || from % 8 != 0 ? r->cur[k] : from;
 }
 
 /* Has a ring something that a sink of its process has not written? */
@@ -13750,7 +14650,8 @@ static void mlog__recover_look(mlog__dead *d, const char *path, uint32_t number)
     bool read = pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && head.number == number;
     close(fd);
     for (uint32_t k = 0; read && k < MLOG__SINKS; k++)
-        if (d->file->promise[k].key != 0 && head.cur[k] != head.head) d->rest = true;
+        if (d->file->promise[k].key != 0 && (head.cur[k] != head.head || mlog__recover_past(&head, k) < head.cur[k]))
+            d->rest = true;
 }
 
 /* Nothing is left in it for anybody: all batches are done, all rings are read. */
@@ -13766,14 +14667,19 @@ static bool mlog__recover_is_empty(mlog__dead *d) {
 
 /* -- settling a promise -- */
 
-/* The rings are read as far as the batch says; never back: what came behind it without a batch counts, too. */
+/* The rings are read as far as the batch says; never back: what came behind it without a batch counts, too. Killed while the next
+ * promise was written over this one, the positions may be that one's already: the check tells, and this one's were carried out then. */
 static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     mlog__promise *p = &d->file->promise[k];
     uint64_t n = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
-    for (uint64_t i = 0; p->seq != 0 && p->seq == p->done && i < n; i++) {
+    if (p->seq == 0 || p->seq != p->done || p->check != mlog__store_check(p, d->file->move[k])) return; /* the next is being written over it */
+    for (uint64_t i = 0; i < n; i++) {
         mlog__move m = d->file->move[k][i];
+        bool shown = (m.ring & MLOG__MOVE_SHOWN) != 0;
+        m.ring &= ~MLOG__MOVE_SHOWN;
         mlog__ring *r = m.ring < d->count ? d->rings[m.ring] : NULL;
-        if (r != NULL && m.pos > r->cur[k]) __atomic_store_n(&r->cur[k], m.pos, __ATOMIC_RELAXED); /* STORE-3 */
+        mlog__u64 *at = r == NULL ? NULL : shown ? &r->shown[k] : &r->cur[k];
+        if (at != NULL && m.pos > *at) __atomic_store_n(at, m.pos, __ATOMIC_RELAXED); /* STORE-3 */
     }
 }
 
@@ -13806,38 +14712,201 @@ static bool mlog__recover_stands(int fd, const mlog__promise *p) {
     return mlog__store_sum(h, ends + n, n) == p->sum;
 }
 
+/* Is all that stands behind the batch's offset its own? */
+static bool mlog__recover_alone(int fd, const mlog__promise *p, const char *batch, uint64_t size) {
+    char part[4096];
+    for (uint64_t at = p->off; at < size;) {
+        ssize_t n = pread(fd, part, (size_t)MLOG__MIN(size - at, sizeof part), (off_t)at);
+        if (n <= 0 || memcmp(part, batch + (at - p->off), (size_t)n) != 0) return false;
+        at += (uint64_t)n;
+    }
+    return true;
+}
+
 /* Part of the batch stands at the end of the file: it is cut off there, if nobody else writes to it, or ever did. Our own lock on
  * the file is no other's. False: somebody may. */
-static bool mlog__recover_cut(int fd, const mlog__promise *p, const mlog_sink *s) {
+static bool mlog__recover_cut(int fd, const mlog__promise *p, const char *batch, const mlog_sink *s) {
     struct stat st;
-    if (p->shared || fstat(fd, &st) != 0 || (uint64_t)st.st_size >= p->off + p->len) return false; /* longer: others have written */
+    if (p->shared || fstat(fd, &st) != 0) return false;
     int locked = st.st_ino == s->ino && st.st_dev == s->dev ? s->fd : fd;
-    if (flock(locked, LOCK_EX | LOCK_NB) != 0) return false;
-    bool cut = (uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0;
-    if (locked == s->fd) (void)flock(locked, LOCK_SH | LOCK_NB);
+    bool cut = flock(locked, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_size < p->off + p->len; /* longer: others */
+    if (p->kept && p->len <= MLOG__BATCH_ROOM) cut = cut && mlog__recover_alone(fd, p, batch, (uint64_t)st.st_size);
+    cut = cut && ((uint64_t)st.st_size <= p->off || ftruncate(fd, (off_t)p->off) == 0);
+    if (locked == s->fd) mlog__sink_share(locked); /* refused or not, LOCK_SH is gone: flock(2), NOTES */
     return cut;
 }
 
-/* Ends a line that was torn. */
-static void mlog__recover_end_line(int fd) {
-    struct stat st;
-    char last = '\n';
-    if (fstat(fd, &st) != 0 || st.st_size == 0 || pread(fd, &last, 1, st.st_size - 1) != 1 || last == '\n') return;
-    if (pwrite(fd, "\n", 1, st.st_size) != 1) return; /* the next batch begins on the torn line then */
+/* -- a batch among the lines of others --
+ * Several processes append to one file: a batch that was written stands anywhere behind its offset, with its end missing where its
+ * writer was killed in the middle of the write, and what somebody wrote next begins in the middle of that line. Its bytes lie in the
+ * session. So its pieces are looked for in the file; where one ends inside a line, that part is blanked; what the file has not is
+ * written behind its end. Killed in the middle of this, the next one finds one piece more. A line that has its time in nanoseconds and
+ * its thread is nobody else's; of other formats, the batch is formed anew, and its lines may stand there twice. */
+
+typedef struct { const char *p; size_t len; bool binary; } mlog__left;    /* of a batch: what was not found yet */
+typedef struct { off_t at; size_t n, whole; bool at_end; } mlog__piece;   /* whole: of the n bytes that stand there */
+enum { MLOG__RECOVER_SURE = 36 }; /* so many bytes of a line are nobody else's: its time, in nanoseconds */
+
+/* Does a line, or block, of such a process begin here? By its shape: digits stand for digits. */
+static bool mlog__recover_begins(const char *p, size_t n, const mlog__left *b) {
+    const size_t most = b->binary ? 8 : 12;
+    if (n < most || b->len < most) return false;
+    for (size_t i = 0; i < most; i++) {
+        bool digits = p[i] >= '0' && p[i] <= '9' && b->p[i] >= '0' && b->p[i] <= '9' && !b->binary;
+        if (p[i] != b->p[i] && !digits) return false;
+    }
+    return true;
 }
 
-/* After this, done == armed, and the file holds whole batches only. Each step may be done again. */
-static void mlog__recover_settle(mlog__dead *d, uint32_t k, const mlog_sink *s) {
+/* How much of it stands at text[0]? ends: the file ends behind these n bytes. The piece is over where the next process begins, which
+ * may look like our own next bytes. */
+static mlog__piece mlog__recover_compare(const char *text, size_t n, bool ends, const mlog__left *b) {
+    mlog__piece piece = {0};
+    size_t same = 0;
+    while (same < n && same < b->len && text[same] == b->p[same]) same++;
+    piece.n = piece.whole = mlog__sink_whole(b->p, same, b->binary);
+    if (same == n && ends) piece.n = same, piece.at_end = true;
+    for (size_t i = piece.whole + 1; i <= same && i < n && same < b->len; i++)
+        if (mlog__recover_begins(text + i, n - i, b)) return piece.n = i, piece.at_end = false, piece;
+    if (same <= piece.whole || same >= n || same >= b->len || b->binary) return piece;
+    size_t next = same; /* behind blanks, where the line was torn that came behind ours */
+    while (next < n && text[next] == ' ') next++;
+    if (text[same] == '\n') piece.n = same + 1; /* somebody ended the line */
+    else if (next > same && (next == n ? ends : text[next] == '\n' || mlog__recover_begins(text + next, n - next, b))) piece.n = same;
+    return piece;
+}
+
+/* Where the next line begins, or block: behind this one if it is sound, else at the next magic. */
+static const char *mlog__recover_next(const char *p, const char *end, const mlog__left *b) {
+    static const uint64_t magic = MLOG__BLOCK_MAGIC;
+    const size_t n = (size_t)(end - p), skip = offsetof(mlog__block, bytes);
+    mlog__block head = {0};
+    if (!b->binary) {
+        p = memchr(p, '\n', n);
+        return p == NULL ? end : p + 1;
+    }
+    if (n >= sizeof head) memcpy(&head, p, sizeof head);
+    bool sound = head.magic == magic && head.bytes >= sizeof head && head.bytes <= n && mlog__crc_of(0, p + skip, head.bytes - skip) == head.crc;
+    if (sound) return p + head.bytes;
+    p = memmem(p + 1, n - 1, &magic, sizeof magic);
+    return p == NULL ? end : p;
+}
+
+/* The longest piece that begins in the first `most` of n bytes; there are all begins of lines and blocks, and inside a line, where
+ * somebody was killed before us, what cannot be anything else. */
+static mlog__piece mlog__recover_scan(const char *text, size_t most, size_t n, bool ends, const mlog__left *b) {
+    const char *end = text + n, *next;
+    mlog__piece best = {0};
+    for (const char *p = text; p < text + most; p = next) {
+        next = mlog__recover_next(p, end, b);
+        while (!b->binary && p + 1 < next && *p == ' ') p++; /* a torn line stood there */
+        const char *inside = b->binary || b->len < MLOG__RECOVER_SURE ? NULL : memmem(p + 1, (size_t)(next - p) - 1, b->p, MLOG__RECOVER_SURE);
+        for (const char *at = p; at != NULL; at = at == p ? inside : NULL) {
+            mlog__piece piece = mlog__recover_compare(at, (size_t)(end - at), ends, b);
+            piece.at = at - text;
+            if (piece.n > best.n) best = piece;
+        }
+    }
+    return best;
+}
+
+/* The same in a file, from an offset on. False: nothing of it stands there. */
+static bool mlog__recover_search(int fd, off_t from, const mlog__left *b, mlog__piece *best) {
+    enum { CHUNK = 4 << 20, MOST = 256 << 20 };
+    size_t cap = CHUNK + b->len + 64;
+    char *text = malloc(cap);
+    *best = (mlog__piece){0};
+    for (off_t base = from; text != NULL && best->n < b->len && base - from < MOST; base += CHUNK) {
+        ssize_t n = pread(fd, text, cap, base);
+        struct stat st;
+        if (n <= 0 || fstat(fd, &st) != 0) break;
+        const char *first = base == from ? text : mlog__recover_next(text, text + n, b);
+        size_t skip = (size_t)(first - text), most = MLOG__MIN((size_t)n, (size_t)CHUNK + 1); /* a line may begin with the next chunk */
+        if (skip >= most) continue;
+        mlog__piece piece = mlog__recover_scan(first, most - skip, (size_t)n - skip, base + n >= st.st_size, b);
+        piece.at += base + (off_t)skip;
+        if (piece.n > best->n) *best = piece;
+    }
+    free(text);
+    return best->n != 0;
+}
+
+/* Does the file end here, and stay so for 0.1 s? A live process may be in the middle of its write, and off the processor. */
+static bool mlog__recover_still(int fd, off_t size) {
+    struct stat st;
+    for (int i = 0; i < 20; i++) {
+        if (fstat(fd, &st) != 0 || st.st_size != size) return false;
+        mlog__platform_nap(5000000);
+    }
+    return fstat(fd, &st) == 0 && st.st_size == size;
+}
+
+/* Takes away from `b` what the file has, and blanks the torn ends. A short one at the end of the file may be another's, who is writing. */
+static void mlog__recover_match(int fd, off_t from, mlog__left *b) {
+    mlog__piece piece;
+    for (int i = 0; i < 64 && b->len != 0 && mlog__recover_search(fd, from, b, &piece); i++) {
+        size_t torn = piece.n - piece.whole;
+        if (piece.at_end && torn != 0 && torn < MLOG__RECOVER_SURE && !mlog__recover_still(fd, piece.at + (off_t)piece.n)) {
+            if (piece.whole == 0) continue;
+            torn = 0;
+        }
+        if (torn != 0) mlog__sink_blank(fd, piece.at + (off_t)piece.whole, torn);
+        if (piece.whole == 0) return;
+        b->p += piece.whole;
+        b->len -= piece.whole;
+    }
+}
+
+/* Appends; a line that was torn, and stays so, is ended before. */
+static bool mlog__recover_append(int fd, const char *p, size_t n, bool binary) {
+    struct stat st;
+    char last = '\n';
+    if (fcntl(fd, F_SETFL, O_APPEND) != 0 || fstat(fd, &st) != 0) return false;
+    if (!binary && st.st_size != 0) (void)!pread(fd, &last, 1, st.st_size - 1);
+    if (last != '\n' && last != ' ' && mlog__recover_still(fd, st.st_size) && write(fd, "\n", 1) != 1) return false;
+    while (n > 0) {
+        ssize_t done = write(fd, p, n);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) return false;
+        p += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+/* The file has others' lines, too. 1: it holds the whole batch now; 0: nothing of it; -1: a part, and it takes no more for now. */
+static int mlog__recover_complete(const mlog__dead *d, uint32_t k, const mlog__promise *p, int fd) {
+    static const uint64_t magic = MLOG__BLOCK_MAGIC;
+    if (!p->kept || p->len > MLOG__BATCH_ROOM || p->off > INT64_MAX) return 0;
+    char *batch = malloc((size_t)p->len); /* a copy: nothing changes behind the check */
+    if (batch == NULL) return -1;
+    memcpy(batch, d->file->batch[k], (size_t)p->len);
+    mlog__left left = {batch, (size_t)p->len, p->len >= 8 && memcmp(batch, &magic, 8) == 0};
+    int result = 0;
+    bool timed = left.binary || (left.len > 7 && (memcmp(batch, "{\"ts\":\"", 7) == 0 || memcmp(batch, "ts=", 3) == 0));
+    if (timed && mlog__store_sum_batch(batch, left.len) == p->sum) {
+        mlog__recover_match(fd, (off_t)p->off, &left);
+        if (left.len < p->len) result = left.len == 0 || mlog__recover_append(fd, left.p, left.len, left.binary) ? 1 : -1;
+    }
+    free(batch);
+    return result;
+}
+
+/* After this, done == armed, and the file holds whole lines only. Each step may be done again. False: later, since the file takes no
+ * more. */
+static bool mlog__recover_settle(mlog__dead *d, uint32_t k, const mlog_sink *s) {
     mlog__promise *p = &d->file->promise[k];
     bool armed = p->armed != p->done && p->seq == p->armed && p->check == mlog__store_check(p, d->file->move[k]);
-    if (armed) {
-        int fd = mlog__recover_find(s, p);
-        if (fd >= 0 && mlog__recover_stands(fd, p)) mlog__store_commit(p);
-        else if (fd >= 0 && !mlog__recover_cut(fd, p, s)) p->shared = 1, mlog__recover_end_line(fd);
-        if (fd >= 0) close(fd);
-    }
+    int fd = armed ? mlog__recover_find(s, p) : -1, done = 0;
+    if (fd >= 0 && mlog__recover_stands(fd, p)) done = 1;
+    else if (fd >= 0 && !mlog__recover_cut(fd, p, d->file->batch[k], s)) p->shared = 1, done = mlog__recover_complete(d, k, p, fd);
+    if (fd >= 0 && done == 0 && p->shared) (void)mlog__recover_append(fd, NULL, 0, s->binary != NULL);
+    if (fd >= 0) close(fd);
+    if (done < 0) return false;
+    if (done > 0) mlog__store_commit(p);
     if (p->armed != p->done) p->seq = 0, __atomic_store_n(&p->armed, p->done, __ATOMIC_RELEASE); /* STORE-3 */
     mlog__recover_move(d, k);
+    return true;
 }
 
 /* -- writing the rest -- */
@@ -13848,7 +14917,7 @@ static uint32_t mlog__recover_collect(mlog__dead *d, mlog_sink *s, mlog__source 
     for (uint32_t i = 0; i < d->count; i++) {
         const mlog__ring *r = d->copies[i];
         if (r == NULL || s->next[i] >= r->head) continue;
-        list[n] = (mlog__source){r, i, s->next[i], r->head, 0};
+        list[n] = (mlog__source){.ring = r, .number = i, .pos = s->next[i], .end = r->head, .mask = r->bytes - 8};
         if (mlog__flush_peek(&list[n])) n++;
         else s->next[i] = r->head;
     }
@@ -13865,6 +14934,17 @@ static void mlog__recover_losses(mlog__dead *d, mlog_sink *s) {
     mlog__flush_tell(s, counts, "records dropped: queue full");
 }
 
+/* What the recorder kept comes last. all: everything else is out. False: the batch is full. */
+static bool mlog__recover_history(mlog__dead *d, mlog_sink *s, bool all) {
+    mlog__past *h = s->past;
+    if (h == NULL) return true;
+    if (h->full) return h->full = false;
+    for (uint32_t i = 0; all && i < d->count; i++)
+        if (d->copies[i] != NULL) mlog__flush_ask(s, i, s->next[i]);
+    bool whole = h->count == 0 || mlog__flush_history(s, UINT64_MAX, s->binary != NULL ? mlog__flush_raw : mlog__flush_line);
+    return h->full = false, whole;
+}
+
 /* Batches until all is written. False: the file takes no more for now; the rest stays for the next start. */
 static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list) {
     for (;;) {
@@ -13872,9 +14952,12 @@ static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list)
         if (s->binary != NULL) mlog__flush_raw_begin(s);
         bool all = s->binary != NULL ? mlog__flush_merge(s, list, n, UINT64_MAX, mlog__flush_raw, false, false)
                                      : mlog__flush_merge(s, list, n, UINT64_MAX, mlog__flush_line, false, false);
-        if (s->binary != NULL) mlog__flush_raw_end(s);
         for (uint32_t i = 0; all && i < d->count; i++)
             if (d->copies[i] != NULL) s->next[i] = MLOG__MAX(s->next[i], d->copies[i]->head);
+        all = mlog__recover_history(d, s, all) && all;
+        if (s->binary != NULL) mlog__flush_raw_end(s);
+        if (s->in_lost != 0) mlog__flush_note_damage();
+        mlog__flush_tell_damage(s);
         if (all) mlog__recover_losses(d, s);
         mlog__recover_count += s->in_written;
         (void)mlog__sink_turn(s, false);
@@ -13888,17 +14971,21 @@ static bool mlog__recover_write(mlog__dead *d, mlog_sink *s, mlog__source *list)
 static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
     mlog_sink s = *ours;
     mlog__source *list = malloc((d->count + 1) * sizeof *list);
-    s.next = mlog__platform_map(2 * MLOG__RINGS * sizeof *s.next, false, false);
-    bool binary = s.binary != NULL, done = list != NULL && s.next != NULL;
+    s.next = mlog__platform_map(MLOG__POSITIONS * sizeof *s.next, false, false);
+    s.past = mlog__platform_map(sizeof *s.past, false, false);
+    bool binary = s.binary != NULL, done = list != NULL && s.next != NULL && s.past != NULL;
+    mlog__recover_move(d, k); /* who was at it since we settled it may have died behind the commit */
     if (binary) s.binary = mlog__platform_map(sizeof *s.binary, false, false); /* the numbers in its blocks are another process's */
     done = done && (!binary || s.binary != NULL);
     if (done) {
-        s.done = s.next + MLOG__RINGS;
+        mlog__sink_place(&s);
+        s.past->rings = d->copies;
         s.desk = &d->desk;
         s.session = d->file;
         s.rings = d->rings;
         s.number = k;
-        s.out = (mlog__buffer){NULL, 0, 0};
+        s.out = (mlog__buffer){NULL, 0, 0, 0};
+        mlog__sink_lend(&s);
         if (binary) s.binary->recovered = true;
         const mlog__clock_table *t = &d->copy->clock;
         bool arrival = d->copy->clock_mode == MLOG__TICKS_ARRIVAL && t->count != 0;
@@ -13907,19 +14994,27 @@ static bool mlog__recover_sink(mlog__dead *d, uint32_t k, mlog_sink *ours) {
             const mlog__ring *r = d->copies[i];
             if (r == NULL) continue;
             uint64_t cur = d->rings[i]->cur[k];
-            s.next[i] = s.done[i] = cur > r->head || r->head - cur > r->bytes || cur % 8 != 0 ? r->head : cur;
+            bool sound = cur <= r->head && r->head - cur <= r->bytes && cur % 8 == 0;
+            s.next[i] = s.done[i] = sound ? cur : r->head;
+            d->copies[i]->cur[k] = s.next[i];
+            s.shown[i] = s.told[i] = mlog__recover_past(d->copies[i], k);
+            if (!sound) d->damaged = true;
         }
+        s.damage = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED) - d->damaged; /* FLUSH-5; it tells, if so */
         done = mlog__recover_write(d, &s, list);
         ours->fd = s.fd;
         ours->dev = s.dev;
         ours->ino = s.ino;
         ours->claim = s.claim;
         ours->last_time = s.last_time;
-        free(s.out.p);
+        mlog__format_drop(&s.out);
+        ours->errors = s.errors;
+        ours->damage = __atomic_load_n(&mlog__flush_all.damaged, __ATOMIC_RELAXED); /* FLUSH-5; not of our own rings */
     }
     free(list);
     if (binary && s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
-    if (s.next != NULL) mlog__platform_unmap(s.next, 2 * MLOG__RINGS * sizeof *s.next);
+    if (s.next != NULL) mlog__platform_unmap(s.next, MLOG__POSITIONS * sizeof *s.next);
+    if (s.past != NULL) mlog__platform_unmap(s.past, sizeof *s.past);
     return done;
 }
 
@@ -13938,7 +15033,7 @@ static void mlog__recover_rest(mlog__dead *d, mlog_sink *opened, uint32_t n) {
     for (uint32_t k = 0; k < MLOG__SINKS; k++) {
         mlog__promise *p = &d->file->promise[k];
         mlog_sink *ours = mlog__recover_ours(p, opened, n);
-        if (ours != NULL && mlog__recover_sink(d, k, ours)) p->key = 0;
+        if (ours != NULL && p->armed == p->done && mlog__recover_sink(d, k, ours)) p->key = 0;
         d->rest = d->rest || p->key != 0;
     }
     mlog__flush_let_go(&held);
@@ -13946,18 +15041,18 @@ static void mlog__recover_rest(mlog__dead *d, mlog_sink *opened, uint32_t n) {
 }
 
 /* What is known of a session after the first round. */
-typedef struct { uint64_t id; time_t age; bool ours, left; } mlog__found;
+typedef struct { const char *dir; uint64_t id; time_t age; bool ours, left; } mlog__found;
 
 /* First round: settles what is ours; removes what nobody needs any more; what is left waits for its own program. */
 static void mlog__recover_meet(mlog__found *f, mlog_sink *opened, uint32_t n) {
     mlog__dead d;
-    if (mlog__recover_take(&d, f->id)) {
+    if (mlog__recover_take(&d, f->dir, f->id)) {
         bool ours = false;
         for (uint32_t k = 0; k < MLOG__SINKS; k++) ours = ours || mlog__recover_ours(&d.file->promise[k], opened, n) != NULL;
         f->ours = ours && mlog__recover_read(&d);
         for (uint32_t k = 0; f->ours && k < MLOG__SINKS; k++) {
             const mlog_sink *sink = mlog__recover_ours(&d.file->promise[k], opened, n);
-            if (sink != NULL) mlog__recover_settle(&d, k, sink);
+            if (sink != NULL) (void)mlog__recover_settle(&d, k, sink); /* else its records stay for the next start */
         }
         f->age = d.age;
         f->left = !ours && !mlog__recover_is_empty(&d);
@@ -13968,7 +15063,7 @@ static void mlog__recover_meet(mlog__found *f, mlog_sink *opened, uint32_t n) {
 
 static void mlog__recover_write_out(const mlog__found *f, mlog_sink *opened, uint32_t n) {
     mlog__dead d;
-    if (mlog__recover_take(&d, f->id) && mlog__recover_read(&d)) mlog__recover_rest(&d, opened, n);
+    if (mlog__recover_take(&d, f->dir, f->id) && mlog__recover_read(&d)) mlog__recover_rest(&d, opened, n);
     mlog__recover_close(&d);
 }
 
@@ -13984,30 +15079,41 @@ static uint32_t mlog__recover_bound(mlog__found *found, uint32_t many) {
         for (uint32_t i = 0; i < many; i++)
             if (found[i].left && (oldest == NULL || found[i].age < oldest->age)) oldest = &found[i];
         oldest->left = false;
-        if (mlog__recover_take(&d, oldest->id)) mlog__recover_forget(&d);
+        if (mlog__recover_take(&d, oldest->dir, oldest->id)) mlog__recover_forget(&d);
         mlog__recover_close(&d);
     }
     return gone;
 }
 
-/* Looks for dead sessions in our directory; under `role`, before the sinks are used for anything else. Returns how many had to go
- * unread. */
-static uint32_t mlog__recover_all(mlog_sink *opened, uint32_t n) {
-    enum { MOST = 1024 };
-    mlog__found *found = calloc(MOST, sizeof *found);
-    mlog__guard guard;
-    uint32_t many = 0;
-    mlog__platform_guard(&guard);
-    DIR *dir = found == NULL ? NULL : opendir(mlog__store.dir);
-    for (const struct dirent *e; dir != NULL && many < MOST && (e = readdir(dir)) != NULL;) {
+/* The sessions of a place, but for our own, behind those that are found already; returns how many there are. */
+enum { MLOG__RECOVER_MOST = 1024 };
+static uint32_t mlog__recover_list(const char *place, mlog__found *found, uint32_t many) {
+    DIR *dir = opendir(place);
+    for (const struct dirent *e; dir != NULL && many < MLOG__RECOVER_MOST && (e = readdir(dir)) != NULL;) {
         uint64_t id = strtoull(e->d_name, NULL, 16);
-        if (id != mlog__dict_session->id && mlog__recover_name(e->d_name, id) == -2) found[many++].id = id;
+        if (id == mlog__dict_session->id || mlog__recover_name(e->d_name, id) != -2) continue;
+        found[many].dir = place;
+        found[many++].id = id;
     }
     if (dir != NULL) closedir(dir);
+    return many;
+}
+
+/* Looks for dead sessions in directories that are ours; under `role`, before the sinks are used for anything else. The first one (NULL:
+ * none) is kept from filling up: returns how many had to go unread there. */
+static uint32_t mlog__recover_all(const char *const *places, uint32_t count, mlog_sink *opened, uint32_t n) {
+    mlog__found *found = calloc(MLOG__RECOVER_MOST, sizeof *found);
+    mlog__guard guard;
+    uint32_t many = 0, own = 0;
+    mlog__platform_guard(&guard);
+    for (uint32_t i = 0; i < count && found != NULL; i++) {
+        if (places[i] != NULL) many = mlog__recover_list(places[i], found, many);
+        if (i == 0) own = many;
+    }
     for (uint32_t i = 0; i < many; i++) mlog__recover_meet(&found[i], opened, n);
     for (uint32_t i = 0; i < many; i++)
         if (found[i].ours) mlog__recover_write_out(&found[i], opened, n);
-    uint32_t gone = mlog__recover_bound(found, many);
+    uint32_t gone = mlog__recover_bound(found, own);
     mlog__platform_unguard(&guard);
     free(found);
     return gone;
@@ -14027,11 +15133,14 @@ static uint32_t mlog__recover_all(mlog_sink *opened, uint32_t n) {
  * signal is the one that the process dies of. Two threads at once: both commit, the first goes first. A handler that chains to
  * ours, installed later, works: ours then goes on with what stood there before ours.
  *
+ * One fault is mended instead: SIGBUS on a page of a ring or of the session whose file somebody has truncated. Anonymous memory takes
+ * the page's place, and the instruction is made again.
+ *
  *   FATAL-1  which thread a signal hit first, and when: each word stands for itself, a tie goes either way
  *   FATAL-2  catch_fatal is on: relaxed, a thread that sees it late gets its stack later
  *
- * owns: handlers of fatal signals, the record of a crash
- * may call: platform record ring thread text flush
+ * owns: handlers of fatal signals, the record of a crash, the mending of truncated files
+ * may call: platform record dict store ring thread text flush
  */
 
 enum { MLOG__FATAL_FRAMES = 32, MLOG__FATAL_WALK_MS = 100, MLOG__FATAL_WAIT_MS = 200, MLOG__FATAL_TURN_MS = 500 };
@@ -14318,8 +15427,36 @@ static void mlog__fatal_unblock(void) {
     mlog__platform_sigmask(&mask, NULL);
 }
 
+/* The ring that an address lies in; NULL: none. It is not looked at, it may be what faults. */
+static mlog__ring *mlog__fatal_ring(uintptr_t at) {
+    for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
+        mlog__ring *r = mlog__flush_ring(i);
+        if (r != NULL && at - (uintptr_t)r < sizeof(mlog__ring) + mlog__ring_mask[i] + 8) return r;
+    }
+    return NULL;
+}
+
+/* What was in the page is gone. In a session's head, zeros would hand out numbers of sites anew: the dictionary is full then. */
+static bool mlog__fatal_mend(uintptr_t at) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    mlog__session *s = mlog__dict_session;
+    mlog__ring *r = mlog__fatal_ring(at);
+    void *from = (void *)(at & ~(uintptr_t)(page - 1));
+    uint32_t none = 0;
+    if (s == NULL || (r == NULL && at - (uintptr_t)s >= sizeof *s)) return false;
+    if (mmap(from, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) return false;
+    if (r != NULL) mlog__platform_keep_from_child(from, page);
+    else if (from == (void *)s) s->dict_end = MLOG__DICT_BYTES;
+    __atomic_compare_exchange_n(&mlog__store.cut, &none, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED); /* STORE-2 */
+    return true;
+}
+
 static void mlog__fatal_handler(int number, siginfo_t *info, void *context) {
     int saved = errno;
+    if (number == SIGBUS && info != NULL && info->si_code == BUS_ADRERR && mlog__fatal_mend((uintptr_t)info->si_addr)) {
+        errno = saved;
+        return;
+    }
     uint32_t tid = mlog__platform_tid(), who = 0;
     bool nested = mlog__platform_dying == tid;
     if (nested && mlog__fatal_back != NULL) siglongjmp(*mlog__fatal_back, 1);
@@ -14525,12 +15662,13 @@ static int mlog__life_check(const mlog_config *c) {
     const char *field = c->file != NULL                                        ? "file"
                         : c->watch == MLOG_YES                                 ? "watch"
                         : c->control != NULL                                   ? "control"
-                        : c->recorder_level != 0                               ? "recorder_level"
                                                                                : NULL;
     if (field != NULL) return mlog__life_why("mlog_init: field %s: not part of this version; expected 0", field);
 #ifdef METALOG_NO_FILES
     if (c->crash_safe == MLOG_YES) return mlog__life_why("mlog_init: crash_safe: METALOG_NO_FILES is defined; expected MLOG_NO or 0");
 #endif
+    if (c->recorder_level < 0 || c->recorder_level >= MLOG_OFF)
+        return mlog__life_why("mlog_init: recorder_level %d: expected a level of 1 to 24, or 0: no recorder", c->recorder_level);
     if ((unsigned)c->crash_safe > MLOG_NO)
         return mlog__life_why("mlog_init: crash_safe %d: expected MLOG_AUTO, MLOG_YES or MLOG_NO", (int)c->crash_safe);
     if (c->ring_dir != NULL && (strlen(c->ring_dir) == 0 || strlen(c->ring_dir) >= sizeof mlog__store.dir))
@@ -14590,10 +15728,15 @@ static int mlog__life_rules(const mlog_config *c, mlog__rule_set *set, char *com
     return 0;
 }
 
-static int mlog__life_free_sink(void) {
-    for (int i = 0; i < MLOG__SINKS; i++)
-        if (!mlog__flush_all.sink[i].used) return i;
-    return -1;
+/* The place that had a sink of this key, before it is another one's; else one that no promise needs, else any. */
+static int mlog__life_free_sink(uint64_t key) {
+    int found = -1, best = 0;
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        uint64_t had = mlog__dict_session == NULL ? 0 : mlog__dict_session->promise[i].key;
+        int good = mlog__flush_all.sink[i].used ? 0 : had == key ? 3 : had == 0 ? 2 : 1;
+        if (good > best) best = good, found = i;
+    }
+    return found;
 }
 
 static mlog_capture *mlog__life_captures; /* the one that is under way */
@@ -14629,6 +15772,30 @@ static void mlog__life_ring_dir(char dir[PATH_MAX], const mlog_sink *opened, uin
     }
 }
 
+/* What dead processes left for these sinks, in our place and in those that the notes beside the logs name. */
+static void mlog__life_recover(mlog_sink *opened, uint32_t n, char *complaint, size_t size) {
+    const char *places[1 + 8 * MLOG__STORE_PLACES] = {mlog__store.on ? mlog__store.dir : NULL}, *refused = NULL;
+    uint32_t count = 1;
+    mlog__note *note = calloc(n + 1, sizeof *note);
+    for (uint32_t i = 0; i < n && note != NULL; i++) {
+        if (opened[i].key != 0) mlog__store_places(opened[i].config.path, &note[i], &refused);
+        for (uint32_t k = 0; k < note[i].count && count < sizeof places / sizeof *places; k++)
+            if (strcmp(note[i].place[k], mlog__store.whole) != 0) places[count++] = note[i].place[k];
+    }
+    mlog__recover_strange = 0;
+    uint32_t gone = mlog__recover_all(places, count, opened, n);
+    if (mlog__recover_strange != 0)
+        snprintf(complaint, size, "crash_safe: sessions in \"%.100s\" that are damaged stay unread: %u", mlog__store.dir,
+                 mlog__recover_strange);
+    if (refused != NULL && *complaint == 0)
+        snprintf(complaint, size, "crash_safe: a log's note names \"%.100s\"; expected a directory of ours, mode 0700: it is left alone",
+                 refused);
+    if (gone != 0)
+        snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone,
+                 mlog__store.dir);
+    free(note);
+}
+
 /* Rings become files as soon as there is a file sink, or crash_safe asks for it; then what dead processes left for these sinks is
  * written. Under `role`. A place that fails costs a warning, not the log. */
 static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint, size_t size) {
@@ -14644,40 +15811,45 @@ static void mlog__life_make_safe(mlog_sink *opened, uint32_t n, char *complaint,
         mlog__life_ring_dir(dir, opened, n, false);
         failed = mlog__store_begin(dir);
     }
-    if (failed) {
+    if (failed)
         snprintf(complaint, size, "crash_safe: ring directory \"%.100s\": %s; expected one of ours, mode 0700, with room: records die with the process",
                  dir, strerror(error));
-        return;
-    }
-    for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before; slot++) /* threads that logged before get new rings */
+    for (uint32_t slot = 1; slot * 2 < mlog__flush_rings() && !before && !failed; slot++) /* threads that logged before get new rings */
         for (int i = 0; i < 3; i++) __atomic_store_n(&mlog__thread_page(slot)->level[i].clock, MLOG__TICKS_LOOK, __ATOMIC_RELAXED); /* LIFE-2 */
-    uint32_t gone = mlog__recover_all(opened, n);
-    if (gone != 0)
-        snprintf(complaint, size, "crash_safe: %u dead processes' records in \"%.100s\" were removed: nobody came to recover them", gone, mlog__store.dir);
+    mlog__life_recover(opened, n, complaint, size);
 }
 #endif
 
-/* From here on its batches are promised, from the positions that it begins with. */
+/* From here on its batches are promised, from the positions that it begins with. The key of the sink that had the place stands
+ * until this one's does: killed in between, the rings are still somebody's. */
 static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     s->session = NULL;
+    if (s->out.lent != 0) mlog__format_drop(&s->out);
     if (!mlog__store.on) return;
     mlog__promise *p = &mlog__dict_session->promise[number];
-    memset(p, 0, sizeof *p);
-    if (s->key == 0) return;
+    memset(&p->shared, 0, sizeof *p - offsetof(mlog__promise, shared));
+    if (s->key == 0) {
+        __atomic_store_n(&p->key, 0, __ATOMIC_RELEASE); /* STORE-3 */
+        return;
+    }
     for (uint32_t k = 0, n = mlog__flush_rings(); k < n; k++) {
         mlog__ring *r = mlog__flush_ring(k);
-        if (r != NULL && r->filed) __atomic_store_n(&r->cur[number], s->done[k], __ATOMIC_RELAXED); /* STORE-3 */
+        if (r == NULL || !r->filed) continue;
+        __atomic_store_n(&r->cur[number], s->done[k], __ATOMIC_RELAXED);   /* STORE-3 */
+        __atomic_store_n(&r->shown[number], s->done[k], __ATOMIC_RELAXED); /* STORE-3 */
     }
     s->session = mlog__dict_session;
     s->rings = mlog__ring_list;
     s->number = number;
     s->promised = false;
+    mlog__dict_session->format[number] = s->config.format;
+    mlog__sink_lend(s);
     __atomic_store_n(&p->key, s->key, __ATOMIC_RELEASE); /* STORE-3 */
 }
 
 /* Puts an opened sink into a free place, from the present heads on; under `role`. */
 static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
-    int i = mlog__life_free_sink();
+    int i = mlog__life_free_sink(opened->key);
     if (i < 0) return NULL;
     mlog_sink *s = &mlog__flush_all.sink[i];
     size_t skip = offsetof(mlog_sink, name); /* `used` is set last */
@@ -14690,10 +15862,15 @@ static mlog_sink *mlog__life_install(const mlog_sink *opened, bool of_init) {
         mlog__ring *r = mlog__flush_ring(k);
         if (r == NULL) continue;
         uint64_t from = of_init ? MLOG__MAX(r->tail, mlog__flush_all.handed[s->lane1][k])
-                                : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+                                : mlog__flush_head(r);
         s->next[k] = s->done[k] = from; /* the program's own sinks also get what was logged before the start */
     }
     mlog__life_promise(s, (uint32_t)i);
+    s->past = NULL;
+    mlog__flush_remember(s, mlog__life.config.recorder_level != 0);
+#ifndef METALOG_NO_FILES
+    if (s->session != NULL) mlog__store_note(s->config.path, s->key, true);
+#endif
     __atomic_store_n(&s->used, true, __ATOMIC_RELEASE); /* FLUSH-6 */
     return s;
 }
@@ -14703,7 +15880,7 @@ static void mlog__life_floor(void) { /* levels that no sink takes need not be lo
     bool any = false;
     for (int i = 0; i < MLOG__SINKS; i++)
         if (mlog__flush_all.sink[i].used) any = true, floor = MLOG__MIN(floor, mlog__flush_all.sink[i].config.level);
-    mlog__rule_floor(any ? floor : 0);
+    mlog__rule_floor(any ? floor : 0, mlog__life.config.recorder_level);
 }
 
 /* What is to be called when no lock is held any more: close() may log, ask for statistics, add a sink. */
@@ -14739,8 +15916,11 @@ static void mlog__life_note_delivered(mlog_sink *s) {
 static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
     mlog__life_write_held(s);
     mlog__life_note_delivered(s);
-    if (s->session != NULL) __atomic_store_n(&s->session->promise[s->number].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
+#ifndef METALOG_NO_FILES
+    if (s->session != NULL) mlog__store_unnote(s->config.path, s->key);
+#endif
     __atomic_store_n(&s->used, false, __ATOMIC_RELEASE); /* FLUSH-6 */
+    mlog__flush_remember(s, false);
     for (uint32_t k = 0, n = mlog__flush_rings(); s->of_init && k < n; k++)
         mlog__flush_all.handed[s->lane1][k] = MLOG__MAX(mlog__flush_all.handed[s->lane1][k], s->done[k]);
     if (s->config.close != NULL) {
@@ -14748,6 +15928,12 @@ static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
         closing->of[closing->count++].user = s->config.user;
     }
     mlog__sink_discard(s);
+}
+
+/* Sinks that are gone, and came not back, want nothing any more. */
+static void mlog__life_disown(void) {
+    for (int i = 0; i < MLOG__SINKS && mlog__dict_session != NULL; i++)
+        if (!mlog__flush_all.sink[i].used) __atomic_store_n(&mlog__dict_session->promise[i].key, 0, __ATOMIC_RELEASE); /* STORE-3 */
 }
 
 /* All of them, or those of mlog_init. A lane that had none begins where the other one got to. */
@@ -14994,7 +16180,10 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
 #ifndef METALOG_NO_FILES
     mlog__life_make_safe(opened, made, complaint, size);
 #endif
+    for (int i = 0; i < MLOG__SINKS; i++) /* those of mlog_sink_add */
+        if (mlog__flush_all.sink[i].used) mlog__flush_remember(&mlog__flush_all.sink[i], c->recorder_level != 0);
     for (uint32_t i = 0; i < made; i++) (void)mlog__life_install(&opened[i], true);
+    mlog__life_disown();
     mlog__platform_unlock(&mlog__flush_all.role);
     /* mlog_levels wins over everything, also over a later mlog_init; the rules of a capture stay until its end */
     if (!mlog__life.levels_said && mlog__life_capturing() && mlog__life_captures->ruled) mlog__life_captures->rules = rules;
@@ -15012,8 +16201,9 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
 /* The child keeps the sinks and their descriptors; positions, batches and counts were the parent's. */
 static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     memset(s->next, 0, 2 * MLOG__RINGS * sizeof *s->next);
-    mlog__life_promise(s, (uint32_t)(s - mlog__flush_all.sink));
-    if (s->session != NULL) s->session->promise[s->number].shared = 1; /* with its parent */
+    bool recorder = s->past != NULL;
+    mlog__flush_remember(s, false);
+    mlog__flush_remember(s, recorder);
     s->written = s->filtered = s->lost = s->bytes = s->errors = s->late = 0;
     s->in_written = s->in_filtered = s->in_lost = s->gaps = 0;
     if (!whole) mlog__pattern_forget(s->pattern), mlog__filter_forget(s->filter);
@@ -15021,6 +16211,12 @@ static void mlog__life_reset_sink(mlog_sink *s, bool whole) {
     if (!whole)
         memset(&s->out, 0, sizeof s->out); /* not to be used or freed: the parent may have been growing it when it forked */
     s->out.len = s->sent = 0;
+    s->torn_at = 0;
+    mlog__life_promise(s, (uint32_t)(s - mlog__flush_all.sink));
+    if (s->session != NULL) s->session->promise[s->number].shared = 1; /* with its parent */
+#ifndef METALOG_NO_FILES
+    if (s->session != NULL) mlog__store_note(s->config.path, s->key, false); /* the parent may have ended, and taken it along */
+#endif
     s->last_ticks = 0;
     s->last_time = s->retry_at = 0;
     s->backoff_ms = s->turn_ms = 0;
@@ -15325,10 +16521,21 @@ static bool mlog__life_drained(void) {
         const mlog__ring *r = mlog__flush_ring(i);
         for (int k = 0; k < MLOG__SINKS && r != NULL; k++) {
             const mlog_sink *s = &mlog__flush_all.sink[k];
-            if (s->used && s->session != NULL && s->done[i] != __atomic_load_n(&r->head, __ATOMIC_ACQUIRE)) return false; /* RING-1 */
+            if (s->used && s->session != NULL && s->done[i] != mlog__flush_head(r)) return false;
         }
     }
     return true;
+}
+
+/* Nothing of ours stays behind: neither the rings' files nor the notes that lead to them. */
+static void mlog__life_leave(void) {
+    mlog__store_end(mlog__flush_rings());
+#ifndef METALOG_NO_FILES
+    for (int k = 0; k < MLOG__SINKS; k++) {
+        const mlog_sink *s = &mlog__flush_all.sink[k];
+        if (s->used && s->session != NULL) mlog__store_unnote(s->config.path, s->key);
+    }
+#endif
 }
 
 /* At the very end: records that only handlers logged, of a library that was never started, or is stopped, go out after all. Then the
@@ -15343,7 +16550,7 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
         if (i == 999) return; /* it hangs in a write: the process shall not */
         mlog__platform_nap(100000);
     }
-    if (mlog__life_drained()) mlog__store_end(mlog__flush_rings());
+    if (mlog__life_drained()) mlog__life_leave();
     mlog__platform_unlock(&mlog__flush_all.role);
     __atomic_store_n(&mlog__flush_all.running0, 0, __ATOMIC_RELAXED); /* FLUSH-3 */
     __atomic_store_n(&mlog__ring_all.alone, 1, __ATOMIC_RELAXED);     /* FLUSH-13 */
@@ -15399,6 +16606,15 @@ void mlog_reopen(void) {
     errno = saved;
 }
 
+void mlog_dump(void) {
+    int saved = errno;
+    if (mlog__life_running() && mlog__flush_records() && !mlog__life_is_child()) {
+        __atomic_fetch_add(&mlog__flush_all.dumps, 1, __ATOMIC_SEQ_CST); /* FLUSH-16 */
+        mlog__flush_wake();
+    }
+    errno = saved;
+}
+
 int mlog_levels(const char *rules) {
     mlog__rule_set set;
     int saved = errno;
@@ -15449,7 +16665,7 @@ static void mlog__life_drain_sink(mlog_sink *s) {
     int64_t deadline = mlog__platform_clock(CLOCK_MONOTONIC) + (int64_t)mlog__life.config.exit_ms * 1000000;
     for (uint32_t i = 0; head != NULL && i < rings; i++) {
         mlog__ring *r = mlog__flush_ring(i);
-        head[i] = r == NULL ? 0 : __atomic_load_n(&r->head, __ATOMIC_ACQUIRE); /* RING-1 */
+        head[i] = r == NULL ? 0 : mlog__flush_head(r);
     }
     for (bool there = false; !there && head != NULL && mlog__platform_clock(CLOCK_MONOTONIC) < deadline;) {
         (void)mlog__flush_wait(10);
@@ -15486,7 +16702,7 @@ void mlog_sink_remove(mlog_sink *s) {
     mlog__life_drain_sink(s);
     __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED); /* FLUSH-7 */
     mlog__life_stop_lanes();
-    if (s->used) mlog__life_take_out(s, &closing);
+    if (s->used) mlog__life_take_out(s, &closing), mlog__life_disown();
     mlog__life_go_on();
     mlog__life_close(&closing);
     errno = saved;
@@ -15504,6 +16720,7 @@ static void mlog__life_capture_from(mlog_sink *capture) {
             if (s->used && s != capture) from = MLOG__MAX(from, s->next[k]);
         }
         capture->next[k] = capture->done[k] = from;
+        if (capture->past != NULL) capture->shown[k] = capture->told[k] = from;
     }
 }
 
@@ -15590,7 +16807,7 @@ void mlog_capture_end(mlog_capture *c) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (c->level[i] >= 0 && s->used && s->config.level == MLOG_OFF + 1) s->config.level = c->level[i];
     }
-    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, &closing);
+    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, &closing), mlog__life_disown();
     if (c->ruled) mlog__rule_set_now(&c->rules);
     mlog__life_captures = NULL;
     mlog__life_go_on();
@@ -15624,7 +16841,7 @@ void mlog1_stats_read(mlog_stats *stats, size_t size) {
             r.rings++;
             r.accepted +=
                 /* RING-1 */
-                mlog__flush_count(ring, mlog__flush_all.tallied[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
+                mlog__flush_count(ring, i, mlog__flush_all.tallied[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
             /* RING-6 */
             for (int k = 0; k < 26; k++) r.dropped_by_level[k] += __atomic_load_n(&ring->dropped[k], __ATOMIC_RELAXED);
         }
@@ -15658,7 +16875,7 @@ static void mlog__life_sink_stats(mlog_sink *s, mlog_sink_stats *r) {
     for (uint32_t i = 0, n = mlog__flush_rings(); i < n; i++) {
         mlog__ring *ring = mlog__flush_ring(i);
         /* RING-1 */
-        if (ring != NULL) r->pending += mlog__flush_count(ring, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
+        if (ring != NULL) r->pending += mlog__flush_count(ring, i, s->next[i], __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE));
     }
     mlog__platform_unlock(&s->lock);
 }
@@ -15722,7 +16939,7 @@ mlog_logger *mlog_named(const char *source) {
         mlog__entry e = {.type = MLOG__D_LOGGER, .source_len = (uint16_t)n};
         memcpy(lg->source, source, n);
         lg->entry = mlog__dict_add(&e, "", "", "", source, "");
-        lg->threshold = mlog__rule_threshold(source, n, false);
+        mlog__rule_of_logger(lg);
         lg->next = mlog__rule_now.loggers;
         __atomic_store_n(&mlog__rule_now.loggers, lg, __ATOMIC_RELEASE); /* RULE-2 */
     }
@@ -15736,7 +16953,7 @@ __attribute__((unused)) static mlog_logger *mlog__life_legacy(mlog_logger *lg) {
     if (lg == NULL) return NULL;
     mlog__life_lock();
     lg->legacy = true;
-    __atomic_store_n(&lg->threshold, mlog__rule_of_logger(lg), __ATOMIC_RELAXED); /* RULE-4 */
+    mlog__rule_of_logger(lg);
     mlog__life_unlock();
     return lg;
 }
@@ -15748,9 +16965,12 @@ mlog_logger *mlog1_bind(mlog_logger *parent, const mlog_field *fields, size_t co
     mlog_context *bound = lg == NULL ? NULL : mlog__context_make(parent == NULL ? NULL : parent->bound, fields, count);
     if (bound == NULL) return free(lg), errno = saved, (mlog_logger *)NULL;
     lg->bound = bound;
-    if (parent != NULL) memcpy(lg->source, parent->source, sizeof lg->source), lg->entry = parent->entry;
+    if (parent != NULL) {
+        memcpy(lg->source, parent->source, sizeof lg->source);
+        lg->entry = __atomic_load_n(&parent->entry, __ATOMIC_RELAXED); /* RULE-4 */
+    }
     mlog__life_lock();
-    lg->threshold = mlog__rule_of_logger(lg);
+    mlog__rule_of_logger(lg);
     lg->next = mlog__rule_now.loggers;
     __atomic_store_n(&mlog__rule_now.loggers, lg, __ATOMIC_RELEASE); /* RULE-2 */
     mlog__life_unlock();
@@ -16074,10 +17294,12 @@ static void mlog__shim_syslog_send(const mlog__syslog *c, va_list args, uintptr_
     int level = mlog__shim_severity[c->priority & 7];
     bool done = mlog__life_start();
     if ((c->options & MLOG__SYSLOG_PERROR) && !mlog__shim_on_stderr()) mlog__shim_syslog_write(c, args, 2, "\n");
-    if (done && level < mlog__rule_threshold(c->ident, c->ident_len, true)) return;
+    uint64_t rule = 0;
+    if (done && !mlog__thread_under(mlog__rule_threshold(c->ident, c->ident_len, true), level, &rule)) return;
     struct mlog__tag own;
     unsigned char ready[MLOG__SYSLOG_READY];
-    mlog__spoken spoken = {.at = {"syslog", "", 0}, .level = level, .error = c->error, .format = c->format, .constant = true, .call_at = call_at};
+    mlog__spoken spoken = {.at = {"syslog", "", 0}, .level = level, .error = c->error, .format = c->format, .constant = true, .call_at = call_at,
+                           .rule = rule};
     mlog__shim_tag_fields(mlog__shim_tag(c, &own), ready, &spoken);
     done = done && mlog__thread_speak(&spoken, args);
     if (!done && (c->options & MLOG__SYSLOG_CONS)) mlog__shim_syslog_console(c, args);
@@ -16240,11 +17462,12 @@ static void mlog__shim_complain(const mlog__complaint *c, va_list args, uintptr_
     const char *format = mlog__shim_err_format(whole, c), *name = program_invocation_short_name;
     bool started = mlog__life_start();
     if (!started || !mlog__shim_on_stderr()) mlog__shim_err_write(c, format, args, c->error);
-    if (started && c->level >= mlog__rule_threshold(name, strlen(name), true)) {
+    uint64_t rule = 0;
+    if (started && mlog__thread_under(mlog__rule_threshold(name, strlen(name), true), c->level, &rule)) {
         unsigned char ready[224];
         mlog_field field[3] = {{"source", mlog__val_s(name)}};
         mlog__spoken spoken = {.at = {c->file == NULL ? "err" : c->file, "", (int)c->line}, .level = c->level, .error = c->error,
-                               .format = format, .ready = ready, .ready_count = 1, .call_at = call_at};
+                               .format = format, .ready = ready, .ready_count = 1, .call_at = call_at, .rule = rule};
         if (c->tells) field[spoken.ready_count++] = (mlog_field){"errno", mlog__val_i(c->error)};
         if (c->status != 0) field[spoken.ready_count++] = (mlog_field){"exit_status", mlog__val_i(c->status)};
         spoken.ready_bytes = mlog__shim_encode(ready, sizeof ready, field, spoken.ready_count);
@@ -18081,7 +19304,7 @@ typedef struct {
     mlog__clock_table pairs;     /* empty: the records' line comes with them */
     mlog__desk desk;
     uint32_t infos;              /* entries have numbers / 8 below it */
-    uint64_t *next;              /* by ring: the position behind the last record; what comes again is a double */
+    uint64_t *next;              /* by ring: the position behind the last record, then of the recorder's; what comes again is a double */
     uint64_t *count;             /* for statistics: records by entry number / 8 */
 } mlog__reader_life;
 
@@ -18104,6 +19327,7 @@ typedef struct {
     uint64_t offset;             /* of buffer[at] in the file */
     uint64_t damaged, lost, blocks, records, turn; /* damaged: bytes; lost: records without a definition, or not sound */
     uint64_t folded;             /* records that were there already, by their ids */
+    bool doubles;                /* those are handed out, too */
     void (*gone)(mlog__reader_life *); /* asked before a process is forgotten, unless NULL */
     uint64_t first_bad;          /* when damaged or lost is not 0 */
     const char *why;             /* what was wrong there */
@@ -18133,7 +19357,7 @@ static void mlog__reader_forget(mlog__reader_life *life) {
     mlog__platform_unmap(life->desk.infos, MLOG__INFOS * sizeof *life->desk.infos);
     mlog__platform_unmap(life->taken, MLOG__DICT_BYTES / 64);
     mlog__platform_unmap(life->count, MLOG__INFOS * sizeof *life->count);
-    mlog__platform_unmap(life->next, MLOG__RINGS * sizeof *life->next);
+    mlog__platform_unmap(life->next, 2 * MLOG__RINGS * sizeof *life->next);
     free(life->desk.known);
     free(life->desk.names.p);
     free(life->desk.message.p);
@@ -18173,7 +19397,7 @@ static mlog__reader_life *mlog__reader_life_of(mlog__reader *r, uint64_t id, boo
     oldest->session = mlog__platform_map(sizeof *oldest->session, false, false);
     oldest->taken = mlog__platform_map(MLOG__DICT_BYTES / 64, false, false);
     oldest->desk.infos = mlog__platform_map(MLOG__INFOS * sizeof *oldest->desk.infos, false, false);
-    oldest->next = mlog__platform_map(MLOG__RINGS * sizeof *oldest->next, false, false);
+    oldest->next = mlog__platform_map(2 * MLOG__RINGS * sizeof *oldest->next, false, false);
     if (oldest->session == NULL || oldest->taken == NULL || oldest->desk.infos == NULL || oldest->next == NULL)
         return mlog__reader_forget(oldest), NULL;
     oldest->id = oldest->session->id = id;
@@ -18370,7 +19594,12 @@ enum { MLOG__READER_END, MLOG__READER_BLOCK, MLOG__READER_WAIT };
  * the last one is not whole yet. */
 static int mlog__reader_block(mlog__reader *r) {
     for (;;) {
-        if (!mlog__reader_fill(r, sizeof r->block)) {
+        bool filled = mlog__reader_fill(r, sizeof r->block);
+        if (r->at < r->len && r->buffer[r->at] == ' ') { /* of a torn block that was written again */
+            mlog__reader_pass(r, 1);
+            continue;
+        }
+        if (!filled) {
             if (r->follow) return MLOG__READER_WAIT;
             if (r->len == r->at) return MLOG__READER_END;
             mlog__reader_stumble(r, "the file ends within a block");
@@ -18545,15 +19774,16 @@ static bool mlog__reader_begin(mlog__reader *r) {
 /* Time and order, as the flusher tells them. */
 static void mlog__reader_order(mlog__reader *r, mlog__reader_record *o) {
     uint64_t ticks = o->ticks;
-    o->late = ticks < r->last_ticks;
-    if (!o->late) r->last_ticks = ticks;
+    bool recorder = (o->header & MLOG__F_RECORDER) != 0; /* takes no part in the order */
+    o->late = ticks < r->last_ticks && !recorder;
+    if (!o->late && !recorder) r->last_ticks = ticks;
     o->time = o->call_time = mlog__clock_along(&r->line, ticks);
-    if (MLOG__UNLIKELY(o->time < r->last_time)) {
+    if (MLOG__UNLIKELY(o->time < r->last_time && !recorder)) {
         if ((uint64_t)r->last_time - (uint64_t)o->time > 1000000) o->late = true;
         o->time = r->last_time;
     }
     if ((o->header & MLOG__F_TIME) == 0) {
-        r->last_time = o->time;
+        if (!recorder) r->last_time = o->time;
         return;
     }
     o->late = false;
@@ -18561,12 +19791,16 @@ static void mlog__reader_order(mlog__reader *r, mlog__reader_record *o) {
 }
 
 /* Is the record at r->pos another one than all before? A sink takes the records of a ring in their order, so that an earlier position
- * means that it wrote one twice: after a crash, where it could not know. Reports of its own have no place in a ring. */
+ * means that it wrote one twice: after a crash, where it could not know. The recorder's come later, in an order of their own. Reports of
+ * its own have no place in a ring. */
 static bool mlog__reader_new(mlog__reader *r, uint64_t header) {
-    uint64_t *next = &r->life->next[r->ring], end = r->pos + mlog__record_bytes(header);
+    uint64_t *next = &r->life->next[r->ring + ((header & MLOG__F_RECORDER) != 0 ? MLOG__RINGS : 0)];
+    uint64_t end = r->pos + mlog__record_bytes(header);
     if (mlog__record_site(header) == MLOG__S_LOSS && (header & MLOG__F_TIME) != 0) return true;
-    if (r->pos < *next) return r->folded++, r->pos = end, false;
-    return *next = end, true;
+    if (r->pos >= *next) return *next = end, true;
+    r->folded++;
+    if (!r->doubles) r->pos = end;
+    return r->doubles;
 }
 
 /* The next record of the block; 0: none; -1: what follows in it is not sound. */
@@ -18586,6 +19820,7 @@ static int mlog__reader_step(mlog__reader *r, mlog__reader_record *o) {
         if (MLOG__UNLIKELY(bytes < 16 + 8 * (uint64_t)mlog__record_options(header) || !r->lined || !r->owned)) return -1;
         if (MLOG__UNLIKELY(r->foreign && !mlog__reader_turn_record(r->life->session, p, header))) return -1;
         r->p += bytes;
+        header = mlog__record_judged(p, header);
         if (MLOG__UNLIKELY(!mlog__reader_new(r, header))) continue;
         o->life = r->life;
         o->bytes = p;
@@ -18655,16 +19890,16 @@ static bool mlog__reader_decode(const mlog__reader_record *o, mlog__item *it) {
 }
 
 /* ==== tool ====
- * The command `metalog`: reads binary files and JSON lines, several at once, merged by time. Every input becomes a row of decoded
- * records; filter, times, fields and formats know nothing of where those came from. A JSON line goes out as it came in when nothing
- * but lines are wanted. See mlog__tool_man for what it takes and returns.
+ * The command `metalog`: reads binary files, JSON lines and rings, several at once, merged by time, and does recovery without the
+ * program. Every input becomes a row of decoded records; filter, times, fields and formats know nothing of where those came from. A
+ * JSON line goes out as it came in when nothing but lines are wanted. See mlog__tool_man for what it takes and returns.
  *
  * owns: the command line, inputs, output
- * may call: platform clock record dict rule text format filter crc binary sink reader
+ * may call: platform clock record dict store rule text ring format filter crc binary sink flush recover reader
  */
 
 enum { MLOG__TOOL_OK, MLOG__TOOL_DAMAGE, MLOG__TOOL_USAGE, MLOG__TOOL_FAILED }; /* exit codes */
-enum { MLOG__TOOL_CAT, MLOG__TOOL_TAIL, MLOG__TOOL_STATS, MLOG__TOOL_CHECK };
+enum { MLOG__TOOL_CAT, MLOG__TOOL_TAIL, MLOG__TOOL_STATS, MLOG__TOOL_CHECK, MLOG__TOOL_RECOVER };
 enum { MLOG__TOOL_JSON, MLOG__TOOL_CONSOLE, MLOG__TOOL_LOGFMT, MLOG__TOOL_CSV };
 enum { MLOG__TOOL_WANTED = 64, MLOG__TOOL_LINE = 64 << 20 };
 
@@ -18682,14 +19917,26 @@ typedef struct {
     bool ended;
     const char *line;
     size_t line_len;
+    size_t mark, mark_len;       /* where the line says that it is recovered; mark_len 0: nowhere */
+    uint64_t folded;             /* records that stand in the inputs once more */
     uint64_t strange, first_strange, offset; /* lines that are no records; where the first one begins; offset of bytes.p[0] */
     mlog__desk desk;
     mlog__item item;
+    /* of a session and its rings, see below */
+    bool rings, bad;             /* it is one; damage was told */
+    bool alone;                  /* the rings that are named, not all beside it */
+    uint64_t id;                 /* the session's, as far as it is known before */
+    bool recover;                /* what its process has not written, if that is dead; marked so */
+    const char *log;             /* to this log only, unless NULL */
+    const char **ring;           /* paths of rings that are named */
+    uint32_t ring_count;
 } mlog__tool_input;
 
 static struct {
     int command, format, status;
-    bool formatted, follow, color, pager, headed, utc;
+    bool formatted, follow, color, pager, headed, utc, doubles, to_stdout; /* doubles: are shown */
+    const char *dir;             /* recover: where the rings lie */
+    mlog_format log_format;      /* recover: as the log is written */
     mlog_filter *filter;
     int64_t since, until;
     const char *wanted[MLOG__TOOL_WANTED];
@@ -19085,8 +20332,10 @@ static bool mlog__tool_parse(mlog__tool_input *in) {
     it->source = it->file = it->func = it->msg = it->thread = "";
     it->header = mlog__record_header(MLOG__S_EMIT, MLOG__MIN(4 + in->line_len / 8, (size_t)0xFFFFF), 0); /* what bounds go by */
     in->desk.recovered = false;
+    in->mark_len = 0;
     while (j.at < j.end && *j.at != '}') {
         uint32_t len;
+        size_t start = (size_t)(j.at - in->line); /* with the comma before it */
         j.at += strspn(j.at, ", \t\r");
         if (*j.at != '"') break;
         const char *key = mlog__tool_string(&j, &len);
@@ -19094,6 +20343,9 @@ static bool mlog__tool_parse(mlog__tool_input *in) {
         mlog__val v = mlog__tool_value(&j);
         if (strcmp(key, "recovered") == 0) {
             in->desk.recovered = v.kind == MLOG_K_BOOL && v.as.u != 0;
+            if (in->desk.recovered) in->mark = start, in->mark_len = (size_t)(j.at - in->line) - start;
+        } else if (strcmp(key, "recorder") == 0) {
+            it->header |= v.kind == MLOG_K_BOOL && v.as.u != 0 ? MLOG__F_RECORDER : 0;
         } else if (mlog__format_is_reserved(key, len)) {
             if (!mlog__tool_take_own(it, key, &v)) return false;
             own += strcmp(key, "ts") == 0 || strcmp(key, "level") == 0;
@@ -19131,10 +20383,292 @@ static bool mlog__tool_next_line(mlog__tool_input *in) {
     }
 }
 
+/* -- sessions and rings --
+ * They become a binary file in memory, made by the code of the sinks: what a binary sink would have written of them. Nothing of theirs
+ * is changed, and nothing is trusted, also not that it stays as it is: a process that lives writes on. So rings are read before the
+ * session, which then has all that their records refer to, and the tails once more behind it: what lies before them may have been
+ * written over meanwhile, but it is in the logs. */
+
+/* Damage in one of the files. */
+static void mlog__tool_blame(mlog__tool_input *in, const char *path, uint64_t offset, const char *why) {
+    in->bad = true;
+    mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: byte %llu: %s", path, (unsigned long long)offset, why);
+}
+
+static size_t mlog__tool_read_at(int fd, void *to, size_t n, uint64_t offset) {
+    size_t got = 0;
+    while (got < n) {
+        ssize_t k = pread(fd, (char *)to + got, n - got, (off_t)(offset + got));
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) break;
+        got += (size_t)k;
+    }
+    return got;
+}
+
+/* Opens a regular file; one that is not named, but found in a directory, must not lead elsewhere. -1: it is none. */
+static int mlog__tool_open_part(const char *path, bool named, struct stat *st) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (named ? 0 : O_NOFOLLOW));
+    if (fd < 0) return -1;
+    if (fstat(fd, st) == 0 && S_ISREG(st->st_mode)) return fd;
+    close(fd);
+    return errno = EINVAL, -1;
+}
+
+/* What is wrong with the head of a session of which n bytes are there; NULL: nothing. */
+static const char *mlog__tool_judge_session(const mlog__session *s, size_t n, uint64_t *at) {
+    *at = n;
+    if (n < offsetof(mlog__session, context)) return "the file ends within a session";
+    if (*at = 0, memcmp(s->magic, "metalog", 8) != 0) return "no session begins here";
+    if (*at = offsetof(mlog__session, version), s->version != MLOG__SESSION_VERSION) return "a session of another version";
+    if (*at = offsetof(mlog__session, byte_order), s->byte_order != 0x01020304) return "a session of another byte order";
+    if (*at = offsetof(mlog__session, word_size), s->word_size != sizeof(void *)) return "a session of another word size";
+    if (*at = offsetof(mlog__session, dict_end), s->dict_end > MLOG__DICT_BYTES) return "the length of the dictionary makes no sense";
+    if (*at = offsetof(mlog__session, contexts), s->contexts > MLOG__CONTEXTS) return "the number of contexts makes no sense";
+    return NULL;
+}
+
+/* The session into d->copy. False: told why. */
+static bool mlog__tool_load_session(mlog__tool_input *in, mlog__dead *d, int fd) {
+    mlog__session *s = d->copy;
+    uint64_t at;
+    const char *why = mlog__tool_judge_session(s, mlog__tool_read_at(fd, s, offsetof(mlog__session, context), 0), &at);
+    if (why != NULL && in->recover && mlog__tool.dir == NULL) return false; /* nobody asked for this one */
+    if (why != NULL) return mlog__tool_blame(in, in->path, at, why), false;
+    size_t contexts = (size_t)s->contexts * MLOG__CONTEXT_BYTES, dict = (size_t)s->dict_end;
+    size_t got = mlog__tool_read_at(fd, s->context, contexts, offsetof(mlog__session, context));
+    if (got == contexts) {
+        got = mlog__tool_read_at(fd, s->dict, dict, offsetof(mlog__session, dict));
+        if (got < dict) mlog__tool_blame(in, in->path, offsetof(mlog__session, dict) + got, "the file ends within the dictionary");
+        if (in->log != NULL) (void)mlog__tool_read_at(fd, s->move, sizeof s->move, offsetof(mlog__session, move));
+    } else {
+        mlog__tool_blame(in, in->path, offsetof(mlog__session, context) + got, "the file ends within the contexts");
+    }
+    return true;
+}
+
+/* What is wrong with the head of a ring whose file has `size` bytes. */
+static const char *mlog__tool_judge_ring(const mlog__ring *r, size_t size, uint64_t session, uint64_t *at) {
+    uint64_t bytes = size - sizeof *r;
+    *at = size;
+    if (size <= sizeof *r) return "the file ends within the head of a ring";
+    if (*at = 0, memcmp(r->magic, "mlogring", 8) != 0) return "no ring begins here";
+    if (*at = offsetof(mlog__ring, version), r->version != 1) return "a ring of another version";
+    if (*at = offsetof(mlog__ring, number), r->number >= MLOG__RINGS) return "the number of the ring makes no sense";
+    if (*at = offsetof(mlog__ring, session), r->session != session) return "a ring of another session";
+    if (*at = offsetof(mlog__ring, bytes), r->bytes > MLOG__RECOVER_RING || r->bytes == 0) return "the length of the ring makes no sense";
+    if (bytes < r->bytes) return *at = size, "the file ends within the ring";
+    if (*at = offsetof(mlog__ring, byte_order), !mlog__recover_is_ring(r, session, r->number, bytes))
+        return "the head of the ring is not sound";
+    if (*at = offsetof(mlog__ring, head), r->head % 8 != 0) return "the position of the ring makes no sense";
+    return NULL;
+}
+
+/* A ring of the session into d->copies. Returns its number; -1: it is none, or was there already. */
+static int mlog__tool_load_ring(mlog__tool_input *in, mlog__dead *d, const char *path, bool named) {
+    struct stat st;
+    mlog__ring head;
+    uint64_t at;
+    int fd = mlog__tool_open_part(path, named, &st);
+    if (fd < 0) {
+        if (errno != ENOENT) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", path, strerror(errno)); /* else it has ended meanwhile */
+        return -1;
+    }
+    memset(&head, 0, sizeof head);
+    size_t size = (size_t)st.st_size, got = mlog__tool_read_at(fd, &head, sizeof head, 0);
+    const char *why = mlog__tool_judge_ring(&head, got < sizeof head ? got : size, d->id, &at);
+    if (why == NULL && d->copies[head.number] == NULL) {
+        mlog__ring *copy = aligned_alloc(512, (size + MLOG__RECOVER_SLACK + 511) & ~(size_t)511);
+        if (copy != NULL) memset((char *)copy + size, 0, MLOG__RECOVER_SLACK);
+        if (copy == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "%s: no memory", path);
+        else if ((got = mlog__tool_read_at(fd, copy, size, 0)) < size)
+            mlog__tool_blame(in, path, got, "the file ends within the ring"), free(copy);
+        else copy->head = head.head, copy->number = head.number, copy->bytes = head.bytes, d->copies[head.number] = copy;
+    } else if (why != NULL) {
+        mlog__tool_blame(in, path, at, why);
+    }
+    close(fd);
+    if (why != NULL || d->copies[head.number] == NULL) return -1;
+    d->count = MLOG__MAX(d->count, head.number + 1);
+    return (int)head.number;
+}
+
+/* From where on a ring is wanted: its tail, or how far its process's sinks had written it, as far as that goes. */
+static uint64_t mlog__tool_from(const mlog__tool_input *in, const mlog__dead *d, const mlog__ring *r, uint32_t number, uint64_t key) {
+    uint64_t from = UINT64_MAX;
+    if (!in->recover) return r->tail;
+    for (uint32_t k = 0; k < MLOG__SINKS; k++) {
+        const mlog__promise *p = &d->copy->promise[k];
+        uint64_t cur = r->cur[k], moves = MLOG__MIN(p->moves, (uint64_t)MLOG__RINGS);
+        if (p->key == 0 || (in->log != NULL && p->key != key)) continue;
+        for (uint64_t i = 0; in->log != NULL && p->seq != 0 && p->seq == p->done && i < moves; i++)
+            if (d->copy->move[k][i].ring == number) cur = MLOG__MAX(cur, d->copy->move[k][i].pos);
+        from = MLOG__MIN(from, cur);
+    }
+    return from;
+}
+
+/* Are the records of a ring sound, from a position on? The first that is not ends it, or, where its length is, is left out. */
+static void mlog__tool_walk(mlog__tool_input *in, mlog__dead *d, const char *path, mlog__ring *r, uint64_t from) {
+    bool told = false;
+    for (uint64_t pos = from, bytes; pos < r->head; pos += bytes) {
+        uint64_t at = pos & (r->bytes - 1), header;
+        memcpy(&header, r->data + at, 8);
+        bytes = mlog__record_bytes(header);
+        bool whole = bytes != 0 && bytes <= r->head - pos && bytes <= r->bytes - at;
+        uint32_t site = mlog__record_site(header);
+        if (whole && site == MLOG__S_PAD) continue;
+        in->item.header = header;
+        bool sound = whole && bytes >= 16 + 8 * (uint64_t)mlog__record_options(header) &&
+                     (site == MLOG__S_LOSS || mlog__format_decode(&in->item, &d->desk, r->data + at));
+        if (sound) continue;
+        if (!told) mlog__tool_blame(in, path, sizeof *r + at, "a record without a definition, or not sound");
+        told = true;
+        header = mlog__record_header(MLOG__S_PAD, bytes / 8, 0);
+        if (whole) memcpy(r->data + at, &header, 8);
+        else r->head = pos, bytes = 0;
+    }
+}
+
+/* The records from next[] on, as blocks in a file in memory. -1: errno says why. */
+static int mlog__tool_convert(mlog__dead *d, uint64_t *next, bool recovered) {
+    mlog_sink s = {.fd = -1, .desk = &d->desk, .next = next, .hold_level = INT_MAX};
+    mlog__source *list = malloc((d->count + 1) * sizeof *list);
+    int fd = memfd_create("metalog", MFD_CLOEXEC);
+    bool all = false, fine = (s.binary = mlog__platform_map(sizeof *s.binary, false, false)) != NULL && list != NULL && fd >= 0;
+    const mlog__clock_table *t = &d->copy->clock;
+    bool arrival = d->copy->clock_mode == MLOG__TICKS_ARRIVAL && t->count != 0;
+    uint64_t now = arrival ? t->pair[(t->count - 1) % MLOG__PAIRS_KEPT].ticks : UINT64_MAX;
+    if (fine) s.binary->recovered = recovered;
+    while (fine && !all) {
+        uint32_t n = mlog__recover_collect(d, &s, list);
+        mlog__flush_raw_begin(&s);
+        all = mlog__flush_merge(&s, list, n, now, mlog__flush_raw, false, false);
+        mlog__flush_raw_end(&s);
+        for (size_t at = 0; at < s.out.len && fine;) {
+            ssize_t k = write(fd, s.out.p + at, s.out.len - at);
+            fine = k > 0 || errno == EINTR;
+            at += k > 0 ? (size_t)k : 0;
+        }
+        if (s.out.len == 0 && now == UINT64_MAX) all = true;
+        if (s.out.len == 0) now = UINT64_MAX; /* what has ticks of another clock */
+        s.out.len = 0;
+    }
+    if (s.binary != NULL) mlog__platform_unmap(s.binary, sizeof *s.binary);
+    mlog__format_drop(&s.out);
+    free(list);
+    if (fine && lseek(fd, 0, SEEK_SET) == 0) return fd;
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
+/* Makes room for what is read. */
+static bool mlog__tool_begin_load(mlog__dead *d) {
+    memset(d, 0, sizeof *d);
+    d->lock = -1;
+    d->copy = mlog__platform_map(sizeof *d->copy, false, false);
+    d->rings = mlog__platform_map(2 * MLOG__RINGS * sizeof *d->rings, false, false);
+    d->desk.infos = mlog__platform_map(MLOG__INFOS * sizeof *d->desk.infos, false, false);
+    if (d->copy == NULL || d->rings == NULL || d->desk.infos == NULL) return false;
+    d->copies = d->rings + MLOG__RINGS;
+    d->desk.session = d->copy;
+    d->desk.pairs = &d->copy->clock;
+    d->desk.foreign = true;
+    return true;
+}
+
+/* Paths of the session's rings by number: those beside it, and those that are named. */
+static void mlog__tool_load_rings(mlog__tool_input *in, mlog__dead *d, char **paths) {
+    const char *base;
+    char *folder = mlog__sink_split(in->path, &base), *path;
+    DIR *dir = folder == NULL || in->alone ? NULL : opendir(folder);
+    for (uint32_t i = 0; i < in->ring_count; i++) {
+        int number = mlog__tool_load_ring(in, d, in->ring[i], true);
+        if (number >= 0 && paths[number] == NULL) paths[number] = strdup(in->ring[i]);
+    }
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        if (mlog__recover_name(e->d_name, d->id) < 0 || asprintf(&path, "%s/%s", folder, e->d_name) < 0) continue;
+        int number = mlog__tool_load_ring(in, d, path, false);
+        if (number >= 0 && paths[number] == NULL) paths[number] = path;
+        else free(path);
+    }
+    if (dir != NULL) closedir(dir);
+    free(folder);
+}
+
+/* The tails, and how far sinks have written, as they are by now; then next[] says what is wanted of each ring. */
+static void mlog__tool_load_positions(mlog__tool_input *in, mlog__dead *d, char **paths, uint64_t *next, uint64_t key) {
+    for (uint32_t i = 0; i < d->count; i++) {
+        mlog__ring *r = d->copies[i], head;
+        struct stat st;
+        int fd = r == NULL || paths[i] == NULL ? -1 : mlog__tool_open_part(paths[i], true, &st);
+        if (r == NULL) continue;
+        if (fd >= 0 && mlog__tool_read_at(fd, &head, sizeof head, 0) == sizeof head) {
+            r->tail = MLOG__MAX(r->tail, head.tail);
+            memcpy(r->cur, head.cur, sizeof r->cur);
+        }
+        if (fd >= 0) close(fd);
+        uint64_t from = mlog__tool_from(in, d, r, i, key), oldest = r->head > r->bytes ? r->head - r->bytes : 0;
+        if (from > r->head) from = r->head; /* it was written meanwhile, or nobody wants it */
+        if (from < oldest || from % 8 != 0) {
+            mlog__tool_blame(in, paths[i], offsetof(mlog__ring, tail), "the position of the ring makes no sense");
+            from = r->head;
+        }
+        next[i] = from;
+        mlog__tool_walk(in, d, paths[i], r, from);
+    }
+}
+
+/* Is what the log's last batch of the session holds in the log? Then it is written, whatever its process came to say. */
+static void mlog__tool_settle_log(const mlog__tool_input *in, mlog__dead *d, uint64_t key) {
+    struct stat st;
+    int fd = open(in->log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    for (uint32_t k = 0; k < MLOG__SINKS && fd >= 0 && fstat(fd, &st) == 0; k++) {
+        mlog__promise *p = &d->copy->promise[k];
+        if (p->key != key || p->armed == p->done || p->seq != p->armed || p->check != mlog__store_check(p, d->copy->move[k])) continue;
+        if ((uint64_t)st.st_dev == p->dev && (uint64_t)st.st_ino == p->ino && mlog__recover_stands(fd, p)) p->done = p->armed;
+    }
+    if (fd >= 0) close(fd);
+}
+
+/* The whole of it. The input is a binary file then, or at its end. */
+static void mlog__tool_open_rings(mlog__tool_input *in) {
+    mlog__dead d;
+    struct stat st;
+    int session = mlog__tool_open_part(in->path, true, &st);
+    char **paths = calloc(MLOG__RINGS, sizeof *paths);
+    uint64_t *next = calloc(MLOG__RINGS, sizeof *next), key = in->log == NULL ? 0 : mlog__sink_key_of(in->log);
+    in->done = true;
+    if (session < 0) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, strerror(errno));
+    else if (!mlog__tool_begin_load(&d) || paths == NULL || next == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory");
+    else if (mlog__tool_read_at(session, &d.id, sizeof d.id, offsetof(mlog__session, id)) != sizeof d.id)
+        mlog__tool_blame(in, in->path, (uint64_t)st.st_size, "the file ends within a session");
+    else if (!in->recover || mlog__recover_lock(session) == 0) {
+        (void)flock(session, LOCK_UN); /* who starts now may recover it */
+        mlog__tool_load_rings(in, &d, paths);
+        if (mlog__tool_load_session(in, &d, session)) {
+            if (in->log != NULL) mlog__tool_settle_log(in, &d, key);
+            mlog__tool_load_positions(in, &d, paths, next, key);
+            in->fd = mlog__tool_convert(&d, next, in->recover);
+            if (in->fd < 0) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, strerror(errno));
+            in->done = in->fd < 0;
+            in->opened = !in->done;
+        }
+    }
+    if (session >= 0) close(session), mlog__recover_close(&d);
+    for (uint32_t i = 0; paths != NULL && i < MLOG__RINGS; i++) free(paths[i]);
+    free(paths);
+    free(next);
+}
+
 /* -- inputs -- */
 
 static void mlog__tool_open(mlog__tool_input *in) {
     struct stat st;
+    if (in->rings) {
+        mlog__tool_open_rings(in);
+        return;
+    }
     in->fd = strcmp(in->path, "-") == 0 ? 0 : open(in->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (in->fd < 0 || fstat(in->fd, &st) != 0 || S_ISDIR(st.st_mode)) {
         mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, in->fd < 0 ? strerror(errno) : "is a directory");
@@ -19144,6 +20678,227 @@ static void mlog__tool_open(mlog__tool_input *in) {
     in->opened = true;
     in->dev = st.st_dev;
     in->ino = st.st_ino;
+}
+
+/* What an argument is, and whose, by its first bytes. */
+enum { MLOG__TOOL_LOG, MLOG__TOOL_SESSION, MLOG__TOOL_RING, MLOG__TOOL_FOLDER };
+static int mlog__tool_kind(const char *path, uint64_t *id) {
+    struct stat st;
+    char magic[8] = "";
+    *id = 0;
+    if (strcmp(path, "-") == 0 || stat(path, &st) != 0) return MLOG__TOOL_LOG;
+    if (S_ISDIR(st.st_mode)) return MLOG__TOOL_FOLDER;
+    int fd = S_ISREG(st.st_mode) ? mlog__tool_open_part(path, true, &st) : -1;
+    if (fd < 0) return MLOG__TOOL_LOG;
+    (void)mlog__tool_read_at(fd, magic, 8, 0);
+    bool session = memcmp(magic, "metalog", 8) == 0, ring = memcmp(magic, "mlogring", 8) == 0;
+    (void)mlog__tool_read_at(fd, id, sizeof *id, session ? offsetof(mlog__session, id) : offsetof(mlog__ring, session));
+    close(fd);
+    return session ? MLOG__TOOL_SESSION : ring ? MLOG__TOOL_RING : MLOG__TOOL_LOG;
+}
+
+/* One more input; pointers to the others are no longer good. */
+static mlog__tool_input *mlog__tool_add_input(const char *path) {
+    mlog__tool_input *more = realloc(mlog__tool.input, (mlog__tool.inputs + 1) * sizeof *more);
+    if (more == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    mlog__tool.input = more;
+    mlog__tool_input *in = &more[mlog__tool.inputs++];
+    memset(in, 0, sizeof *in);
+    in->path = path;
+    return in;
+}
+
+/* A ring that nobody can read any more. One that goes meanwhile goes before its session. */
+static void mlog__tool_miss_session(const char *folder, const char *name, uint64_t id) {
+    char session[MLOG__STORE_PATH], ring[MLOG__STORE_PATH];
+    if (strlen(folder) >= sizeof mlog__store.dir) return;
+    mlog__store_path(session, folder, id, false, 0);
+    snprintf(ring, sizeof ring, "%s/%.60s", folder, name);
+    if (access(session, F_OK) != 0 && access(ring, F_OK) == 0) mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: its session is missing", ring);
+}
+
+/* All sessions of a directory. log: see the input. */
+static void mlog__tool_gather_folder(const char *path, bool recover, const char *log) {
+    DIR *dir = opendir(path);
+    char *file;
+    if (dir == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", path, strerror(errno));
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        uint64_t id = strtoull(e->d_name, NULL, 16);
+        int is = mlog__recover_name(e->d_name, id);
+        if (is >= 0 && log == NULL) mlog__tool_miss_session(path, e->d_name, id);
+        if (is != -2 || asprintf(&file, "%s/%s", path, e->d_name) < 0) continue;
+        mlog__tool_input *in = mlog__tool_add_input(file);
+        in->rings = true;
+        in->id = id;
+        in->recover = recover;
+        in->log = log;
+    }
+    if (dir != NULL) closedir(dir);
+}
+
+/* A ring belongs to its session, which is named, or lies beside it. */
+static void mlog__tool_gather_ring(const char *path, uint64_t id) {
+    const char *base;
+    mlog__tool_input *in = NULL;
+    for (uint32_t i = 0; i < mlog__tool.inputs; i++)
+        if (mlog__tool.input[i].rings && mlog__tool.input[i].id == id) in = &mlog__tool.input[i];
+    if (in == NULL) {
+        char name[32], *folder = mlog__sink_split(path, &base), *file;
+        memcpy(mlog__text_hex(name, id), ".session", 9);
+        if (folder == NULL || asprintf(&file, "%s/%s", folder, name) < 0 || access(file, F_OK) != 0) {
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s: its session, %s, is neither named nor beside it", path, name);
+            free(folder);
+            return;
+        }
+        free(folder);
+        in = mlog__tool_add_input(file);
+        in->rings = in->alone = true;
+        in->id = id;
+    }
+    in->ring = realloc(in->ring, (in->ring_count + 1) * sizeof *in->ring);
+    if (in->ring == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    in->ring[in->ring_count++] = path;
+}
+
+/* The inputs that the arguments stand for. */
+static void mlog__tool_gather(const char **path, uint32_t count) {
+    uint64_t id;
+    for (uint32_t i = 0; i < count; i++) {
+        int kind = mlog__tool_kind(path[i], &id);
+        if (kind != MLOG__TOOL_LOG && mlog__tool.follow)
+            mlog__tool_say(MLOG__TOOL_USAGE, "tail -f %s: expected a log, where what lies in rings will be", path[i]), exit(MLOG__TOOL_USAGE);
+        uint32_t before = mlog__tool.inputs;
+        if (kind == MLOG__TOOL_FOLDER) mlog__tool_gather_folder(path[i], false, NULL);
+        if (kind == MLOG__TOOL_FOLDER && before == mlog__tool.inputs) mlog__tool_say(MLOG__TOOL_OK, "%s: no rings in it", path[i]);
+        if (kind != MLOG__TOOL_LOG && kind != MLOG__TOOL_SESSION) continue;
+        mlog__tool_input *in = mlog__tool_add_input(path[i]);
+        in->rings = kind == MLOG__TOOL_SESSION;
+        in->id = id;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (mlog__tool_kind(path[i], &id) == MLOG__TOOL_RING) mlog__tool_gather_ring(path[i], id);
+}
+
+/* -- doubles --
+ * A record may have been written twice: by who died, and by who recovered; into the file that could not be synced, and into the next.
+ *   binary   the same id: session, ring, position. Of one file the reader sees to it; over files a bit for each place where a record began
+ *   lines    equal byte for byte, apart from `"recovered":true`. Of one file one of them must have the mark: a clock may give two records
+ *            of a thread the same time. Of the last MLOG__TOOL_MEMO lines at least, by a hash of 128 bits whose seed nobody knows */
+
+typedef struct { uint64_t session, where, bits[512]; } mlog__tool_part; /* where: ring << 48 | position >> 18 */
+typedef struct { uint64_t a, b; uint32_t n, plain; } mlog__tool_memory;
+typedef struct { mlog__tool_memory *slot; size_t count, cap; } mlog__tool_memories;
+enum { MLOG__TOOL_MEMO = 393216 };
+static struct {
+    mlog__tool_part **page, *last;
+    size_t count, cap;
+    mlog__tool_memories now, before;
+    uint64_t seed[2];
+} mlog__tool_known;
+
+static void mlog__tool_grow_pages(void) {
+    size_t cap = mlog__tool_known.cap == 0 ? 64 : 2 * mlog__tool_known.cap;
+    mlog__tool_part **more = calloc(cap, sizeof *more);
+    if (more == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    for (size_t i = 0; i < mlog__tool_known.cap; i++) {
+        mlog__tool_part *p = mlog__tool_known.page[i];
+        size_t at = p == NULL ? 0 : (size_t)((p->session ^ p->where * UINT64_C(0x9E3779B97F4A7C15)) >> 20);
+        for (; p != NULL && more[at & (cap - 1)] != NULL; at++) {}
+        if (p != NULL) more[at & (cap - 1)] = p;
+    }
+    free(mlog__tool_known.page);
+    mlog__tool_known.page = more;
+    mlog__tool_known.cap = cap;
+}
+
+/* The bits for a part of a ring. */
+static mlog__tool_part *mlog__tool_find_page(uint64_t session, uint64_t where) {
+    if (2 * mlog__tool_known.count >= mlog__tool_known.cap) mlog__tool_grow_pages();
+    for (size_t at = (size_t)((session ^ where * UINT64_C(0x9E3779B97F4A7C15)) >> 20);; at++) {
+        mlog__tool_part **p = &mlog__tool_known.page[at & (mlog__tool_known.cap - 1)];
+        if (*p != NULL && (*p)->session == session && (*p)->where == where) return *p;
+        if (*p != NULL) continue;
+        *p = calloc(1, sizeof **p);
+        if (*p == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+        (*p)->session = session;
+        (*p)->where = where;
+        mlog__tool_known.count++;
+        return *p;
+    }
+}
+
+/* Was the record in another input? Reports of a sink's own losses have no place in a ring. */
+static bool mlog__tool_again_binary(const mlog__reader_record *o) {
+    uint64_t word = o->id & (UINT64_C(0xFFFFFFFFFFFF)), where = (o->id >> 48) << 48 | word >> 15, session = o->life->id;
+    if (mlog__record_site(o->header) == MLOG__S_LOSS && (o->header & MLOG__F_TIME) != 0) return false;
+    mlog__tool_part *p = mlog__tool_known.last;
+    if (p == NULL || p->session != session || p->where != where) p = mlog__tool_known.last = mlog__tool_find_page(session, where);
+    uint64_t *bits = &p->bits[word >> 6 & 511], bit = UINT64_C(1) << (word & 63);
+    bool again = (*bits & bit) != 0;
+    *bits |= bit;
+    return again;
+}
+
+/* The place of a hash; a free one when it is new. */
+static mlog__tool_memory *mlog__tool_recall(const mlog__tool_memories *m, uint64_t a, uint64_t b) {
+    for (size_t at = (size_t)a; m->cap != 0; at++) {
+        mlog__tool_memory *s = &m->slot[at & (m->cap - 1)];
+        if (s->n == 0 || (s->a == a && s->b == b)) return s;
+    }
+    return NULL;
+}
+
+/* Twice as many places; when they are enough, the older half of what is known is forgotten. */
+static void mlog__tool_extend(void) {
+    mlog__tool_memories *m = &mlog__tool_known.now, more = {.cap = m->cap == 0 ? 1024 : 2 * m->cap};
+    bool full = m->count >= 2 * MLOG__TOOL_MEMO;
+    if (full) free(mlog__tool_known.before.slot), mlog__tool_known.before = *m, more.cap = m->cap;
+    more.slot = calloc(more.cap, sizeof *more.slot);
+    if (more.slot == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), exit(MLOG__TOOL_FAILED);
+    for (size_t i = 0; i < m->cap && !full; i++)
+        if (m->slot[i].n != 0) *mlog__tool_recall(&more, m->slot[i].a, m->slot[i].b) = m->slot[i], more.count++;
+    if (!full) free(m->slot);
+    *m = more;
+}
+
+/* What is known of a hash, to be changed; n is at least 1 behind that. */
+static mlog__tool_memory *mlog__tool_remember(uint64_t a, uint64_t b) {
+    if (4 * mlog__tool_known.now.count >= 3 * mlog__tool_known.now.cap) mlog__tool_extend();
+    mlog__tool_memory *m = mlog__tool_recall(&mlog__tool_known.now, a, b);
+    if (m->n != 0) return m;
+    const mlog__tool_memory *before = mlog__tool_recall(&mlog__tool_known.before, a, b);
+    if (before != NULL && before->n != 0) *m = *before;
+    m->a = a;
+    m->b = b;
+    mlog__tool_known.now.count++;
+    return m;
+}
+
+/* Was the line there already? A file has as many records of the same text as lines without the mark, or one that has it; all files have
+ * as many as the one that has most. */
+static bool mlog__tool_again_line(mlog__tool_input *in) {
+    const char *line = in->line;
+    size_t n = in->line_len - in->mark_len;
+    if (mlog__tool_known.seed[0] == 0) mlog__platform_random(mlog__tool_known.seed, sizeof mlog__tool_known.seed);
+    if (in->mark_len != 0) {
+        if (!mlog__format_room(&mlog__tool.scratch, in->line_len)) return false;
+        char *copy = mlog__tool.scratch.p;
+        memcpy(copy, line, in->mark);
+        memcpy(copy + in->mark, line + in->mark + in->mark_len, n - in->mark);
+        line = copy;
+    }
+    uint64_t a = mlog__store_sum(mlog__tool_known.seed[0], line, n), b = mlog__store_sum(mlog__tool_known.seed[1] ^ n, line, n);
+    uint64_t file = (uint64_t)(in - mlog__tool.input + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    mlog__tool_memory *m = mlog__tool_remember(a ^ file, b);
+    uint32_t had = m->n;
+    m->plain += in->mark_len == 0;
+    m->n = MLOG__MAX(MLOG__MAX(m->n, m->plain), 1u);
+    uint32_t has = m->n;
+    if (has == had || mlog__tool.inputs == 1) return has == had;
+    m = mlog__tool_remember(a, b);
+    if (m->n >= has) return true;
+    m->n = has;
+    return false;
 }
 
 /* Binary or lines? By the first eight bytes: a binary file whose first block is damaged is told by a later one. */
@@ -19174,13 +20929,19 @@ static bool mlog__tool_advance(mlog__tool_input *in) {
     if (in->done || !mlog__tool_sniff(in)) return false;
     if (!in->binary) {
         while (!in->have && mlog__tool_next_line(in)) {
+            size_t blank = in->line_len == 0 || *in->line != ' ' ? 0 : strspn(in->line, " "); /* of a torn line that was written again */
+            in->line += blank;
+            in->line_len -= MLOG__MIN(blank, in->line_len);
             in->have = mlog__tool_parse(in);
-            if (in->have || in->line_len == 0) continue;
-            if (in->strange++ == 0) in->first_strange = in->offset + (uint64_t)(in->line - in->bytes.p);
+            if (in->have && mlog__tool_again_line(in)) in->folded++, in->have = mlog__tool.doubles;
+            else if (!in->have && in->line_len != 0 && in->strange++ == 0)
+                in->first_strange = in->offset + (uint64_t)(in->line - in->bytes.p);
         }
         return in->have;
     }
-    in->have = mlog__reader_next(in->reader, &in->record) == MLOG__READER_BLOCK;
+    in->reader->doubles = mlog__tool.doubles;
+    do in->have = mlog__reader_next(in->reader, &in->record) == MLOG__READER_BLOCK;
+    while (in->have && mlog__tool.inputs > 1 && mlog__tool_again_binary(&in->record) && (in->folded++, !mlog__tool.doubles));
     if (in->have) in->item.time = in->record.time;
     return in->have;
 }
@@ -19563,7 +21324,7 @@ static void mlog__tool_stats(void) {
         bytes += in->reader != NULL ? in->reader->offset : in->offset + in->at;
         damaged += in->reader != NULL ? in->reader->damaged : 0;
         lost += in->reader != NULL ? in->reader->lost : in->strange;
-        doubles += in->reader != NULL ? in->reader->folded : 0;
+        doubles += in->folded + (in->reader != NULL ? in->reader->folded : 0);
     }
     mlog__tool_put_stats(bytes, damaged, lost, doubles);
 }
@@ -19580,21 +21341,229 @@ static void mlog__tool_check(void) {
         mlog__tool_report(in);
         if (in->strange != 0) mlog__tool_say(MLOG__TOOL_DAMAGE, "%s: byte %llu: a line that is no record", in->path,
                                              (unsigned long long)in->first_strange);
-        bool bad = in->strange != 0 || (in->reader != NULL && in->reader->why != NULL);
+        bool bad = in->bad || in->strange != 0 || (in->reader != NULL && in->reader->why != NULL);
         mlog__tool_print("%s: %s, %llu records", in->path, bad ? "damaged" : "ok", (unsigned long long)records);
         if (in->reader != NULL) mlog__tool_print(" in %llu blocks", (unsigned long long)in->reader->blocks);
         mlog__tool_print("\n");
     }
 }
 
+/* -- recover -- */
+
+/* Where the rings of a log may lie. */
+typedef struct {
+    const char *list[3 + MLOG__STORE_PLACES];
+    uint32_t count;
+    mlog__note note;
+    char shm[64], beside[PATH_MAX];
+} mlog__tool_places;
+
+/* --dir, or what the log's note names, and where rings lie unless a program says otherwise; log: NULL without one. Each is ours. */
+static void mlog__tool_find_places(mlog__tool_places *p, const char *log) {
+    const char *refused = NULL, *slash = log == NULL ? NULL : strrchr(log, '/');
+    char note[PATH_MAX];
+    struct stat st;
+    memset(p, 0, sizeof *p);
+    if (mlog__tool.dir != NULL) {
+        p->list[p->count++] = mlog__tool.dir;
+        return;
+    }
+    snprintf(p->shm, sizeof p->shm, "/dev/shm/metalog-%u", (unsigned)geteuid());
+    if (log != NULL) {
+        int n = snprintf(p->beside, sizeof p->beside, "%.*s.metalog-rings", slash == NULL ? 0 : (int)(slash + 1 - log), log);
+        mlog__store_places(log, &p->note, &refused);
+        if (refused != NULL)
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s: its note names \"%s\", no directory of ours with mode 0700: left alone", log, refused);
+        if (mlog__store_note_path(note, log) && lstat(note, &st) == 0 && st.st_uid != geteuid())
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s: \"%s\" is another user's: left alone", log, note);
+        if (n < (int)sizeof p->beside && mlog__store_is_ours(p->beside)) p->list[p->count++] = p->beside;
+    }
+    if (mlog__store_is_ours(p->shm)) p->list[p->count++] = p->shm;
+    for (uint32_t i = 0; i < p->note.count; i++)
+        if (strcmp(p->note.place[i], p->shm) != 0) p->list[p->count++] = p->note.place[i];
+}
+
+/* The key of a log, also of one that is not there. 0: nor is its directory. */
+static uint64_t mlog__tool_key(const char *log) {
+    const char *base;
+    struct stat st;
+    char *folder = mlog__sink_split(log, &base), *real = NULL, *path = NULL;
+    if (folder != NULL) real = realpath(*folder == 0 ? "/" : folder, NULL);
+    uint64_t key = lstat(log, &st) == 0 ? mlog__sink_key_of(log) : 0;
+    bool made = key == 0 && real != NULL && asprintf(&path, "%s/%s", strcmp(real, "/") == 0 ? "" : real, base) >= 0;
+    if (made) key = mlog__store_sum(2, path, strlen(path)) | 1; /* as mlog__sink_key_of does */
+    free(folder);
+    free(real);
+    free(path);
+    return key;
+}
+
+/* Dead sessions that have something for a log; as which formats, a bit for each. */
+static uint32_t mlog__tool_ask(const mlog__tool_places *p, uint64_t key, uint32_t *formats) {
+    static char program[sizeof ((mlog__session *)NULL)->program];
+    mlog__found *found = calloc(MLOG__RECOVER_MOST, sizeof *found);
+    uint32_t many = 0, dead = 0;
+    for (uint32_t i = 0; i < p->count && found != NULL; i++) many = mlog__recover_list(p->list[i], found, many);
+    *formats = 0;
+    for (uint32_t i = 0; i < many; i++) {
+        mlog__dead d;
+        bool has = false, taken = mlog__recover_take(&d, found[i].dir, found[i].id);
+        for (uint32_t k = 0; k < MLOG__SINKS && taken; k++) {
+            if (d.file->promise[k].key != key) continue;
+            has = true;
+            *formats |= 1u << (d.file->format[k] & 31);
+        }
+        if (has) memcpy(program, d.file->program, sizeof program - 1), mlog__format_name_program(program);
+        dead += has;
+        mlog__recover_close(&d);
+    }
+    free(found);
+    return dead;
+}
+
+/* As which format the log is written: --format, or what the dead processes say, if they agree. 0: told why not. */
+static mlog_format mlog__tool_log_format(const char *log, uint32_t formats) {
+    uint32_t format = 0;
+    if (mlog__tool.log_format != 0) return mlog__tool.log_format;
+    for (uint32_t i = MLOG_PRETTY; i <= MLOG_BINARY; i++)
+        if (formats == 1u << i) format = i;
+    if (format != 0 && format != MLOG_PATTERN) return (mlog_format)format;
+    mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s; expected --format", log,
+                   format == 0 ? "its dead processes wrote it in different formats" : "it has a layout of its own, which its program knows");
+    return (mlog_format)0;
+}
+
+/* Records of a log go to it, as the next start of its program would write them. */
+static void mlog__tool_recover_log(const char *log) {
+    mlog__tool_places p;
+    uint32_t formats;
+    uint64_t key = mlog__tool_key(log), before = mlog__recover_count;
+    mlog__tool_find_places(&p, log);
+    uint32_t dead = key == 0 ? 0 : mlog__tool_ask(&p, key, &formats);
+    mlog_sink_config c = {.type = MLOG_FILE, .path = log};
+    mlog_sink sink;
+    if (dead == 0 && access(log, F_OK) != 0) {
+        mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", log, strerror(errno));
+        return;
+    }
+    if (dead != 0) {
+        if ((c.format = mlog__tool_log_format(log, formats)) == 0) return;
+        if (mlog__sink_open(&sink, &c) != 0) {
+            mlog__tool_say(MLOG__TOOL_FAILED, "%s", mlog_why());
+            return;
+        }
+        const char *places[1 + sizeof p.list / sizeof *p.list] = {NULL};
+        memcpy(places + 1, p.list, sizeof p.list);
+        (void)mlog__recover_all(places, 1 + p.count, &sink, 1);
+        mlog__sink_discard(&sink);
+        dead = mlog__tool_ask(&p, key, &formats);
+        if (dead != 0) mlog__tool_say(MLOG__TOOL_FAILED, "%s: what %u dead processes left could not be written, and stays", log, dead);
+    }
+    mlog__store_unnote(log, key);
+    mlog__tool_print("%s: %llu records recovered\n", log, (unsigned long long)(mlog__recover_count - before));
+}
+
+/* What a session has, as a line. */
+static void mlog__tool_list_session(const char *folder, const mlog__dead *d, bool live) {
+    static const char *const format[] = {"", "pretty", "plain", "json", "logfmt", "pattern", "binary"};
+    const mlog__session *s = d->copy;
+    bool json = mlog__tool.format == MLOG__TOOL_JSON, first = true;
+    char started[48], program[6 * 32 + 2], place[6 * 256 + 2];
+    mlog__text_clock clock = {0};
+    uint32_t rings = 0;
+    for (uint32_t i = 0; i < d->count; i++) rings += d->copies[i] != NULL;
+    *mlog__text_utc(started, s->started, &clock) = 0;
+    size_t n = strnlen(s->program, sizeof s->program), length = strnlen(folder, 255);
+    *(json ? mlog__text_json(program, s->program, n) : mlog__text_console(program, s->program, n)) = 0;
+    *(json ? mlog__text_json(place, folder, length) : mlog__text_console(place, folder, length)) = 0;
+    mlog__tool_print(json ? "{\"dir\":\"%s\",\"session\":\"%llx\",\"state\":\"%s\",\"program\":\"%s\",\"pid\":%llu,\"started\":\"%s\","
+                            "\"rings\":%u,\"sinks\":["
+                          : "%s/%llx  %s  %s  pid %llu  since %s  %u rings",
+                     place, (unsigned long long)d->id, live ? "live" : "dead", program, (unsigned long long)s->owner, started, rings);
+    for (uint32_t k = 0; k < MLOG__SINKS; k++) {
+        uint64_t left = 0;
+        if (s->promise[k].key == 0) continue;
+        for (uint32_t i = 0; i < d->count; i++) {
+            const mlog__ring *r = d->copies[i];
+            uint64_t cur = r == NULL ? 0 : r->cur[k];
+            const mlog__source rest = {.ring = r, .number = i, .pos = cur, .end = r == NULL ? 0 : r->head, .mask = r == NULL ? 0 : r->bytes - 8};
+            if (r != NULL && cur < r->head && r->head - cur <= r->bytes && cur % 8 == 0) left += mlog__flush_count_all(rest);
+        }
+        const char *as = s->format[k] <= MLOG_BINARY ? format[s->format[k]] : "?";
+        mlog__tool_print(json ? "%s{\"log\":\"%016llx\",\"format\":\"%s\",\"unwritten\":%llu}" : "%s  log %016llx %s: %llu unwritten",
+                         json && !first ? "," : "", (unsigned long long)s->promise[k].key, as, (unsigned long long)left);
+        first = false;
+    }
+    mlog__tool_print(json ? "]}\n" : "\n");
+}
+
+/* Who has, or had, rings in a directory. Reads only. */
+static void mlog__tool_list(const char *folder) {
+    uint32_t from = mlog__tool.inputs;
+    mlog__tool_gather_folder(folder, false, NULL);
+    for (uint32_t i = from; i < mlog__tool.inputs; i++) {
+        mlog__tool_input *in = &mlog__tool.input[i];
+        char *paths[MLOG__RINGS];
+        mlog__dead d;
+        struct stat st;
+        int fd = mlog__tool_open_part(in->path, false, &st);
+        memset(paths, 0, sizeof paths);
+        if (fd < 0) continue;
+        if (!mlog__tool_begin_load(&d)) mlog__tool_say(MLOG__TOOL_FAILED, "no memory");
+        else {
+            bool live = mlog__recover_lock(fd) != 0;
+            (void)flock(fd, LOCK_UN); /* who starts now may recover it */
+            d.id = in->id;
+            mlog__tool_load_rings(in, &d, paths);
+            if (mlog__tool_load_session(in, &d, fd)) mlog__tool_list_session(folder, &d, live);
+        }
+        for (uint32_t k = 0; k < MLOG__RINGS; k++) free(paths[k]);
+        close(fd);
+        mlog__recover_close(&d);
+    }
+}
+
+/* True: it is done. False: what the processes have not written goes to standard output, as inputs of it. */
+static bool mlog__tool_recover(const char **log, uint32_t count) {
+    struct stat st;
+    mlog__tool_places p;
+    if (mlog__dict_open() == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), true;
+    const char *dir = mlog__tool.dir;
+    errno = ENOTDIR;
+    if (dir != NULL && (strlen(dir) >= sizeof mlog__store.dir || stat(dir, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", dir, strerror(errno)), true;
+    bool foreign = dir != NULL && !mlog__store_is_ours(dir);
+    if (foreign && count != 0 && !mlog__tool.to_stdout) {
+        mlog__tool_say(MLOG__TOOL_OK, "%s is no directory of ours with mode 0700: records go to standard output, and stay", dir);
+        mlog__tool.to_stdout = true;
+    }
+    for (uint32_t i = 0; i < MLOG__MAX(count, 1u); i++) {
+        const char *name = count == 0 ? NULL : log[i];
+        if (name != NULL && !mlog__tool.to_stdout) {
+            mlog__tool_recover_log(name);
+            continue;
+        }
+        mlog__tool_find_places(&p, name);
+        for (uint32_t k = 0; k < p.count; k++) {
+            const char *place = strdup(p.list[k]);
+            if (place != NULL && mlog__tool.to_stdout) mlog__tool_gather_folder(place, true, name);
+            else if (place != NULL) mlog__tool_list(place);
+        }
+    }
+    return !mlog__tool.to_stdout;
+}
+
 /* -- the command line -- */
 
 static const char mlog__tool_help[] =
     "usage: metalog cat|tail|stats|check [OPTION]... [FILE]...\n"
-    "Reads binary logs and JSON lines of metalog.h; no FILE, or -: standard input. Several files are merged by time.\n"
+    "       metalog recover [--dir DIR] [--format FORMAT] [--stdout] [LOG]...\n"
+    "Reads binary logs, JSON lines, and rings (files, or their directory) of metalog.h; no FILE, or -: standard input. Several\n"
+    "files are merged by time; a record that stands in them twice is shown once.\n"
     "\n"
     "  cat    shows records          tail   the last ones; -f follows, also over rotation\n"
     "  stats  counts them            check  verifies files, names the first bad byte\n"
+    "  recover  writes to LOG what its dead processes had not written; without LOG lists who has rings\n"
     "\n"
     "  --where FILTER   only records that it takes, e.g. 'level>=warn and source=net and qty>100'\n"
     "  --since TIME     from then on: 5m, 1h30m, 2d before now, or 2026-11-20T10:06:41Z\n"
@@ -19606,23 +21575,47 @@ static const char mlog__tool_help[] =
     "  --no-pager       never through $METALOG_PAGER, $PAGER, less\n"
     "  -n N             tail: the last N records (10)\n"
     "  -f, --follow     tail: goes on as the files grow\n"
+    "  --doubles        shows records as often as they stand there\n"
+    "  --dir DIR        recover: where the rings lie, instead of where the log's note says and the usual places\n"
+    "  --stdout         recover: shows the records, writes and removes nothing\n"
     "  --man            the manual page; --version; --help\n"
     "\n"
     "Exit status: 0 fine, 1 damage or lines that are no records were found (what is sound was shown), 2 wrong usage,\n"
-    "3 a file cannot be read or the output cannot be written.\n";
+    "3 a file cannot be read or the output cannot be written, or records could not be recovered (they stay).\n";
 
-static const char mlog__tool_man[] =
+static const char mlog__tool_man[] = /* to the options: a compiler need not take longer strings */
     ".TH METALOG 1 \"\" \"metalog " MLOG_VERSION "\" \"User Commands\"\n.SH NAME\nmetalog \\- reads the logs of metalog.h\n.SH SYNOPSIS\n"
-    ".B metalog\n.RB { cat | tail | stats | check }\n.RI [ OPTION ]...\n.RI [ FILE ]...\n.SH DESCRIPTION\n"
-    "Reads binary log files (MLOG_BINARY) and files of JSON lines, each recognised by its content. Without\n.I FILE\nor with\n.B \\-\n"
+    ".B metalog\n.RB { cat | tail | stats | check }\n.RI [ OPTION ]...\n.RI [ FILE ]...\n.br\n"
+    ".B metalog recover\n.RB [ \\-\\-dir\n.IR DIR ]\n.RB [ \\-\\-format\n.IR FORMAT ]\n.RB [ \\-\\-stdout ]\n.RI [ LOG ]...\n.SH DESCRIPTION\n"
+    "Reads binary log files (MLOG_BINARY), files of JSON lines, and the files that crash-safe rings are, each recognised by its\n"
+    "content. Without\n.I FILE\nor with\n.B \\-\n"
     "it reads standard input. Records of several files are merged by time.\n"
     ".TP\n.B cat\nShows records. On a terminal in colour and through a pager, else as JSON lines: those of a binary file are byte for byte\n"
     "what a JSON sink of the program would have written.\n"
     ".TP\n.B tail\nShows the last records; with\n.B \\-f\ngoes on as the files grow, are renamed and made anew, or are truncated.\n"
     ".TP\n.B stats\nCounts records by level, source, thread and place; tells what was dropped (a full queue), skipped (a slow sink),\n"
-    "damaged and lost. On a terminal as a table, else as one line of JSON.\n"
+    "damaged and lost, and doubles. On a terminal as a table, else as one line of JSON.\n"
     ".TP\n.B check\nVerifies every checksum, definition and record; tells the offset of the first bad byte: where the first block begins that\n"
     "is not whole.\n"
+    ".TP\n.B recover\nDoes what the next start of a program with a file sink on\n.I LOG\nwould do first: what its dead processes had logged and not yet\n"
+    "written goes to\n.IR LOG ,\nmarked recovered, each record once, and the files of their rings go. The format is the one that they say\n"
+    "they wrote;\n.B \\-\\-format\n(json, logfmt, pretty, plain, binary) says another one. Their rings are looked for where the note beside\n"
+    "the log (.LOG.metalog) says, in /dev/shm/metalog\\-UID, and in .metalog\\-rings beside the log. May be killed at any point and run\n"
+    "again. It does not rotate. A layout of the program's own (MLOG_PATTERN) needs\n.BR \\-\\-format .\nWith\n"
+    ".B \\-\\-stdout\nwhat was on its way into a log of several processes may be shown although it came there. Without\n"
+    ".I LOG\nit lists who has rings in\n"
+    ".IR DIR ,\nand how much of them is not written; logs are named by a hash of their path. A\n.I DIR\nthat is not the user's own with mode\n"
+    "0700, also for root, is read only: its records go to standard output.\n"
+    ".SS Rings\n.I FILE\nmay be the session of a process (.session), which brings the rings beside it along, one of its rings (.ring), a\n"
+    "copy of those, or a directory of them. Shown is what lies in the rings and is not released: what sinks have not written yet. The\n"
+    "process may live.\n"
+    ".SS Doubles\nA record may stand in the files twice: written by a process that was killed, and by who recovered; in a file that could\n"
+    "not be synced, and in the next; in two sinks' files. It is shown once, and counted. In binary files and rings a record is known by\n"
+    "its session, ring and position. Lines are one record when they are equal byte for byte, apart from \"recovered\":true, and stand in\n"
+    "different files, or one of them is so marked: within a file, lines without the mark are records of their own, since a clock may give\n"
+    "two records the same time. Of lines the last 390,000 at least are remembered.\n";
+
+static const char mlog__tool_man_options[] =
     ".SH OPTIONS\n"
     ".TP\n.BI \\-\\-where \" FILTER\"\nOnly records that the filter takes. It is the language of the sinks' filters:\n"
     ".nf\nlevel>=warn and (source=net.* or task=42) and not msg='ping' and qty>100\n.fi\n"
@@ -19633,8 +21626,11 @@ static const char mlog__tool_man[] =
     ".TP\n.BI \\-\\-fields \" A,B,C\"\nOnly these, in this order: ts, level, msg, source, at, thread, and names of fields.\n"
     ".TP\n.B \\-\\-utc\nTimes in UTC in the console format.\n.TP\n.BI \\-\\-color \" WHEN\"\n.BR auto ,\n.B always\nor\n.BR never .\n"
     ".TP\n.B \\-\\-no\\-pager\nNo pager.\n.TP\n.BI \\-n \" N\"\ntail: the last\n.I N\nrecords; 10.\n.TP\n.BR \\-f \", \" \\-\\-follow\ntail: follows.\n"
+    ".TP\n.B \\-\\-doubles\nShows records as often as they stand there.\n.TP\n.BI \\-\\-dir \" DIR\"\nrecover: where the rings lie.\n"
+    ".TP\n.B \\-\\-stdout\nrecover: shows the records; writes and removes nothing.\n"
     ".SH EXIT STATUS\n.TP\n.B 0\nAll is well.\n.TP\n.B 1\nDamage, or lines that are no records, were found and told on standard error; what is\n"
-    "sound was shown.\n.TP\n.B 2\nWrong usage.\n.TP\n.B 3\nA file cannot be read, or the output cannot be written.\n"
+    "sound was shown.\n.TP\n.B 2\nWrong usage.\n.TP\n.B 3\nA file cannot be read, the output cannot be written, or records could not be\n"
+    "recovered; they stay where they are.\n"
     ".SH ENVIRONMENT\n.TP\n.BR METALOG_PAGER \", \" PAGER\nThe pager; less, or none with the value cat.\n.TP\n.BR NO_COLOR \", \" CLICOLOR \", \" FORCE_COLOR\n"
     "As usual.\n.SH SEE ALSO\nThe manual in metalog.h: FILTERS, BINARY FILES.\n";
 
@@ -19653,21 +21649,26 @@ static void mlog__tool_take_fields(const char *list) {
     if (mlog__tool.wanted_count == 0) mlog__tool_usage("--fields", list, "names, with commas between");
 }
 
+/* As records are shown, and, with recover, as a log is written, which may also be in a format that is never read back. */
 static void mlog__tool_take_format(const char *name) {
-    static const char *const names[] = {"json", "console", "logfmt", "csv"};
-    for (int i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0) {
-            mlog__tool.format = i;
-            mlog__tool.formatted = true;
-            return;
-        }
-    mlog__tool_usage("--format", name, "json, console, logfmt or csv");
+    static const struct { const char *name; int shown; mlog_format log; } formats[] = {
+        {"json", MLOG__TOOL_JSON, MLOG_JSON}, {"console", MLOG__TOOL_CONSOLE, 0}, {"logfmt", MLOG__TOOL_LOGFMT, MLOG_LOGFMT},
+        {"csv", MLOG__TOOL_CSV, 0}, {"pretty", -1, MLOG_PRETTY}, {"plain", -1, MLOG_PLAIN}, {"binary", -1, MLOG_BINARY}};
+    bool recover = mlog__tool.command == MLOG__TOOL_RECOVER;
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (strcmp(name, formats[i].name) != 0 || (formats[i].shown < 0 && !recover)) continue;
+        mlog__tool.log_format = formats[i].log;
+        if (formats[i].shown >= 0) mlog__tool.format = formats[i].shown, mlog__tool.formatted = true;
+        return;
+    }
+    mlog__tool_usage("--format", name, recover ? "json, logfmt, pretty, plain or binary" : "json, console, logfmt or csv");
 }
 
 /* An option that has a value. */
 static void mlog__tool_take_value(const char *name, const char *value) {
     char *end;
     if (strcmp(name, "--format") == 0) mlog__tool_take_format(value);
+    else if (strcmp(name, "--dir") == 0) mlog__tool.dir = value;
     else if (strcmp(name, "--fields") == 0) mlog__tool_take_fields(value);
     else if (strcmp(name, "--where") == 0) {
         mlog__tool.filter = mlog__filter_compile(value, strlen(value), "--where");
@@ -19686,7 +21687,7 @@ static void mlog__tool_take_value(const char *name, const char *value) {
 
 /* An option; returns how many words it took. */
 static int mlog__tool_take_option(const char *word, const char *next) {
-    static const char *const valued[] = {"--where", "--since", "--until", "--format", "--fields", "--color", "-n"};
+    static const char *const valued[] = {"--where", "--since", "--until", "--format", "--fields", "--color", "-n", "--dir"};
     char name[16] = "";
     const char *equal = strchr(word, '=');
     size_t n = equal == NULL ? strlen(word) : (size_t)(equal - word);
@@ -19700,6 +21701,8 @@ static int mlog__tool_take_option(const char *word, const char *next) {
     if (strcmp(word, "-f") == 0 || strcmp(word, "--follow") == 0) mlog__tool.follow = true;
     else if (strcmp(word, "--no-pager") == 0) mlog__tool.pager = false;
     else if (strcmp(word, "--utc") == 0) mlog__tool.utc = true;
+    else if (strcmp(word, "--doubles") == 0) mlog__tool.doubles = true;
+    else if (strcmp(word, "--stdout") == 0) mlog__tool.to_stdout = true;
     else mlog__tool_usage(word, "", "an option: see metalog --help");
     return 1;
 }
@@ -19710,32 +21713,50 @@ static bool mlog__tool_asked(int argc, char **argv) {
                            : strcmp(argv[i], "--man") == 0                             ? mlog__tool_man
                            : strcmp(argv[i], "--version") == 0                         ? "metalog " MLOG_VERSION "\n"
                                                                                        : NULL;
-        if (text != NULL) return fputs(text, stdout), true;
+        if (text != NULL) return fputs(text, stdout), text == mlog__tool_man && fputs(mlog__tool_man_options, stdout), true;
         if (strcmp(argv[i], "--") == 0) break;
     }
     return false;
 }
 
-__attribute__((unused)) static int mlog__tool_run(int argc, char **argv) {
-    static const char *const command[] = {"cat", "tail", "stats", "check"};
+/* The words of the command line; returns how many are names of files, in `path`. */
+static uint32_t mlog__tool_take_words(int argc, char **argv, const char **path) {
+    static const char *const command[] = {"cat", "tail", "stats", "check", "recover"};
     bool only_files = false, colored = false;
-    if (mlog__tool_asked(argc, argv)) return fflush(stdout) == 0 ? MLOG__TOOL_OK : MLOG__TOOL_FAILED;
-    if (argc < 2) return fputs(mlog__tool_help, stderr), MLOG__TOOL_USAGE;
+    uint32_t count = 0;
     for (mlog__tool.command = 0; strcmp(argv[1], command[mlog__tool.command]) != 0;)
-        if (++mlog__tool.command == 4) mlog__tool_usage(argv[1], "", "cat, tail, stats or check");
-    mlog__tool.input = calloc((size_t)argc, sizeof *mlog__tool.input);
-    if (mlog__tool.input == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), MLOG__TOOL_FAILED;
+        if (++mlog__tool.command == 5) mlog__tool_usage(argv[1], "", "cat, tail, stats, check or recover");
     for (int i = 2; i < argc;) {
         bool option = !only_files && argv[i][0] == '-' && argv[i][1] != 0;
         if (option && strcmp(argv[i], "--") == 0) only_files = true, i++;
         else if (option) colored = colored || strncmp(argv[i], "--color", 7) == 0, i += mlog__tool_take_option(argv[i], argv[i + 1]);
-        else mlog__tool.input[mlog__tool.inputs++].path = argv[i++];
+        else path[count++] = argv[i++];
     }
+    bool recover = mlog__tool.command == MLOG__TOOL_RECOVER;
     if (mlog__tool.follow && mlog__tool.command != MLOG__TOOL_TAIL) mlog__tool_usage("-f", "", "it with tail");
-    if (mlog__tool.inputs == 0) mlog__tool.input[mlog__tool.inputs++].path = "-";
-    bool terminal = isatty(1) == 1, table = mlog__tool.command == MLOG__TOOL_STATS;
-    if (!mlog__tool.formatted && terminal) mlog__tool.format = MLOG__TOOL_CONSOLE;
+    if (!recover && mlog__tool.dir != NULL) mlog__tool_usage("--dir", "", "it with recover");
+    if (!recover && mlog__tool.to_stdout) mlog__tool_usage("--stdout", "", "it with recover");
+    if (!mlog__tool.formatted && isatty(1) == 1) mlog__tool.format = MLOG__TOOL_CONSOLE;
     if (!colored) mlog__tool.color = mlog__sink_wants_color(1, MLOG_AUTO);
+    return count;
+}
+
+__attribute__((unused)) static int mlog__tool_run(int argc, char **argv) {
+    if (mlog__tool_asked(argc, argv)) return fflush(stdout) == 0 ? MLOG__TOOL_OK : MLOG__TOOL_FAILED;
+    if (argc < 2) return fputs(mlog__tool_help, stderr), MLOG__TOOL_USAGE;
+    const char **path = calloc((size_t)argc + 1, sizeof *path);
+    if (path == NULL) return mlog__tool_say(MLOG__TOOL_FAILED, "no memory"), MLOG__TOOL_FAILED;
+    uint32_t count = mlog__tool_take_words(argc, argv, path);
+    if (mlog__tool.command == MLOG__TOOL_RECOVER) {
+        bool done = mlog__tool_recover(path, count);
+        mlog__tool_flush();
+        if (done) return mlog__tool.status;
+        mlog__tool.command = MLOG__TOOL_CAT;
+    } else {
+        if (count == 0) path[count++] = "-";
+        mlog__tool_gather(path, count);
+    }
+    bool table = mlog__tool.command == MLOG__TOOL_STATS;
     for (uint32_t i = 0; i < mlog__tool.inputs; i++) mlog__tool_open(&mlog__tool.input[i]);
     if (!table && mlog__tool.command != MLOG__TOOL_CHECK) mlog__tool_page();
     if (mlog__tool.command == MLOG__TOOL_CAT) mlog__tool_drain(false);

@@ -195,7 +195,9 @@ static uint64_t arrived(void) {
     CHECK(mlog_sink_stats_read("null", &s) == 0);
     return s.written;
 #else
-    return __atomic_load_n(&mlog__flush_all.sink[0].written, __ATOMIC_RELAXED);
+    int i = 0;
+    while (!mlog__flush_all.sink[i].used) i++;
+    return __atomic_load_n(&mlog__flush_all.sink[i].written, __ATOMIC_RELAXED);
 #endif
 }
 

@@ -272,9 +272,10 @@ static void test_hostile(void) {
 static void test_clashes(void) {
     mlog_info("m", "k", 1, "k", 2, "k", 3, "k_2", 4);
     JSON(",\"k\":1,\"k_2\":2,\"k_3\":3,\"k_2_2\":4");
-    mlog_info("m", "ts", 1, "level", 2, "msg", 3, "source", 4, "at", 5, "thread", 6, "ts_call", 7, "recovered", 8, "ts_2", 9);
+    mlog_info("m", "ts", 1, "level", 2, "msg", 3, "source", 4, "at", 5, "thread", 6, "ts_call", 7, "recovered", 8, "ts_2", 9,
+              "recorder", 10);
     JSON(",\"ts_2\":1,\"level_2\":2,\"msg_2\":3,\"source_2\":4,\"at_2\":5,\"thread_2\":6,\"ts_call_2\":7,\"recovered_2\":8,\"ts_"
-         "2_2\":9");
+         "2_2\":9,\"recorder_2\":10");
     {
         mlog_with("k", 1, "only", 2);
         mlog_info("m", "k", 10);

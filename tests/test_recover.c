@@ -1,7 +1,12 @@
 /* store and recover: what a killed process has logged, and where it lay. The processes here are children that log and kill themselves;
  * who recovers is a child, too, and this program looks at the files only. */
+#define _GNU_SOURCE
+#include <dirent.h>
+static DIR *on_opendir(const char *path); /* where one of the tests here gets in between */
+#define opendir on_opendir
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
+#undef opendir
 #include "check.h"
 #include <sys/wait.h>
 
@@ -34,9 +39,18 @@ static void die(void) { kill(getpid(), SIGKILL), pause(); }
 
 static size_t files_left(void) { return files_in(rings); }
 
+static const char *note_path(void) {
+    static char path[600];
+    const char *slash = strrchr(log_path, '/');
+    snprintf(path, sizeof path, "%.*s.%s.metalog", (int)(slash + 1 - log_path), log_path, slash + 1);
+    return path;
+}
+
+static char elsewhere[300]; /* where another configuration has its rings */
+
 static void clean(void) {
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf '%s' '%s'", rings, log_path);
+    char command[1600];
+    snprintf(command, sizeof command, "rm -rf '%s' '%s' '%s' '%s'", rings, log_path, elsewhere, note_path());
     CHECK(system(command) == 0);
 }
 
@@ -167,6 +181,39 @@ static void test_binary(void) {
     free(json);
 }
 
+/* Records that came without a time of their own get one of the process's last moments, in a binary file, too. */
+static void log_by_arrival(void) {
+    mlog_config c = config(MLOG_BINARY);
+    c.clock = MLOG_ARRIVAL;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("written");
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    for (int i = 0; i < 5; i++) mlog_info("left", "i", i);
+    die();
+}
+
+static void test_arrival(void) {
+    size_t n;
+    uint32_t records = 0;
+    int64_t before = mlog__platform_clock(CLOCK_REALTIME) - 1000000;
+    clean();
+    CHECK(killed(in_child(log_by_arrival)));
+    format_now = MLOG_BINARY;
+    CHECK_EQ(in_child(recover), 0);
+    format_now = MLOG_JSON;
+    const char *text = contents(log_path, &n);
+    mlog__block b;
+    for (size_t at = 0; at + sizeof b <= n; at += b.bytes) {
+        memcpy(&b, text + at, sizeof b);
+        if (!CHECK(b.magic == MLOG__BLOCK_MAGIC && b.bytes >= sizeof b)) break;
+        if (b.type != MLOG__BLOCK_RECOVERED) continue;
+        records += b.records;
+        CHECK(b.first >= before && b.last >= b.first && b.last <= mlog__platform_clock(CLOCK_REALTIME) + 1000000);
+    }
+    CHECK_EQ(records, 5);
+}
+
 /* -- where it lies -- */
 
 static void stay(void) {
@@ -220,8 +267,14 @@ static void test_place(void) {
     CHECK_EQ(in_child(console_only), 0);
     CHECK_EQ(files_left(), 0);
     /* a directory that others may enter, a file in its place, a symbolic link: refused, told, and logged all the same */
-    for (int i = 0; i < 3; i++) {
+    char ours[300];
+    snprintf(ours, sizeof ours, "%s.ours", rings);
+    (void)mkdir(ours, 0700);
+    for (int i = 0; i < 5; i++) {
+        if (i == 4 && geteuid() != 0) break;
         clean();
+        if (i == 3) CHECK(symlink(ours, rings) == 0);
+        if (i == 4) CHECK(mkdir(rings, 0700) == 0 && chown(rings, 12345, (gid_t)-1) == 0);
         if (i == 0) CHECK(mkdir(rings, 0755) == 0 && chmod(rings, 0755) == 0);
         if (i == 1) CHECK(close(open(rings, O_CREAT | O_WRONLY, 0600)) == 0);
         if (i == 2) CHECK(symlink("/tmp", rings) == 0);
@@ -230,6 +283,7 @@ static void test_place(void) {
         CHECK(strstr(text, "crash_safe: ring directory") != NULL && strstr(text, "\"msg\":\"after\"") != NULL);
     }
     clean();
+    CHECK(rmdir(ours) == 0);
 }
 
 /* -- several lives -- */
@@ -286,6 +340,156 @@ static void test_several(void) {
     CHECK_EQ(times(text, "recovered"), 0);
     CHECK_EQ(files_left(), 0);
     (void)unlink(other);
+}
+
+/* -- in the middle of a promise -- */
+
+/* One batch is out. Of the next one's promise the moves lie there, and nothing else: they are no moves of the last one. */
+static void arm_half(void) {
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("life", "life", 1, "i", 0);
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    for (int i = 1; i < 5; i++) mlog_info("life", "life", 1, "i", i);
+    mlog__move *m = &mlog__dict_session->move[0][0];
+    m->pos = mlog__flush_ring((uint32_t)m->ring)->head;
+    die();
+}
+
+/* One batch, out; its ring looks as it did before. */
+static mlog__promise *one_batch(int records) {
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    for (int i = 0; i < records; i++) mlog_info("life", "life", 1, "i", i);
+    mlog__ring *r = mlog__thread_self->ring;
+    uint64_t before = r->cur[0];
+    mlog__platform_unlock(&mlog__flush_all.role);
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    __atomic_store_n(&r->cur[0], before, __ATOMIC_RELAXED);
+    return &mlog__dict_session->promise[0];
+}
+
+/* It is committed; its moves are not done. */
+static void commit_only(void) {
+    mlog__promise *p = one_batch(5);
+    if (p->done != p->armed || p->seq != 1) _exit(8);
+    die();
+}
+
+static void test_promise(void) {
+    size_t n;
+    for (int i = 0; i < 2; i++) {
+        clean();
+        CHECK(killed(in_child(i == 0 ? arm_half : commit_only)));
+        CHECK_EQ(in_child(recover), 0);
+        char *text = contents(log_path, &n);
+        if (!CHECK(times(text, "\"life\":1") == 5 && times(text, "\n") == 6)) fputs(text, stdout);
+    }
+}
+
+/* Configured anew: no sink has the rings for a moment, and that is when it is killed. */
+static int between;
+static DIR *on_opendir(const char *path) {
+    if (between != 0) {
+        for (int i = 0; i < between; i++) mlog_info("between", "i", i);
+        die();
+    }
+    return opendir(path);
+}
+
+static void again_between(void) {
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("before");
+    mlog_flush(1000);
+    between = 7;
+    c.levels = "trace";
+    (void)mlog_init(&c);
+    _exit(8);
+}
+
+static void test_between(void) {
+    size_t n;
+    clean();
+    CHECK(killed(in_child(again_between)));
+    CHECK_EQ(in_child(recover), 0);
+    char *text = contents(log_path, &n);
+    if (!CHECK(times(text, "\"msg\":\"between\"") == 7 && times(text, "\"msg\":\"before\"") == 1)) fputs(text, stdout);
+    CHECK_EQ(files_left(), 0);
+    clean();
+}
+
+/* Who opens a file while somebody recovers waits for the lock, and who did not get the lock for all of it still has its share. */
+static int told = -1;
+static void open_shared(void) {
+    mlog_config c = config(MLOG_JSON);
+    int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (told < 0 && flock(fd, LOCK_SH) != 0) _exit(6); /* another one who writes: nothing is cut */
+    if (told >= 0 && write(told, "x", 1) != 1) _exit(7);
+    if (mlog_init(&c) != 0) _exit(9);
+    if (told >= 0) usleep(200000); /* the parent lets go of it meanwhile */
+    _exit(flock(fd, LOCK_EX | LOCK_NB) == 0 ? 1 : 0);
+}
+
+/* As if it had been killed in the middle of that write. */
+static void torn(void) {
+    struct stat st;
+    mlog__promise *p = one_batch(1);
+    if (stat(log_path, &st) != 0 || truncate(log_path, st.st_size - 5) != 0) _exit(8);
+    p->done--;
+    die();
+}
+
+/* As if others had written behind the torn line: one whose own torn line was blanked since, and a whole one. */
+static void torn_before_blanks(void) {
+    struct stat st;
+    mlog__promise *p = one_batch(1);
+    int fd = open(log_path, O_WRONLY | O_APPEND);
+    static const char others[] = "          {\"ts\":\"2024-01-01T00:00:00.000000000Z\",\"msg\":\"foreign\"}\n";
+    if (stat(log_path, &st) != 0 || truncate(log_path, st.st_size - 5) != 0 || write(fd, others, sizeof others - 1) < 0) _exit(8);
+    p->done--;
+    die();
+}
+
+static void test_blanks(void) {
+    size_t n;
+    clean();
+    CHECK(killed(in_child(torn_before_blanks)));
+    CHECK_EQ(in_child(recover), 0);
+    char *text = contents(log_path, &n);
+    bool good = times(text, "\"life\":1,\"i\":0}\n") == 1 && times(text, "\n") == 3 && times(text, "\n{") == 2 && strspn(text, " ") > 100;
+    if (!CHECK(good && strncmp(text + strspn(text, " "), "{\"ts\":\"2024-", 12) == 0)) fputs(text, stdout);
+    clean();
+}
+
+static void test_locks(void) {
+    size_t n;
+    clean();
+    int fd = open(log_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(flock(fd, LOCK_EX) == 0);
+    int fds[2];
+    char byte;
+    CHECK(pipe(fds) == 0);
+    pid_t pid = fork();
+    if (pid == 0) told = fds[1], open_shared();
+    CHECK(read(fds[0], &byte, 1) == 1);
+    usleep(50000); /* of the 100 ms that it waits */
+    close(fds[0]), close(fds[1]);
+    CHECK(flock(fd, LOCK_UN) == 0);
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    close(fd);
+    clean();
+    CHECK(killed(in_child(torn)));
+    told = -1;
+    CHECK_EQ(in_child(open_shared), 0);
+    char *text = contents(log_path, &n);
+    if (!CHECK_EQ(times(text, "\"life\":1,\"i\":0}\n"), 1)) fputs(text, stdout);
+    clean();
 }
 
 /* A thread that logged before the files were: its records from then on survive. */
@@ -370,6 +574,181 @@ static void test_crash(void) {
     CHECK(strstr(text, "SIGSEGV") != NULL && times(text, "\n") == 3);
 }
 
+/* -- the note beside the log -- */
+
+static void recover_elsewhere(void) {
+    mlog_config c = config(MLOG_JSON);
+    c.ring_dir = elsewhere;
+    if (mlog_init(&c) != 0) fprintf(stderr, "%s\n", mlog_why()), _exit(9);
+    mlog_info("after");
+}
+
+/* A process that dies leaves it; who is configured otherwise finds the rings by it, and takes it along. */
+static void test_note(void) {
+    struct stat st;
+    size_t n;
+    char want[400];
+    clean();
+    CHECK_EQ(in_child(recover), 0);
+    CHECK(lstat(note_path(), &st) != 0);
+    CHECK(killed(in_child(log_everything)));
+    CHECK(lstat(note_path(), &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 07777) == 0600);
+    snprintf(want, sizeof want, "metalog-rings 1 %s\n", rings);
+    if (!CHECK(strcmp(contents(note_path(), &n), want) == 0)) fputs(contents(note_path(), &n), stdout);
+    CHECK_EQ(in_child(recover_elsewhere), 0);
+    CHECK_EQ(times(contents(log_path, &n), "recovered\":true"), 8);
+    CHECK_EQ(files_left(), 0);
+    CHECK(lstat(note_path(), &st) != 0);
+}
+
+/* Two that die in two places: both are named, until nothing is left in them. */
+static void test_two_places(void) {
+    struct stat st;
+    size_t n;
+    char first[256], *text;
+    clean();
+    snprintf(first, sizeof first, "%s", rings);
+    life = 1;
+    CHECK(killed(in_child(log_a_few)));
+    CHECK(rename(rings, elsewhere) == 0); /* so that the second one does not find it */
+    snprintf(rings, sizeof rings, "%.200s.2", first);
+    life = 2;
+    CHECK(killed(in_child(log_a_few)));
+    CHECK(rename(elsewhere, first) == 0);
+    int fd = open(note_path(), O_WRONLY | O_APPEND); /* as it was while the first place was there */
+    CHECK(dprintf(fd, "metalog-rings 1 %s\nmetalog-rings 1 relative\nsomething else\n", first) > 0 && close(fd) == 0);
+    CHECK_EQ(in_child(recover_elsewhere), 0);
+    text = contents(log_path, &n);
+    CHECK_EQ(times(text, "\"life\":1"), 5);
+    CHECK_EQ(times(text, "\"life\":2"), 5);
+    CHECK_EQ(files_in(first) + files_in(rings), 0);
+    CHECK(lstat(note_path(), &st) != 0);
+    CHECK(rmdir(rings) == 0);
+    snprintf(rings, sizeof rings, "%.255s", first);
+}
+
+/* While somebody else writes to the log, it stays. */
+static void test_note_stays(void) {
+    struct stat st;
+    int fds[2], status;
+    clean();
+    CHECK(pipe(fds) == 0);
+    pid_t alive = fork();
+    if (alive == 0) {
+        char byte;
+        mlog_config c = config(MLOG_JSON);
+        if (mlog_init(&c) != 0) _exit(9);
+        mlog_info("alive");
+        mlog_flush(1000);
+        close(fds[1]);
+        (void)!read(fds[0], &byte, 1);
+        exit(0);
+    }
+    close(fds[0]);
+    while (files_left() < 3) usleep(1000);
+    CHECK_EQ(in_child(recover), 0);
+    CHECK(lstat(note_path(), &st) == 0);
+    close(fds[1]);
+    CHECK(waitpid(alive, &status, 0) == alive && status == 0);
+    CHECK(lstat(note_path(), &st) != 0);
+}
+
+/* A sink that comes later has one, as long as it is there. */
+static void add_and_remove(void) {
+    char other[400];
+    snprintf(other, sizeof other, "%s.added", log_path);
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    const char *first = log_path;
+    log_path = other; /* of which note_path tells now */
+    if (access(note_path(), F_OK) == 0) _exit(2);
+    mlog_sink *s = mlog_sink_add(&(mlog_sink_config){.type = MLOG_FILE, .path = other});
+    if (s == NULL || access(note_path(), F_OK) != 0) _exit(3);
+    mlog_info("to both");
+    mlog_sink_remove(s);
+    if (access(note_path(), F_OK) == 0) _exit(4);
+    (void)unlink(other);
+    log_path = first;
+    if (access(note_path(), F_OK) != 0) _exit(5);
+    if (mlog_shutdown(1000) != 0 || access(note_path(), F_OK) == 0) _exit(6);
+}
+
+/* A child that logs only after its parent has ended in order, and has taken the note along. */
+static int orphan_gate[2], orphan_end[2];
+static void leave_an_orphan(void) {
+    mlog_config c = config(MLOG_JSON);
+    char byte;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("parent");
+    if (mlog_flush(1000) != 0) _exit(8);
+    if (fork() != 0) return;
+    close(orphan_gate[1]);
+    (void)!read(orphan_gate[0], &byte, 1); /* until nobody else has it open */
+    mlog_info("orphan", "i", 0);
+    mlog_flush(1000);
+    mlog__platform_lock(&mlog__flush_all.role);
+    mlog_info("orphan", "i", 1);
+    die();
+}
+
+__attribute__((unused)) static void test_orphan(void) {
+    struct stat st;
+    size_t n;
+    char byte;
+    clean();
+    CHECK(pipe(orphan_gate) == 0 && pipe(orphan_end) == 0);
+    CHECK_EQ(in_child(leave_an_orphan), 0);
+    CHECK(lstat(note_path(), &st) != 0);
+    close(orphan_gate[0]), close(orphan_gate[1]), close(orphan_end[1]);
+    CHECK_EQ(read(orphan_end[0], &byte, 1), 0); /* it is dead */
+    close(orphan_end[0]);
+    CHECK(lstat(note_path(), &st) == 0);
+    CHECK_EQ(in_child(recover_elsewhere), 0);
+    char *text = contents(log_path, &n);
+    CHECK_EQ(times(text, "\"msg\":\"orphan\""), 2);
+    CHECK_EQ(times(text, "recovered\":true"), 1);
+    CHECK(lstat(note_path(), &st) != 0);
+}
+
+/* Notes of strangers, and those that lead where we have no business: they are left alone, and so is what they name. */
+static void test_bad_notes(void) {
+    struct stat st;
+    size_t n;
+    char other[700];
+    snprintf(other, sizeof other, "%s.other", note_path());
+    for (int i = 0; i < 7; i++) {
+        clean();
+        (void)unlink(other);
+        CHECK(killed(in_child(log_everything)));
+        const char *path = note_path();
+        if (i == 0) CHECK(chmod(rings, 0755) == 0);                                 /* others may enter the place */
+        if (i == 1) CHECK(rename(path, other) == 0 && symlink(other, path) == 0);
+        if (i == 2) CHECK(link(path, other) == 0);
+        if (i == 3) CHECK(chmod(path, 0644) == 0);
+        if (i == 4) CHECK(unlink(path) == 0 && mkfifo(path, 0600) == 0);
+        if (i == 5) CHECK(unlink(path) == 0 && mkdir(path, 0700) == 0);
+        if (i == 6) CHECK(rename(rings, elsewhere) == 0 && symlink(elsewhere, rings) == 0);
+        char *keep = elsewhere[0] != 0 && i == 6 ? strdup(elsewhere) : NULL;
+        if (keep != NULL) snprintf(elsewhere, sizeof elsewhere, "%.250s.3", keep);
+        CHECK_EQ(in_child(recover_elsewhere), 0);
+        char *text = contents(log_path, &n);
+        if (!CHECK_EQ(times(text, "recovered\":true"), 0)) printf("case %d\n", i);
+        CHECK_EQ(times(text, "\"msg\":\"after\""), 1);
+        CHECK_EQ(times(text, "crash_safe: a log's note names"), i == 0 || i == 6);
+        if (keep != NULL) {
+            CHECK(unlink(rings) == 0 && rmdir(elsewhere) == 0 && rename(keep, rings) == 0);
+            snprintf(elsewhere, sizeof elsewhere, "%s", keep);
+            free(keep);
+        }
+        CHECK_EQ(files_left(), 3);
+        CHECK(chmod(rings, 0700) == 0);
+        CHECK(i == 0 || i == 6 || lstat(path, &st) == 0);
+        if (i == 5) CHECK(rmdir(path) == 0);
+        else (void)unlink(path);
+    }
+    (void)unlink(other);
+}
+
 /* -- hostile files -- */
 
 static void find_file(char path[600], const char *end) {
@@ -421,6 +800,30 @@ static void test_hostile(void) {
     printf("hostile: %u files, %u lines\n", rounds, lines);
 }
 
+/* A report of losses that has no room for what every record has, and nothing but zeros behind it. */
+static void test_short_loss(void) {
+    static const mlog_format formats[] = {MLOG_JSON, MLOG_BINARY, MLOG_LOGFMT};
+    for (size_t i = 0; i < 3; i++) {
+        char path[600];
+        struct stat st;
+        clean();
+        format_now = formats[i];
+        CHECK(killed(in_child(log_everything)));
+        find_file(path, ".2.ring");
+        int fd = open(path, O_RDWR);
+        CHECK(fd >= 0 && fstat(fd, &st) == 0);
+        mlog__ring *r = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        CHECK(r != MAP_FAILED);
+        uint64_t at = r->cur[0] & (r->bytes - 1), header = mlog__record_header(MLOG__S_LOSS, 1, 0);
+        memset(r->data + at, 0, (size_t)(r->bytes - at));
+        memcpy(r->data + at, &header, 8);
+        munmap(r, (size_t)st.st_size);
+        close(fd);
+        CHECK_EQ(in_child(recover), 0);
+    }
+    format_now = MLOG_JSON;
+}
+
 /* Links and strangers' files are left alone. */
 static void test_strangers(void) {
     char path[600], to[640];
@@ -439,20 +842,75 @@ static void test_strangers(void) {
     CHECK_EQ(times(text, "recovered\":true"), 8);
 }
 
+/* A ring that is not as a ring of ours must be is left out, and the log says so; what else there is comes back. */
+static void test_refused(void) {
+    static const char *const what[] = {"two links", "a symbolic link", "open to others", "another user's", "another size", "another number",
+                                       "a definition changed", "cut off"};
+    char path[600], to[640];
+    size_t n;
+    for (int i = 0; i < 8; i++) {
+        if (i == 3 && geteuid() != 0) continue;
+        clean();
+        CHECK(killed(in_child(log_everything)));
+        find_file(path, i == 6 ? ".session" : ".2.ring");
+        snprintf(to, sizeof to, "%s.other", log_path);
+        (void)unlink(to);
+        int fd = open(path, O_RDWR);
+        uint64_t other = 4096;
+        uint32_t number = 9;
+        char letter = 'P';
+        if (i == 0) CHECK(link(path, to) == 0);
+        if (i == 1) CHECK(rename(path, to) == 0 && symlink(to, path) == 0);
+        if (i == 2) CHECK(fchmod(fd, 0644) == 0);
+        if (i == 3) CHECK(fchown(fd, 12345, (gid_t)-1) == 0);
+        if (i == 4) CHECK(pwrite(fd, &other, 8, offsetof(mlog__ring, bytes)) == 8);
+        if (i == 5) CHECK(pwrite(fd, &number, 4, offsetof(mlog__ring, number)) == 4);
+        if (i == 6) { /* the message "plain" becomes "Plain" */
+            static char dict[65536];
+            CHECK(pread(fd, dict, sizeof dict, offsetof(mlog__session, dict)) == (ssize_t)sizeof dict);
+            const char *at = memmem(dict, sizeof dict, "plain", 6);
+            CHECK(at != NULL && pwrite(fd, &letter, 1, (off_t)offsetof(mlog__session, dict) + (at - dict)) == 1);
+        }
+        if (i == 7) CHECK(ftruncate(fd, 5000) == 0);
+        close(fd);
+        CHECK_EQ(in_child(recover), 0);
+        char *text = contents(log_path, &n);
+        if (!CHECK_EQ(times(text, "\"msg\":\"ring damaged: records are missing\""), 1)) printf("%s: %s", what[i], text);
+        CHECK_EQ(times(text, "\"msg\":\"plain\"") + times(text, "\"msg\":\"Plain\""), 0);
+        CHECK_EQ(times(text, "\"msg\":\"emitted\""), i == 6);
+        CHECK_EQ(times(text, "\"msg\":\"after\""), 1);
+        (void)unlink(to);
+    }
+}
+
 int main(void) {
     snprintf(rings, sizeof rings, "%s", temp_path("rings"));
     log_path = temp_path("recover.log");
+    snprintf(elsewhere, sizeof elsewhere, "%s.elsewhere", rings);
     test_everything();
     if (!SANITIZED) test_binary(); /* it compiles the tool: once is enough */
+    test_arrival();
     test_place();
     test_several();
+    test_promise();
+    test_blanks();
+    test_between();
+    test_locks();
+    test_note();
+    test_two_places();
+    test_note_stays();
+    test_bad_notes();
+    CHECK_EQ(in_child(add_and_remove), 0);
     test_early();
 #ifndef TSAN /* which refuses threads in the child of a process that has some */
+    test_orphan();
     test_family();
 #endif
     test_strangers();
+    test_refused();
     if (!SANITIZED) test_crash(); /* ASan and TSan own SIGSEGV */
     test_hostile();
+    test_short_loss();
     clean();
     return done();
 }

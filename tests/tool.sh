@@ -114,7 +114,7 @@ echo 'not one of ours' >>$dir/a.json
 status 1 $m check $dir/a.json; says "byte $(($(wc -c <$dir/a.json) - 16)): a line that is no record" $dir/err
 
 # wrong use
-status 2 $m; status 2 $m dog; says 'expected cat, tail, stats or check' $dir/err
+status 2 $m; status 2 $m dog; says 'expected cat, tail, stats, check or recover' $dir/err
 status 2 $m cat --where 'level>=' $dir/a.bin; says 'where: line 1, column 8' $dir/err
 status 2 $m cat --since yesterday $dir/a.bin; status 2 $m cat --format xml; status 2 $m cat -f $dir/a.bin; status 2 $m cat --nonsense
 status 3 $m cat $dir/no_such_file; says 'no_such_file: No such file' $dir/err
@@ -151,11 +151,177 @@ for kind in bin json; do
     check "tail -f $kind: all of them, once" sh -c "jq -r 'select(.msg != \"\") | .msg' $dir/followed | wc -l | grep -qx 35"
 done
 
+# the rings of a process that was killed: what it had not written lies in them
+rings=$dir/rings
+killed() { # name, number of the first: ten records written, seven not
+    "$dir/writer" $dir "$1" 10 "$2" $rings 7 die >$dir/said 2>&1
+    if [ $? = 137 ] && [ -n "$(ls $rings)" ]; then ok; else bad "the writer was not killed"; fi
+}
+sums() { (cd "$1" && cksum ./* | sort); }
+killed k 0
+cp -a $rings $dir/rings.copy
+cp $dir/k.json $dir/k.before.json; cp $dir/k.bin $dir/k.before.bin
+sums $rings >$dir/sums
+status 0 $m cat $rings; mv $dir/out $dir/unwritten
+check "the seven" sh -c "jq -r 'select(.recovered == null) | .task' $dir/unwritten | tr '\n' ' ' | grep -qx '3 4 5 6 0 1 2 '"
+status 0 $m cat $rings/*.session; same "by its session" $dir/out $dir/unwritten
+status 0 $m cat $rings/*.2.ring; same "by its ring" $dir/out $dir/unwritten
+status 0 $m cat $rings/*; same "by all files of it" $dir/out $dir/unwritten
+status 0 $m cat --where 'level=error' $dir/rings.copy; check "a copy, filtered" sh -c "jq -r .level $dir/out | grep -qx error"
+mkdir -p $dir/apart; cp $rings/*.2.ring $dir/apart/ring; cp $rings/*.session $dir/apart/session
+status 0 $m cat $dir/apart/ring $dir/apart/session; same "files of other names" $dir/out $dir/unwritten
+rm $dir/apart/session
+status 3 $m cat $dir/apart/ring; says 'its session, [0-9a-f]*.session, is neither named nor beside it' $dir/err
+status 0 $m cat $dir/k.bin $rings
+check "with the log, in order" sh -c "cat $dir/k.json $dir/unwritten | cmp - $dir/out"
+status 0 $m stats $rings; says '"records":7,.*"warn":2' $dir/out
+status 0 $m check $rings; says 'ok, 7 records' $dir/out
+status 2 $m tail -f $rings
+status 0 $m recover --dir $rings
+check "the list" sh -c "jq -e '.state == \"dead\" and .program == \"writer\" and .rings == 2 and ([.sinks[] | select(.unwritten == 7) | .format] |
+    sort) == [\"binary\",\"json\",\"logfmt\",\"pretty\"]' $dir/out"
+status 0 $m recover --dir $rings --stdout $dir/k.json
+check "on standard output, marked" sh -c "sed 's/,\"recovered\":true//' $dir/out | cmp - $dir/unwritten && grep -c recovered $dir/out | grep -qx 7"
+sums $rings >$dir/out; same "nothing was touched" $dir/out $dir/sums
+same "neither was the log" $dir/k.json $dir/k.before.json
+
+# a directory that is not ours alone: to standard output, and nothing goes
+stranger() { # metalog
+    chmod 0755 $rings
+    [ "$(id -u)" != 0 ] || chown -R 54321 $rings
+    status 0 "$1" recover --dir $rings $dir/k.json
+    check "to standard output" sh -c "sed 's/,\"recovered\":true//' $dir/out | cmp - $dir/unwritten"
+    says 'no directory of ours with mode 0700' $dir/err
+    same "the log stays as it was" $dir/k.json $dir/k.before.json
+    sums $rings >$dir/out; same "so do the rings" $dir/out $dir/sums
+    [ "$(id -u)" != 0 ] || chown -R 0 $rings
+    chmod 0700 $rings
+}
+stranger $m
+# and a note that leads to one: nothing is read there
+chmod 0755 $rings
+status 3 $m recover $dir/k.json; says 'its note names .*left alone' $dir/err; says '^.*k.json: 0 records recovered$' $dir/out
+chmod 0700 $rings
+
+# into the logs, by the notes beside them
+check "the note" grep -qx "metalog-rings 1 $(realpath $rings)" $dir/.k.json.metalog
+for kind in json bin logfmt pretty; do
+    status 0 $m recover $dir/k.$kind; says 'k.[a-z]*: 7 records recovered$' $dir/out
+    check "its note goes" test ! -e $dir/.k.$kind.metalog
+    status 0 $m recover --dir $rings $dir/k.$kind; says ': 0 records recovered$' $dir/out
+done
+check "nothing is left" test -z "$(ls $rings)"
+sed 's/$/\n/; s/"thread":[0-9]*/&,"recovered":true/' $dir/unwritten | grep . >$dir/marked
+check "each once" sh -c "cat $dir/k.before.json $dir/marked | cmp - $dir/k.json"
+status 0 $m cat $dir/k.bin; same "the binary file has the same" $dir/out $dir/k.json
+status 0 $m cat --format logfmt $dir/k.bin; same "LOGFMT" $dir/out $dir/k.logfmt
+status 0 $m cat --format console --utc --color never $dir/k.bin; same "PRETTY" $dir/out $dir/k.pretty
+status 3 $m recover $dir/never.json; says 'never.json: No such file' $dir/err
+killed l 0
+rm $dir/l.json
+status 0 $m recover --format logfmt $dir/l.json; says '7 records recovered' $dir/out # a log that is gone, in another format
+check "made anew" sh -c "grep -c '^ts=.*recovered=true' $dir/l.json | grep -qx 7"
+rm -rf $rings
+
+# a process that lives: its records are seen, and stay its own
+mkfifo $dir/gate
+sh -c "exec 3<>$dir/gate; $dir/writer $dir v 10 0 $rings 7 live <&3 >$dir/said 2>&1" &
+writer=$!
+for _ in $(seq 100); do [ -s $dir/said ] && break; sleep 0.1; done
+status 0 $m cat $rings; check "seen" sh -c "wc -l <$dir/out | grep -qx 7"
+status 0 $m recover $dir/v.json $dir/v.bin; says 'v.json: 0 records recovered' $dir/out
+status 0 $m recover --stdout $dir/v.json; check "not dead" test ! -s $dir/out
+status 0 $m recover --dir $rings; says '"state":"live"' $dir/out
+check "its note stays" test -e $dir/.v.json.metalog
+echo go >$dir/gate; wait $writer
+check "all written, none marked" sh -c "wc -l <$dir/v.json | grep -qx 17 && ! grep -q recovered $dir/v.json && [ ! -e $dir/.v.json.metalog ] && [ -z \"\$(ls $rings)\" ]"
+
+status 2 $m cat --dir $rings; status 2 $m stats --stdout; status 2 $m recover --format csv2; status 2 $m cat --format binary
+status 3 $m recover --dir $dir/nowhere $dir/k.json; says 'nowhere: No such file' $dir/err
+status 3 $m recover --dir $dir/k.json; says 'k.json: Not a directory' $dir/err
+
+# damage in sessions and rings: told with its place, what is sound is shown
+session=$(basename $dir/rings.copy/*.session) ring=$(basename $dir/rings.copy/*.2.ring)
+spoil() { # file, offset, bytes
+    rm -rf $dir/spoiled && cp -a $dir/rings.copy $dir/spoiled
+    printf "$3" | dd of=$dir/spoiled/"$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+spoil $session 0 X; status 1 $m cat $dir/spoiled; says "$session: byte 0: no session begins here" $dir/err
+spoil $session 8 X; status 1 $m cat $dir/spoiled/$session; says 'byte 8: a session of another version' $dir/err
+spoil $ring 0 X; status 1 $m check $dir/spoiled; says "$ring: byte 0: no ring begins here" $dir/err; says 'damaged, 0 records' $dir/out
+spoil $ring 24 X; status 1 $m cat $dir/spoiled; says 'byte 24: a ring of another session' $dir/err
+at=$(grep -abo 'a=b "c"' $dir/rings.copy/$ring | tail -n 1 | cut -d: -f1) # a text of the fourth one
+first=$(python3 -c '
+import struct, sys
+data = open(sys.argv[1], "rb").read()
+tail = struct.unpack_from("<Q" if sys.byteorder == "little" else ">Q", data, 576)[0]
+print(1024 + tail % (len(data) - 1024))' $dir/rings.copy/$ring)
+spoil $ring "$first" '\0\0\0\0\0\0\0\0'; status 1 $m cat $dir/spoiled; says "$ring: byte $first: a record without a definition, or not sound" $dir/err
+check "the first one ends it" test ! -s $dir/out
+spoil $ring $((at - 64)) '\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377'; $m cat $dir/spoiled >$dir/out 2>$dir/err
+check "no wrong line" sh -c "! diff $dir/unwritten $dir/out | grep -q '^> .*order'"
+head -c 4000 $dir/rings.copy/$ring >$dir/spoiled/$ring; status 1 $m cat $dir/spoiled; says 'the file ends within the ring' $dir/err
+rm $dir/spoiled/$session; status 1 $m cat $dir/spoiled; says "$ring: its session is missing" $dir/err
+rm $dir/spoiled/*; status 0 $m cat $dir/spoiled; says 'no rings in it' $dir/err
+rm -rf $dir/spoiled && cp -a $dir/rings.copy $dir/spoiled; : >$dir/spoiled/$session
+status 1 $m cat $dir/spoiled; says 'byte 0: the file ends within a session' $dir/err
+check "with sanitizers" $CLANG -g -O0 -fsanitize=address,undefined -fno-sanitize-recover=all -x c -DMETALOG_TOOL metalog.h -o $dir/metalog.asan
+check "random damage" python3 tests/tool_spoil.py $dir/metalog.asan $dir/rings.copy $dir/spoiled 50
+
+# the blanks that stand in the place of a torn line, which was written again
+sed '3s/^/     /; 5s/$/\n    /' $dir/k.json >$dir/blank.json
+status 0 $m cat $dir/blank.json; same "blanks before a line" $dir/out $dir/k.json
+status 0 $m check $dir/blank.json
+
+# doubles over files, by their ids; lines, when they are equal apart from the mark
+status 0 $m cat $dir/k.bin $dir/k.before.bin; same "ids" $dir/out $dir/k.json
+status 0 $m cat $dir/k.bin $dir/rings.copy; check "ids in rings" sh -c "wc -l <$dir/out | grep -qx 17"
+status 0 $m cat $dir/k.json $dir/k.before.json; check "lines of two files" sh -c "sort $dir/k.json >$dir/want; sort $dir/out | cmp - $dir/want"
+status 0 $m stats $dir/k.json $dir/k.before.json; says '"records":17,.*"doubles":10' $dir/out
+status 0 $m stats $dir/k.bin $dir/k.before.bin; says '"records":17,.*"doubles":10' $dir/out
+status 0 $m cat --doubles $dir/k.json $dir/k.before.json; check "--doubles shows them" sh -c "wc -l <$dir/out | grep -qx 27"
+status 0 $m cat --doubles $dir/k.bin $dir/k.before.bin; check "those of ids, too" sh -c "wc -l <$dir/out | grep -qx 27"
+status 0 $m cat --doubles $dir/twice.bin; check "and of one file" sh -c "wc -l <$dir/out | grep -qx 10000"
+cat $dir/unwritten $dir/marked $dir/marked >$dir/both.json
+status 0 $m cat $dir/both.json; same "one that has the mark, in one file" $dir/out $dir/unwritten
+cat $dir/unwritten $dir/unwritten >$dir/equal.json
+status 0 $m cat $dir/equal.json; same "without the mark, lines of one file are records of their own" $dir/out $dir/equal.json
+status 0 $m cat $dir/equal.json $dir/unwritten $dir/marked; check "as many as in the file with the most" sh -c "wc -l <$dir/out | grep -qx 14"
+status 0 $m cat $dir/marked $dir/unwritten; check "whichever comes first" sh -c "wc -l <$dir/out | grep -qx 7"
+
 # the negative control: with no checksum compared, flipped bits must be missed
 # shellcheck disable=SC2086
 check "the reader without checksums" $GCC -std=c11 -O1 -DMETALOG_TEST_NO_CRC -I. tests/test_binary.c -o $dir/no_crc -pthread
 if TMPDIR=$dir $dir/no_crc flips >$dir/out 2>&1; then bad "bit flips are found without checksums: the test proves nothing"; else ok; fi
 says 'not noticed' $dir/out
+
+# and: a tool without a safeguard must be found out
+without() { # what is missing, text that stands once in metalog.h, what takes its place, a function that must fail
+    python3 -c 'import sys
+text = sys.stdin.read()
+if text.count(sys.argv[1]) != 1: sys.exit("%d times in metalog.h: %s" % (text.count(sys.argv[1]), sys.argv[1]))
+sys.stdout.write(text.replace(sys.argv[1], sys.argv[2]))' "$2" "$3" <metalog.h >$dir/without.h || { bad "without $1: does not apply"; return; }
+    $GCC -std=c11 -w -O0 -x c -DMETALOG_TOOL $dir/without.h -o $dir/metalog.without || { bad "without $1: does not compile"; return; }
+    before=$passed,$failed
+    "$4" $dir/metalog.without >/dev/null
+    if [ $failed = "${before#*,}" ]; then found=no; else found=yes; fi
+    passed=${before%,*} failed=${before#*,}
+    if [ $found = yes ]; then ok; else bad "without $1 nothing fails: the test proves nothing"; fi
+}
+ids_fold() { status 0 "$1" cat $dir/k.bin $dir/k.before.bin; same "ids" $dir/out $dir/k.json; }
+lines_fold() { status 0 "$1" cat $dir/both.json; same "lines" $dir/out $dir/unwritten; }
+lines_stay() { status 0 "$1" cat $dir/equal.json; same "equal lines" $dir/out $dir/equal.json; }
+damage_ends() { status 1 "$1" cat $dir/spoiled; says "byte $first: a record" $dir/err; }
+spoil $ring "$first" '\0\0\0\0\0\0\0\0'
+without "the folding of ids" 'bool again = (*bits & bit) != 0;' 'bool again = false;' ids_fold
+without "the folding of lines" 'if (has == had || mlog__tool.inputs == 1) return has == had;' 'return false;' lines_fold
+without "the count of equal lines" 'm->n = MLOG__MAX(MLOG__MAX(m->n, m->plain), 1u);' 'm->n = 1;' lines_stay
+without "the walk through a ring" 'mlog__tool_walk(in, d, paths[i], r, from);' '' damage_ends
+rm -rf $rings; killed k2 0
+mv $dir/k2.json $dir/k.json; cp $dir/k.json $dir/k.before.json; mv $dir/.k2.json.metalog $dir/.k.json.metalog
+status 0 $m cat $rings; mv $dir/out $dir/unwritten
+sums $rings >$dir/sums
+without "the look at whose directory it is" 'bool foreign = dir != NULL && !mlog__store_is_ours(dir);' 'bool foreign = false;' stranger
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -180,7 +180,7 @@ static void only_pad(void) {
 static void tell_loss(void) {
     warm();
     mlog__thread *t = mlog__thread_self;
-    mlog__ring_drop(t->ring, MLOG_INFO);
+    mlog__ring_drop(t->ring, MLOG_INFO, true);
     mlog__thread_tell_loss(t);
 }
 static void read_ring(void) { /* as a lane, directly */
@@ -198,7 +198,7 @@ static void read_release(void) { /* reads the place of the padding, then gives i
     memcpy(&word, r->data + (head & (r->bytes - 1)), 8);
     look(word);
     uint64_t told = 0;
-    mlog__ring_release(r, head, &told, true);
+    mlog__ring_release(r, r->bytes - 8, head, &told, true);
 }
 static void pad_there(void) { CHECK(mlog__ring_pad(pad_thread, pad_thread->ring->bytes)); }
 static void look_write(void) {
@@ -207,6 +207,30 @@ static void look_write(void) {
     mlog__ring_look(pad_thread, head);
     memcpy(r->data + (head & (r->bytes - 1)), &word, 8);
 }
+
+/* What the recorder keeps: read under a pin, and given back by that, or by moving where it begins; then the owner has the room. */
+static void keep(void) {
+    mlog__ring *r = pad_thread->ring;
+    uint64_t head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->tail, head, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->kept, (head - 64) | MLOG__KEPT, __ATOMIC_RELAXED);
+}
+static void read_kept(uint64_t from) {
+    mlog__ring *r = pad_thread->ring;
+    uint64_t word;
+    CHECK(mlog__ring_pin(r, 1) != UINT64_MAX);
+    memcpy(&word, r->data + ((__atomic_load_n(&r->head, __ATOMIC_RELAXED) - 64) & (r->bytes - 1)), 8);
+    look(word);
+    (void)mlog__ring_unpin(r, 1, from);
+}
+static void write_kept(void) {
+    mlog__ring *r = pad_thread->ring;
+    memset(r->data + ((__atomic_load_n(&r->head, __ATOMIC_RELAXED) - 64) & (r->bytes - 1)), 0, 8);
+}
+static void read_unpin(void) { read_kept(0); }
+static void read_trim(void) { read_kept(__atomic_load_n(&pad_thread->ring->head, __ATOMIC_RELAXED)); }
+static void reclaim(void) { CHECK(mlog__ring_reclaim(pad_thread->ring)), write_kept(); }
+static void see_end(void) { look(mlog__ring_end(pad_thread->ring, pad_thread->ring->bytes)), write_kept(); }
 
 /* ---- threads ---- */
 
@@ -365,7 +389,7 @@ int main(int argc, char **argv) {
 
     pair(take_give, take_again);
     pair(take_two_give, take_again);
-    static char big[900];
+    static char big[1500]; /* more than a slot takes */
     memset(big, 'x', sizeof big - 1);
     context = mlog_context_new("big", (const char *)big);
     CHECK_EQ(context->id, MLOG__HEAVY);
@@ -384,6 +408,11 @@ int main(int argc, char **argv) {
     pair(read_release, pad_there);
     warm();
     pair(read_release, look_write);
+    keep();
+    pair(read_unpin, reclaim);
+    keep();
+    pair(read_trim, see_end);
+    pad_thread->ring->kept = 0;
 
     pair(take_recycle, take_slot);
     pair(take_give_back, take_slot);
