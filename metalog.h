@@ -5851,19 +5851,33 @@ static void mlog__store_sign(void) {
     memcpy(s->program, name, strnlen(name, sizeof s->program - 1));
 }
 
+/* [s] Makes the file of a session, and locks it before there is anything to read. Who starts in this moment and finds it without a
+ * lock removes it: then once more. NULL: errno says why. */
+static void *mlog__store_make(const char *path) {
+    for (int i = 0; i < 100; i++) {
+        int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0 && errno != EEXIST) return NULL;
+        if (fd >= 0) {
+            (void)fchmod(fd, 0600); /* whatever the umask */
+            close(fd);
+            void *lock = mlog__store_lock(path);
+            if (lock != NULL) return lock;
+        }
+        mlog__platform_nap(1000000);
+    }
+    return (void)unlink(path), errno = EAGAIN, (void *)NULL;
+}
+
 /* [s] The session goes into a file, at its old address. False: nothing has changed. */
 static bool mlog__store_session(void) {
     char path[MLOG__STORE_PATH];
     const size_t size = sizeof(mlog__session);
     mlog__store_path(path, mlog__store.dir, mlog__dict_session->id, false, 0);
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600); /* the lock before there is anything to read */
-    if (fd < 0) return false;
-    (void)fchmod(fd, 0600); /* whatever the umask */
-    close(fd);
-    void *lock = mlog__store_lock(path);
+    void *lock = mlog__store_make(path);
+    if (lock == NULL) return false;
     mlog__session *fresh = NULL;
     bool whole = false, moved = false;
-    fd = lock == NULL ? -1 : open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0 && ftruncate(fd, (off_t)size) == 0) {
         fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (fresh == MAP_FAILED) fresh = NULL;
@@ -5879,7 +5893,7 @@ static bool mlog__store_session(void) {
         return true;
     }
     if (fresh != NULL) mlog__platform_unmap(fresh, size);
-    if (lock != NULL) mlog__platform_unmap(lock, MLOG__PAGE);
+    mlog__platform_unmap(lock, MLOG__PAGE);
     (void)unlink(path);
     errno = error;
     return false;
@@ -5889,10 +5903,12 @@ static bool mlog__store_session(void) {
 /* Begins: rings that are made from here on are files. -1: errno says why, and everything stays as it was. */
 static int mlog__store_begin(const char *dir) {
     mlog__guard guard;
+    char whole[PATH_MAX];
     if (mlog__store.on) return 0; /* it stays where it is to the end */
     mlog__platform_guard(&guard);
-    bool begun = mlog__store_dir(dir);
-    if (begun) memcpy(mlog__store.dir, dir, strlen(dir) + 1), mlog__store_make_whole();
+    bool begun = mlog__store_dir(dir) && realpath(dir, whole) != NULL; /* a daemon's directory is another by then */
+    if (begun && strlen(whole) >= sizeof mlog__store.dir) begun = false, errno = ENAMETOOLONG;
+    if (begun) memcpy(mlog__store.dir, whole, strlen(whole) + 1), mlog__store_make_whole();
     begun = begun && mlog__store_session();
     int error = errno;
     mlog__platform_unguard(&guard);
@@ -12624,18 +12640,52 @@ static void mlog__sink_blank(int fd, off_t at, size_t n) {
     if (place >= 0) close(place);
 }
 
-/* A write did not write all. Before the next one: has anybody written behind it? */
-static void mlog__sink_mend(mlog_sink *s) {
-    struct stat st;
-    off_t at = s->torn_at;
-    bool alone = s->session == NULL || !s->session->promise[s->number].shared; /* else somebody may write between the look and the write */
-    if (s->sent == 0 || fstat(s->fd, &st) != 0 || (st.st_size == at && alone)) return;
+enum { MLOG__SINK_SURE = 36 }; /* so many bytes of a line are nobody else's: its time, in nanoseconds */
+
+/* The end of the last n bytes that were sent, in the file. At `torn_at`, unless others of the family, with whom the descriptor's offset
+ * is shared, wrote before we asked for it. -1: they are not there. */
+static off_t mlog__sink_end(const mlog_sink *s, size_t n) {
+    char path[32], *text = malloc(n + (256 << 10));
+    snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd);
+    int place = text == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    off_t from = MLOG__MAX(s->torn_at - (off_t)n - (256 << 10), 0), end = -1;
+    ssize_t got = place < 0 ? -1 : pread(place, text, (size_t)(s->torn_at - from), from);
+    const char *piece = s->out.p + s->sent - n;
+    for (ssize_t at = got - (ssize_t)n; at >= 0 && end < 0; at = n < MLOG__SINK_SURE ? -1 : at - 1)
+        if (text[at] == *piece && memcmp(text + at, piece, n) == 0) end = from + at + (off_t)n;
+    if (place >= 0) close(place);
+    free(text);
+    return end;
+}
+
+static void mlog__sink_back(mlog_sink *s, size_t n) {
     s->torn_at = 0;
+    s->sent -= n;
+    s->bytes -= n;
+}
+
+/* A write did not write all. Before the next one: has anybody written behind it, or was the file cut off? Returns where the rest of the
+ * line has to go; 0: the next byte begins a line, or block. */
+static off_t mlog__sink_mend(mlog_sink *s) {
+    struct stat st;
     size_t torn = s->sent - mlog__sink_whole(s->out.p, s->sent, s->binary != NULL);
-    if (torn == 0 || (off_t)torn > at) return;
-    mlog__sink_blank(s->fd, at - (off_t)torn, torn);
-    s->sent -= torn;
-    s->bytes -= torn;
+    if (torn == 0 || fstat(s->fd, &st) != 0) return 0;
+    off_t end = mlog__sink_end(s, torn);
+    if (end == st.st_size) return end;
+    if (end >= 0) mlog__sink_blank(s->fd, end - (off_t)torn, torn);
+    return mlog__sink_back(s, torn), 0;
+}
+
+/* The n bytes that were sent last went elsewhere than behind `end`, where their line begins: somebody was quicker. It goes out again,
+ * whole, and what follows it. */
+static void mlog__sink_join(mlog_sink *s, off_t end, size_t n) {
+    size_t before = s->sent - n, torn = before - mlog__sink_whole(s->out.p, before, s->binary != NULL);
+    s->torn_at = lseek(s->fd, 0, SEEK_CUR);
+    off_t at = mlog__sink_end(s, n);
+    if (at < 0 || at - (off_t)n == end) return;
+    mlog__sink_blank(s->fd, end - (off_t)torn, torn);
+    mlog__sink_blank(s->fd, at - (off_t)n, n);
+    mlog__sink_back(s, n + torn);
 }
 
 /* Its batches are made where they outlive the process, as long as there is room. */
@@ -12643,6 +12693,16 @@ static void mlog__sink_lend(mlog_sink *s) {
     if (s->session == NULL || s->out.lent != 0 || s->out.len != 0) return;
     mlog__format_drop(&s->out);
     s->out = (mlog__buffer){s->session->batch[s->number], 0, 0, MLOG__BATCH_ROOM};
+}
+
+/* A part of a batch that this sink will not finish: its successor, or recovery, makes it anew. */
+static void mlog__sink_take_back(mlog_sink *s) {
+    struct stat st;
+    off_t end = s->torn_at == 0 || s->sent == 0 ? -1 : mlog__sink_end(s, s->sent);
+    if (end < 0 || fstat(s->fd, &st) != 0) return;
+    bool alone = end == st.st_size && s->session != NULL && !s->session->promise[s->number].shared && flock(s->fd, LOCK_EX | LOCK_NB) == 0;
+    if (!alone || ftruncate(s->fd, end - (off_t)s->sent) != 0) mlog__sink_blank(s->fd, end - (off_t)s->sent, s->sent);
+    (void)flock(s->fd, LOCK_SH | LOCK_NB);
 }
 
 /* Says what this batch is, before its first byte is written. Where that cannot be said, it is written all the same. */
@@ -12678,17 +12738,22 @@ static void mlog__sink_keep(mlog_sink *s, uint32_t rings) {
 static int mlog__sink_write(mlog_sink *s, uint32_t rings) {
     if (s->retry_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->retry_at) return 0;
     if (s->sent < s->out.len && !mlog__sink_ours(s)) {
+        const dev_t dev = s->dev;
+        const ino_t ino = s->ino;
         if (!mlog__sink_renew(s, false)) return mlog__sink_failed(s), 0;
-        s->promised = s->promised && s->sent != 0; /* it may be another file */
+        if (s->dev != dev || s->ino != ino) /* another file: a line that was begun in the old one goes there whole */
+            mlog__sink_back(s, s->sent - mlog__sink_whole(s->out.p, s->sent, s->binary != NULL));
+        s->promised = s->promised && s->sent != 0;
     }
     mlog__sink_promise(s, rings);
     while (s->sent < s->out.len) {
-        if (s->torn_at != 0) mlog__sink_mend(s);
+        off_t end = s->torn_at != 0 ? mlog__sink_mend(s) : 0;
         ssize_t n = mlog__sink_push(s, s->out.p + s->sent, s->out.len - s->sent);
         if (n >= 0) {
             s->sent += (size_t)n;
             s->bytes += (uint64_t)n;
             if (s->sent < s->out.len && s->named) s->torn_at = lseek(s->fd, 0, SEEK_CUR); /* with O_APPEND: where it ended */
+            if (end != 0) mlog__sink_join(s, end, (size_t)n);
             continue;
         }
         if (errno == EINTR) continue;
@@ -13994,9 +14059,10 @@ static void mlog__flush_release(uint32_t rings, bool last) {
 /* Has this sink delivered everything that may name a retired context? */
 static bool mlog__flush_passed(mlog_sink *s) {
     mlog__platform_lock(&s->lock);
-    bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts, and a binary */
-    /* one may go to another file. Of what else it read, lane 0 made text: a blocked console holds no slots */
-    const uint64_t *at = s->lane1 || s->binary != NULL ? s->done : s->next;
+    bool passed = true; /* callbacks: `done`, not `next`: a batch that is read but not delivered still needs its contexts, a binary */
+    /* one may go to another file, and one that survives us is made anew. Of what else it read, lane 0 made text: a blocked console
+     * holds no slots */
+    const uint64_t *at = s->lane1 || s->binary != NULL || s->session != NULL ? s->done : s->next;
     for (uint32_t i = 0; i < mlog__flush_all.context_rings && passed; i++) passed = at[i] >= mlog__flush_all.context_head[i];
     mlog__platform_unlock(&s->lock);
     return passed;
@@ -14468,12 +14534,15 @@ typedef struct {
     int lock;
     bool rest;                             /* somebody may still want something of it */
     bool damaged;                          /* a ring is not sound */
+    bool strange;                          /* of another version: not for us to read */
+    bool unread;                           /* a part of it could not be read for want of memory or descriptors: later */
     time_t age;
     mlog__desk desk;
 } mlog__dead;
 
 static uint64_t mlog__recover_count; /* records, for the statistics; under `role` */
 static uint32_t mlog__recover_strange; /* sessions that are none: they stay */
+static int mlog__recover_patience;    /* ms to wait for locks, of all sessions in the place; under `role` */
 
 /* A file of ours, as it must be: regular, one link, for nobody else. -1: it is something else. */
 static int mlog__recover_open(const char *path, struct stat *st) {
@@ -14492,13 +14561,20 @@ static bool mlog__recover_is_ring(const mlog__ring *r, uint64_t session, uint32_
 
 enum { MLOG__RECOVER_RING = 64 << 20, MLOG__RECOVER_SLACK = 256 }; /* the most bytes of data; room behind them, see below */
 
+/* Did that fail for want of something, and not since there was nothing to open? */
+static bool mlog__recover_scarce(void) { return errno == EMFILE || errno == ENFILE || errno == ENOMEM; }
+
 /* One ring of the dead process. A ring that is not sound is left out. */
 static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number) {
     struct stat st;
     int fd = mlog__recover_open(path, &st);
     size_t size = fd < 0 ? 0 : (size_t)st.st_size, bytes = size - sizeof(mlog__ring);
     mlog__ring *r = MAP_FAILED;
-    if (size > sizeof *r && size <= sizeof *r + MLOG__RECOVER_RING) r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd < 0) d->unread = d->unread || mlog__recover_scarce();
+    if (size > sizeof *r && size <= sizeof *r + MLOG__RECOVER_RING) {
+        r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        d->unread = d->unread || r == MAP_FAILED;
+    }
     if (fd >= 0) close(fd);
     d->damaged = d->damaged || fd < 0 || (r == MAP_FAILED && size != 0); /* no size yet: it was being made */
     if (r == MAP_FAILED) return;
@@ -14511,6 +14587,7 @@ static void mlog__recover_ring(mlog__dead *d, const char *path, uint32_t number)
     if (sound && r->kept == 0) __atomic_store_n(&r->kept, r->tail | MLOG__KEPT, __ATOMIC_RELAXED); /* RING-7 */
     if (copy == NULL) {
         d->damaged = d->damaged || r->session != 0 || head != 0; /* else it was being made */
+        d->unread = d->unread || sound;
         mlog__platform_unmap(r, size);
         return;
     }
@@ -14536,6 +14613,7 @@ static int mlog__recover_name(const char *name, uint64_t id) {
 /* Calls `each` with the path of every ring of the session. */
 static void mlog__recover_each(mlog__dead *d, void (*each)(mlog__dead *, const char *path, uint32_t number)) {
     DIR *dir = opendir(d->dir);
+    if (dir == NULL) d->unread = true;
     for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
         char path[MLOG__STORE_PATH];
         int number = mlog__recover_name(e->d_name, d->id);
@@ -14555,6 +14633,7 @@ static void mlog__recover_remove(mlog__dead *d, const char *path, uint32_t numbe
 static void mlog__recover_forget(mlog__dead *d) {
     char path[MLOG__STORE_PATH];
     mlog__recover_each(d, mlog__recover_remove);
+    if (d->unread) return; /* the rings first: without the session nobody would know whose they are */
     mlog__store_path(path, d->dir, d->id, false, 0);
     (void)unlink(path);
 }
@@ -14582,11 +14661,12 @@ static void mlog__recover_close(mlog__dead *d) {
 /* A session's lock: 0 when its process is dead. The kernel may give it back a moment after the process was waited for (the last close of
  * a dying process's file is deferred): where there is no such process any more, it is waited for. */
 static int mlog__recover_lock(int fd) {
-    uint64_t owner = 0;
+    uint64_t owner = 0; /* of another namespace, it may live and not be seen: then nobody waits long */
     for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
         bool read = pread(fd, &owner, sizeof owner, offsetof(mlog__session, owner)) == (ssize_t)sizeof owner;
         bool gone = read && owner != 0 && owner <= INT_MAX && kill((pid_t)owner, 0) != 0 && errno == ESRCH;
-        if (!gone || i == 100) return -1;
+        if (!gone || i == 100 || mlog__recover_patience == 0) return -1;
+        mlog__recover_patience--;
         mlog__platform_nap(1000000);
     }
     return 0;
@@ -14604,8 +14684,10 @@ static bool mlog__recover_take(mlog__dead *d, const char *dir, uint64_t id) {
     d->lock = mlog__recover_open(path, &st);
     if (d->lock < 0 || mlog__recover_lock(d->lock) != 0 || fstat(d->lock, &st) != 0 || st.st_nlink != 1) return false;
     d->age = st.st_mtime;
-    if (st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session)) return false; /* of another version */
+    d->strange = st.st_size != 0 && st.st_size != (off_t)sizeof(mlog__session);
+    if (d->strange) return false;
     mlog__session *s = st.st_size == 0 ? MAP_FAILED : mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, d->lock, 0);
+    if (s == MAP_FAILED && st.st_size != 0) return false; /* no memory */
     if (s == MAP_FAILED || s->id == 0) {
         if (s != MAP_FAILED) mlog__platform_unmap(s, sizeof *s);
         mlog__recover_forget(d);
@@ -14613,13 +14695,13 @@ static bool mlog__recover_take(mlog__dead *d, const char *dir, uint64_t id) {
     }
     d->file = s;
     d->damaged = s->id != id; /* its name and its rings say better */
-    if (memcmp(s->magic, "metalog", 8) == 0 && s->version == MLOG__SESSION_VERSION && s->byte_order == 0x01020304 && s->word_size == sizeof(void *))
-        return true;
     if (memcmp(s->magic, "metalog", 8) != 0) mlog__recover_strange++;
-    return false; /* of another version, or of another kind of machine */
+    d->strange = memcmp(s->magic, "metalog", 8) != 0 || s->version != MLOG__SESSION_VERSION || s->byte_order != 0x01020304 ||
+                 s->word_size != sizeof(void *); /* of another version, or of another kind of machine */
+    return !d->strange;
 }
 
-/* Reads it whole. False: no memory. */
+/* Reads it whole. False: there was not enough of something to do so: the next start does it. */
 static bool mlog__recover_read(mlog__dead *d) {
     d->copy = mlog__platform_map(sizeof *d->copy, false, false);
     d->rings = mlog__platform_map(2 * MLOG__RINGS * sizeof *d->rings, false, false);
@@ -14632,7 +14714,7 @@ static bool mlog__recover_read(mlog__dead *d) {
     d->desk.pairs = &d->copy->clock;
     d->desk.foreign = d->desk.recovered = true;
     mlog__recover_each(d, mlog__recover_ring);
-    return true;
+    return !d->unread;
 }
 
 /* From where on a ring may hold what its recorder kept and the sink has not shown; `cur`: there is none. */
@@ -14646,7 +14728,10 @@ static void mlog__recover_look(mlog__dead *d, const char *path, uint32_t number)
     struct stat st;
     mlog__ring head;
     int fd = mlog__recover_open(path, &st);
-    if (fd < 0) return;
+    if (fd < 0) {
+        d->unread = d->unread || mlog__recover_scarce();
+        return;
+    }
     bool read = pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && head.number == number;
     close(fd);
     for (uint32_t k = 0; read && k < MLOG__SINKS; k++)
@@ -14662,7 +14747,7 @@ static bool mlog__recover_is_empty(mlog__dead *d) {
         if (p->key != 0 && p->armed != p->done) return false;
     }
     mlog__recover_each(d, mlog__recover_look);
-    return !d->rest;
+    return !d->rest && !d->unread;
 }
 
 /* -- settling a promise -- */
@@ -14683,19 +14768,30 @@ static void mlog__recover_move(mlog__dead *d, uint32_t k) {
     }
 }
 
+/* Is it the batch's file? Else it is closed, and -1. */
+static int mlog__recover_is(int fd, const mlog__promise *p) {
+    struct stat st;
+    if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_dev == p->dev && (uint64_t)st.st_ino == p->ino)) return fd;
+    close(fd);
+    return -1;
+}
+
 /* Opens the file of the batch: the sink's own, or one beside it, whose name begins with the same, that a rotation made of it. -1: it
- * is gone. */
+ * is gone; -2: it could not be looked for. */
 static int mlog__recover_find(const mlog_sink *s, const mlog__promise *p) {
+    int own = mlog__recover_is(open(s->config.path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK), p);
+    if (own >= 0) return own;
     const char *slash = strrchr(s->config.path, '/'), *base = slash == NULL ? s->config.path : slash + 1;
     char *folder = slash == NULL ? strdup(".") : strndup(s->config.path, (size_t)(base - s->config.path));
     DIR *dir = folder == NULL ? NULL : opendir(folder);
     struct stat st;
-    int fd = -1;
+    int fd = dir == NULL && mlog__recover_scarce() ? -2 : -1;
     for (const struct dirent *e; dir != NULL && fd < 0 && (e = readdir(dir)) != NULL;) {
         if (strncmp(e->d_name, base, strlen(base)) != 0 || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
         if (!S_ISREG(st.st_mode) || (uint64_t)st.st_dev != p->dev || (uint64_t)st.st_ino != p->ino) continue;
-        fd = openat(dirfd(dir), e->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-        if (fd >= 0 && (fstat(fd, &st) != 0 || (uint64_t)st.st_ino != p->ino)) close(fd), fd = -1;
+        fd = mlog__recover_is(openat(dirfd(dir), e->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK), p);
+        if (fd < 0 && mlog__recover_scarce()) fd = -2;
+        if (fd == -2) break;
     }
     if (dir != NULL) closedir(dir);
     free(folder);
@@ -14728,6 +14824,7 @@ static bool mlog__recover_alone(int fd, const mlog__promise *p, const char *batc
 static bool mlog__recover_cut(int fd, const mlog__promise *p, const char *batch, const mlog_sink *s) {
     struct stat st;
     if (p->shared || fstat(fd, &st) != 0) return false;
+    if (!p->kept && st.st_size % 512 != 0) return false; /* a write is cut short between two pages: somebody's lines stand behind it */
     int locked = st.st_ino == s->ino && st.st_dev == s->dev ? s->fd : fd;
     bool cut = flock(locked, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_size < p->off + p->len; /* longer: others */
     if (p->kept && p->len <= MLOG__BATCH_ROOM) cut = cut && mlog__recover_alone(fd, p, batch, (uint64_t)st.st_size);
@@ -14745,7 +14842,6 @@ static bool mlog__recover_cut(int fd, const mlog__promise *p, const char *batch,
 
 typedef struct { const char *p; size_t len; bool binary; } mlog__left;    /* of a batch: what was not found yet */
 typedef struct { off_t at; size_t n, whole; bool at_end; } mlog__piece;   /* whole: of the n bytes that stand there */
-enum { MLOG__RECOVER_SURE = 36 }; /* so many bytes of a line are nobody else's: its time, in nanoseconds */
 
 /* Does a line, or block, of such a process begin here? By its shape: digits stand for digits. */
 static bool mlog__recover_begins(const char *p, size_t n, const mlog__left *b) {
@@ -14800,7 +14896,7 @@ static mlog__piece mlog__recover_scan(const char *text, size_t most, size_t n, b
     for (const char *p = text; p < text + most; p = next) {
         next = mlog__recover_next(p, end, b);
         while (!b->binary && p + 1 < next && *p == ' ') p++; /* a torn line stood there */
-        const char *inside = b->binary || b->len < MLOG__RECOVER_SURE ? NULL : memmem(p + 1, (size_t)(next - p) - 1, b->p, MLOG__RECOVER_SURE);
+        const char *inside = b->binary || b->len < MLOG__SINK_SURE ? NULL : memmem(p + 1, (size_t)(next - p) - 1, b->p, MLOG__SINK_SURE);
         for (const char *at = p; at != NULL; at = at == p ? inside : NULL) {
             mlog__piece piece = mlog__recover_compare(at, (size_t)(end - at), ends, b);
             piece.at = at - text;
@@ -14846,7 +14942,7 @@ static void mlog__recover_match(int fd, off_t from, mlog__left *b) {
     mlog__piece piece;
     for (int i = 0; i < 64 && b->len != 0 && mlog__recover_search(fd, from, b, &piece); i++) {
         size_t torn = piece.n - piece.whole;
-        if (piece.at_end && torn != 0 && torn < MLOG__RECOVER_SURE && !mlog__recover_still(fd, piece.at + (off_t)piece.n)) {
+        if (piece.at_end && torn != 0 && torn < MLOG__SINK_SURE && !mlog__recover_still(fd, piece.at + (off_t)piece.n)) {
             if (piece.whole == 0) continue;
             torn = 0;
         }
@@ -14898,6 +14994,7 @@ static bool mlog__recover_settle(mlog__dead *d, uint32_t k, const mlog_sink *s) 
     mlog__promise *p = &d->file->promise[k];
     bool armed = p->armed != p->done && p->seq == p->armed && p->check == mlog__store_check(p, d->file->move[k]);
     int fd = armed ? mlog__recover_find(s, p) : -1, done = 0;
+    if (fd == -2) return false;
     if (fd >= 0 && mlog__recover_stands(fd, p)) done = 1;
     else if (fd >= 0 && !mlog__recover_cut(fd, p, d->file->batch[k], s)) p->shared = 1, done = mlog__recover_complete(d, k, p, fd);
     if (fd >= 0 && done == 0 && p->shared) (void)mlog__recover_append(fd, NULL, 0, s->binary != NULL);
@@ -15057,6 +15154,9 @@ static void mlog__recover_meet(mlog__found *f, mlog_sink *opened, uint32_t n) {
         f->age = d.age;
         f->left = !ours && !mlog__recover_is_empty(&d);
         if (!ours && !f->left) mlog__recover_forget(&d);
+    } else if (d.strange) {
+        f->age = d.age;
+        f->left = true;
     }
     mlog__recover_close(&d);
 }
@@ -15079,14 +15179,14 @@ static uint32_t mlog__recover_bound(mlog__found *found, uint32_t many) {
         for (uint32_t i = 0; i < many; i++)
             if (found[i].left && (oldest == NULL || found[i].age < oldest->age)) oldest = &found[i];
         oldest->left = false;
-        if (mlog__recover_take(&d, oldest->dir, oldest->id)) mlog__recover_forget(&d);
+        if (mlog__recover_take(&d, oldest->dir, oldest->id) || d.strange) mlog__recover_forget(&d);
         mlog__recover_close(&d);
     }
     return gone;
 }
 
 /* The sessions of a place, but for our own, behind those that are found already; returns how many there are. */
-enum { MLOG__RECOVER_MOST = 1024 };
+enum { MLOG__RECOVER_MOST = 1 << 16 }; /* their memory is touched as they are found */
 static uint32_t mlog__recover_list(const char *place, mlog__found *found, uint32_t many) {
     DIR *dir = opendir(place);
     for (const struct dirent *e; dir != NULL && many < MLOG__RECOVER_MOST && (e = readdir(dir)) != NULL;) {
@@ -15110,6 +15210,7 @@ static uint32_t mlog__recover_all(const char *const *places, uint32_t count, mlo
         if (places[i] != NULL) many = mlog__recover_list(places[i], found, many);
         if (i == 0) own = many;
     }
+    mlog__recover_patience = 300;
     for (uint32_t i = 0; i < many; i++) mlog__recover_meet(&found[i], opened, n);
     for (uint32_t i = 0; i < many; i++)
         if (found[i].ours) mlog__recover_write_out(&found[i], opened, n);
@@ -15754,6 +15855,14 @@ static bool mlog__life_roomy(const char *place) {
     return statvfs(place, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize >= 2 * mlog__life.config.rings_total;
 }
 
+/* The place beside a sink's file. False: it has none. */
+static bool mlog__life_ring_dir_beside(char dir[PATH_MAX], const mlog_sink *s) {
+    const char *path = s->config.path, *slash = path == NULL ? NULL : strrchr(path, '/');
+    if (!s->regular || path == NULL) return false;
+    snprintf(dir, PATH_MAX, "%.*s/.metalog-rings", slash == NULL ? 1 : (int)(slash - path), slash == NULL ? "." : path);
+    return true;
+}
+
 /* Where the files of the rings lie, unless the configuration says it: in memory that outlives the process; a container's first process
  * takes its /dev/shm with it, so there they lie beside the log. */
 static void mlog__life_ring_dir(char dir[PATH_MAX], const mlog_sink *opened, uint32_t n, bool shm) {
@@ -15763,19 +15872,29 @@ static void mlog__life_ring_dir(char dir[PATH_MAX], const mlog_sink *opened, uin
     }
     snprintf(dir, PATH_MAX, "/dev/shm/metalog-%u", (unsigned)geteuid());
     if (shm && getpid() != 1 && mlog__life_roomy("/dev/shm")) return;
-    for (uint32_t i = 0; i < n; i++) {
-        if (!opened[i].regular || opened[i].config.path == NULL) continue;
-        const char *slash = strrchr(opened[i].config.path, '/');
-        int len = slash == NULL ? 1 : (int)(slash - opened[i].config.path);
-        snprintf(dir, PATH_MAX, "%.*s/.metalog-rings", len, slash == NULL ? "." : opened[i].config.path);
-        return;
+    for (uint32_t i = 0; i < n; i++)
+        if (mlog__life_ring_dir_beside(dir, &opened[i])) return;
+}
+
+/* Dead processes may have had other places to choose from than we (another program on /dev/shm decides whether there was room): those
+ * that are there and ours. Returns how many there are by then. */
+static uint32_t mlog__life_other_places(const mlog_sink *opened, uint32_t n, char (*text)[sizeof mlog__store.dir], const char **places, uint32_t count) {
+    char dir[PATH_MAX];
+    if (mlog__life.config.ring_dir != NULL) return count;
+    snprintf(dir, sizeof dir, "/dev/shm/metalog-%u", (unsigned)geteuid());
+    for (uint32_t i = 0; i <= n; i++) {
+        if (i > 0 && !mlog__life_ring_dir_beside(dir, &opened[i - 1])) continue;
+        if (strcmp(dir, mlog__store.dir) == 0 || !mlog__store_is_ours(dir)) continue;
+        places[count++] = memcpy(text[i], dir, strlen(dir) + 1);
     }
+    return count;
 }
 
 /* What dead processes left for these sinks, in our place and in those that the notes beside the logs name. */
 static void mlog__life_recover(mlog_sink *opened, uint32_t n, char *complaint, size_t size) {
-    const char *places[1 + 8 * MLOG__STORE_PLACES] = {mlog__store.on ? mlog__store.dir : NULL}, *refused = NULL;
-    uint32_t count = 1;
+    const char *places[10 + 8 * MLOG__STORE_PLACES] = {mlog__store.on ? mlog__store.dir : NULL}, *refused = NULL;
+    char other[9][sizeof mlog__store.dir];
+    uint32_t count = mlog__life_other_places(opened, n, other, places, 1);
     mlog__note *note = calloc(n + 1, sizeof *note);
     for (uint32_t i = 0; i < n && note != NULL; i++) {
         if (opened[i].key != 0) mlog__store_places(opened[i].config.path, &note[i], &refused);
@@ -15827,7 +15946,8 @@ static void mlog__life_promise(mlog_sink *s, uint32_t number) {
     if (s->out.lent != 0) mlog__format_drop(&s->out);
     if (!mlog__store.on) return;
     mlog__promise *p = &mlog__dict_session->promise[number];
-    memset(&p->shared, 0, sizeof *p - offsetof(mlog__promise, shared));
+    bool goes_on = p->key == s->key && p->armed == p->done;
+    if (!goes_on) memset(&p->shared, 0, sizeof *p - offsetof(mlog__promise, shared));
     if (s->key == 0) {
         __atomic_store_n(&p->key, 0, __ATOMIC_RELEASE); /* STORE-3 */
         return;
@@ -15890,12 +16010,14 @@ static void mlog__life_close(const mlog__closing *closing) {
     for (uint32_t i = 0; i < closing->count; i++) closing->of[i].close(closing->of[i].user);
 }
 
-/* What was held back: its records count as read, and would be lost with the sink when another one has written them. */
-static void mlog__life_write_held(mlog_sink *s) {
+/* What was held back: its records count as read, and would be lost with the sink when another one has written them.
+ * again: what cannot be written is the next sink's. */
+static void mlog__life_write_held(mlog_sink *s, bool again) {
     mlog__held held;
     if (s->lane1 || s->dead || s->out.len == 0 || s->config.type == MLOG_NULL) return;
     mlog__flush_hold(&held);
     if (mlog__sink_write(s, mlog__flush_rings()) != 0) mlog__sink_commit(s, mlog__flush_rings());
+    else if (again) mlog__sink_take_back(s);
     mlog__flush_let_go(&held);
 }
 
@@ -15911,10 +16033,10 @@ static void mlog__life_note_delivered(mlog_sink *s) {
     }
 }
 
-/* Takes a sink out; under `lane1`, the configuration's lock and `role`, taken in this order, so that a slow callback delays only who
+/* Takes a sink out, whose promise stays: what is logged before its successor is there survives, too; under `lane1`, the configuration's lock and `role`, taken in this order, so that a slow callback delays only who
  * waits for its end. */
-static void mlog__life_take_out(mlog_sink *s, mlog__closing *closing) {
-    mlog__life_write_held(s);
+static void mlog__life_take_out(mlog_sink *s, bool again, mlog__closing *closing) {
+    mlog__life_write_held(s, again);
     mlog__life_note_delivered(s);
 #ifndef METALOG_NO_FILES
     if (s->session != NULL) mlog__store_unnote(s->config.path, s->key);
@@ -15943,7 +16065,7 @@ static void mlog__life_take_all(bool of_init, mlog__closing *closing) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (!s->used || (of_init && !s->of_init)) continue;
         if (s->of_init) had[s->lane1] = true;
-        mlog__life_take_out(s, closing);
+        mlog__life_take_out(s, true, closing);
     }
     uint64_t(*handed)[MLOG__RINGS] = mlog__flush_all.handed;
     if (had[0] != had[1]) memcpy(handed[had[0]], handed[had[1]], sizeof handed[0]);
@@ -16521,7 +16643,10 @@ static bool mlog__life_drained(void) {
         const mlog__ring *r = mlog__flush_ring(i);
         for (int k = 0; k < MLOG__SINKS && r != NULL; k++) {
             const mlog_sink *s = &mlog__flush_all.sink[k];
-            if (s->used && s->session != NULL && s->done[i] != mlog__flush_head(r)) return false;
+            const uint64_t head = mlog__flush_head(r);
+            if (s->used && s->session != NULL && s->done[i] != head) return false;
+            /* of a sink that mlog_shutdown took before its file had everything */
+            if (!s->used && r->filed && mlog__store.on && mlog__dict_session->promise[k].key != 0 && r->cur[k] != head) return false;
         }
     }
     return true;
@@ -16702,7 +16827,9 @@ void mlog_sink_remove(mlog_sink *s) {
     mlog__life_drain_sink(s);
     __atomic_store_n(&s->closing, true, __ATOMIC_RELAXED); /* FLUSH-7 */
     mlog__life_stop_lanes();
-    if (s->used) mlog__life_take_out(s, &closing), mlog__life_disown();
+    mlog__promise *p = s->used && s->session != NULL ? &s->session->promise[s->number] : NULL;
+    if (s->used) mlog__life_take_out(s, false, &closing);
+    if (p != NULL) __atomic_store_n(&p->key, 0, __ATOMIC_RELEASE); /* STORE-3 */
     mlog__life_go_on();
     mlog__life_close(&closing);
     errno = saved;
@@ -16807,7 +16934,7 @@ void mlog_capture_end(mlog_capture *c) {
         mlog_sink *s = &mlog__flush_all.sink[i];
         if (c->level[i] >= 0 && s->used && s->config.level == MLOG_OFF + 1) s->config.level = c->level[i];
     }
-    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, &closing), mlog__life_disown();
+    if (c->sink->used && c->sink->capture == c) mlog__life_take_out(c->sink, false, &closing);
     if (c->ruled) mlog__rule_set_now(&c->rules);
     mlog__life_captures = NULL;
     mlog__life_go_on();

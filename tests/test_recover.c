@@ -8,6 +8,7 @@ static DIR *on_opendir(const char *path); /* where one of the tests here gets in
 #include "../metalog.h"
 #undef opendir
 #include "check.h"
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #ifdef MLOG__SANITIZED
@@ -883,6 +884,283 @@ static void test_refused(void) {
     }
 }
 
+/* -- moments and places -- */
+
+/* Killed while the moves of the second batch are written over those of the first. */
+static void half_armed(void) {
+    mlog_config c = config(MLOG_JSON);
+    c.flusher = MLOG_POLL;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("first");
+    (void)mlog_poll(0);
+    mlog_info("second");
+    mlog__move *move = &mlog__dict_session->move[0][0]; /* what mlog__store_arm stores first */
+    move->pos = mlog__ring_list[move->ring]->head;
+    die();
+}
+
+/* A batch that is held back is made anew after a death: it needs its contexts still, whoever used their slots since. */
+static void held_back(void) {
+    mlog_config c = config(MLOG_JSON);
+    c.sinks[0].flush_ms = 60000;
+    c.sinks[0].flush_level = MLOG_FATAL;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_flush(1000);
+    for (int k = 0; k < 41; k++) {
+        for (int i = 0; i < (k == 0 ? 1 : 100); i++) {
+            mlog_with("within", i);
+            mlog_info("x");
+        }
+        usleep(k == 0 ? 300000 : 5000);
+    }
+    die();
+}
+
+static void late_call(int signal) {
+    (void)signal;
+    mlog_info("late");
+}
+
+/* mlog_shutdown, and then a call that starts nothing: its record waits in its ring. */
+static void after_shutdown(void) {
+    mlog_config c = config(MLOG_JSON);
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("early");
+    if (mlog_shutdown(5000) != 0) _exit(8);
+    (void)signal(SIGUSR1, late_call);
+    (void)raise(SIGUSR1);
+    die();
+}
+
+static void test_moments(void) {
+    static void (*const victim[])(void) = {half_armed, held_back, after_shutdown};
+    static const struct { const char *what; size_t times; } want[] = {{"\"msg\":\"second\"", 1}, {"\"within\":", 4001}, {"\"msg\":\"late\"", 1}};
+    size_t n;
+    for (int i = 0; i < 3; i++) {
+        clean();
+        CHECK(killed(in_child(victim[i])));
+        CHECK_EQ(in_child(recover), 0);
+        CHECK_EQ(times(contents(log_path, &n), want[i].what), want[i].times);
+    }
+    CHECK_EQ(times(contents(log_path, &n), "\"msg\":\"early\""), 1);
+}
+
+static uint64_t needs; /* rings_total: of which /dev/shm must have twice as much free */
+
+static void default_place(void) {
+    mlog_config c = config(MLOG_JSON);
+    c.ring_dir = NULL;
+    c.rings_total = needs;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_flush(1000);
+    if (needs == 0) return;
+    mlog__platform_lock(&mlog__flush_all.role);
+    mlog_info("beside the log");
+    die();
+}
+
+/* /dev/shm was full at the first start, and is not at the second. */
+static void test_other_place(void) {
+    size_t n;
+    char beside[300];
+    clean();
+    needs = UINT64_C(1) << 50;
+    CHECK(killed(in_child(default_place)));
+    needs = 0;
+    CHECK_EQ(in_child(default_place), 0);
+    CHECK_EQ(times(contents(log_path, &n), "beside the log"), 1);
+    snprintf(beside, sizeof beside, "%.*s/.metalog-rings", (int)(strrchr(log_path, '/') - log_path), log_path);
+    CHECK_EQ(files_in(beside), 0);
+    (void)rmdir(beside);
+}
+
+/* Many start in one moment: none takes another's file in the making for a dead one's. The directory is relative, and left. */
+static void start_safe(void) {
+    mlog_config c = config(MLOG_JSON);
+    char dir[300];
+    snprintf(dir, sizeof dir, "%s", rings);
+    c.ring_dir = strrchr(dir, '/') + 1;
+    *strrchr(dir, '/') = 0;
+    if (chdir(dir) != 0 || mlog_init(&c) != 0 || chdir("/") != 0) _exit(9);
+    mlog_info("up");
+    if (mlog_flush(2000) != 0) _exit(8);
+}
+
+static void test_starts(void) {
+    size_t n;
+    clean();
+    CHECK_EQ(in_child(recover), 0);
+    for (int round = 0; round < 10; round++) {
+        int status;
+        fflush(stdout);
+        for (int i = 0; i < 12; i++)
+            if (fork() == 0) start_safe(), exit(0);
+        while (wait(&status) > 0) CHECK_EQ(status, 0);
+    }
+    char *text = contents(log_path, &n);
+    CHECK_EQ(times(text, "\"msg\":\"up\""), 120);
+    CHECK_EQ(times(text, "crash_safe"), 0);
+    CHECK_EQ(files_left(), 0);
+}
+
+static rlim_t descriptors;
+
+/* Its own log or another: what it cannot read stays for the next start. */
+static void with_few(void) {
+    const struct rlimit few = {descriptors / 2, descriptors / 2};
+    mlog_config c = config(MLOG_JSON);
+    char other[300];
+    snprintf(other, sizeof other, "%s.few", log_path);
+    if (descriptors % 2 != 0) c.sinks[0].path = other;
+    if (setrlimit(RLIMIT_NOFILE, &few) == 0) (void)mlog_init(&c);
+    (void)unlink(other);
+    _exit(0);
+}
+
+/* Killed behind the write of a batch, before its commit. */
+static void uncommitted(void) {
+    mlog_config c = config(MLOG_JSON);
+    c.flusher = MLOG_POLL;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("stands");
+    (void)mlog_poll(0);
+    mlog__promise *p = &mlog__dict_session->promise[0];
+    p->done--;
+    mlog__ring_list[mlog__dict_session->move[0][0].ring]->cur[0] = 0;
+    die();
+}
+
+static void test_few_descriptors(void) {
+    size_t n;
+    for (descriptors = 2 * 4; descriptors < 2 * 12; descriptors += 2) {
+        clean();
+        CHECK(killed(in_child(uncommitted)));
+        CHECK_EQ(in_child(with_few), 0);
+        CHECK_EQ(in_child(recover), 0);
+        CHECK_EQ(times(contents(log_path, &n), "\"msg\":\"stands\""), 1);
+        CHECK_EQ(times(contents(log_path, &n), "recovered"), 0);
+    }
+    for (descriptors = 2 * 4; descriptors < 2 * 8; descriptors++) {
+        clean();
+        CHECK(killed(in_child(log_everything)));
+        CHECK_EQ(in_child(with_few), 0);
+        CHECK_EQ(in_child(recover), 0);
+        CHECK_EQ(times(contents(log_path, &n), "recovered\":true"), 8);
+    }
+}
+
+/* -- a disk that is full for a while: RLIMIT_FSIZE, which only this process has -- */
+
+static int ends; /* how it goes on: 0 another process writes behind the piece of a line, 1 the file is cut off, 2 mlog_shutdown, 3 mlog_init */
+
+static void set_limit(rlim_t bytes) {
+    struct rlimit limit;
+    (void)getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = bytes;
+    (void)setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+static void fill(void) {
+    mlog_config c = config(MLOG_JSON);
+    c.exit_ms = 300;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("first");
+    mlog_flush(1000);
+    set_limit(10000);
+    for (int i = 0; i < 300; i++) mlog_info("full", "i", i);
+    if (mlog_flush(200) == 0) _exit(8);
+    int fd = open(log_path, O_WRONLY | O_APPEND);
+    if (ends == 1 && truncate(log_path, 0) != 0) _exit(7);
+    if (ends == 2 && mlog_shutdown(100) == 0) _exit(6);
+    set_limit(RLIM_INFINITY);
+    if (ends == 0 && write(fd, "{\"msg\":\"another's\"}\n", 20) != 20) _exit(5);
+    if (ends == 3 && mlog_init(&c) != 0) _exit(4);
+    close(fd);
+    if (ends != 2 && mlog_flush(5000) != 0) _exit(3);
+}
+
+/* A batch that has no room in the session is cut short, and another process writes behind it. */
+static void fill_large(void) {
+    static char text[1 << 20];
+    mlog_config c = config(MLOG_JSON);
+    c.ring_bytes = 8 << 20;
+    if (mlog_init(&c) != 0) _exit(9);
+    mlog_info("first");
+    mlog_flush(1000);
+    set_limit(512 << 10);
+    memset(text, 'x', sizeof text);
+    mlog_info("large", "text", mlog_str(text, sizeof text));
+    (void)mlog_flush(200);
+    int fd = open(log_path, O_WRONLY | O_APPEND);
+    set_limit(RLIM_INFINITY);
+    if (write(fd, "{\"msg\":\"another's\"}\n", 20) != 20) _exit(5);
+    die();
+}
+
+static void test_full_large(void) {
+    size_t n;
+    clean();
+    CHECK(killed(in_child(fill_large)));
+    CHECK_EQ(in_child(recover), 0);
+    const char *text = contents(log_path, &n);
+    CHECK_EQ(times(text, "another's"), 1);
+    (void)unlink(log_path);
+}
+
+/* Of another version: it stays for its own program, but such ones do not pile up. Of a process that cannot be seen: it is not waited for. */
+static void test_many(void) {
+    char path[600];
+    struct timespec begin, end;
+    int fds[20];
+    clean();
+    CHECK_EQ(mkdir(rings, 0700), 0);
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(path, sizeof path, "%s/abcdef00000%05x.session", rings, i + 1);
+        int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+        CHECK(fd >= 0 && write(fd, "metalog", 8) == 8);
+        close(fd);
+    }
+    CHECK_EQ(in_child(recover), 0);
+    CHECK_EQ(files_left(), 64);
+    clean();
+    CHECK_EQ(mkdir(rings, 0700), 0);
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t owner = INT_MAX;
+        snprintf(path, sizeof path, "%s/abcdef00000%05x.session", rings, i + 1);
+        fds[i] = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+        CHECK(pwrite(fds[i], &owner, 8, offsetof(mlog__session, owner)) == 8 && flock(fds[i], LOCK_EX) == 0);
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &begin);
+    CHECK_EQ(in_child(recover), 0);
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    CHECK(end.tv_sec - begin.tv_sec < 2);
+    for (unsigned i = 0; i < 20; i++) close(fds[i]);
+}
+
+static void test_full(void) {
+    for (ends = 0; ends < 4; ends++) {
+        int seen[300] = {0}, others = 0;
+        clean();
+        CHECK_EQ(in_child(fill), 0);
+        CHECK_EQ(in_child(recover), 0);
+        CHECK_EQ(files_left(), 0);
+        size_t n;
+        for (char *p = contents(log_path, &n), *end; (end = strchr(p, '\n')) != NULL; p = end + 1) {
+            *end = 0;
+            const char *line = p + strspn(p, " "), *i = strstr(line, "\"i\":");
+            if (!CHECK(line[0] == '{' && end[-1] == '}' && strstr(line + 1, "{\"ts\"") == NULL)) printf("%d: %s\n", ends, line);
+            if (i != NULL) seen[atoi(i + 4) % 300]++;
+            others += strstr(line, "another's") != NULL;
+        }
+        CHECK_EQ(others, ends == 0);
+        size_t once = 0, twice = 0;
+        for (int i = 0; i < 300; i++) once += seen[i] == 1, twice += seen[i] > 1;
+        CHECK_EQ(twice, 0);
+        if (ends != 1) CHECK_EQ(once, 300);
+        else CHECK(once > 200 && seen[299] == 1); /* what was cut off is gone; nothing else */
+    }
+}
+
 int main(void) {
     snprintf(rings, sizeof rings, "%s", temp_path("rings"));
     log_path = temp_path("recover.log");
@@ -909,6 +1187,13 @@ int main(void) {
     test_strangers();
     test_refused();
     if (!SANITIZED) test_crash(); /* ASan and TSan own SIGSEGV */
+    test_moments();
+    test_other_place();
+    test_starts();
+    if (!SANITIZED) test_few_descriptors();
+    test_full();
+    test_full_large();
+    test_many();
     test_hostile();
     test_short_loss();
     clean();
