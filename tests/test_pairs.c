@@ -2,6 +2,8 @@
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
 #include "output.h"
+#include <signal.h>
+#include <sys/wait.h>
 
 static const mlog_config with = {.printf_pairs = MLOG_YES, .now = out_clock};
 
@@ -120,6 +122,56 @@ static void test_choice(void) {
     CHECK(mlog_init(&(mlog_config){.printf_pairs = (mlog_choice)7}) == -1 && strstr(mlog_why(), "printf_pairs 7: expected") != NULL);
 }
 
+/* The session is a file that others may write to: what was found out about a format does not lead out of it. */
+static void test_damaged(void) {
+    for (int i = 0; i < 3; i++) {
+        by_list("damaged=%d", i);
+        char msg[32], fields[32];
+        (void)snprintf(msg, sizeof msg, "damaged=%d", i);
+        (void)snprintf(fields, sizeof fields, ",\"damaged\":%d", i);
+        SHOWS(msg, fields);
+    }
+    int known = 0;
+    for (int i = 0; i < MLOG__SEEN; i++) {
+        if (mlog__thread_seen[i].state != 2 || strcmp(mlog__thread_seen[i].format, "damaged=%d") != 0) continue;
+        mlog__entry *e = (mlog__entry *)(uintptr_t)mlog__dict_entry(mlog__thread_seen[i].entry);
+        e->msg_len = e->keys_len = UINT32_MAX;
+        e->file_len = e->func_len = e->source_len = UINT16_MAX;
+        e->count = e->flags = 255;
+        known++;
+    }
+    CHECK_EQ(known, 1);
+    by_list("damaged=%d", 3);
+    SHOWS("damaged=3", ",\"damaged\":3");
+}
+
+/* Names come from the dead process's dictionary and records, whatever the one that recovers has chosen. */
+static void test_recovered(void) {
+    static char rings[512], path[512];
+    (void)snprintf(rings, sizeof rings, "%s", temp_path("rings"));
+    (void)snprintf(path, sizeof path, "%s", temp_path("dead.log"));
+    (void)unlink(path);
+    mlog_config c = {.env = "-", .ring_dir = rings, .printf_pairs = MLOG_YES, .flusher = MLOG_POLL, .sinks = {{.type = MLOG_FILE, .path = path}}};
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (mlog_init(&c) != 0) _exit(1);
+        mlog_infof("site=%s n=%d", "one", 1);
+        for (int i = 0; i < 3; i++) by_list("list=%d token=%s", i, "text"); /* the last one by number */
+        kill(getpid(), SIGKILL);
+    }
+    int status = 0;
+    CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+    CHECK_EQ(file_lines(path, NULL), 0);
+    c.printf_pairs = MLOG_NO;
+    CHECK(mlog_init(&c) == 0 && mlog_flush(20000) == 0);
+    char *text = slurp(path, NULL);
+    CHECK_EQ(lines(text, "\"recovered\":true"), 4);
+    CHECK_EQ(lines(text, ",\"site\":\"one\",\"n\":1}"), 1);
+    CHECK_EQ(lines(text, ",\"token\":\"[redacted]\"}"), 3);
+    CHECK(strstr(text, "\"msg\":\"list=2 token=text\"") != NULL && strstr(text, ",\"list\":2,\"token\"") != NULL);
+    free(text);
+}
+
 int main(void) {
     if (out_begin(with) != 0) return 1;
     test_names();
@@ -128,5 +180,9 @@ int main(void) {
     test_formats();
     test_filter();
     test_choice();
+    test_damaged();
+#ifndef TSAN
+    test_recovered();
+#endif
     return done();
 }

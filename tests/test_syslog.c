@@ -337,6 +337,30 @@ static void test_layout(void) {
     CHECK_EQ(file_lines(path, "but now"), 1);
 }
 
+/* Calls below their rule are kept by the flight recorder, as those of any site are; without one they are not made. */
+static void test_recorder(int level) {
+    const char *path = temp_path("recorded");
+    (void)unlink(path);
+    mlog_config c = {.env = "-", .recorder_level = level, .sinks = {{.type = MLOG_FILE, .path = path}}};
+    CHECK(mlog_init(&c) == 0 && mlog_levels("trace,quiet=info,silent=off") == 0);
+    openlog("silent", 0, LOG_USER);
+    syslog(LOG_ERR, "off");
+    openlog("quiet", 0, LOG_USER);
+    for (int i = 0; i < 4; i++) syslog(LOG_DEBUG, "detail %d", i); /* the first two carry their format */
+    syslog(LOG_INFO, "plain");
+    CHECK(mlog_flush(5000) == 0);
+    CHECK_EQ(file_lines(path, NULL), 1);
+    syslog(LOG_ERR, "boom");
+    CHECK(mlog_flush(5000) == 0);
+    CHECK_EQ(file_lines(path, NULL), level == 0 ? 2 : 6);
+    CHECK_EQ(file_lines(path, "\"recorder\":true"), level == 0 ? 0 : 4);
+    char *text = slurp(path, NULL);
+    const char *at = strstr(text, "\"msg\":\"detail 3\"");
+    CHECK(level == 0 ? at == NULL : at != NULL && strstr(at, "\"msg\":\"boom\"") != NULL);
+    CHECK(strstr(text, "\"off\"") == NULL);
+    free(text);
+}
+
 int main(void) {
     program_invocation_short_name = (char *)(uintptr_t)"tests";
     if (!CHECK(out_begin((mlog_config){.levels = "trace"}) == 0)) return done();
@@ -352,5 +376,7 @@ int main(void) {
     test_again();
     STRICT(out_json_path);
     test_layout();
+    test_recorder(0);
+    test_recorder(MLOG_DEBUG);
     return done();
 }

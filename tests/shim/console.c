@@ -11,11 +11,11 @@ int main(void) {
     mlog_stats stats;
     if (mlog_init(&c) != 0) return 1;
     openlog("console", LOG_PID, LOG_USER);
-    for (int i = 0; i < 100; i++) syslog(LOG_INFO, "without: message %d", i);
+    for (int i = 0; i < 2000; i++) syslog(LOG_INFO, "without: message %d", i);
     mlog_stats_read(&stats);
     uint64_t before = stats.dropped;
     openlog("console", LOG_CONS, LOG_USER);
-    for (int i = 0; i < 100; i++) syslog(LOG_INFO, "with: message %d", i);
+    for (int i = 0; i < 2000; i++) syslog(LOG_INFO, "with: message %d", i);
     mlog_stats_read(&stats);
     printf("%llu %llu\n", (unsigned long long)before, (unsigned long long)(stats.dropped - before));
     return 0;
