@@ -12052,6 +12052,7 @@ struct mlog_sink {
     mlog__ring *const *rings;
     uint32_t number;
     bool promised;               /* this batch is */
+    bool whole;                  /* of the tool: what the recorder keeps goes out in its place */
     uint32_t damage;             /* as of which mlog__flush_all.damaged it was told */
     mlog__binary *binary;        /* of MLOG_BINARY */
 };
@@ -13344,7 +13345,7 @@ MLOG__INLINE bool mlog__flush_merge(mlog_sink *s, mlog__source *list, uint32_t n
             }
             const unsigned char *p = f->ring->data + (f->pos & f->mask);
             uint64_t header = mlog__record_judged(p, f->header);
-            if (MLOG__UNLIKELY((header & MLOG__F_RECORDER) != 0)) {
+            if (MLOG__UNLIKELY((header & MLOG__F_RECORDER) != 0) && !s->whole) {
                 mlog__flush_step_over(s, f, p, header);
             } else {
                 if (MLOG__UNLIKELY(s->past != NULL) && !mlog__flush_recall(s, f, p, header, now, each)) return false;
@@ -20635,6 +20636,22 @@ static uint64_t mlog__tool_from(const mlog__tool_input *in, const mlog__dead *d,
     return from;
 }
 
+/* The same of what the recorder keeps and not every sink was shown: not behind `from`. */
+static uint64_t mlog__tool_past(const mlog__tool_input *in, const mlog__dead *d, const mlog__ring *r, uint64_t key, uint64_t from) {
+    uint64_t past = from;
+    for (uint32_t k = 0; k < MLOG__SINKS; k++) {
+        const mlog__promise *p = &d->copy->promise[k];
+        if (p->key != 0 && (in->log == NULL || p->key == key)) past = MLOG__MIN(past, mlog__recover_past(r, k));
+    }
+    return past;
+}
+
+/* What is not kept by the recorder goes out from `shown` on only. */
+static bool mlog__tool_raw(mlog_sink *s, const mlog__source *from, const unsigned char *record, uint64_t header, uint64_t now) {
+    if ((header & MLOG__F_RECORDER) == 0 && from->pos < s->shown[from->number]) return true;
+    return mlog__flush_raw(s, from, record, header, now);
+}
+
 /* Are the records of a ring sound, from a position on? The first that is not ends it, or, where its length is, is left out. */
 static void mlog__tool_walk(mlog__tool_input *in, mlog__dead *d, const char *path, mlog__ring *r, uint64_t from) {
     bool told = false;
@@ -20657,9 +20674,9 @@ static void mlog__tool_walk(mlog__tool_input *in, mlog__dead *d, const char *pat
     }
 }
 
-/* The records from next[] on, as blocks in a file in memory. -1: errno says why. */
-static int mlog__tool_convert(mlog__dead *d, uint64_t *next, bool recovered) {
-    mlog_sink s = {.fd = -1, .desk = &d->desk, .next = next, .hold_level = INT_MAX};
+/* The records from from[] on, and before it what the recorder keeps, from next[] on, as blocks in a file in memory. -1: errno says why. */
+static int mlog__tool_convert(mlog__dead *d, uint64_t *next, uint64_t *from, bool recovered) {
+    mlog_sink s = {.fd = -1, .desk = &d->desk, .next = next, .shown = from, .whole = true, .hold_level = INT_MAX};
     mlog__source *list = malloc((d->count + 1) * sizeof *list);
     int fd = memfd_create("metalog", MFD_CLOEXEC);
     bool all = false, fine = (s.binary = mlog__platform_map(sizeof *s.binary, false, false)) != NULL && list != NULL && fd >= 0;
@@ -20670,7 +20687,7 @@ static int mlog__tool_convert(mlog__dead *d, uint64_t *next, bool recovered) {
     while (fine && !all) {
         uint32_t n = mlog__recover_collect(d, &s, list);
         mlog__flush_raw_begin(&s);
-        all = mlog__flush_merge(&s, list, n, now, mlog__flush_raw, false, false);
+        all = mlog__flush_merge(&s, list, n, now, mlog__tool_raw, false, false);
         mlog__flush_raw_end(&s);
         for (size_t at = 0; at < s.out.len && fine;) {
             ssize_t k = write(fd, s.out.p + at, s.out.len - at);
@@ -20724,7 +20741,7 @@ static void mlog__tool_load_rings(mlog__tool_input *in, mlog__dead *d, char **pa
 }
 
 /* The tails, and how far sinks have written, as they are by now; then next[] says what is wanted of each ring. */
-static void mlog__tool_load_positions(mlog__tool_input *in, mlog__dead *d, char **paths, uint64_t *next, uint64_t key) {
+static void mlog__tool_load_positions(mlog__tool_input *in, mlog__dead *d, char **paths, uint64_t *next, uint64_t *plain, uint64_t key) {
     for (uint32_t i = 0; i < d->count; i++) {
         mlog__ring *r = d->copies[i], head;
         struct stat st;
@@ -20733,6 +20750,8 @@ static void mlog__tool_load_positions(mlog__tool_input *in, mlog__dead *d, char 
         if (fd >= 0 && mlog__tool_read_at(fd, &head, sizeof head, 0) == sizeof head) {
             r->tail = MLOG__MAX(r->tail, head.tail);
             memcpy(r->cur, head.cur, sizeof r->cur);
+            memcpy(r->shown, head.shown, sizeof r->shown);
+            r->kept = head.kept;
         }
         if (fd >= 0) close(fd);
         uint64_t from = mlog__tool_from(in, d, r, i, key), oldest = r->head > r->bytes ? r->head - r->bytes : 0;
@@ -20741,8 +20760,10 @@ static void mlog__tool_load_positions(mlog__tool_input *in, mlog__dead *d, char 
             mlog__tool_blame(in, paths[i], offsetof(mlog__ring, tail), "the position of the ring makes no sense");
             from = r->head;
         }
-        next[i] = from;
-        mlog__tool_walk(in, d, paths[i], r, from);
+        uint64_t past = mlog__tool_past(in, d, r, key, from);
+        plain[i] = from;
+        next[i] = past < oldest || past % 8 != 0 ? from : past;
+        mlog__tool_walk(in, d, paths[i], r, next[i]);
     }
 }
 
@@ -20764,7 +20785,7 @@ static void mlog__tool_open_rings(mlog__tool_input *in) {
     struct stat st;
     int session = mlog__tool_open_part(in->path, true, &st);
     char **paths = calloc(MLOG__RINGS, sizeof *paths);
-    uint64_t *next = calloc(MLOG__RINGS, sizeof *next), key = in->log == NULL ? 0 : mlog__sink_key_of(in->log);
+    uint64_t *next = calloc(2 * MLOG__RINGS, sizeof *next), key = in->log == NULL ? 0 : mlog__sink_key_of(in->log);
     in->done = true;
     if (session < 0) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, strerror(errno));
     else if (!mlog__tool_begin_load(&d) || paths == NULL || next == NULL) mlog__tool_say(MLOG__TOOL_FAILED, "no memory");
@@ -20775,8 +20796,8 @@ static void mlog__tool_open_rings(mlog__tool_input *in) {
         mlog__tool_load_rings(in, &d, paths);
         if (mlog__tool_load_session(in, &d, session)) {
             if (in->log != NULL) mlog__tool_settle_log(in, &d, key);
-            mlog__tool_load_positions(in, &d, paths, next, key);
-            in->fd = mlog__tool_convert(&d, next, in->recover);
+            mlog__tool_load_positions(in, &d, paths, next, next + MLOG__RINGS, key);
+            in->fd = mlog__tool_convert(&d, next, next + MLOG__RINGS, in->recover);
             if (in->fd < 0) mlog__tool_say(MLOG__TOOL_FAILED, "%s: %s", in->path, strerror(errno));
             in->done = in->fd < 0;
             in->opened = !in->done;

@@ -223,6 +223,13 @@ status 0 $m recover --format logfmt $dir/l.json; says '7 records recovered' $dir
 check "made anew" sh -c "grep -c '^ts=.*recovered=true' $dir/l.json | grep -qx 7"
 rm -rf $rings
 
+# what the flight recorder kept is seen, and comes out once
+$dir/writer $dir h 10 0 $rings 5 die recorder >$dir/said 2>&1
+status 0 $m cat $rings; check "kept, marked" sh -c "jq -c '[.level, .recorder]' $dir/out | tr '\n' ' ' | grep -qx '.\"trace\",true. .\"info\",null. .\"warn\",null. .\"debug\",true. .\"error\",null. .\"trace\",true. '"
+status 0 $m recover --dir $rings --stdout $dir/h.json; check "the same, recovered" sh -c "jq -e .recovered $dir/out | grep -cx true | grep -qx 6 && grep -c recorder $dir/out | grep -qx 3"
+status 0 $m recover $dir/h.json; says '6 records recovered' $dir/out; check "all of them" sh -c "wc -l <$dir/h.json | grep -qx 15"
+rm -rf $rings
+
 # a process that lives: its records are seen, and stay its own
 mkfifo $dir/gate
 sh -c "exec 3<>$dir/gate; $dir/writer $dir v 10 0 $rings 7 live <&3 >$dir/said 2>&1" &
@@ -316,7 +323,7 @@ spoil $ring "$first" '\0\0\0\0\0\0\0\0'
 without "the folding of ids" 'bool again = (*bits & bit) != 0;' 'bool again = false;' ids_fold
 without "the folding of lines" 'if (has == had || mlog__tool.inputs == 1) return has == had;' 'return false;' lines_fold
 without "the count of equal lines" 'm->n = MLOG__MAX(MLOG__MAX(m->n, m->plain), 1u);' 'm->n = 1;' lines_stay
-without "the walk through a ring" 'mlog__tool_walk(in, d, paths[i], r, from);' '' damage_ends
+without "the walk through a ring" 'mlog__tool_walk(in, d, paths[i], r, next[i]);' '' damage_ends
 rm -rf $rings; killed k2 0
 mv $dir/k2.json $dir/k.json; cp $dir/k.json $dir/k.before.json; mv $dir/.k2.json.metalog $dir/.k.json.metalog
 status 0 $m cat $rings; mv $dir/out $dir/unwritten

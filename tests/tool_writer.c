@@ -1,7 +1,7 @@
 /* For tests/tool.sh: the same records through sinks of several formats.
- *   tool_writer DIRECTORY NAME COUNT [FIRST [RINGS MORE die|live]]
+ *   tool_writer DIRECTORY NAME COUNT [FIRST [RINGS MORE die|live [recorder]]]
  * FIRST: number of the first. RINGS: where the rings are files. MORE records are logged and not written: then it dies, or waits for the
- * end of its input and writes them. */
+ * end of its input and writes them. recorder: records below info are kept only. */
 #define METALOG_IMPLEMENTATION
 #include "../metalog.h"
 #include <stdio.h>
@@ -35,6 +35,7 @@ int main(int argc, char **argv) {
         c.sinks[i] = (mlog_sink_config){.name = kinds[i].ending, .type = MLOG_FILE, .format = kinds[i].format, .path = path[i]};
     }
     if (argc > 7) c.ring_dir = argv[5];
+    if (argc > 8) c.levels = "info", c.recorder_level = MLOG_TRACE;
     if (mlog_init(&c) != 0) return fprintf(stderr, "%s\n", mlog_why()), 1;
     net = mlog_named("net.http");
     log_from(first, count);

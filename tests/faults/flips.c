@@ -165,7 +165,8 @@ static char *recover(size_t *n) {
     mlog_sink *s = &mlog__flush_all.sink[0];
     s->last_time = 0;
     s->last_ticks = 0;
-    (void)mlog__recover_all(s, 1);
+    const char *folder = mlog__store.dir;
+    (void)mlog__recover_all(&folder, 1, s, 1);
     ssize_t got = pread(fd, text, sizeof text - 1, (off_t)log_written);
     *n = got < 0 ? 0 : (size_t)got;
     text[*n] = 0;

@@ -296,7 +296,8 @@ static void judge_stop(bool every) {
     uint64_t count = mlog__recover_count, wrong = sum.lost + sum.doubled + sum.torn;
     mlog_sink *s = &mlog__flush_all.sink[0];
     s->last_time = 0;
-    (void)mlog__recover_all(s, 1);
+    const char *place = mlog__store.dir;
+    (void)mlog__recover_all(&place, 1, s, 1);
     sum.recovered += mlog__recover_count - count;
     uint64_t next = read_log(&after);
     if (next < returned) sum.lost += returned - next;

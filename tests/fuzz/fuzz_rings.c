@@ -89,7 +89,7 @@ static void lay_out(const uint8_t *data, size_t size) {
     uint32_t length;
     for (int i = 0; i < 3; i++) {
         char path[MLOG__STORE_PATH];
-        mlog__store_path(path, ID, i > 0, (uint32_t)i + 1);
+        mlog__store_path(path, mlog__store.dir, ID, i > 0, (uint32_t)i + 1);
         bool any = i == 0;
         for (size_t k = 0; k + 13 <= size && !any; k += 13 + (size_t)length) memcpy(&length, data + k + 9, 4), any = data[k] % 3 == i;
         if (!any) continue;
@@ -121,7 +121,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     lay_out(data, size);
     mlog__flush_all.sink[0].last_time = 0;
-    (void)mlog__recover_all(&mlog__flush_all.sink[0], 1);
+    const char *place = mlog__store.dir;
+    (void)mlog__recover_all(&place, 1, &mlog__flush_all.sink[0], 1);
     ssize_t n = pread(fd, text, sizeof text, 0);
     if (ftruncate(fd, 0) != 0) abort();
     for (ssize_t at = 0; at < n && n < (ssize_t)sizeof text;) {
@@ -130,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         at = end + 1 - text;
     }
     char path[MLOG__STORE_PATH]; /* a session of another version stays */
-    for (uint32_t i = 0; i < 3; i++) mlog__store_path(path, ID, i > 0, i + 1), (void)unlink(path);
+    for (uint32_t i = 0; i < 3; i++) mlog__store_path(path, mlog__store.dir, ID, i > 0, i + 1), (void)unlink(path);
     return 0;
 }
 #endif
