@@ -16,14 +16,14 @@ export STRICT
 # A section test runs in every variant that its head comment does not exclude; see tests/part.sh.
 SECTIONS := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 VARIANTS := gcc plain clang asan tsan
-OTHERS   := bench compile damage demo examples fail faults json kill labels layers modules readme targets tool
+OTHERS   := bench compile damage demo examples fail faults json kill labels layers migrate modules readme shim targets tool
 # plain: without optimization, where a call is made in one piece; for the sections that are about calls
 PLAIN    := alone context drain filter format golden limit printf ring thread
 VARIANTS_OF = $(if $(filter $(1),$(PLAIN)),$(VARIANTS),$(filter-out plain,$(VARIANTS)))
 PARTS    := $(OTHERS) $(foreach s,$(SECTIONS),$(addprefix $(s).,$(call VARIANTS_OF,$(s))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo metalog bench bench-check bench-record test labels layers mutants compile fail faults fuzz targets clean deps $(addprefix part-,$(PARTS) report)
+.PHONY: help demo metalog bench bench-check bench-record test labels layers mutants compile fail faults fuzz targets trials clean deps $(addprefix part-,$(PARTS) report)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z%-]*\):[^#]*## */\1|/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -90,6 +90,10 @@ faults: ## the proofs of tests/faults in full: half an hour (the tests have thei
 targets: ## all section tests on 32-bit x86 and s390x (big-endian, in qemu): minutes; the tests have a few of them where compilers are
 	@sh tests/deps.sh targets
 	@sh tests/targets.sh all
+
+trials: ## runs cron, atd, sshd, sudo, inetd and dnsmasq of Debian under the preload object (installs them; as root)
+	@sh tests/deps.sh trials
+	@sh tests/trials.sh
 
 deps: ## installs what the tests need, by package name (Debian)
 	@sh tests/deps.sh test

@@ -15,8 +15,9 @@
  *
  * What this file is not: no log viewer, no network client, no database. What needs another library lives in examples/.
  *
- * Contents: manual · switches · types · functions · macros | seams · platform · clock · crc · text · printf · record · dictionary · store ·
- * rules · context · ring · thread · format · filter · pattern · binary · sink · capture · flush · recover · fatal · life | reader · tool.
+ * Contents: manual · switches · types · functions · macros · shims | seams · platform · clock · crc · text · printf · record ·
+ * dictionary · store · rules · context · ring · thread · format · filter · pattern · binary · sink · capture · flush · recover ·
+ * fatal · life · shim | reader · tool.
  */
 
 /* FILTERS: which records a sink gets (`where`), or a program picks (mlog_filter_new)
@@ -92,6 +93,12 @@
  *   A call costs what any call that writes costs; the flusher steps over its record in 6 ns. It is woken when a quarter of a ring
  *   is unread, so that it is far enough in time; what finds half of the ring unread is counted as dropped, and not reported. */
 
+/* PRINTF PAIRS (printf_pairs = MLOG_YES)
+ *   mlog_infof("user=%s took %d ms", name, ms) then has, beside its message, the fields user=… and arg2=…: an argument has the name that
+ *   stands before its conversion with an = (quotes, brackets, 0x and # between them are passed over), else its number. Values are as the
+ *   conversion shows them: numbers, text, true pointers. A * has no name. Names are found once a call site, not in the calls; where the
+ *   format is no literal, by the flusher. Values of keys to redact are redacted in the message, too; not where the format is no literal. */
+
 /* BINARY FILES: what MLOG_BINARY writes and `metalog` reads (section binary writes them, section reader reads them)
  *
  *   A file is a row of blocks; a block is a head of 64 bytes and its content, all of it in 8-aligned words of the writer's byte order.
@@ -132,6 +139,9 @@
  *   METALOG_API             replaces the declaration attributes of all functions; default: visible
  *   METALOG_STB_SPRINTF     names the header file of stb_sprintf, with its quotes or angle brackets
  *   METALOG_TOOL            makes a program of the header, `metalog`, which reads its files: cc -x c -DMETALOG_TOOL metalog.h -o metalog
+ *   METALOG_SHIM_<NAME>     SYSLOG, ERR, STDIO, LOGC, ZFLOG, ELOG, ZLOG, GLIB: that logger's calls become records, see SHIMS; in the unit with
+ *                           the implementation, too
+ *   METALOG_PRELOAD         makes a shared object of the header, for programs as they are: see SHIMS
  *   METALOG_NO_THREADS      with the implementation, for programs of one thread: no thread, no lock, nothing of pthread.h. Flusher is
  *                           MLOG_DIRECT by default or MLOG_POLL. Saves 4,500 bytes (GCC -Os). A parent that logs, forks and leaves
  *                           by _exit flushes first by itself when it polls
@@ -149,6 +159,33 @@
  * Two metalogs in one process (the program is not linked with -rdynamic, or they are hidden, or their interfaces have different
  * versions) share nothing: each has its threads, rings, sinks, rules and contexts. The second one to start says so in a record, and
  * refuses a file that the other one writes. Loggers and contexts of one must not be handed to units of the other. */
+
+/* SHIMS: the calls of other loggers become records (README, "Migration": what to add to a build)
+ *
+ *   front      cc -include metalog.h -DMETALOG_SHIM_SYSLOG …: this unit's calls, whatever it includes
+ *   overlay    a file syslog.h with the line `#include "metalog.h"` in a directory of its own: cc -Ioverlay -DMETALOG_SHIM_SYSLOG …
+ *   interposed nothing but the link: a unit with METALOG_IMPLEMENTATION and METALOG_SHIM_SYSLOG has the functions of the original, so
+ *              that calls of the program and of its libraries arrive there. A program's own function of such a name comes before
+ *   preloaded  cc -shared -fPIC -DMETALOG_PRELOAD -x c metalog.h -o libmetalog.so -pthread -lm; LD_PRELOAD=…/libmetalog.so program
+ * The first two also need the implementation, with the shim: cc -c -x c -DMETALOG_IMPLEMENTATION -DMETALOG_SHIM_SYSLOG metalog.h.
+ *
+ * SYSLOG  openlog syslog vsyslog closelog setlogmask, and what _FORTIFY_SOURCE makes of them. Severity is the level (LOG_EMERG: fatal),
+ *         facility a field, ident the source, LOG_PID a field pid. The mask decides first, then the rules, once somebody has chosen
+ *         some. LOG_PERROR writes to the standard error at once, unless a console of ours is there; LOG_CONS to /dev/console
+ *         when a record is dropped; LOG_NDELAY opens the sinks. Legal in a handler. As lines: pattern "%d(%b %e %T) %H %(syslogtag)s %m"
+ * ERR     err errx verr verrx warn warnx vwarn vwarnx error error_at_line perror. The message is the text with errno's; fields errno and
+ *         exit_status; err… are errors, warn… are warn. On the standard error stands what stood there, unless a console of ours is there:
+ *         without a configuration one is, and writes MLOG_PLAIN. err and error(status) drain, then exit
+ * STDIO   mlog_stdio(fd, level): what anybody writes to descriptor 1 or 2 becomes a record a line
+ * LOGC    log.c, ZFLOG zf_log, ELOG EasyLogger, ZLOG zlog with its configuration file: front or overlay. Their calls are macros, and become
+ *         call sites of printf style; levels of the old logger decide first. MLOG_LAYOUT_<NAME>: what the old logger wrote
+ * GLIB    in the unit with the implementation: the writer of GLib's log, as soon as the program is loaded. Fields are pairs
+ * A format that does not fit is not followed further: %n, unknown conversions and what comes behind them stay as they are, with
+ * a field format_error. NULL is "(null format)".
+ *
+ * Preloaded: SYSLOG, ERR, GLIB, and STDIO by choice, configured by METALOG (the rules; everything), METALOG_FILE (a path; the standard
+ * error), METALOG_PATTERN (a layout; JSON in a file), METALOG_STDIO (1, 2 or 12; none). The file is opened by openlog or the first
+ * message, with the rights that the program has then. _exit waits full_ms for what is on its way. Not for set-user-ID programs. */
 
 /* FATAL SIGNALS (catch_fatal = MLOG_YES)
  * SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS and SIGABRT leave one record of level FATAL, "fatal signal" with signal, number,
@@ -171,13 +208,22 @@
 #error "metalog.h needs statement expressions and attributes: use GCC, Clang or a compiler that is compatible with them"
 #endif
 
-#if defined(METALOG_TOOL) && !defined(METALOG_IMPLEMENTATION)
+#if (defined(METALOG_TOOL) || defined(METALOG_PRELOAD)) && !defined(METALOG_IMPLEMENTATION)
 #define METALOG_IMPLEMENTATION
+#endif
+#ifdef METALOG_PRELOAD
+#define METALOG_SHIM_SYSLOG
+#define METALOG_SHIM_ERR
+#define METALOG_SHIM_STDIO
+#define METALOG_SHIM_GLIB
+#endif
+#if defined(METALOG_SHIM_STDIO) && defined(METALOG_NO_THREADS)
+#error "metalog.h: METALOG_SHIM_STDIO needs a thread: expected a unit without METALOG_NO_THREADS"
 #endif
 #if defined(METALOG_TOOL) && defined(METALOG_NO_FILES)
 #error "metalog.h: METALOG_TOOL reads files; compile the tool without METALOG_NO_FILES"
 #endif
-#if defined(METALOG_TOOL) && defined(__clang__)
+#if (defined(METALOG_TOOL) || __INCLUDE_LEVEL__ == 0) && defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function" /* here the header is the program */
 #endif
 #if defined(METALOG_IMPLEMENTATION) && !defined(_GNU_SOURCE)
@@ -332,7 +378,8 @@ typedef struct { int64_t time; uint64_t id[2]; int level; uint32_t tid; const ch
  *     %(asctime)s 2026-11-20 10:06:41,123   %(created)f seconds since 1970   %(msecs)03d   %(message)s   %(name)s source
  *     %(levelname)s with WARNING, CRITICAL   %(levelno)s 10 to 50   %(filename)s %(pathname)s   %(module)s   %(lineno)d
  *     %(funcName)s   %(thread)d   %(threadName)s   %(process)d   %(processName)s program; and the names of a JSON line:
- *     %(ts)s %(level)s %(msg)s %(source)s %(at)s. Any other name is the key of a field: %(user)s
+ *     %(ts)s %(level)s %(msg)s %(source)s %(at)s; %(syslogtag)s: source[pid]: with the field pid, else source:; %(letter)s: level as
+ *     V D I N W E C A F. Any other name is the key of a field: %(user)s
  *
  *   Width and precision: %-6V, %5.20c, %(name)-8s: at least 6 characters, to the left; at most 20; up to 1024; 0 pads with zeros.
  *   %(created).3f and %(msecs).1f count digits. Times are UTC or local as `utc` says. A field that a record has not is empty. In
@@ -372,6 +419,7 @@ typedef struct {
     uint32_t ring_bytes; uint64_t rings_total;/* 1 MiB a thread; 64 MiB in all; a record is at most a quarter of its ring: else
                                                * its texts are cut, then its fields, whose number `fields_cut` tells */
     int64_t (*now)(void);                     /* a test's or a simulator's clock, ns since 1970 */
+    mlog_choice printf_pairs;                 /* no. Arguments of printf-style calls are pairs, too: see PRINTF PAIRS */
     mlog_sink_config sinks[8];                /* the whole list; default one console on stderr. Stays last. */
 } mlog_config;
 
@@ -546,7 +594,8 @@ typedef struct mlog__site {
 } mlog__site;
 
 #define MLOG__UNSEEN 0x8000000000000000u
-enum { MLOG__PAIRS = 0, MLOG__PRINTF = 1, MLOG__PROBE = 2, MLOG__DYNAMIC = 4 }; /* style; DYNAMIC: level or logger at run time */
+/* style; DYNAMIC: level or logger at run time; LEGACY: a shim's, which is on at every level until somebody configures levels */
+enum { MLOG__PAIRS = 0, MLOG__PRINTF = 1, MLOG__PROBE = 2, MLOG__DYNAMIC = 4, MLOG__LEGACY = 8 };
 
 /* One per module (program or shared object): its registered sites. The destructor takes them out before the memory goes.
  * linked: 0 not in the list of modules, 1 in it, 2 gone. */
@@ -902,7 +951,9 @@ static inline void mlog1_die(int status) {
 #define MLOG__FORMAT_38 MLOG__TOO_MANY_F
 #define MLOG__FORMAT_39 MLOG__TOO_MANY_F
 #define MLOG__FORMAT_40 MLOG__TOO_MANY_F
-#define MLOG__TOO_MANY_F(...) (__extension__({ MLOG__ASSERT(0, "mlog: more than 16 arguments; use mlog_vprintf"); (void)0; }))
+#define MLOG__TOO_MANY_F(id, how, ...) MLOG__CAT(how, _MANY)(id, __VA_ARGS__) /* a shim has a way */
+#define MLOG__CALLF_MANY(...) (__extension__({ MLOG__ASSERT(0, "mlog: more than 16 arguments; use mlog_vprintf"); (void)0; }))
+#define MLOG__CALLF_TO_MANY MLOG__CALLF_MANY
 
 
 /* The pieces of a call; i is the index of the argument, k its key, v its value. Flat on purpose: every level of macros copies all
@@ -1311,6 +1362,696 @@ static inline int mlog_init(const mlog_config &config) { return mlog_init(&confi
 
 #endif /* METALOG_H */
 
+/* ---- shims: the calls of other loggers become records ----
+ * Each stands behind its METALOG_SHIM_<NAME> and a guard of its own, outside of METALOG_H: it may be asked for by a later include.
+ * Functions that a shim needs are declared here as mlog1_<name>, defined in the section `shim`. A shim adds no warning to its unit. */
+#if defined(__clang__) && (defined(METALOG_SHIM_SYSLOG) || defined(METALOG_SHIM_ERR))
+#pragma clang diagnostic ignored "-Wpragmas" /* a unit's own static function of a redirected name, which is left alone */
+#endif
+
+/* ---- shim: syslog ----
+ * The unit's calls get other symbols, whatever declares them later: no macro, and none of syslog.h's names in a unit that has its
+ * own. As an overlay (a file syslog.h that includes this one) it brings what the original declares. */
+#if defined(METALOG_SHIM_SYSLOG) && !defined(MLOG__SHIM_SYSLOG)
+#define MLOG__SHIM_SYSLOG
+#ifdef METALOG_OPTIONAL
+#error "metalog.h: METALOG_SHIM_SYSLOG needs a metalog: expected a unit without METALOG_OPTIONAL"
+#endif
+#pragma redefine_extname syslog mlog1_syslog
+#pragma redefine_extname vsyslog mlog1_vsyslog
+#pragma redefine_extname openlog mlog1_openlog
+#pragma redefine_extname closelog mlog1_closelog
+#pragma redefine_extname setlogmask mlog1_setlogmask
+#pragma redefine_extname __syslog_chk mlog1_syslog_chk
+#pragma redefine_extname __vsyslog_chk mlog1_vsyslog_chk
+#endif
+#if defined(METALOG_SHIM_SYSLOG) && __INCLUDE_LEVEL__ > 1
+#ifdef __GLIBC__
+#include <sys/syslog.h>
+#else
+#include_next <syslog.h>
+#endif
+#endif
+
+/* ---- shim: err ----
+ * As above (an overlay: err.h or error.h); __error_alias and __error_noreturn are what glibc's error.h makes of error(). */
+#if defined(METALOG_SHIM_ERR) && !defined(MLOG__SHIM_ERR)
+#define MLOG__SHIM_ERR
+#ifdef METALOG_OPTIONAL
+#error "metalog.h: METALOG_SHIM_ERR needs a metalog: expected a unit without METALOG_OPTIONAL"
+#endif
+#pragma redefine_extname err mlog1_err
+#pragma redefine_extname verr mlog1_verr
+#pragma redefine_extname errx mlog1_errx
+#pragma redefine_extname verrx mlog1_verrx
+#pragma redefine_extname warn mlog1_warn
+#pragma redefine_extname vwarn mlog1_vwarn
+#pragma redefine_extname warnx mlog1_warnx
+#pragma redefine_extname vwarnx mlog1_vwarnx
+#pragma redefine_extname error mlog1_error
+#pragma redefine_extname __error_alias mlog1_error
+#pragma redefine_extname __error_noreturn mlog1_error
+#pragma redefine_extname error_at_line mlog1_error_at_line
+#pragma redefine_extname __error_at_line_alias mlog1_error_at_line
+#pragma redefine_extname __error_at_line_noreturn mlog1_error_at_line
+#pragma redefine_extname perror mlog1_perror
+#endif
+#if defined(METALOG_SHIM_ERR) && __INCLUDE_LEVEL__ > 1 && !defined(MLOG__SHIM_ERR_H)
+#define MLOG__SHIM_ERR_H
+#ifdef __cplusplus
+extern "C" {
+#endif
+#define MLOG__PRINTS(at, args) __attribute__((format(printf, at, args)))
+void err(int status, const char *format, ...) __attribute__((noreturn)) MLOG__PRINTS(2, 3);
+void verr(int status, const char *format, va_list args) __attribute__((noreturn)) MLOG__PRINTS(2, 0);
+void errx(int status, const char *format, ...) __attribute__((noreturn)) MLOG__PRINTS(2, 3);
+void verrx(int status, const char *format, va_list args) __attribute__((noreturn)) MLOG__PRINTS(2, 0);
+void warn(const char *format, ...) MLOG__PRINTS(1, 2);
+void vwarn(const char *format, va_list args) MLOG__PRINTS(1, 0);
+void warnx(const char *format, ...) MLOG__PRINTS(1, 2);
+void vwarnx(const char *format, va_list args) MLOG__PRINTS(1, 0);
+void error(int status, int number, const char *format, ...) MLOG__PRINTS(3, 4);
+void error_at_line(int status, int number, const char *file, unsigned line, const char *format, ...) MLOG__PRINTS(5, 6);
+extern void (*error_print_progname)(void);
+extern unsigned error_message_count;
+extern int error_one_per_line;
+#undef MLOG__PRINTS
+#ifdef __cplusplus
+}
+#endif
+#endif
+
+/* ---- shim: stdio ---- */
+#if defined(METALOG_SHIM_STDIO) && !defined(MLOG__SHIM_STDIO)
+#define MLOG__SHIM_STDIO
+#pragma redefine_extname mlog_stdio mlog1_stdio
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* From now on what anybody writes to descriptor 1 or 2 (printf, a library, a child) becomes records of this level, a line each, of the
+ * source stdout or stderr. The descriptor leads into a pipe that a thread reads; sinks go on where it led before. level 0, as
+ * mlog_shutdown and exit: all that was written is logged, and the descriptor leads again to where it did. 0, or -1: mlog_why says
+ * why. Needs threads; not to be called by two at once. Who still has the pipe when this process has ended gets SIGPIPE. */
+METALOG_API int mlog_stdio(int fd, int level);
+#ifdef __cplusplus
+}
+#endif
+#endif
+
+/* ---- shims of loggers that are macros ----
+ * A call is a call site of its own, as mlog_infof is: arguments captured by type, formatted by the flusher. What an old program may do
+ * beyond that goes by the function: a format that is no literal, more than 16 arguments. The format is checked, where it is a literal. */
+#if (defined(METALOG_SHIM_LOGC) || defined(METALOG_SHIM_ZFLOG) || defined(METALOG_SHIM_ELOG) || defined(METALOG_SHIM_ZLOG)) && \
+    !defined(MLOG__SHIM_CALLS)
+#define MLOG__SHIM_CALLS
+#ifdef METALOG_OPTIONAL
+#error "metalog.h: METALOG_SHIM_LOGC, _ZFLOG, _ELOG and _ZLOG need a metalog in the program: not with METALOG_OPTIONAL"
+#endif
+#define MLOG__SHARED extern __attribute__((visibility("default")))
+#ifdef __cplusplus
+extern "C" {
+#endif
+METALOG_API void mlog1_shim(mlog_where at, const char *source, int level, int count, const char *format, ...);
+#ifdef __cplusplus
+}
+#define MLOG__SHIM_LITERAL(id, m) constexpr bool mlog__q_##id = __builtin_constant_p(m)
+#define MLOG__SHIM_TEXT(m) (__builtin_constant_p(m) ? m : "")
+#define MLOG__SHIM_BARE(m) /* clang would warn of each format that is no literal */
+#else
+#define MLOG__SHIM_LITERAL(id, m) enum { mlog__q_##id = __builtin_constant_p(m) }
+#define MLOG__SHIM_TEXT(m) __builtin_choose_expr(__builtin_constant_p(m), m, "")
+#define MLOG__SHIM_BARE(m) (void)sizeof(mlog__format_check(__builtin_choose_expr(__builtin_constant_p(m) && sizeof(m) > 1, m, " ")));
+#endif
+#define MLOG__SHIM_CHECK_0(id, m, nothing) MLOG__SHIM_BARE(m)
+#define MLOG__SHIM_CHECK(id, n, m, ...) (void)sizeof(mlog__format_check(m MLOG__ALL_##n(MLOG__ARG, id, __VA_ARGS__)));
+#define MLOG__SHIM_CHECK_1(id, m, ...) MLOG__SHIM_CHECK(id, 1, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_2(id, m, ...) MLOG__SHIM_CHECK(id, 2, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_3(id, m, ...) MLOG__SHIM_CHECK(id, 3, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_4(id, m, ...) MLOG__SHIM_CHECK(id, 4, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_5(id, m, ...) MLOG__SHIM_CHECK(id, 5, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_6(id, m, ...) MLOG__SHIM_CHECK(id, 6, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_7(id, m, ...) MLOG__SHIM_CHECK(id, 7, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_8(id, m, ...) MLOG__SHIM_CHECK(id, 8, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_9(id, m, ...) MLOG__SHIM_CHECK(id, 9, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_10(id, m, ...) MLOG__SHIM_CHECK(id, 10, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_11(id, m, ...) MLOG__SHIM_CHECK(id, 11, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_12(id, m, ...) MLOG__SHIM_CHECK(id, 12, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_13(id, m, ...) MLOG__SHIM_CHECK(id, 13, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_14(id, m, ...) MLOG__SHIM_CHECK(id, 14, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_15(id, m, ...) MLOG__SHIM_CHECK(id, 15, m, __VA_ARGS__)
+#define MLOG__SHIM_CHECK_16(id, m, ...) MLOG__SHIM_CHECK(id, 16, m, __VA_ARGS__)
+#define MLOG__SHIM_ARG(id, i, k, v) , (v)
+
+/* src: the source, stringized; MLOG__SHIM makes the rest. */
+#define MLOG__SHIM(src, lvl, ...) MLOG__CAT(MLOG__FORMAT_, MLOG__ARITY(__VA_ARGS__))(__COUNTER__, MLOG__SHIMF, src, lvl, __VA_ARGS__)
+#define MLOG__SHIMF(id, src, lvl, n, m, ...)                                                                                  \
+    (__extension__({                                                                                                          \
+        MLOG__SHIM_LITERAL(id, m);                                                                                            \
+        if ((lvl) >= METALOG_LEVEL) {                                                                                         \
+            static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, MLOG__SHIM_TEXT(m), "",            \
+                __FILE__, __func__, src, 0, __LINE__, lvl, n, MLOG__PRINTF | MLOG__LEGACY, 0};                                \
+            uint64_t mlog__w_##id;                                                                                            \
+            if (!mlog__q_##id) mlog1_shim(MLOG_HERE, src, lvl, n, m MLOG__ALL_##n(MLOG__SHIM_ARG, id, __VA_ARGS__));             \
+            else if (mlog__w_##id = mlog__gate(&mlog__s_##id), MLOG__EXPECTED(mlog__w_##id, lvl)) {                           \
+                MLOG__ALL_##n(MLOG__TAKE_F, id, __VA_ARGS__)                                                                  \
+                MLOG__SHIM_CHECK_##n(id, m, __VA_ARGS__)                                                                      \
+                MLOG__WRITE(id, 0, lvl, MLOG__ALL_##n, MLOG__STORE_F, MLOG__SEND_F, __VA_ARGS__)                              \
+            }                                                                                                                 \
+        } (void)0; }))
+#define MLOG__SHIMF_MANY(id, src, lvl, m, ...) \
+    (__extension__({ (void)sizeof(mlog__format_check(m, __VA_ARGS__)); mlog1_shim(MLOG_HERE, src, lvl, 17, m, __VA_ARGS__); }))
+#endif
+
+/* ---- shim: log.c (https://github.com/rxi/log.c) ---- */
+#if defined(METALOG_SHIM_LOGC) && !defined(MLOG__SHIM_LOGC)
+#define MLOG__SHIM_LOGC
+#include <stdio.h>
+#include <time.h>
+#define MLOG_LAYOUT_LOGC "%d(%H:%M:%S) %-5V %f:%L: %m"               /* what log.c writes to stderr, */
+#define MLOG_LAYOUT_LOGC_FILE "%d(%Y-%m-%d %H:%M:%S) %-5V %f:%L: %m" /* and to files */
+#ifdef __cplusplus
+extern "C" {
+#endif
+#ifndef LOG_H /* the original, included behind us, is empty then */
+#define LOG_H
+#define LOG_VERSION "0.1.0"
+typedef struct {
+    va_list ap;
+    const char *fmt;
+    const char *file;
+    struct tm *time;
+    void *udata;
+    int line;
+    int level;
+} log_Event;
+typedef void (*log_LogFn)(log_Event *ev);
+typedef void (*log_LockFn)(bool lock, void *udata);
+#ifdef LOG_INFO /* <syslog.h> is here, and has two of these names */
+enum { LOG_TRACE, LOG_WARN = 3, LOG_ERROR, LOG_FATAL };
+#else
+enum { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_FATAL };
+#endif
+const char *log_level_string(int level);
+/* Taken around callbacks; records need no lock. */
+void log_set_lock(log_LockFn fn, void *udata);
+/* Of what went to stderr: now of the records, unless a file of log_add_fp takes more. */
+void log_set_level(int level);
+void log_set_quiet(bool enable);
+/* On the caller, with a live va_list. At most 32, with files; 0, or -1: no more room. */
+int log_add_callback(log_LogFn fn, void *udata, int level);
+/* A sink on the file that fp has open, which stays in use when fp is closed; what has no descriptor is written by the caller. */
+int log_add_fp(FILE *fp, int level);
+void log_log(int level, const char *file, int line, const char *fmt, ...);
+#endif
+/* From which level on calls become records; from which on callbacks want them. */
+MLOG__SHARED struct mlog1_logc { int level, calls; } mlog1_logc;
+#ifdef __cplusplus
+}
+#endif
+#undef log_trace
+#undef log_debug
+#undef log_info
+#undef log_warn
+#undef log_error
+#undef log_fatal
+#define log_trace(...) MLOG__LOGC(0, MLOG_TRACE, __VA_ARGS__)
+#define log_debug(...) MLOG__LOGC(1, MLOG_DEBUG, __VA_ARGS__)
+#define log_info(...) MLOG__LOGC(2, MLOG_INFO, __VA_ARGS__)
+#define log_warn(...) MLOG__LOGC(3, MLOG_WARN, __VA_ARGS__)
+#define log_error(...) MLOG__LOGC(4, MLOG_ERROR, __VA_ARGS__)
+#define log_fatal(...) MLOG__LOGC(5, MLOG_FATAL, __VA_ARGS__)
+#define MLOG__LOGC(old, lvl, ...)                                                                                             \
+    (__extension__({                                                                                                          \
+        if (__builtin_expect(old >= __atomic_load_n(&mlog1_logc.calls, __ATOMIC_RELAXED), 0)) /* SHIM-5 */                    \
+            log_log(old, __FILE__, __LINE__, __VA_ARGS__);                                                                    \
+        else if (old >= __atomic_load_n(&mlog1_logc.level, __ATOMIC_RELAXED)) /* SHIM-5 */                                    \
+            MLOG__SHIM(MLOG__STR(METALOG_SOURCE), lvl, __VA_ARGS__);                                                          \
+        (void)0; }))
+#endif
+
+/* ---- shim: zf_log (https://github.com/wonder-mice/zf_log) ----
+ * Level, tag and censoring belong to the unit, which may define them behind this header: each name is an enumerator first, which says
+ * that nobody has. In #if, where an enumerator is 0, it is the same. */
+#if defined(METALOG_SHIM_ZFLOG) && !defined(MLOG__SHIM_ZFLOG)
+#define MLOG__SHIM_ZFLOG
+#define MLOG_LAYOUT_ZFLOG "%d(%m-%d %H:%M:%S).%ms %5p %5k %(letter)s %c %U@%f:%L %m" /* what zf_log writes to stderr */
+#ifndef _ZF_LOG_H_ /* the original, included behind us, is empty then */
+#define _ZF_LOG_H_
+#define ZF_LOG_VERSION 4
+#define ZF_LOG_VERBOSE 1
+#define ZF_LOG_DEBUG 2
+#define ZF_LOG_INFO 3
+#define ZF_LOG_WARN 4
+#define ZF_LOG_ERROR 5
+#define ZF_LOG_FATAL 6
+#define ZF_LOG_NONE 0xFFFF
+#define ZF_LOG_SRCLOC_NONE 0 /* places are always there */
+#define ZF_LOG_SRCLOC_SHORT 1
+#define ZF_LOG_SRCLOC_LONG 2
+#define ZF_LOG_CENSORED 1
+#define ZF_LOG_UNCENSORED 2 /* not 0, which says that nobody chose */
+#ifndef ZF_LOG_LEVEL
+enum { ZF_LOG_LEVEL };
+#endif
+#ifndef ZF_LOG_DEF_LEVEL
+enum { ZF_LOG_DEF_LEVEL };
+#endif
+#ifndef ZF_LOG_CENSORING
+enum { ZF_LOG_CENSORING };
+#endif
+#ifndef ZF_LOG_DEF_CENSORING
+enum { ZF_LOG_DEF_CENSORING };
+#endif
+#ifdef NDEBUG
+#define MLOG__ZF_DEFAULT ZF_LOG_INFO
+#define MLOG__ZF_CENSORING ZF_LOG_CENSORED
+#else
+#define MLOG__ZF_DEFAULT ZF_LOG_DEBUG
+#define MLOG__ZF_CENSORING ZF_LOG_UNCENSORED
+#endif
+#define ZF_LOG_SECRETS \
+    (ZF_LOG_UNCENSORED == (ZF_LOG_CENSORING ? ZF_LOG_CENSORING : ZF_LOG_DEF_CENSORING ? ZF_LOG_DEF_CENSORING : MLOG__ZF_CENSORING))
+#define ZF_LOG_ENABLED(lvl) ((lvl) >= (ZF_LOG_LEVEL ? ZF_LOG_LEVEL : ZF_LOG_DEF_LEVEL ? ZF_LOG_DEF_LEVEL : MLOG__ZF_DEFAULT))
+#define ZF_LOG_ENABLED_VERBOSE ZF_LOG_ENABLED(ZF_LOG_VERBOSE)
+#define ZF_LOG_ENABLED_DEBUG ZF_LOG_ENABLED(ZF_LOG_DEBUG)
+#define ZF_LOG_ENABLED_INFO ZF_LOG_ENABLED(ZF_LOG_INFO)
+#define ZF_LOG_ENABLED_WARN ZF_LOG_ENABLED(ZF_LOG_WARN)
+#define ZF_LOG_ENABLED_ERROR ZF_LOG_ENABLED(ZF_LOG_ERROR)
+#define ZF_LOG_ENABLED_FATAL ZF_LOG_ENABLED(ZF_LOG_FATAL)
+#define ZF_LOG_ON(lvl) (ZF_LOG_ENABLED((lvl)) && (lvl) >= _zf_log_global_output_lvl)
+#define ZF_LOG_ON_VERBOSE ZF_LOG_ON(ZF_LOG_VERBOSE)
+#define ZF_LOG_ON_DEBUG ZF_LOG_ON(ZF_LOG_DEBUG)
+#define ZF_LOG_ON_INFO ZF_LOG_ON(ZF_LOG_INFO)
+#define ZF_LOG_ON_WARN ZF_LOG_ON(ZF_LOG_WARN)
+#define ZF_LOG_ON_ERROR ZF_LOG_ON(ZF_LOG_ERROR)
+#define ZF_LOG_ON_FATAL ZF_LOG_ON(ZF_LOG_FATAL)
+#define ZF_LOG_IF(cond, f) do { if ((cond)) { f; } } while (0)
+#define ZF_LOG_SECRET(f) ZF_LOG_IF(ZF_LOG_SECRETS, f)
+
+enum { ZF_LOG_PUT_CTX = 1, ZF_LOG_PUT_TAG = 2, ZF_LOG_PUT_SRC = 4, ZF_LOG_PUT_MSG = 8, ZF_LOG_PUT_STD = 0xffff };
+typedef struct zf_log_message {
+    int lvl;
+    const char *tag;
+    char *buf, *e, *p, *tag_b, *tag_e, *msg_b;
+} zf_log_message;
+typedef void (*zf_log_output_cb)(const zf_log_message *msg, void *arg);
+typedef struct zf_log_format { unsigned mem_width; } zf_log_format;
+typedef struct zf_log_output { unsigned mask; void *arg; zf_log_output_cb callback; } zf_log_output;
+typedef struct zf_log_spec { const zf_log_format *format; const zf_log_output *output; } zf_log_spec;
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* Weak: a program's own definitions come before. */
+MLOG__SHARED const char *_zf_log_tag_prefix;
+MLOG__SHARED zf_log_format _zf_log_global_format;
+MLOG__SHARED zf_log_output _zf_log_global_output;
+MLOG__SHARED int _zf_log_global_output_lvl;
+MLOG__SHARED const zf_log_spec _zf_log_stderr_spec;
+/* Records of the root then have the source "prefix.tag"; calls go by a function. The text must stay. */
+void zf_log_set_tag_prefix(const char *prefix);
+void zf_log_set_mem_width(unsigned w);
+void zf_log_set_output_level(int lvl);
+/* On the caller, with the line as zf_log makes it. Records are made beside it where the program has configured sinks, else not. */
+void zf_log_set_output_v(unsigned mask, void *arg, zf_log_output_cb callback);
+void zf_log_out_stderr_callback(const zf_log_message *msg, void *arg);
+#ifdef __cplusplus
+}
+#endif
+static inline void zf_log_set_output_p(const zf_log_output *output) {
+    zf_log_set_output_v(output->mask, output->arg, output->callback);
+}
+enum { ZF_LOG_OUT_STDERR_MASK = ZF_LOG_PUT_STD };
+#define ZF_LOG_OUT_STDERR ZF_LOG_OUT_STDERR_MASK, 0, zf_log_out_stderr_callback
+#define ZF_LOG_STDERR (&_zf_log_stderr_spec)
+#define ZF_LOG_GLOBAL_FORMAT ((const zf_log_format *)&_zf_log_global_format)
+#define ZF_LOG_GLOBAL_OUTPUT ((const zf_log_output *)&_zf_log_global_output)
+#define ZF_LOG_DEFINE_TAG_PREFIX const char *_zf_log_tag_prefix
+#define ZF_LOG_DEFINE_GLOBAL_FORMAT zf_log_format _zf_log_global_format
+#define ZF_LOG_DEFINE_GLOBAL_OUTPUT zf_log_output _zf_log_global_output
+#define ZF_LOG_DEFINE_GLOBAL_OUTPUT_LEVEL int _zf_log_global_output_lvl
+#endif
+#ifndef ZF_LOG_TAG
+enum { ZF_LOG_TAG };
+#endif
+#ifndef ZF_LOG_DEF_TAG
+enum { ZF_LOG_DEF_TAG };
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* All that is not the plain call: another output, a dump (size bytes at data), a tag of the call's own. source or tag may be NULL. */
+METALOG_API void mlog1_zflog(mlog_where at, const zf_log_spec *spec, int lvl, const char *source, const char *tag, const void *data,
+                             unsigned size, const char *format, ...);
+#ifdef __cplusplus
+}
+#endif
+#define MLOG__ZF_TAG (MLOG__STR(ZF_LOG_TAG)[0] == '"' ? MLOG__STR(ZF_LOG_TAG) : MLOG__STR(ZF_LOG_DEF_TAG))
+#define MLOG__ZF_PLAIN() (_zf_log_global_output.callback == zf_log_out_stderr_callback && _zf_log_tag_prefix == 0)
+#define MLOG__ZF(old, lvl, ...)                                                                                               \
+    (__extension__({                                                                                                          \
+        if (!ZF_LOG_ON(old)) {                                                                                                \
+        } else if (__builtin_expect(MLOG__ZF_PLAIN(), 1)) MLOG__SHIM(MLOG__ZF_TAG, lvl, __VA_ARGS__);                         \
+        else mlog1_zflog(MLOG_HERE, 0, old, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__);                                              \
+        (void)0; }))
+#define ZF_LOG_WRITE(lvl, tag, ...) MLOG__ZF_WRITE(0, lvl, 0, tag, 0, 0, __VA_ARGS__)
+#define ZF_LOG_WRITE_MEM(lvl, tag, d, d_sz, ...) MLOG__ZF_WRITE(0, lvl, 0, tag, d, d_sz, __VA_ARGS__)
+#define ZF_LOG_WRITE_AUX(log, lvl, tag, ...) MLOG__ZF_WRITE(log, lvl, 0, tag, 0, 0, __VA_ARGS__)
+#define ZF_LOG_WRITE_MEM_AUX(log, lvl, tag, d, d_sz, ...) MLOG__ZF_WRITE(log, lvl, 0, tag, d, d_sz, __VA_ARGS__)
+#define MLOG__ZF_WRITE(log, lvl, source, tag, d, d_sz, ...) \
+    (__extension__({                                                              \
+        (void)sizeof(mlog__format_check(__VA_ARGS__));                            \
+        if (ZF_LOG_ON(lvl)) mlog1_zflog(MLOG_HERE, log, lvl, source, tag, d, d_sz, __VA_ARGS__); \
+        (void)0; }))
+#define ZF_LOGV(...) MLOG__ZF(ZF_LOG_VERBOSE, MLOG_TRACE, __VA_ARGS__)
+#define ZF_LOGD(...) MLOG__ZF(ZF_LOG_DEBUG, MLOG_DEBUG, __VA_ARGS__)
+#define ZF_LOGI(...) MLOG__ZF(ZF_LOG_INFO, MLOG_INFO, __VA_ARGS__)
+#define ZF_LOGW(...) MLOG__ZF(ZF_LOG_WARN, MLOG_WARN, __VA_ARGS__)
+#define ZF_LOGE(...) MLOG__ZF(ZF_LOG_ERROR, MLOG_ERROR, __VA_ARGS__)
+#define ZF_LOGF(...) MLOG__ZF(ZF_LOG_FATAL, MLOG_FATAL, __VA_ARGS__)
+#define ZF_LOGV_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_VERBOSE, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGD_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_DEBUG, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGI_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_INFO, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGW_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_WARN, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGE_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_ERROR, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGF_MEM(d, d_sz, ...) MLOG__ZF_WRITE(0, ZF_LOG_FATAL, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGV_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_VERBOSE, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGD_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_DEBUG, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGI_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_INFO, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGW_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_WARN, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGE_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_ERROR, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGF_AUX(log, ...) MLOG__ZF_WRITE(log, ZF_LOG_FATAL, MLOG__ZF_TAG, 0, 0, 0, __VA_ARGS__)
+#define ZF_LOGV_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_VERBOSE, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGD_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_DEBUG, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGI_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_INFO, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGW_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_WARN, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGE_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_ERROR, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGF_MEM_AUX(log, d, d_sz, ...) MLOG__ZF_WRITE(log, ZF_LOG_FATAL, MLOG__ZF_TAG, 0, d, d_sz, __VA_ARGS__)
+#define ZF_LOGV_STR(s) ZF_LOGV("%s", (s))
+#define ZF_LOGD_STR(s) ZF_LOGD("%s", (s))
+#define ZF_LOGI_STR(s) ZF_LOGI("%s", (s))
+#define ZF_LOGW_STR(s) ZF_LOGW("%s", (s))
+#define ZF_LOGE_STR(s) ZF_LOGE("%s", (s))
+#define ZF_LOGF_STR(s) ZF_LOGF("%s", (s))
+#endif
+
+/* ---- shim: EasyLogger (https://github.com/armink/EasyLogger) ----
+ * What elog_cfg.h says of the level counts, where there is one. LOG_TAG and LOG_LVL belong to the unit: see zf_log. */
+#if defined(METALOG_SHIM_ELOG) && !defined(MLOG__SHIM_ELOG)
+#define MLOG__SHIM_ELOG
+#define MLOG_LAYOUT_ELOG "%(letter)s/%-15c [%d(%m-%d %H:%M:%S).%ms pid:%p tid:%k] (%f:%L %U)%m" /* with all of ELOG_FMT_ALL */
+#ifndef __ELOG_H__
+#define __ELOG_H__
+#if __has_include(<elog_cfg.h>)
+#include <elog_cfg.h>
+#else
+#define ELOG_OUTPUT_ENABLE
+#define ELOG_ASSERT_ENABLE
+#endif
+#ifndef ELOG_OUTPUT_LVL
+#define ELOG_OUTPUT_LVL 5
+#endif
+#define ELOG_LVL_ASSERT 0
+#define ELOG_LVL_ERROR 1
+#define ELOG_LVL_WARN 2
+#define ELOG_LVL_INFO 3
+#define ELOG_LVL_DEBUG 4
+#define ELOG_LVL_VERBOSE 5
+#define ELOG_FILTER_LVL_SILENT ELOG_LVL_ASSERT
+#define ELOG_FILTER_LVL_ALL ELOG_LVL_VERBOSE
+#define ELOG_LVL_TOTAL_NUM 6
+#define ELOG_SW_VERSION "2.2.99"
+typedef enum { ELOG_FMT_LVL = 1, ELOG_FMT_TAG = 2, ELOG_FMT_TIME = 4, ELOG_FMT_P_INFO = 8, ELOG_FMT_T_INFO = 16, ELOG_FMT_DIR = 32,
+               ELOG_FMT_FUNC = 64, ELOG_FMT_LINE = 128 } ElogFmtIndex;
+#define ELOG_FMT_ALL (ELOG_FMT_LVL | ELOG_FMT_TAG | ELOG_FMT_TIME | ELOG_FMT_P_INFO | ELOG_FMT_T_INFO | ELOG_FMT_DIR | ELOG_FMT_FUNC | ELOG_FMT_LINE)
+typedef enum { ELOG_NO_ERR } ElogErrCode;
+#ifdef __cplusplus
+extern "C" {
+#endif
+ElogErrCode elog_init(void);
+void elog_deinit(void);
+void elog_start(void); /* before it, and behind elog_stop, nothing is logged */
+void elog_stop(void);
+void elog_set_output_enabled(bool enabled);
+bool elog_get_output_enabled(void);
+void elog_set_text_color_enabled(bool enabled); /* the terminal and NO_COLOR decide; this one is only remembered */
+bool elog_get_text_color_enabled(void);
+void elog_set_fmt(uint8_t level, size_t set); /* no effect: the layout is the sink's, e.g. MLOG_LAYOUT_ELOG */
+void elog_set_filter(uint8_t level, const char *tag, const char *keyword);
+void elog_set_filter_lvl(uint8_t level);
+void elog_set_filter_tag(const char *tag); /* with a tag or a keyword, calls go by a function */
+void elog_set_filter_kw(const char *keyword);
+void elog_set_filter_tag_lvl(const char *tag, uint8_t level);
+uint8_t elog_get_filter_tag_lvl(const char *tag);
+void elog_raw(const char *format, ...);
+void elog_output(uint8_t level, const char *tag, const char *file, const char *func, long line, const char *format, ...);
+void elog_output_lock_enabled(bool enabled);
+extern void (*elog_assert_hook)(const char *expr, const char *func, size_t line);
+void elog_assert_set_hook(void (*hook)(const char *expr, const char *func, size_t line));
+int8_t elog_find_lvl(const char *log);
+void elog_hexdump(const char *name, uint8_t width, const void *buf, uint16_t size);
+void elog_buf_enabled(bool enabled);
+void elog_async_enabled(bool enabled);
+void elog_flush(void);
+#ifdef __cplusplus
+}
+#endif
+#endif
+#ifndef LOG_TAG
+enum { LOG_TAG };
+#endif
+#ifndef LOG_LVL
+enum { LOG_LVL = 5 };
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* Up to which level calls are sites of their own, as long as there are no filters; up to which there are calls at all. */
+MLOG__SHARED struct mlog1_elog { int level, calls; } mlog1_elog;
+METALOG_API void mlog1_elog_call(mlog_where at, int level, const char *source, const char *tag, const char *format, ...);
+METALOG_API void mlog1_elog_failed(const char *expr, const char *file, const char *func, int line);
+#ifdef __cplusplus
+}
+#endif
+#undef elog_assert
+#undef elog_error
+#undef elog_warn
+#undef elog_info
+#undef elog_debug
+#undef elog_verbose
+#undef elog_a
+#undef elog_e
+#undef elog_w
+#undef elog_i
+#undef elog_d
+#undef elog_v
+#undef log_a
+#undef log_e
+#undef log_w
+#undef log_i
+#undef log_d
+#undef log_v
+#undef ELOG_ASSERT
+#ifdef ELOG_OUTPUT_ENABLE
+#define MLOG__ELOG(old, lvl, tag, ...)                                                                                        \
+    (__extension__({                                                                                                          \
+        if (old > ELOG_OUTPUT_LVL) {                                                                                          \
+        } else if (old <= __atomic_load_n(&mlog1_elog.level, __ATOMIC_RELAXED) && MLOG__STR(tag)[0] == '"') /* SHIM-5 */      \
+            MLOG__SHIM(MLOG__STR(tag), lvl, __VA_ARGS__);                                                                     \
+        else if (old <= __atomic_load_n(&mlog1_elog.calls, __ATOMIC_RELAXED)) /* SHIM-5 */                                    \
+            mlog1_elog_call(MLOG_HERE, old, MLOG__STR(tag), tag, __VA_ARGS__);                                                \
+        (void)0; }))
+#else
+#define MLOG__ELOG(old, lvl, tag, ...) ((void)0)
+#endif
+#define elog_assert(tag, ...) MLOG__ELOG(0, MLOG_ALERT, tag, __VA_ARGS__)
+#define elog_error(tag, ...) MLOG__ELOG(1, MLOG_ERROR, tag, __VA_ARGS__)
+#define elog_warn(tag, ...) MLOG__ELOG(2, MLOG_WARN, tag, __VA_ARGS__)
+#define elog_info(tag, ...) MLOG__ELOG(3, MLOG_INFO, tag, __VA_ARGS__)
+#define elog_debug(tag, ...) MLOG__ELOG(4, MLOG_DEBUG, tag, __VA_ARGS__)
+#define elog_verbose(tag, ...) MLOG__ELOG(5, MLOG_TRACE, tag, __VA_ARGS__)
+#define elog_a(tag, ...) elog_assert(tag, __VA_ARGS__)
+#define elog_e(tag, ...) elog_error(tag, __VA_ARGS__)
+#define elog_w(tag, ...) elog_warn(tag, __VA_ARGS__)
+#define elog_i(tag, ...) elog_info(tag, __VA_ARGS__)
+#define elog_d(tag, ...) elog_debug(tag, __VA_ARGS__)
+#define elog_v(tag, ...) elog_verbose(tag, __VA_ARGS__)
+/* The tag as it is where the unit has one, else EasyLogger's NO_TAG. */
+#define MLOG__ELOG_UNIT(old, lvl, ...) MLOG__ELOG_UNIT_(old, lvl, LOG_TAG, __VA_ARGS__)
+#define MLOG__ELOG_UNIT_(old, lvl, tag, ...)                                                                                  \
+    (__extension__({                                                                                                          \
+        if (old > LOG_LVL || old > ELOG_OUTPUT_LVL) {                                                                         \
+        } else if (old <= __atomic_load_n(&mlog1_elog.level, __ATOMIC_RELAXED)) /* SHIM-5 */                                  \
+            MLOG__SHIM(MLOG__STR(tag)[0] == '"' ? MLOG__STR(tag) : "\"NO_TAG\"", lvl, __VA_ARGS__);                           \
+        else if (old <= __atomic_load_n(&mlog1_elog.calls, __ATOMIC_RELAXED)) /* SHIM-5 */                                    \
+            mlog1_elog_call(MLOG_HERE, old, MLOG__STR(tag)[0] == '"' ? MLOG__STR(tag) : "\"NO_TAG\"", 0, __VA_ARGS__);         \
+        (void)0; }))
+#ifdef ELOG_OUTPUT_ENABLE
+#define log_a(...) MLOG__ELOG_UNIT(0, MLOG_ALERT, __VA_ARGS__)
+#define log_e(...) MLOG__ELOG_UNIT(1, MLOG_ERROR, __VA_ARGS__)
+#define log_w(...) MLOG__ELOG_UNIT(2, MLOG_WARN, __VA_ARGS__)
+#define log_i(...) MLOG__ELOG_UNIT(3, MLOG_INFO, __VA_ARGS__)
+#define log_d(...) MLOG__ELOG_UNIT(4, MLOG_DEBUG, __VA_ARGS__)
+#define log_v(...) MLOG__ELOG_UNIT(5, MLOG_TRACE, __VA_ARGS__)
+#else
+#define log_a(...) ((void)0)
+#define log_e(...) ((void)0)
+#define log_w(...) ((void)0)
+#define log_i(...) ((void)0)
+#define log_d(...) ((void)0)
+#define log_v(...) ((void)0)
+#endif
+#ifdef ELOG_ASSERT_ENABLE
+#define ELOG_ASSERT(EXPR) do { if (!(EXPR)) mlog1_elog_failed(#EXPR, __FILE__, __func__, __LINE__); } while (0)
+#else
+#define ELOG_ASSERT(EXPR) ((void)0)
+#endif
+#ifndef assert
+#define assert ELOG_ASSERT
+#endif
+#endif
+
+/* ---- shim: GLib (https://docs.gtk.org/glib/logging.html) ----
+ * In the unit with the implementation it is enough: its constructor makes the bridge the writer of GLib's log, g_log() and
+ * g_log_structured() alike, in the program and its libraries. A writer that the program sets itself is called beside it. */
+#if defined(METALOG_SHIM_GLIB) && !defined(MLOG__SHIM_GLIB)
+#define MLOG__SHIM_GLIB
+#if __has_include(<glib.h>)
+#include <glib.h>
+#define MLOG__GLIB_H
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* For g_log_set_writer_func, and for g_log_set_handler or g_log_set_default_handler, of a program that wants to do it by itself. */
+METALOG_API GLogWriterOutput mlog_glib_writer(GLogLevelFlags level, const GLogField *fields, gsize count, gpointer unused);
+METALOG_API void mlog_glib_handler(const gchar *domain, GLogLevelFlags level, const gchar *message, gpointer unused);
+#ifdef __cplusplus
+}
+#endif
+#endif
+#endif
+
+/* ---- shim: zlog (https://github.com/HardySimpson/zlog) ----
+ * Its configuration file is read as it is: a rule becomes a sink whose filter is the selector and whose layout is the format. A
+ * category is a logger of its name; whether a call is on is one load, as with zlog. Without zlog_init() nothing is logged. */
+#if defined(METALOG_SHIM_ZLOG) && !defined(MLOG__SHIM_ZLOG)
+#define MLOG__SHIM_ZLOG
+#include <stdio.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+#ifndef __zlog_h /* the original, included behind us, is empty then */
+#define __zlog_h
+typedef struct zlog_category_s zlog_category_t;
+typedef struct zlog_msg_s { char *buf; size_t len; char *path; } zlog_msg_t;
+typedef int (*zlog_record_fn)(zlog_msg_t *msg);
+typedef enum { ZLOG_LEVEL_DEBUG = 20, ZLOG_LEVEL_INFO = 40, ZLOG_LEVEL_NOTICE = 60, ZLOG_LEVEL_WARN = 80, ZLOG_LEVEL_ERROR = 100,
+               ZLOG_LEVEL_FATAL = 120 } zlog_level;
+/* 0, or -1 with mlog_why(): what was wrong in which line; nothing has changed then. NULL: the file that ZLOG_CONF_PATH names, else all
+ * to stdout. */
+int zlog_init(const char *confpath);
+int zlog_init_from_string(const char *conf_string);
+int zlog_reload(const char *confpath); /* NULL: the same file again */
+int zlog_reload_from_string(const char *conf_string);
+void zlog_fini(void);    /* what was logged is written, then the sinks go */
+void zlog_profile(void); /* a record for each rule, source zlog */
+zlog_category_t *zlog_get_category(const char *cname);
+int zlog_level_enabled(zlog_category_t *category, const int level);
+int zlog_put_mdc(const char *key, const char *value); /* fields of this thread's records; at most 16, values up to 255 bytes */
+char *zlog_get_mdc(const char *key);
+void zlog_remove_mdc(const char *key);
+void zlog_clean_mdc(void);
+int zlog_set_record(const char *rname, zlog_record_fn record); /* called by the flusher's thread, in order */
+void zlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+          const char *format, ...) __attribute__((format(printf, 8, 9)));
+void vzlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+           const char *format, va_list args);
+void hzlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+           const void *buf, size_t buflen); /* hex_buf_len=[n], with the bytes in the field data */
+int dzlog_init(const char *confpath, const char *cname);
+int dzlog_set_category(const char *cname);
+void dzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
+void vdzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const char *format, va_list args);
+void hdzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const void *buf, size_t buflen);
+const char *zlog_version(void);
+#endif
+/* on: a bit for each level of metalog's. */
+struct zlog_category_s { uint32_t on; mlog_logger *logger; };
+MLOG__SHARED zlog_category_t *mlog1_zlog_default;
+METALOG_API void mlog1_shim_to(mlog_where at, mlog_logger *logger, int level, int count, const char *format, ...);
+#ifdef __cplusplus
+}
+#endif
+#define MLOG__ZLOG(cat, lvl, ...)                                                                                             \
+    (__extension__({                                                                                                          \
+        const struct zlog_category_s *mlog__zlog_c = (cat);                                                                   \
+        if (mlog__zlog_c != 0 && (__atomic_load_n(&mlog__zlog_c->on, __ATOMIC_RELAXED) >> (lvl) & 1)) /* SHIM-5 */            \
+            MLOG__SHIM_TO(mlog__zlog_c->logger, lvl, __VA_ARGS__);                                                            \
+        (void)0; }))
+#define MLOG__SHIM_TO(lg, lvl, ...) MLOG__CAT(MLOG__FORMAT_, MLOG__ARITY(__VA_ARGS__))(__COUNTER__, MLOG__SHIMF_TO, lg, lvl, __VA_ARGS__)
+#define MLOG__SHIMF_TO(id, lg, lvl, n, m, ...)                                                                                \
+    (__extension__({                                                                                                          \
+        MLOG__SHIM_LITERAL(id, m);                                                                                            \
+        if ((lvl) >= METALOG_LEVEL) {                                                                                         \
+            static mlog__site mlog__s_##id __attribute__((aligned(8))) = {MLOG__UNSEEN, 0, MLOG__SHIM_TEXT(m), "",            \
+                __FILE__, __func__, MLOG__STR(METALOG_SOURCE), 0, __LINE__, 0, n, MLOG__PRINTF | MLOG__DYNAMIC | MLOG__LEGACY, 0}; \
+            uint64_t mlog__w_##id;                                                                                            \
+            if (!mlog__q_##id) mlog1_shim_to(MLOG_HERE, lg, lvl, n, m MLOG__ALL_##n(MLOG__SHIM_ARG, id, __VA_ARGS__));        \
+            else if (mlog__w_##id = mlog__gate_to(&mlog__s_##id, lg, lvl), mlog__w_##id != 0) {                               \
+                MLOG__ALL_##n(MLOG__TAKE_F, id, __VA_ARGS__)                                                                  \
+                MLOG__SHIM_CHECK_##n(id, m, __VA_ARGS__)                                                                      \
+                MLOG__WRITE_TO(id, lg, lvl, MLOG__ALL_##n, MLOG__STORE_F, MLOG__SEND_F, __VA_ARGS__)                          \
+            }                                                                                                                 \
+        } (void)0; }))
+#define MLOG__SHIMF_TO_MANY(id, lg, lvl, m, ...) \
+    (__extension__({ (void)sizeof(mlog__format_check(m, __VA_ARGS__)); mlog1_shim_to(MLOG_HERE, lg, lvl, 17, m, __VA_ARGS__); }))
+#define MLOG__ZLOG_AT __FILE__, sizeof(__FILE__) - 1, __func__, sizeof(__func__) - 1, __LINE__
+#define zlog_fatal(cat, ...) MLOG__ZLOG(cat, MLOG_FATAL, __VA_ARGS__)
+#define zlog_error(cat, ...) MLOG__ZLOG(cat, MLOG_ERROR, __VA_ARGS__)
+#define zlog_warn(cat, ...) MLOG__ZLOG(cat, MLOG_WARN, __VA_ARGS__)
+#define zlog_notice(cat, ...) MLOG__ZLOG(cat, MLOG_NOTICE, __VA_ARGS__)
+#define zlog_info(cat, ...) MLOG__ZLOG(cat, MLOG_INFO, __VA_ARGS__)
+#define zlog_debug(cat, ...) MLOG__ZLOG(cat, MLOG_DEBUG, __VA_ARGS__)
+#define dzlog_fatal(...) zlog_fatal(mlog1_zlog_default, __VA_ARGS__)
+#define dzlog_error(...) zlog_error(mlog1_zlog_default, __VA_ARGS__)
+#define dzlog_warn(...) zlog_warn(mlog1_zlog_default, __VA_ARGS__)
+#define dzlog_notice(...) zlog_notice(mlog1_zlog_default, __VA_ARGS__)
+#define dzlog_info(...) zlog_info(mlog1_zlog_default, __VA_ARGS__)
+#define dzlog_debug(...) zlog_debug(mlog1_zlog_default, __VA_ARGS__)
+#define vzlog_fatal(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_FATAL, format, args)
+#define vzlog_error(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_ERROR, format, args)
+#define vzlog_warn(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_WARN, format, args)
+#define vzlog_notice(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_NOTICE, format, args)
+#define vzlog_info(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_INFO, format, args)
+#define vzlog_debug(cat, format, args) vzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_DEBUG, format, args)
+#define vdzlog_fatal(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_FATAL, format, args)
+#define vdzlog_error(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_ERROR, format, args)
+#define vdzlog_warn(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_WARN, format, args)
+#define vdzlog_notice(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_NOTICE, format, args)
+#define vdzlog_info(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_INFO, format, args)
+#define vdzlog_debug(format, args) vdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_DEBUG, format, args)
+#define hzlog_fatal(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_FATAL, buf, len)
+#define hzlog_error(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_ERROR, buf, len)
+#define hzlog_warn(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_WARN, buf, len)
+#define hzlog_notice(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_NOTICE, buf, len)
+#define hzlog_info(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_INFO, buf, len)
+#define hzlog_debug(cat, buf, len) hzlog(cat, MLOG__ZLOG_AT, ZLOG_LEVEL_DEBUG, buf, len)
+#define hdzlog_fatal(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_FATAL, buf, len)
+#define hdzlog_error(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_ERROR, buf, len)
+#define hdzlog_warn(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_WARN, buf, len)
+#define hdzlog_notice(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_NOTICE, buf, len)
+#define hdzlog_info(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_INFO, buf, len)
+#define hdzlog_debug(buf, len) hdzlog(MLOG__ZLOG_AT, ZLOG_LEVEL_DEBUG, buf, len)
+#define zlog_fatal_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_FATAL)
+#define zlog_error_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_ERROR)
+#define zlog_warn_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_WARN)
+#define zlog_notice_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_NOTICE)
+#define zlog_info_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_INFO)
+#define zlog_debug_enabled(cat) zlog_level_enabled(cat, ZLOG_LEVEL_DEBUG)
+#endif
+
+/* ---- end of the shims ---- */
+
 #ifdef METALOG_IMPLEMENTATION
 #ifndef METALOG_IMPLEMENTED
 #define METALOG_IMPLEMENTED
@@ -1440,6 +2181,13 @@ static void mlog__life_module_gone(mlog__module *module);
 struct mlog__desk;
 static int64_t mlog__life_utc(struct mlog__desk *desk, uint64_t ticks);
 static void mlog__life_take_pair(struct mlog__desk *desk, bool now);
+#ifdef METALOG_PRELOAD
+static void mlog__shim_defaults(mlog_config *config);
+#endif
+#ifdef METALOG_SHIM_STDIO
+static void mlog__shim_stdio_end(void);
+static void mlog__shim_stdio_revive(void);
+#endif
 /* Returns -1 always; the text of this thread's last refusal. */
 static int mlog__life_why(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -4330,6 +5078,70 @@ static char *mlog__printf_render(char *p, char *end, const mlog__printf *f, cons
     return i == f->nconv ? mlog__printf_put(p, end, fmt + at, f->len - at) : p;
 }
 
+/* NAMES: what a format calls its arguments */
+
+typedef struct { uint32_t off, len; } mlog__printf_name; /* in the format; len 0: no name */
+enum { MLOG__PRINTF_NAME = 64 };
+
+static bool mlog__printf_is_name(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || mlog__printf_isdigit(c) || c == '.' || c == '-';
+}
+
+/* `key=%d`, `key="%s"`, `key=0x%x`: the word before the =. from: where the conversion before this one ended. */
+static mlog__printf_name mlog__printf_name_of(const char *fmt, const mlog__conv *c, uint32_t from) {
+    uint32_t end = c->off, start;
+    if (end > from + 1 && fmt[end - 2] == '0' && (fmt[end - 1] | 32) == 'x') end -= 2;
+    else if (end > from && fmt[end - 1] == '#') end--;
+    if (end > from && memchr("\"'([{<", fmt[end - 1], 6) != NULL) end--;
+    if (end == from || fmt[end - 1] != '=') return (mlog__printf_name){0, 0};
+    for (start = --end; start > from && end - start < MLOG__PRINTF_NAME && mlog__printf_is_name(fmt[start - 1]);) start--;
+    while (start < end && !((fmt[start] | 32) >= 'a' && (fmt[start] | 32) <= 'z') && fmt[start] != '_') start++;
+    return (mlog__printf_name){start, end - start};
+}
+
+/* The names of all arguments, one behind another, each with its NUL: as the format calls them, else arg1, arg2, …; "" for those of a
+ * width or precision. Returns the bytes, at most MLOG__PRINTF_NAMES. */
+enum { MLOG__PRINTF_NAMES = MLOG__PRINTF_ARGS * (MLOG__PRINTF_NAME + 1) };
+static size_t mlog__printf_names(char out[MLOG__PRINTF_NAMES], const mlog__printf *f, const char *fmt, uint32_t count) {
+    char *p = out;
+    for (uint32_t k = 0; k < count && k < f->nargs; k++) {
+        bool shown = false;
+        mlog__printf_name name = {0, 0};
+        for (uint32_t i = 0, from = 0; i < f->nconv && name.len == 0; i++) {
+            const mlog__conv *c = &f->conv[i];
+            if (c->arg == (int)k) shown = true, name = mlog__printf_name_of(fmt, c, from);
+            from = c->off + c->len;
+        }
+        if (name.len != 0) p = mlog__printf_put(p, p + name.len, fmt + name.off, name.len);
+        else if (shown) p = mlog__text_u64(mlog__printf_put(p, p + 3, "arg", 3), k + 1);
+        *p++ = 0;
+    }
+    return (size_t)(p - out);
+}
+
+/* The first conversion that shows argument k; NULL: none does. */
+static const mlog__conv *mlog__printf_shows(const mlog__printf *f, uint32_t k) {
+    for (uint32_t i = 0; i < f->nconv; i++)
+        if (f->conv[i].arg == (int)k) return &f->conv[i];
+    return NULL;
+}
+
+/* Argument a as a value of the type that conversion c prints. */
+static mlog__val mlog__printf_shown(const mlog__conv *c, const mlog__val *a) {
+    mlog__val v = *a;
+    if (a->kind == MLOG__K_LDOUBLE) {
+        long double ld = 0;
+        bool whole = a->len >= (__LDBL_MANT_DIG__ == 64 ? 10 : sizeof ld);
+        memcpy(&ld, a->as.p, MLOG__MIN((size_t)a->len, sizeof ld));
+        return whole ? (mlog__val){.kind = MLOG_K_DOUBLE, .as = {.f = (double)ld}} : (mlog__val){.kind = MLOG_K_NULL};
+    }
+    if (a->kind != MLOG_K_INT && a->kind != MLOG_K_UINT && a->kind != MLOG_K_BOOL && a->kind != MLOG_K_POINTER) return v;
+    if (c->conv == 'c') v.kind = MLOG_K_CHAR, v.as.u &= 255;
+    else if (c->conv == 'd') v.kind = MLOG_K_INT, v.as.u = mlog__printf_narrow(a->as.u, c->mod, 1);
+    else if (c->conv != 0 && strchr("uoxX", c->conv) != NULL) v.kind = MLOG_K_UINT, v.as.u = mlog__printf_narrow(a->as.u, c->mod, 0);
+    else if (c->conv == 'p') v.kind = MLOG_K_POINTER;
+    return v;
+}
 
 /* ==== record ====
  * The one encoding: the bytes in a ring, in the binary file, and after a crash. Nothing in it is an address; lengths come before
@@ -5383,7 +6195,7 @@ static void mlog__store_commit(mlog__promise *p) {
  *
  * The longest rule that covers a name wins; rules are few (64 at most) and looked at on first calls only, so a loop will do.
  *
- * owns: level names, the rules in force, the thresholds of sites and loggers, the list of keys to redact
+ * owns: level names, the rules in force, the thresholds of sites and loggers, what becomes of keys
  * may call: platform dict record text
  */
 
@@ -5396,9 +6208,9 @@ static void mlog__store_commit(mlog__promise *p) {
 
 /* children: "net.*", which does not cover net itself */
 typedef struct { char name[64]; uint8_t len, level; bool children, pad; } mlog__rule;
-enum { MLOG__RULES = 64 };
-/* redact: keys in lower case, each ended by NUL; "" ends, and the last bytes are zero in any case */
-typedef struct { uint32_t count, root; char redact[256]; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
+enum { MLOG__RULES = 64, MLOG__UNASKED = 256 }; /* UNASKED: added to a root that nobody has chosen */
+/* redact: keys in lower case, each ended by NUL; "" ends, and the last bytes are zero in any case. pairs: printf_pairs */
+typedef struct { uint32_t count, root; char redact[256]; uint32_t pairs; mlog__rule rule[MLOG__RULES]; } mlog__rule_set;
 
 static struct {
     mlog__rule_set set[2];
@@ -5409,13 +6221,14 @@ static struct {
     mlog__module *modules;
     /* likewise; loggers live for ever, so that the macros may keep their pointers */
     mlog_logger *loggers;
-} mlog__rule_now = {.set = {{.root = MLOG_INFO, .redact = "password\0passwd\0secret\0token\0authorization\0api_key\0"}}};
+} mlog__rule_now = {.set = {{.root = MLOG_INFO | MLOG__UNASKED, .redact = "password\0passwd\0secret\0token\0authorization\0api_key\0"}}};
 
 struct mlog_logger {
     int32_t threshold;      /* first: the macros read it */
     /* its name in the dictionary; 0: an unnamed child of mlog_bind. With a recorder, above it: its level rule, see mlog__record_logger */
     uint32_t entry;
-    /* bound: the context with the fields of mlog_bind, or NULL; set before the logger is handed out */
+    /* bound: the context with the fields of mlog_bind, or NULL; set before the logger is handed out. legacy: see mlog__rule_threshold */
+    bool legacy;
     mlog_logger *next;
     mlog_context *bound;
     char source[64];
@@ -5487,7 +6300,7 @@ static const char *mlog__rule_word(mlog__rule_set *set, const char *p, size_t n)
  * fine, an empty rule between two commas is a slip and refused. Whoever calls puts the set in force only when all of it was
  * good. */
 static int mlog__rule_parse(mlog__rule_set *set, const char *text, const char *what) {
-    *set = (mlog__rule_set){.root = MLOG_INFO};
+    *set = (mlog__rule_set){.root = MLOG_INFO | MLOG__UNASKED};
     for (const char *p = text;;) {
         size_t n = strcspn(p, ",");
         const char *start = p, *end = p + n;
@@ -5523,8 +6336,9 @@ static bool mlog__rule_changed(uint32_t version) {
     return version != __atomic_load_n(&mlog__rule_now.version, __ATOMIC_RELAXED); /* RULE-1 */
 }
 
-/* The level from which a source is on: the longest rule that covers it, then the later one; never below what any sink takes. */
-static int mlog__rule_threshold(const char *source, size_t n) {
+/* The level from which a source is on: the longest rule that covers it, then the later one; never below what any sink takes. legacy: its
+ * records come from a shim, whose own levels are enough where nobody has chosen others. */
+static int mlog__rule_threshold(const char *source, size_t n, bool legacy) {
     uint32_t version;
     int level;
     do {
@@ -5533,7 +6347,7 @@ static int mlog__rule_threshold(const char *source, size_t n) {
         uint32_t head[2]; /* count, root */
         mlog__rule r;
         mlog__rule_copy(head, set, sizeof head);
-        level = (int)head[1];
+        level = head[1] == (MLOG_INFO | MLOG__UNASKED) && legacy ? MLOG_TRACE : (int)(head[1] & (MLOG__UNASKED - 1));
         /* both bounds: a set that is changed meanwhile may show any count, before the version says to read it again */
         for (uint32_t i = 0; i < head[0] && i < MLOG__RULES; i++) {
             mlog__rule_copy(&r, &set->rule[i], sizeof r);
@@ -5607,6 +6421,22 @@ static bool mlog__rule_is_secret(const char *key, size_t n) {
     return secret;
 }
 
+/* Do arguments of printf become pairs? */
+static bool mlog__rule_pairs(void) {
+    uint32_t version, pairs;
+    do mlog__rule_copy(&pairs, &mlog__rule_read(&version)->pairs, sizeof pairs);
+    while (mlog__rule_changed(version));
+    return pairs != 0;
+}
+
+/* Has anybody chosen levels? */
+__attribute__((unused)) static bool mlog__rule_asked(void) {
+    uint32_t version, root;
+    do mlog__rule_copy(&root, &mlog__rule_read(&version)->root, sizeof root);
+    while (mlog__rule_changed(version));
+    return (root & MLOG__UNASKED) == 0;
+}
+
 static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` always means: not in a list yet */
 
 /* Sets the gate of one registered site after a change of rules. A probe of mlog_enabled needs no number: 1 is "on". The order
@@ -5614,7 +6444,7 @@ static mlog__site mlog__rule_last; /* ends every list, so that NULL in `next` al
 static void mlog__rule_apply(mlog__site *s) {
     char source[64];
     size_t n = mlog__rule_source(source, s->source, s->file);
-    int rule = mlog__rule_threshold(source, n), low = mlog__rule_low(rule);
+    int rule = mlog__rule_threshold(source, n, (s->style & MLOG__LEGACY) != 0), low = mlog__rule_low(rule);
     /* THREAD-4: a probe is never registered */
     uint64_t full = (s->style & MLOG__PROBE) ? 1 : __atomic_load_n(&s->full, __ATOMIC_RELAXED);
     bool dynamic = (s->style & MLOG__DYNAMIC) != 0, on = dynamic || s->level >= low;
@@ -5627,7 +6457,7 @@ static void mlog__rule_apply(mlog__site *s) {
 
 /* The thresholds of a logger. 0: it has no name, each call is judged by the rules of its unit. */
 static void mlog__rule_of_logger(mlog_logger *lg) {
-    int32_t rule = *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source));
+    int32_t rule = *lg->source == 0 ? 0 : mlog__rule_threshold(lg->source, strlen(lg->source), lg->legacy);
     bool recorder = __atomic_load_n(&mlog__rule_now.recorder, __ATOMIC_RELAXED) != 0; /* RULE-4 */
     uint32_t number = mlog__record_logger((uint64_t)lg->entry << 32);
     __atomic_store_n(&lg->rule, rule, __ATOMIC_RELAXED); /* RULE-4 */
@@ -5665,7 +6495,9 @@ static void mlog__rule_replace(const mlog__rule_set *set) {
  * lowest level of any sink and of the recorder, … */
 static void mlog__rule_set_now(const mlog__rule_set *rules) {
     mlog__rule_set set = *rules;
-    memcpy(set.redact, mlog__rule_now.set[mlog__rule_now.version & 1].redact, sizeof set.redact);
+    const mlog__rule_set *now = &mlog__rule_now.set[mlog__rule_now.version & 1];
+    memcpy(set.redact, now->redact, sizeof set.redact);
+    set.pairs = now->pairs;
     mlog__rule_replace(&set);
 }
 
@@ -5675,11 +6507,12 @@ static void mlog__rule_floor(int floor, int recorder) {
     mlog__rule_publish(mlog__rule_now.version + 2);
 }
 
-/* … and the keys to redact: sites that decided by the old list register again. */
-static void mlog__rule_redact(const char list[256]) {
+/* … and what becomes of keys: which are redacted, and whether formats give some. Sites that decided by the old choice register again. */
+static void mlog__rule_keys(const char list[256], bool pairs) {
     mlog__rule_set set = mlog__rule_now.set[mlog__rule_now.version & 1];
-    if (memcmp(set.redact, list, sizeof set.redact) == 0) return;
+    if (memcmp(set.redact, list, sizeof set.redact) == 0 && set.pairs == pairs) return;
     memcpy(set.redact, list, sizeof set.redact);
+    set.pairs = pairs;
     mlog__rule_replace(&set);
     for (mlog__module *m = __atomic_load_n(&mlog__rule_now.modules, __ATOMIC_ACQUIRE); m != NULL; m = m->next) /* RULE-3 */
         for (mlog__site *s = __atomic_load_n(&m->sites, __ATOMIC_ACQUIRE); s != NULL && s != &mlog__rule_last;) { /* RULE-2 */
@@ -6001,6 +6834,8 @@ static void mlog__context_release(void) {
  *   THREAD-8   key made                            a thread's first call               the key before the flag
  *   THREAD-9   signal fences: the compiler alone keeps the order that a handler on the same thread relies on
  *   THREAD-10  an entry taken back: full = 0, gate  registration: gate, full            Dekker: one of them closes the gate
+ *   THREAD-13  a format's place: filled, state      who finds it                       what was found out before the state that says so
+ *   THREAD-14  hint of a format: relaxed, it decides about a place, and a wrong one costs only that
  *   THREAD-12  a level in reserve: given back      who takes it                       nothing but its zero: all is written anew
  *   THREAD-11  memory of a dead thread's objects: relaxed, the pointer is all that is handed on
  *   FORMAT-1   the lane that learnt a site         the other lane                      what it learnt
@@ -6027,6 +6862,10 @@ static void mlog__context_release(void) {
  *   LIFE-5     exit: deadline, asleep = 2          a late call: asleep, fence, deadline    the deadline before `asleep` is 2
  *   LIFE-6     a child's adoption: witness         other threads of the child          everything that was reset
  *   LIFE-7     the first thread is gone: relaxed, a hint that is asked again
+ *   SHIM-5     levels of a legacy logger, read by its calls: relaxed, each stands for itself
+ *   SHIM-7     a configuration: itself, its pointer or word       a message          what it says before what leads to it
+ *   SHIM-6     a callback: itself, count               a call                           what it calls before the number that says so
+ *   LIFE-9     the pid: relaxed, whoever finds none asks the kernel
  *   LIFE-8     statements held back: relaxed, counts and a time that stand for themselves
  *
  * owns: layout of rings, space, padding, waiting, drops
@@ -6764,7 +7603,9 @@ typedef struct {
     const mlog_value *slot;
     uint32_t slots;
     const mlog_field *field;
-    uint32_t fields;
+    uint32_t fields, own;                      /* own: so many of them, from the first, go out like those of a bound logger */
+    const unsigned char *ready;                /* fields that go out like that, too, and are encoded already */
+    uint32_t ready_bytes, ready_count;
     mlog_context *inside;                      /* its fields go into the record, outermost first */
     mlog_context *inside_bound;                /* the same for the fields of a bound logger */
     uint32_t missing;                          /* fields that found no room; told by one of their own, "fields_cut" */
@@ -6801,7 +7642,7 @@ static uint64_t mlog__thread_draft_bytes(const mlog__draft *d, uint64_t limit, u
     }
     /* a word with the three counts comes first */
     if ((d->header & MLOG__F_FIELDS) == 0) return bytes;
-    bytes += 8 + chain + (d->missing != 0 ? MLOG__NOTE_BYTES : 0);
+    bytes += 8 + chain + d->ready_bytes + (d->missing != 0 ? MLOG__NOTE_BYTES : 0);
     for (uint32_t i = 0; i < d->fields; i++)
         bytes += mlog__record_measure(size++, d->field[i].key, &d->field[i].value, limit);
     return bytes;
@@ -6847,11 +7688,13 @@ static void mlog__thread_put_draft(unsigned char *p, const mlog__draft *d, uint6
         chained++;
     }
     payload = mlog__thread_put_chain(mlog__thread_put_chain(payload, d->inside), d->inside_bound);
+    if (d->ready_bytes != 0) memcpy(payload, d->ready, d->ready_bytes), payload += d->ready_bytes;
+    bound += d->own + d->ready_count;
     for (uint32_t i = 0; i < d->fields; i++)
         payload = mlog__record_put_field(payload, d->field[i].key, &d->field[i].value, &size[d->slots + i]);
     /* 16 bits each: more fields than that are not looked at anyway */
     uint64_t counts = MLOG__MIN(chained, 65535u) | (uint64_t)MLOG__MIN(bound, 65535u) << 16;
-    counts |= (uint64_t)(chained + bound + d->fields) << 32;
+    counts |= (uint64_t)(chained + bound + d->fields - d->own) << 32;
     memcpy(count, &counts, 8);
 }
 
@@ -6902,7 +7745,8 @@ static uint64_t mlog__thread_fit(mlog__draft *d, uint64_t most, mlog__sized *siz
     while ((bytes = mlog__thread_draft_bytes(d, limit, chain, size)) > most) {
         if (limit > 0) limit /= 2; /* at most 23 rounds, for monsters only */
         else if (chain > 0) chain = mlog__thread_without_chains(d);
-        else if (d->fields > 0) d->fields--, d->missing++;
+        else if (d->fields > 0) d->fields--, d->missing++, d->own = MLOG__MIN(d->own, d->fields);
+        else if (d->ready_count > 0) d->missing += d->ready_count, d->ready_count = d->ready_bytes = 0;
         else break;
     }
     return bytes;
@@ -6958,11 +7802,12 @@ static bool mlog__thread_write_spare(mlog__draft *d, uint32_t number, bool handl
 
 /* Writes the draft wherever this thread may write; counts it as dropped where it may not. The only place that decides between a
  * ring of its own, the overflow ring and the emergency ring. */
-static void mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
+static bool mlog__thread_commit(mlog__thread *t, mlog__draft *d) {
     bool done, handler = t->depth > 0 || (t->ring == NULL && mlog__platform_in_handler(false));
     if (t->ring != NULL) done = mlog__thread_write(t, d);
     else done = mlog__thread_write_spare(d, 1, handler) || mlog__thread_write_spare(d, 0, true);
     if (!done) mlog__thread_note_lost(t, d->level, !mlog__record_below(d->header, d->to, d->level));
+    return done;
 }
 
 /* Context and logger of a draft: by number, or inside the record when they have none. to: level and logger are not those of the
@@ -6994,8 +7839,18 @@ static const char *mlog__thread_key(const char *keys, uint32_t i) {
 static const uint8_t mlog__thread_class_kind[16] = {MLOG_K_NULL,   MLOG_K_INT,  MLOG_K_UINT,    MLOG_K_BOOL,   MLOG_K_FLOAT,
                                                     MLOG_K_DOUBLE, MLOG_K_TEXT, MLOG_K_POINTER, MLOG__K_VALUE, MLOG__K_LDOUBLE};
 
-/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care. */
-static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t classes) {
+/* Names of a printf site's arguments, when they shall be pairs; what is called like a secret is never copied. */
+static bool mlog__thread_name(mlog__entry *e, const mlog__printf *f, const char *format, char names[MLOG__PRINTF_NAMES]) {
+    bool care = false;
+    e->keys_len = (uint32_t)mlog__printf_names(names, f, format, e->count);
+    for (uint32_t i = 0; i < e->count && i < f->nargs; i++, names += strlen(names) + 1)
+        if (*names != 0 && mlog__rule_is_secret(names, strlen(names))) e->kind[i] = MLOG_K_TEXT, e->how[i] = MLOG__H_SECRET, care = true;
+    return care;
+}
+
+/* Kinds of a printf site's arguments: the format's word counts before the type's. True when its calls need care. names: NULL, or what
+ * they are called goes there. */
+static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t classes, char *names) {
     mlog__printf f;
     bool care = false;
     (void)mlog__printf_scan(format, e->msg_len, &f);
@@ -7015,6 +7870,7 @@ static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t class
         e->kind[i] = how == MLOG__H_POINTER ? MLOG_K_POINTER : MLOG_K_TEXT;
         care = true;
     }
+    if (names != NULL && mlog__rule_pairs()) care |= mlog__thread_name(e, &f, format, names);
     if (!f.uses_errno) return care;
     /* behind the arguments, where mlog__printf_conv looks for it */
     e->kind[e->count] = MLOG_K_INT;
@@ -7023,14 +7879,15 @@ static bool mlog__thread_scan(mlog__entry *e, const char *format, uint64_t class
     return true;
 }
 
-/* Everything of a site's entry but its texts: what its arguments are and how they are taken. True when its calls need care. */
-static bool mlog__thread_describe(mlog__entry *e, const mlog__site *site, uint64_t classes) {
+/* Everything of a site's entry but its texts: what its arguments are and how they are taken. True when its calls need care. names: as
+ * in mlog__thread_scan. */
+static bool mlog__thread_describe(mlog__entry *e, const mlog__site *site, uint64_t classes, char *names) {
     bool care = false;
     *e = (mlog__entry){
         .type = MLOG__D_SITE, .level = site->level, .count = site->count, .style = site->style, .line = (uint32_t)site->line};
     e->msg_len = (uint32_t)MLOG__MIN(strlen(site->msg), (size_t)65535);
     for (uint32_t i = 0; i < site->count; i++) e->kind[i] = mlog__thread_class_kind[(classes >> (4 * i)) & 15];
-    if ((site->style & MLOG__PRINTF) != 0) return mlog__thread_scan(e, site->msg, classes);
+    if ((site->style & MLOG__PRINTF) != 0) return mlog__thread_scan(e, site->msg, classes, names);
     for (uint32_t i = 0; i < site->count; i++) {
         const char *key = mlog__thread_key(site->keys, i);
         if (mlog__rule_is_secret(key, strlen(key))) e->kind[i] = MLOG_K_TEXT, e->how[i] = MLOG__H_SECRET, care = true;
@@ -7041,15 +7898,15 @@ static bool mlog__thread_describe(mlog__entry *e, const mlog__site *site, uint64
 /* The entry of a site, made now; the first word of its records. 0: the dictionary is full. Two threads may make one at once: the
  * loser's is never named, its bytes stay used. */
 static uint64_t mlog__thread_new_entry(mlog__site *site, uint64_t classes) {
-    char source[64];
+    char source[64], names[MLOG__PRINTF_NAMES];
     mlog__entry e;
-    bool care = mlog__thread_describe(&e, site, classes), print = (site->style & MLOG__PRINTF) != 0;
-    const char *file = mlog__rule_base(site->file), *keys_end = print ? site->keys : mlog__thread_key(site->keys, site->count);
+    bool care = mlog__thread_describe(&e, site, classes, names), print = (site->style & MLOG__PRINTF) != 0;
+    const char *file = mlog__rule_base(site->file), *keys = print ? names : site->keys;
     e.file_len = (uint16_t)MLOG__MIN(strlen(file), (size_t)255);
     e.func_len = (uint16_t)MLOG__MIN(strlen(site->func), (size_t)255);
     e.source_len = (uint16_t)mlog__rule_source(source, site->source, site->file);
-    e.keys_len = (uint32_t)(keys_end - site->keys);
-    uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, site->keys);
+    if (!print) e.keys_len = (uint32_t)(mlog__thread_key(keys, site->count) - keys);
+    uint32_t number = mlog__dict_add(&e, site->msg, file, site->func, source, keys);
     uint64_t none = 0, full = number == 0 ? 0 : mlog__record_header(number, 2 + (uint64_t)e.count, care ? MLOG__F_CARE : 0);
     /* who comes first decides; the other takes its number, since both mean the same site */
     /* THREAD-4: entry before number */
@@ -7143,6 +8000,10 @@ static mlog_value mlog__thread_staged(const mlog__stage *s, const mlog__entry *e
     return mlog__thread_text((const char *)p, -1);
 }
 
+/* The key of an argument of a format that travels in the record. A reader knows it by its place in the format; "%": it shall have the
+ * name that the format gives it. */
+static const char *mlog__thread_unnamed(void) { return mlog__rule_pairs() ? "%" : ""; }
+
 /* The record of a site that has no place in the dictionary carries its definition with it: message, file, function, source,
  * line as slots, the arguments as fields. As mlog_emit would have written it. */
 static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlog__draft *d, const mlog_value *value) {
@@ -7150,10 +8011,11 @@ static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlo
     char source[64];
     const mlog__site *site = s->site;
     bool print = (site->style & MLOG__PRINTF) != 0;
+    const char *unnamed = mlog__thread_unnamed();
     mlog_value slot[5] = {mlog__val_s(site->msg), mlog__val_s(mlog__rule_base(site->file)), mlog__val_s(site->func),
                           mlog_str(source, mlog__rule_source(source, site->source, site->file)), mlog__val_i(site->line)};
     for (uint32_t i = 0; i < d->slots; i++) {
-        field[i].key = print ? "" : mlog__thread_key(site->keys, i);
+        field[i].key = print ? unnamed : mlog__thread_key(site->keys, i);
         field[i].value = value[i];
         /* a field has its kind in its head anyway */
         field[i].value.kind &= 0xFFFF;
@@ -7164,7 +8026,7 @@ static void mlog__thread_finish_whole(mlog__thread *t, const mlog__stage *s, mlo
     d->fields = d->slots;
     d->slot = slot;
     d->slots = 5;
-    mlog__thread_commit(t, d);
+    (void)mlog__thread_commit(t, d);
 }
 
 /* Turns what mlog1_begin staged into a record. Runs in mlog1_end: all arguments are there, and they are still the caller's. */
@@ -7182,7 +8044,7 @@ static void mlog__thread_finish(mlog__thread *t) {
     uint32_t number = mlog__record_site(s->word);
     const mlog__entry *e = number == 0 ? NULL : mlog__dict_entry(number);
     bool known = e != NULL && e->count - (e->flags & MLOG__D_ERRNO) == s->site->count; /* else somebody wrote over it */
-    if (!known) (void)mlog__thread_describe(&whole, s->site, s->classes), e = &whole;
+    if (!known) (void)mlog__thread_describe(&whole, s->site, s->classes, NULL), e = &whole;
     d.slots = s->site->count + (e->flags & MLOG__D_ERRNO);
     for (uint32_t i = 0; i < d.slots; i++) value[i] = mlog__thread_staged(s, e, i, &wide);
     mlog__thread_put_context(&d, s->logger, s->level, (s->site->style & MLOG__DYNAMIC) != 0);
@@ -7192,7 +8054,7 @@ static void mlog__thread_finish(mlog__thread *t) {
         return;
     }
     d.header |= number;
-    mlog__thread_commit(t, &d);
+    (void)mlog__thread_commit(t, &d);
 }
 
 /* Its rings were made before rings were files: new ones, which survive it, under its name and policy. */
@@ -7695,40 +8557,70 @@ void mlog1_log(mlog__site *site, uint64_t word, mlog_logger *logger, int level, 
 
 /* -- calls whose text, place and keys are known at run time only -- */
 
-/* Run-time calls have no gate: they look the rules up each time. The header gets the rule that the level lies below. */
-static bool mlog__thread_on(mlog_logger *logger, const char *file, int level, uint64_t *header) {
-    /* 0: the root, or an unnamed child of it */
-    int rule = logger == NULL ? 0 : __atomic_load_n(&logger->rule, __ATOMIC_RELAXED); /* RULE-4 */
-    char source[64];
-    if (rule == 0) rule = mlog__rule_threshold(source, mlog__rule_source(source, "", file));
+/* A call whose text, place and level are known at run time only. ready: fields that go out like those of a logger, encoded; a `source`
+ * among them is the record's. */
+typedef struct {
+    mlog_where at;
+    const char *source, *tag;    /* as a site has it, stringized; NULL, or the source itself */
+    mlog_logger *logger;
+    int level, error;            /* error: errno when the call came in, for %m */
+    bool legacy, bare;           /* it came through a shim: see MLOG__LEGACY; there are no arguments, whatever the format asks for */
+    bool constant;               /* at: constants of this file, which their addresses tell */
+    const char *format;
+    const unsigned char *ready;
+    uint32_t ready_bytes, ready_count;
+    uintptr_t call_at;           /* MLOG__CALL_AT of the user's call */
+    uint64_t rule;               /* what mlog__thread_on found, as bits of a header */
+} mlog__spoken;
+
+/* The source of such a record, unless its logger has one; returns the length. */
+static size_t mlog__thread_source(char source[64], const mlog__spoken *r) {
+    const char *file = r->at.file == NULL ? "" : r->at.file;
+    if (r->tag == NULL || *r->tag == 0) return mlog__rule_source(source, r->source == NULL ? "" : r->source, file);
+    size_t n = strnlen(r->tag, 64);
+    if (n == 64) n = mlog__text_utf8_cut(r->tag, 63);
+    memcpy(source, r->tag, n);
+    source[n] = 0;
+    return n;
+}
+
+/* Is a run-time call on, where records go out from `rule` on? The header gets the rule that the level lies below. */
+static bool mlog__thread_under(int rule, int level, uint64_t *header) {
     if (MLOG__LIKELY(level >= rule)) return true;
     *header |= (uint64_t)rule << 58;
     return level >= mlog__rule_low(rule);
 }
 
+/* Run-time calls have no gate: they look the rules up each time. */
+static bool mlog__thread_on(const mlog__spoken *r, uint64_t *header) {
+    /* 0: the root, or an unnamed child of it */
+    int rule = r->logger == NULL ? 0 : __atomic_load_n(&r->logger->rule, __ATOMIC_RELAXED); /* RULE-4 */
+    char source[64];
+    if (rule == 0) rule = mlog__rule_threshold(source, mlog__thread_source(source, r), r->legacy);
+    return mlog__thread_under(rule, r->level, header);
+}
+
 /* A record without a site, by the way of staged calls: `staged` keeps a handler from taking this level in between. at: MLOG__CALL_AT of
- * the user's call. */
-static void mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level, uintptr_t at) {
+ * the user's call. False: it was dropped, as far as that is known at once. */
+static bool mlog__thread_send(mlog__draft *d, mlog_logger *logger, int level, uintptr_t at) {
     mlog__thread *t = mlog__thread_enter(at);
-    if (t == NULL) {
-        mlog__thread_note_drop(NULL, level);
-        return;
-    }
+    if (t == NULL) return mlog__thread_note_drop(NULL, level), false;
     t->staged = 1;
     mlog__thread_put_context(d, logger, level, true);
-    mlog__thread_commit(t, d);
+    bool done = mlog__thread_commit(t, d);
     mlog__thread_leave(t);
+    return done;
 }
 
 /* Where and what of a record without a site: message, file, function, source, line. source: memory of the caller, for the slot
  * to point to. */
-static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const mlog_where *at, const char *msg, size_t msg_len) {
-    const char *file = at->file == NULL ? "" : at->file, *func = at->func == NULL ? "" : at->func;
+static void mlog__thread_whole_slots(mlog_value slot[5], char source[64], const mlog__spoken *r, const char *msg, size_t msg_len) {
+    const char *file = r->at.file == NULL ? "" : r->at.file, *func = r->at.func == NULL ? "" : r->at.func;
     slot[0] = mlog_str(msg, msg_len);
     slot[1] = mlog__val_s(mlog__rule_base(file));
     slot[2] = mlog__val_s(func);
-    slot[3] = mlog_str(source, mlog__rule_source(source, "", file));
-    slot[4] = mlog__val_i(at->line);
+    slot[3] = mlog_str(source, mlog__thread_source(source, r));
+    slot[4] = mlog__val_i(r->at.line);
 }
 
 /* The last record of a thread, from the handler of a fatal signal: into the first ring that has room. Nobody is waited for, nor
@@ -7746,16 +8638,14 @@ static void mlog__thread_send_now(mlog__draft *d, int level) {
     mlog__ring_never_wait--;
 }
 
-/* [s] The fields are cleaned and redacted here, into a copy on the stack; texts are read once, by the copy into the ring. */
-void mlog_emit(const mlog_event *event) {
+/* The fields are cleaned and redacted here, into a copy on the stack; texts are read once, by the copy into the ring. */
+static void mlog__thread_emit(const mlog__spoken *r, const mlog_event *event) {
     int saved = errno;
     mlog_value slot[5];
     mlog_field field[MLOG__FIELDS];
     char source[64];
     mlog__draft d = {.header = mlog__record_header(MLOG__S_EMIT, 0, MLOG__F_FIELDS), .slot = slot, .slots = 5, .field = field};
-    int level = event == NULL ? 1 : mlog__level(event->level);
-    if (event == NULL || !mlog__life_start() ||
-        !mlog__thread_on(event->logger, event->at.file == NULL ? "" : event->at.file, level, &d.header)) {
+    if (!mlog__life_start() || !mlog__thread_on(r, &d.header)) {
         errno = saved;
         return;
     }
@@ -7763,16 +8653,106 @@ void mlog_emit(const mlog_event *event) {
     const char *msg = event->msg == NULL ? "" : event->msg;
     size_t nfields = event->fields == NULL ? 0 : event->nfields;
     size_t msg_len = event->msg != NULL && event->msg_len != 0 ? event->msg_len : strlen(msg);
-    mlog__thread_whole_slots(slot, source, &event->at, msg, msg_len);
+    mlog__thread_whole_slots(slot, source, r, msg, msg_len);
     for (size_t i = 0; i < nfields && d.fields < MLOG__FIELDS; i++) {
         field[d.fields].key = event->fields[i].key;
         field[d.fields++].value = mlog__context_value(&event->fields[i]);
     }
     /* 0 means now, as everywhere: the moment of 1970 itself cannot be given */
     if (event->time != 0) d.time = (uint64_t)event->time, d.header |= MLOG__F_TIME;
-    mlog__thread_send(&d, event->logger, level, MLOG__CALL_AT);
+    (void)mlog__thread_send(&d, r->logger, r->level, r->call_at);
     errno = saved;
-    if (level >= MLOG_FATAL) mlog1_fatal();
+    if (r->level >= MLOG_FATAL) mlog1_fatal();
+}
+
+/* [s] */
+void mlog_emit(const mlog_event *event) {
+    if (event == NULL) return;
+    mlog__thread_emit(&(mlog__spoken){.at = event->at, .logger = event->logger, .level = mlog__level(event->level), .call_at = MLOG__CALL_AT}, event);
+}
+
+/* -- run-time formats --
+ * What was found out about a format, by its address, its text and its place: a call then neither scans nor carries it. The text counts,
+ * since the address may be a buffer's. It takes one of four places when it comes there twice in a row, so that formats that
+ * were made of data do not take all of them; who finds no place does without. */
+enum { MLOG__SEEN = 512, MLOG__SEEN_TEXT = 1000, MLOG__SEEN_ARGS = 16 };
+
+static struct mlog__seen {
+    uint32_t state;              /* 0 free, 1 being made, 2 for good */
+    uint32_t hint;               /* of the text that came here last and has no place */
+    uint32_t entry, line;        /* its number in the dictionary */
+    const char *format, *file;
+    uint16_t msg_len, file_len, func_len, source_len; /* of the entry's texts: what it says itself, somebody may write over */
+    uint8_t count, uses_errno;   /* count: without the errno of a %m */
+    bool named;                  /* its arguments have names: see mlog__rule_pairs */
+    mlog__want want[MLOG__SEEN_ARGS];
+} mlog__thread_seen[MLOG__SEEN];
+
+static bool mlog__thread_is_seen(const struct mlog__seen *place, const mlog__spoken *c) {
+    if (__atomic_load_n(&place->state, __ATOMIC_ACQUIRE) != 2 || place->format != c->format) return false; /* THREAD-13 */
+    if (place->line != (uint32_t)c->at.line) return false;
+    const mlog__entry *e = mlog__dict_entry(place->entry);
+    if (e == NULL || place->named != mlog__rule_pairs()) return false;
+    const char *msg = mlog__dict_msg(e), *file = msg + place->msg_len + 1, *func = file + place->file_len + 1, *source = func + place->func_len + 1;
+    if (strncmp(c->format, msg, place->msg_len + 1u) != 0) return false;
+    if (c->constant && c->at.file == place->file) return true;
+    if (c->tag != NULL && strncmp(c->tag, source, place->source_len + 1u) != 0) return false;
+    return strncmp(mlog__rule_base(c->at.file), file, place->file_len + 1u) == 0 && strncmp(c->at.func, func, place->func_len + 1u) == 0;
+}
+
+/* The four places of a format. */
+static struct mlog__seen *mlog__thread_seen_places(const mlog__spoken *c) {
+    uint64_t mixed = ((uint64_t)(uintptr_t)c->format + (uint32_t)c->at.line) * UINT64_C(0x9E3779B97F4A7C15);
+    return &mlog__thread_seen[(mixed >> 40) % (MLOG__SEEN / 4) * 4];
+}
+
+/* NULL: it has none. */
+static const struct mlog__seen *mlog__thread_find_seen(const mlog__spoken *c) {
+    const struct mlog__seen *place = mlog__thread_seen_places(c);
+    for (int i = 0; i < 4; i++)
+        if (mlog__thread_is_seen(&place[i], c)) return &place[i];
+    return NULL;
+}
+
+/* By what its arguments are fetched as: the kind of their slots. */
+static uint8_t mlog__thread_want_kind(uint32_t cls) {
+    static const uint8_t kind[] = {MLOG_K_POINTER, MLOG_K_INT,  MLOG_K_DOUBLE, MLOG__K_LDOUBLE, MLOG_K_INT,
+                                   MLOG_K_TEXT,    MLOG_K_TEXT, MLOG_K_TEXT,   MLOG_K_POINTER};
+    return kind[cls];
+}
+
+/* Gives a format that was scanned a place, if one is free and it was here before. */
+MLOG__COLD static void mlog__thread_remember(const mlog__spoken *c, const mlog__printf *f) {
+    size_t len = strlen(c->format);
+    struct mlog__seen *place = mlog__thread_seen_places(c);
+    if (f->bad != NULL || f->nargs > MLOG__SEEN_ARGS || len > MLOG__SEEN_TEXT) return;
+    uint32_t hint = 1, none = 0, i = 0;
+    for (size_t k = 0; k < len; k++) hint = (hint ^ (unsigned char)c->format[k]) * 16777619;
+    if (__atomic_exchange_n(&place->hint, hint, __ATOMIC_RELAXED) != hint) return; /* THREAD-14 */
+    while (i < 4 && !__atomic_compare_exchange_n(&place[i].state, &none, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) /* THREAD-13 */
+        none = 0, i++;
+    if (i == 4) return;
+    place += i;
+    char source[64], names[MLOG__PRINTF_NAMES] = "";
+    const char *file = mlog__rule_base(c->at.file);
+    mlog__entry e = {.type = MLOG__D_SITE, .level = (uint8_t)c->level, .style = MLOG__PRINTF | MLOG__DYNAMIC, .line = (uint32_t)c->at.line};
+    e.msg_len = (uint32_t)len;
+    e.file_len = (uint16_t)MLOG__MIN(strlen(file), (size_t)255);
+    e.func_len = (uint16_t)MLOG__MIN(strlen(c->at.func), (size_t)255);
+    e.source_len = (uint16_t)mlog__thread_source(source, c);
+    for (; e.count < f->nargs; e.count++) e.kind[e.count] = mlog__thread_want_kind(f->want[e.count].cls);
+    place->named = mlog__rule_pairs();
+    if (place->named) e.keys_len = (uint32_t)mlog__printf_names(names, f, c->format, e.count);
+    if (f->uses_errno) e.kind[e.count] = MLOG_K_INT, e.how[e.count++] = MLOG__H_ERRNO, e.flags |= MLOG__D_ERRNO;
+    place->format = c->format;
+    place->file = c->at.file;
+    place->line = (uint32_t)c->at.line;
+    place->msg_len = (uint16_t)e.msg_len, place->file_len = e.file_len, place->func_len = e.func_len, place->source_len = e.source_len;
+    place->count = f->nargs;
+    place->uses_errno = f->uses_errno;
+    memcpy(place->want, f->want, sizeof place->want);
+    place->entry = mlog__dict_add(&e, c->format, file, c->at.func, source, names);
+    __atomic_store_n(&place->state, place->entry == 0 ? 1 : 2, __ATOMIC_RELEASE); /* THREAD-13; 1: a full dictionary stays full */
 }
 
 typedef struct { va_list list; } mlog__args; /* so that it can be handed on by address */
@@ -7801,53 +8781,97 @@ static mlog_value mlog__thread_vararg(mlog__args *a, const mlog__want *want, mlo
     }
 }
 
-/* The arguments of a format, in their order; field[i].value of each. */
-static void mlog__thread_varargs(mlog__args *a, const mlog__printf *f, mlog_field *field, mlog__wide *w, long double *ld) {
-    for (uint32_t i = 0; i < f->nargs; i++) {
-        /* no names: a reader knows them by their place in the format */
-        field[i].key = "";
-        field[i].value = mlog__thread_vararg(a, &f->want[i], w, &ld[i]);
-    }
-    for (uint32_t i = 0; i < f->nargs; i++) {
-        const void *p = (const void *)(uintptr_t)field[i].value.as.u;
-        int64_t most = f->want[i].prec;
-        if (most <= MLOG__PREC_ARG(0)) most = (int32_t)field[MLOG__PREC_ARG(0) - most].value.as.i;
-        if (f->want[i].cls == MLOG__WANT_TEXT) field[i].value = mlog__thread_text((const char *)p, most);
-        if (f->want[i].cls == MLOG__WANT_WTEXT) field[i].value = mlog__thread_wide(w, (const wchar_t *)p, most, SIZE_MAX);
+/* The arguments of a format, in their order. ld: one for each. */
+static void mlog__thread_varargs(mlog__args *a, const mlog__want *want, uint32_t n, mlog_value *value, mlog__wide *w, long double *ld) {
+    for (uint32_t i = 0; i < n; i++) value[i] = mlog__thread_vararg(a, &want[i], w, &ld[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        if (want[i].cls != MLOG__WANT_TEXT && want[i].cls != MLOG__WANT_WTEXT) continue;
+        const void *p = (const void *)(uintptr_t)value[i].as.u;
+        int64_t most = want[i].prec, by = MLOG__PREC_ARG(0) - most;
+        if (by >= 0) most = by < n ? (int32_t)value[by].as.i : 0;
+        if (want[i].cls == MLOG__WANT_TEXT) value[i] = mlog__thread_text((const char *)p, most);
+        else value[i] = mlog__thread_wide(w, (const wchar_t *)p, most, SIZE_MAX);
     }
 }
 
-/* [s] The format is scanned in each call, since it may be another one. The list is copied, so that the caller's stays usable. */
-void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
-    int saved = errno;
-    uint64_t header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS);
-    level = mlog__level(level);
-    if (!mlog__life_start() || !mlog__thread_on(logger, at.file == NULL ? "" : at.file, level, &header)) {
-        errno = saved;
-        return;
-    }
-    /* printf would crash */
-    if (format == NULL) format = "(null format)";
-    mlog_value slot[5];
-    mlog_field field[MLOG__PRINTF_ARGS + 1];
+/* Scans a format that is to be obeyed. Behind what cannot be understood, nobody knows which argument is whose: none is fetched, and
+ * what asks for one prints "(missing)". %n is understood, and refused. */
+static void mlog__thread_scan_run(mlog__printf *f, const char *format) {
+    if (mlog__printf_scan(format, strlen(format), f) == 0 || strcmp(f->bad, "%n is refused") == 0) return;
+    const char *bad = f->bad;
+    uint32_t off = f->bad_off;
+    (void)mlog__printf_scan(format, off, f);
+    f->bad = bad;
+    f->bad_off = off;
+}
+
+static bool mlog__thread_send_seen(const mlog__spoken *c, const struct mlog__seen *seen, mlog__args *args) {
+    mlog_value value[MLOG__SEEN_ARGS + 1];
+    long double ld[MLOG__SEEN_ARGS];
+    mlog__wide wide;
+    mlog__draft d = {.header = mlog__record_header(seen->entry, 0, c->rule), .slot = value, .ready = c->ready,
+                     .ready_bytes = c->ready_bytes, .ready_count = c->ready_count};
+    wide.used = 0;
+    mlog__thread_varargs(args, seen->want, seen->count, value, &wide, ld);
+    d.slots = seen->count;
+    if (seen->uses_errno) value[d.slots++] = mlog__val_i(c->error);
+    if (c->ready_count != 0) d.header |= MLOG__F_FIELDS;
+    return mlog__thread_send(&d, c->logger, c->level, c->call_at);
+}
+
+/* A record that carries its format. What is wrong with that, it says in a field. */
+MLOG__COLD static bool mlog__thread_send_format(const mlog__spoken *c, mlog__args *args) {
+    mlog_value slot[5], value[MLOG__PRINTF_ARGS];
+    mlog_field field[MLOG__FIELDS];
     long double ld[MLOG__PRINTF_ARGS];
-    char source[64];
+    char source[64], error[104];
     mlog__printf f;
     mlog__wide wide;
-    mlog__args list;
-    mlog__draft d = {.header = header, .slot = slot, .slots = 5, .field = field};
+    mlog__draft d = {.header = mlog__record_header(MLOG__S_PRINTF, 0, MLOG__F_FIELDS | c->rule), .slot = slot, .slots = 5, .field = field,
+                     .ready = c->ready, .ready_bytes = c->ready_bytes, .ready_count = c->ready_count};
     wide.used = 0;
+    mlog__thread_scan_run(&f, c->format);
+    if (c->bare) f.nargs = 0; /* the renderer says what is missing */
+    else mlog__thread_remember(c, &f);
+    mlog__thread_whole_slots(slot, source, c, c->format, strlen(c->format));
+    mlog__thread_varargs(args, f.want, f.nargs, value, &wide, ld);
+    if (f.bad != NULL) {
+        char *p = mlog__printf_put(error, error + 64, f.bad, strlen(f.bad));
+        p = mlog__text_u64(mlog__printf_put(p, error + 80, " at byte ", 9), f.bad_off);
+        field[d.fields].key = "format_error", field[d.fields++].value = mlog_str(error, (size_t)(p - error));
+    }
+    d.own = d.fields;
+    const char *unnamed = mlog__thread_unnamed();
+    for (uint32_t i = 0; i < f.nargs; i++) field[d.fields++] = (mlog_field){unnamed, value[i]};
+    if (f.uses_errno) field[d.fields++] = (mlog_field){"", mlog__val_i(c->error)};
+    return mlog__thread_send(&d, c->logger, c->level, c->call_at);
+}
+
+/* One call of a function like printf, behind the rules. The list is copied, so that the caller's stays usable. False: dropped. */
+static bool mlog__thread_speak(mlog__spoken *c, va_list args) {
+    mlog__args list;
+    if (c->format == NULL) c->format = "(null format)"; /* printf would crash */
+    if (c->at.file == NULL) c->at.file = "";
+    if (c->at.func == NULL) c->at.func = "";
+    const struct mlog__seen *seen = c->bare ? NULL : mlog__thread_find_seen(c);
     va_copy(list.list, args);
-    mlog__printf_scan(format, strlen(format), &f);
-    mlog__thread_whole_slots(slot, source, &at, format, strlen(format));
-    mlog__thread_varargs(&list, &f, field, &wide, ld);
-    d.fields = f.nargs;
+    bool done = MLOG__LIKELY(seen != NULL) ? mlog__thread_send_seen(c, seen, &list) : mlog__thread_send_format(c, &list);
     va_end(list.list);
-    /* errno as it was when the call came in */
-    if (f.uses_errno) field[d.fields].key = "", field[d.fields++].value = mlog__val_i(saved);
-    mlog__thread_send(&d, logger, level, MLOG__CALL_AT);
-    errno = saved;
-    if (level >= MLOG_FATAL) mlog1_fatal();
+    return done;
+}
+
+/* The same, from its start: errno is the caller's. */
+static void mlog__thread_say(mlog__spoken *c, va_list args) {
+    bool on = mlog__life_start() && mlog__thread_on(c, &c->rule);
+    if (on) (void)mlog__thread_speak(c, args);
+    errno = c->error;
+    if (on && c->level >= MLOG_FATAL) mlog1_fatal();
+}
+
+/* [s] */
+void mlog_vprintf(mlog_where at, mlog_logger *logger, int level, const char *format, va_list args) {
+    mlog__spoken c = {.at = at, .logger = logger, .level = mlog__level(level), .error = errno, .format = format, .call_at = MLOG__CALL_AT};
+    mlog__thread_say(&c, args);
 }
 
 /* ==== format ====
@@ -8572,29 +9596,51 @@ static bool mlog__format_decode(mlog__item *it, mlog__desk *desk, const unsigned
     return true;
 }
 
+/* Arguments of a format become fields under their names: keys, one per argument, up to end. */
+static void mlog__format_name_args(mlog__item *it, const mlog__printf *f, const char *key, const char *end) {
+    for (uint32_t k = 0; k < it->count && key < end && it->fields < MLOG__FIELDS; k++, key += strlen(key) + 1) {
+        const mlog__conv *c = mlog__printf_shows(f, k);
+        if (*key == 0 || c == NULL) continue;
+        mlog__out *out = &it->field[it->fields++];
+        *out = (mlog__out){key, (uint32_t)strlen(key), mlog__printf_shown(c, &it->val[k])};
+        if (mlog__rule_is_secret(key, out->len)) /* of a format that came at run time */
+            out->val = (mlog__val){.kind = MLOG_K_TEXT, .len = 10, .full = 10, .as = {.p = "[redacted]"}};
+    }
+}
+
 /* The message: as it stands, or rendered by printf into the desk's buffer. */
 static void mlog__format_message(mlog__item *it, mlog__desk *desk) {
     mlog__printf one_off;
     const mlog__printf *f = it->info == NULL ? NULL : it->info->print;
+    const char *format = it->msg;
+    bool named = false;
     if (mlog__record_site(it->header) == MLOG__S_PRINTF) {
         mlog__printf_scan(it->msg, it->msg_len, &one_off);
         f = &one_off;
         uint32_t outer = it->from_context + it->from_bound;
         it->count = it->fields - outer;
         it->count = MLOG__MIN(it->count, MLOG__PRINTF_ARGS + 1u);
+        named = it->count != 0 && it->field[outer].len == 1 && *it->field[outer].key == '%';
         for (uint32_t i = 0; i < it->count; i++) it->val[i] = it->field[outer + i].val;
         it->fields = outer;
     }
     if (f == NULL) return;
     size_t room = (size_t)mlog__record_bytes(it->header) + (64 << 10);
     desk->message.len = 0;
-    if (!mlog__format_room(&desk->message, room)) return;
+    if (!mlog__format_room(&desk->message, room + MLOG__PRINTF_NAMES)) return;
     char *end = mlog__printf_render(desk->message.p, desk->message.p + room - 1, f, it->msg, it->val, (int)it->count);
     *end = 0;
     it->msg = desk->message.p;
     it->msg_len = (uint32_t)(end - it->msg);
-    while (it->msg_len > 0 && it->msg[it->msg_len - 1] == '\n')
-        it->msg_len--; /* old calls end with a newline: the record does, too */
+    bool ended = false; /* old calls end with a newline, or with \r\n: the record does, too */
+    for (; it->msg_len > 0 && (it->msg[it->msg_len - 1] == '\n' || (ended && it->msg[it->msg_len - 1] == '\r')); ended = true) it->msg_len--;
+    if (it->info != NULL) {
+        const char *keys = mlog__dict_keys(it->info->e);
+        mlog__format_name_args(it, f, keys, keys + it->info->e->keys_len);
+    } else if (named) {
+        char *keys = desk->message.p + room;
+        mlog__format_name_args(it, f, keys, keys + mlog__printf_names(keys, f, format, it->count));
+    }
     it->count = 0;
 }
 
@@ -9948,6 +10994,7 @@ static const mlog__val *mlog__filter_among(const mlog__out *list, uint32_t n, co
 static const mlog__val *mlog__filter_find(mlog__filter_seen *v, const mlog__filter_term *t) {
     if (!mlog__filter_decode(v, mlog__record_site(v->it->header) == MLOG__S_PRINTF)) return NULL;
     const mlog__info *info = v->it->info;
+    if (info != NULL && info->print != NULL && info->e->keys_len != 0) (void)mlog__filter_decode(v, true); /* its arguments have names */
     const mlog__known *context = v->it->context;
     bool marked = mlog__format_marked(v->desk, v->it);
     if (info == NULL || v->it->fields != 0 || v->it->bound != NULL || marked ||
@@ -10060,8 +11107,9 @@ enum { /* instructions */
     MLOG__P_DIGITS,  /* arg: so many digits of the second */
     MLOG__P_CREATED, MLOG__P_MSECS, /* arg: digits behind the point, 0: no point */
     MLOG__P_TS, MLOG__P_MESSAGE, MLOG__P_SOURCE, MLOG__P_LEVEL, MLOG__P_LEVEL_UPPER, MLOG__P_LEVEL_PYTHON, MLOG__P_LEVEL_NUMBER,
+    MLOG__P_LETTER,
     MLOG__P_FILE, MLOG__P_MODULE, MLOG__P_LINE, MLOG__P_AT, MLOG__P_FUNCTION, MLOG__P_THREAD, MLOG__P_TID, MLOG__P_TID_HEX,
-    MLOG__P_PID, MLOG__P_PROGRAM
+    MLOG__P_PID, MLOG__P_PROGRAM, MLOG__P_SYSLOG_TAG
 };
 enum { MLOG__P_LEFT = 1, MLOG__P_ZERO = 2 };
 
@@ -10334,11 +11382,12 @@ static int mlog__pattern_close(mlog__pattern_reader *r, const mlog__pattern_fit 
 
 /* Names of our own lines and of Python's LogRecord; every other name is the key of a field. */
 static const struct { char name[12]; uint8_t op; } mlog__pattern_names[] = {
-    {"ts", MLOG__P_TS}, {"level", MLOG__P_LEVEL}, {"msg", MLOG__P_MESSAGE}, {"source", MLOG__P_SOURCE}, {"at", MLOG__P_AT},
+    {"ts", MLOG__P_TS}, {"level", MLOG__P_LEVEL}, {"letter", MLOG__P_LETTER}, {"msg", MLOG__P_MESSAGE}, {"source", MLOG__P_SOURCE}, {"at", MLOG__P_AT},
     {"asctime", MLOG__P_TIME}, {"created", MLOG__P_CREATED}, {"msecs", MLOG__P_MSECS}, {"levelname", MLOG__P_LEVEL_PYTHON},
     {"levelno", MLOG__P_LEVEL_NUMBER}, {"name", MLOG__P_SOURCE}, {"message", MLOG__P_MESSAGE}, {"filename", MLOG__P_FILE},
     {"pathname", MLOG__P_FILE}, {"module", MLOG__P_MODULE}, {"lineno", MLOG__P_LINE}, {"funcName", MLOG__P_FUNCTION},
-    {"thread", MLOG__P_TID}, {"threadName", MLOG__P_THREAD}, {"process", MLOG__P_PID}, {"processName", MLOG__P_PROGRAM}};
+    {"thread", MLOG__P_TID}, {"threadName", MLOG__P_THREAD}, {"process", MLOG__P_PID}, {"processName", MLOG__P_PROGRAM},
+    {"syslogtag", MLOG__P_SYSLOG_TAG}};
 
 /* %(name)s, %(name)-8s, %(lineno)04d, %(created).3f; r->at on the (. For created and msecs with f the precision counts digits. */
 static int mlog__pattern_name(mlog__pattern_reader *r) {
@@ -10364,6 +11413,7 @@ static int mlog__pattern_name(mlog__pattern_reader *r) {
     if (mlog__pattern_open(r, &f) != 0) return -1;
     if (op == MLOG__P_FIELD && mlog__pattern_key(r, s, n) != 0) return -1;
     if (op == MLOG__P_TIME && mlog__pattern_time_format(r, "%F %T,%3N", 9, false, r->at) != 0) return -1;
+    if (op == MLOG__P_SYSLOG_TAG) r->p->fields = true;
     if (op != MLOG__P_FIELD && op != MLOG__P_TIME) mlog__pattern_emit(r, op, digits, 0, 0);
     return mlog__pattern_close(r, &f);
 }
@@ -10440,8 +11490,19 @@ static char *mlog__pattern_put_seconds(char *p, int64_t ns, bool milli, uint32_t
     return mlog__pattern_put_digits(p, milli ? rest % 1000000 * 1000 : v % 1000000000, digits);
 }
 
+/* Names of levels that a shim knows better; NULL: none. */
+static const char *(*mlog__pattern_own_level)(int level);
+
 static char *mlog__pattern_put_level(char *p, int level, uint32_t op) {
-    const char *name = mlog_level_name(level);
+    const char *(*own)(int) = __atomic_load_n(&mlog__pattern_own_level, __ATOMIC_RELAXED); /* SHIM-5 */
+    const char *name = own == NULL || op == MLOG__P_LEVEL_PYTHON ? NULL : own(level);
+    if (name != NULL) {
+        char *end = mlog__text_console(p, name, strlen(name));
+        for (; p < end; p++)
+            if (op == MLOG__P_LEVEL && *p >= 'A' && *p <= 'Z') *p = (char)(*p + 32);
+        return end;
+    }
+    name = mlog_level_name(level);
     size_t n = strlen(name);
     if (op == MLOG__P_LEVEL) return mlog__format_put(p, name, n);
     if (op == MLOG__P_LEVEL_PYTHON && *name == 'w') return MLOG__PUT_TEXT(p, "WARNING");
@@ -10486,6 +11547,7 @@ static char *mlog__pattern_put(char *to, mlog__pattern *p, const mlog__pattern_o
     case MLOG__P_LEVEL:
     case MLOG__P_LEVEL_UPPER:
     case MLOG__P_LEVEL_PYTHON: return mlog__pattern_put_level(to, it->level, op->op);
+    case MLOG__P_LETTER: return *to = it->level < MLOG_DEBUG ? 'V' : (char)(*mlog_level_name(it->level) - 32), to + 1;
     case MLOG__P_LEVEL_NUMBER: return mlog__text_u64(to, (uint64_t)mlog__pattern_level_number(it->level));
     case MLOG__P_FILE: return mlog__text_console(to, it->file, it->file_len);
     case MLOG__P_MODULE: return mlog__pattern_put_module(to, it);
@@ -10521,6 +11583,19 @@ static char *mlog__pattern_put_field(char *to, const mlog__pattern *p, const mlo
         if (v->kind != MLOG_K_TEXT || v->full == MLOG__NULL_TEXT) return mlog__format_pretty_value(to, v);
         return mlog__format_cut(mlog__text_console(to, v->as.p, v->len), v);
     }
+    return to;
+}
+
+/* "sshd[42]:", and "sshd:" of a record without a pid. */
+static char *mlog__pattern_put_tag(char *to, const mlog__item *it, const mlog__out *list, uint32_t n) {
+    to = mlog__text_console(to, it->source, it->source_len);
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i].len != 3 || memcmp(list[i].key, "pid", 3) != 0 || list[i].val.kind != MLOG_K_INT) continue;
+        *to++ = '[';
+        to = mlog__text_u64(to, list[i].val.as.u);
+        *to++ = ']';
+    }
+    *to++ = ':';
     return to;
 }
 
@@ -10568,6 +11643,7 @@ static bool mlog__pattern_line(mlog__pattern *p, mlog__buffer *b, mlog__desk *de
         case MLOG__P_MARK: mark = b->len; break;
         case MLOG__P_FIT: at = mlog__pattern_put_fit(b->p + mark, at, op); break;
         case MLOG__P_FIELD: at = mlog__pattern_put_field(at, p, op, list, n); break;
+        case MLOG__P_SYSLOG_TAG: at = mlog__pattern_put_tag(at, it, list, n); break;
         case MLOG__P_PAIRS:
         case MLOG__P_REST: at = mlog__pattern_put_pairs(at, p, list, n, op->op == MLOG__P_REST); break;
         default: at = mlog__pattern_put(at, p, op, desk, it, utc);
@@ -11142,11 +12218,15 @@ static void mlog__sink_know(mlog_sink *s) {
     else if (mlog__binary_move(s->binary, &s->out, s->desk->session)) s->sent = 0; /* a part of a block in the old file counts for nothing */
 }
 
+/* Where the host's descriptors lead when they lead to us for now (shim stdio); 0: where they are. */
+static int mlog__sink_led[3];
+
 /* A descriptor of our own for the host's terminal, pipe or file. It shall not block, but the host's flags are not ours to change: a
  * terminal or pipe is opened once more; a regular file keeps the host's offset, so it is only duplicated. */
 static int mlog__sink_open_console(mlog_sink *s, int host) {
     struct stat st;
     char path[32];
+    if (mlog__sink_led[host] != 0) host = mlog__sink_led[host];
     if (fstat(host, &st) != 0) return mlog__life_why("descriptor %d: %s; expected an open one", host, strerror(errno));
     snprintf(path, sizeof path, "/proc/self/fd/%d", host);
     int fd = -1;
@@ -14360,7 +15440,7 @@ static void mlog__fatal_add(mlog__draft *d, mlog_field *field, const char *key, 
 static void mlog__fatal_commit(mlog__crash *c) {
     static const char message[] = "fatal signal";
     const siginfo_t *s = c->info;
-    const mlog_where at = {"metalog.h", "mlog__fatal_handler", __LINE__};
+    const mlog__spoken at = {.at = {"metalog.h", "mlog__fatal_handler", __LINE__}};
     mlog_value slot[5];
     mlog_field field[8];
     char source[64];
@@ -14579,7 +15659,7 @@ static struct {
     mlog_config config;          /* as mlog_init resolved it; strings are ours */
     mlog__lock lock;             /* over configuration: never taken by a logging call that is not the first */
     uint32_t state;
-    uint32_t *witness;           /* [0]: 1; [1]: the thread that adopts; a page that is zero in every child */
+    uint32_t *witness;           /* [0]: 1; [1]: the thread that adopts; [2]: pid; a page that is zero in every child */
     int64_t (*now)(void);
     int64_t exit_deadline __attribute__((aligned(8)));
     uint32_t whole;              /* of the lanes' memory, lanes [0, whole) are at rest in the middle of a fork */
@@ -14707,6 +15787,8 @@ static int mlog__life_check(const mlog_config *c) {
     if (c->flusher == MLOG_THREAD)
         return mlog__life_why("mlog_init: flusher MLOG_THREAD: METALOG_NO_THREADS is defined; expected MLOG_POLL or MLOG_DIRECT");
 #endif
+    if ((unsigned)c->printf_pairs > MLOG_NO)
+        return mlog__life_why("mlog_init: printf_pairs %d: expected MLOG_AUTO, MLOG_YES or MLOG_NO", (int)c->printf_pairs);
     if (c->full_ms < 0 || c->exit_ms < 0)
         return mlog__life_why("mlog_init: full_ms %d, exit_ms %d: expected milliseconds >= 0", c->full_ms, c->exit_ms);
     if (c->ring_bytes != 0 && (c->ring_bytes < 4096 || c->ring_bytes > 32u << 20))
@@ -15190,7 +16272,11 @@ static void mlog__life_look_around(void) {
 
 /* Applies a configuration whole or not at all; under the configuration lock. */
 static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, mlog__closing *closing) {
+#ifdef METALOG_SHIM_ERR
+    static const mlog_sink_config console = {.type = MLOG_CONSOLE, .format = MLOG_PLAIN}; /* for those who read it there today */
+#else
     static const mlog_sink_config console = {.type = MLOG_CONSOLE};
+#endif
     mlog__rule_set rules;
     mlog_sink opened[8];
     char redact[256];
@@ -15213,7 +16299,7 @@ static int mlog__life_apply(const mlog_config *c, char *complaint, size_t size, 
     mlog__platform_lock(&mlog__flush_all.role);
     mlog__life_take_all(true, closing);
     mlog__life_resolve(c);
-    mlog__rule_redact(redact);
+    mlog__rule_keys(redact, c->printf_pairs == MLOG_YES);
 #ifndef METALOG_NO_FILES
     mlog__life_make_safe(opened, made, complaint, size);
 #endif
@@ -15278,6 +16364,9 @@ static void mlog__life_revive(void) {
     mlog__life_lock();
     if (mlog__life_running()) (void)mlog__life_run_lanes();
     mlog__life_unlock();
+#ifdef METALOG_SHIM_STDIO
+    mlog__shim_stdio_revive();
+#endif
 }
 
 static void mlog__life_set_deadline(void) {
@@ -15422,10 +16511,15 @@ static bool mlog__life_start(void) {
     mlog__life_pin();
     mlog__life_lock();
     if (mlog__life.state == MLOG__L_NOT) {
-        mlog_config again = mlog__life.config;
+        mlog_config first = mlog__life.config; /* the last one */
         mlog__closing none = {0}; /* there are no sinks of an earlier configuration */
-        if (mlog__life_apply(mlog__life.config.ring_bytes != 0 ? &again : &zero, complaint, sizeof complaint, &none) != 0)
-            (void)mlog__life_apply(&zero, complaint, sizeof complaint, &none);
+#ifdef METALOG_PRELOAD
+        if (first.ring_bytes == 0) mlog__shim_defaults(&first);
+#endif
+        if (mlog__life_apply(&first, complaint, sizeof complaint, &none) != 0) {
+            snprintf(complaint, sizeof complaint, "%s", mlog__life_said);
+            (void)mlog__life_apply(&zero, complaint + strlen(complaint), sizeof complaint - strlen(complaint), &none);
+        }
     }
     mlog__life_unlock();
     if (complaint[0] != 0) mlog__life_say(MLOG_WARN, complaint);
@@ -15592,6 +16686,9 @@ __attribute__((destructor(101))) static void mlog__life_last(void) {
 static void mlog__life_exit(void) {
     /* LIFE-3 */
     if (mlog__life_is_child() || !mlog__life_running() || __atomic_load_n(&mlog__ring_all.closed, __ATOMIC_RELAXED)) return;
+#ifdef METALOG_SHIM_STDIO
+    mlog__shim_stdio_end();
+#endif
     mlog__life_set_deadline();
     __atomic_store_n(&mlog__flush_all.exiting, 1, __ATOMIC_RELAXED); /* LIFE-4 */
     bool callback = mlog__flush_mine; /* it called exit, on top of a pass that this thread makes: no file waits for that */
@@ -15604,6 +16701,9 @@ int mlog_shutdown(int ms) {
     int saved = errno;
     if (mlog__life_is_child() || mlog__life.state != MLOG__L_RUNNING) return 0;
     if (mlog__life_on_lane()) return mlog__life_why("mlog_shutdown: called from a callback of a sink; expected another thread");
+#ifdef METALOG_SHIM_STDIO
+    mlog__shim_stdio_end();
+#endif
     int result = mlog_flush(ms);
     mlog__closing closing = {0};
     mlog__life_hurry(true, false);
@@ -15976,6 +17076,16 @@ mlog_logger *mlog_named(const char *source) {
     return lg;
 }
 
+/* A logger that shims log to, from now on. NULL is fine. */
+__attribute__((unused)) static mlog_logger *mlog__life_legacy(mlog_logger *lg) {
+    if (lg == NULL) return NULL;
+    mlog__life_lock();
+    lg->legacy = true;
+    mlog__rule_of_logger(lg);
+    mlog__life_unlock();
+    return lg;
+}
+
 mlog_logger *mlog1_bind(mlog_logger *parent, const mlog_field *fields, size_t count) {
     int saved = errno;
     if (!mlog__life_start()) return errno = saved, (mlog_logger *)NULL;
@@ -16113,6 +17223,2184 @@ void mlog1_put(mlog_writer *w, const char *key, mlog_value value) {
     if (mlog__record_measure(&size, key, &v, MLOG__OBJECT_BYTES) > (uint64_t)(w->end - w->at)) w->cut = true;
     else w->at = mlog__record_put_field(w->at, key, &v, &size);
 }
+
+/* ==== shim ====
+ * Other loggers' functions, as far as they need state or are called by units that were not compiled with this header: each stands
+ * behind its METALOG_SHIM_<NAME>. What a shim is called like by others (syslog, warn) is a strong alias of its mlog1_<name>.
+ *
+ * Everything here ends in mlog_emit, mlog_vprintf or a begun record: no shim writes to a sink, and none waits but as a call does.
+ *
+ * owns: state of the legacy interfaces, symbols that take the place of libc's
+ * may call: platform dict rule record context ring text printf thread format sink flush life
+ */
+
+/* The symbol `name` is `function`, too. By its assembler name, so that a header that declares or inlines `name` in this unit does not
+ * mind; weak, so that a program's own function of that name comes before. */
+#ifndef MLOG__SHIM_TAKE
+#define MLOG__SHIM_TAKE(name, function) \
+    __attribute__((alias(#function), weak, visibility("default"))) extern __typeof__(function) mlog__shim_as_##name __asm__(#name);
+#endif
+
+#if defined(METALOG_SHIM_SYSLOG) || defined(METALOG_SHIM_ERR)
+
+/* -- what shims of functions share -- */
+
+/* The text that a function like printf would have made, in the locale of the caller; returns its length. */
+MLOG__COLD static size_t mlog__shim_render(char *text, size_t size, const char *format, va_list args, int error) {
+    mlog_value value[MLOG__PRINTF_ARGS];
+    mlog__val val[MLOG__PRINTF_ARGS + 1];
+    long double ld[MLOG__PRINTF_ARGS];
+    mlog__printf f;
+    mlog__wide wide;
+    mlog__args list;
+    int n = 0;
+    wide.used = 0;
+    va_copy(list.list, args);
+    mlog__thread_scan_run(&f, format);
+    mlog__thread_varargs(&list, f.want, f.nargs, value, &wide, ld);
+    va_end(list.list);
+    for (; n < f.nargs; n++) {
+        const mlog_value *v = &value[n];
+        bool bytes = mlog__record_has_bytes(v->kind);
+        val[n] = (mlog__val){.kind = (uint8_t)v->kind, .len = v->size, .full = v->size, .as.u = v->as.u};
+        if (bytes) val[n].as.p = (const char *)v->as.p;
+        if (bytes && v->as.p == NULL) val[n].as.p = "", val[n].len = 0, val[n].full = MLOG__NULL_TEXT;
+    }
+    if (f.uses_errno) val[n++] = (mlog__val){.kind = MLOG_K_INT, .as.i = error};
+    f.len = (uint32_t)strlen(format); /* also what stands behind a mistake */
+    return (size_t)(mlog__printf_render(text, text + size, &f, format, val, n) - text);
+}
+
+/* Fields, encoded; texts must be short. Returns the bytes. */
+static uint32_t mlog__shim_encode(unsigned char *to, size_t room, const mlog_field *field, uint32_t n) {
+    unsigned char *p = to;
+    for (uint32_t i = 0; i < n; i++) {
+        mlog__sized size;
+        if (mlog__record_measure(&size, field[i].key, &field[i].value, 64) > (uint64_t)(to + room - p)) break;
+        p = mlog__record_put_field(p, field[i].key, &field[i].value, &size);
+    }
+    return (uint32_t)(p - to);
+}
+
+/* Does what goes to a sink of ours come to the standard error? Then nothing is written there twice. */
+static bool mlog__shim_on_stderr(void) {
+    if (mlog__sink_led[2] != 0) return true; /* it is logged */
+    for (int i = 0; i < MLOG__SINKS; i++) {
+        const mlog_sink *s = &mlog__flush_all.sink[i];
+        if (!__atomic_load_n(&s->used, __ATOMIC_ACQUIRE)) continue; /* FLUSH-6 */
+        if (s->config.type == MLOG_CONSOLE && mlog__sink_console_fd(&s->config) == 2) return true;
+        if (s->config.type == MLOG_FILE && strcmp(s->config.path, "/dev/stderr") == 0) return true;
+    }
+    return false;
+}
+#endif
+
+/* ---- shim: syslog ----
+ * Priority is severity | facility. The severity becomes the level, the facility a field; ident is the source, LOG_PID a field pid.
+ * The record goes as all others: there is no socket, so LOG_ODELAY, LOG_NOWAIT and closelog have nothing to do.
+ *
+ *   SHIM-3  a capture: state                 its thread, who waits for its end    all of it before its state
+ *   SHIM-2  a tag made: state        who finds it        the tag before its state
+ *   SHIM-1  what openlog and setlogmask say: relaxed, a call that overlaps them goes by either */
+#ifdef METALOG_SHIM_SYSLOG
+
+enum { MLOG__SYSLOG_PID = 1, MLOG__SYSLOG_CONS = 2, MLOG__SYSLOG_NDELAY = 8, MLOG__SYSLOG_PERROR = 0x20, MLOG__SYSLOG_USER = 1 << 3 };
+
+static struct {
+    const char *ident; /* the caller's: read at each call, as the original does */
+    int options, facility, mask;
+} mlog__shim_syslog = {.facility = MLOG__SYSLOG_USER, .mask = 0xFF};
+
+static const uint8_t mlog__shim_severity[8] = {MLOG_FATAL, MLOG_ALERT, MLOG_CRIT, MLOG_ERROR, MLOG_WARN, MLOG_NOTICE, MLOG_INFO, MLOG_DEBUG};
+static const char mlog__shim_facility[24][12] = {
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+    "ntp", "audit", "console", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"};
+
+/* This process, without a system call but for the first time. */
+static int mlog__shim_pid(void) {
+    uint32_t *witness = __atomic_load_n(&mlog__life.witness, __ATOMIC_ACQUIRE); /* LIFE-6 */
+    int pid = witness == NULL ? 0 : (int)__atomic_load_n(&witness[2], __ATOMIC_RELAXED); /* LIFE-9 */
+    if (pid != 0) return pid;
+    pid = (int)getpid();
+    if (witness != NULL) __atomic_store_n(&witness[2], (uint32_t)pid, __ATOMIC_RELAXED); /* LIFE-9 */
+    return pid;
+}
+
+/* One call, with what openlog said. */
+typedef struct {
+    int priority, options, error;
+    const char *format;
+    char ident[64];
+    size_t ident_len;
+} mlog__syslog;
+
+/* To a descriptor of the host. Not by write(2), which is a cancellation point. */
+static void mlog__shim_write(int fd, const char *text, size_t n) {
+    while (n > 0) {
+        long done = syscall(SYS_write, fd, text, n);
+        if (done <= 0 && errno != EINTR) break;
+        if (done > 0) text += done, n -= (size_t)done;
+    }
+}
+
+/* "ident[pid]: text", as the original writes it to the standard error or the console. */
+MLOG__COLD static void mlog__shim_syslog_write(const mlog__syslog *c, va_list args, int fd, const char *end) {
+    char text[4096], *limit = text + sizeof text - 2, *p = mlog__printf_put(text, limit, c->ident, c->ident_len);
+    if (c->options & MLOG__SYSLOG_PID) p = mlog__text_u64(MLOG__PUT_TEXT(p, "["), (uint64_t)mlog__shim_pid()), *p++ = ']';
+    p = MLOG__PUT_TEXT(p, ": ");
+    p += mlog__shim_render(p, (size_t)(limit - p), c->format, args, c->error);
+    if (p > text && p[-1] == '\n') p--;
+    p = mlog__printf_put(p, text + sizeof text, end, strlen(end));
+    mlog__shim_write(fd, text, (size_t)(p - text));
+}
+
+MLOG__COLD static void mlog__shim_syslog_console(const mlog__syslog *c, va_list args) {
+    int fd = open("/dev/console", O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return;
+    mlog__shim_syslog_write(c, args, fd, "\r\n");
+    close(fd);
+}
+
+/* Facilities without a name are told by their number. */
+static mlog_value mlog__shim_facility_value(int priority) {
+    uint32_t facility = (uint32_t)priority >> 3;
+    return facility < 24 ? mlog__val_s(mlog__shim_facility[facility]) : mlog__val_u(facility);
+}
+
+enum { MLOG__SYSLOG_TAGS = 32, MLOG__SYSLOG_READY = 224, MLOG__SYSLOG_PID_AT = 16 };
+
+/* The fields of ident and facility, encoded once for all calls with them: the pid, if any, is the first, and filled in by each. */
+static struct mlog__tag {
+    uint32_t state;              /* 0 free, 1 being made, 2 for good */
+    int facility;
+    bool pid;
+    char ident[64];
+    size_t ident_len;
+    uint32_t bytes;
+    unsigned char ready[MLOG__SYSLOG_READY];
+} mlog__shim_tags[MLOG__SYSLOG_TAGS];
+
+static void mlog__shim_tag_make(struct mlog__tag *t, const mlog__syslog *c) {
+    mlog_field field[3] = {{"pid", mlog__val_i(0)}, {"source", mlog_str(c->ident, c->ident_len)}, {"facility", mlog__shim_facility_value(c->priority)}};
+    t->pid = (c->options & MLOG__SYSLOG_PID) != 0;
+    t->facility = c->priority >> 3;
+    memcpy(t->ident, c->ident, c->ident_len);
+    t->ident_len = c->ident_len;
+    t->bytes = mlog__shim_encode(t->ready, sizeof t->ready, field + !t->pid, 3 - !t->pid);
+}
+
+/* The one of this call; `own` is made when the table is full. */
+static const struct mlog__tag *mlog__shim_tag(const mlog__syslog *c, struct mlog__tag *own) {
+    bool pid = (c->options & MLOG__SYSLOG_PID) != 0;
+    for (int i = 0; i < MLOG__SYSLOG_TAGS; i++) {
+        struct mlog__tag *t = &mlog__shim_tags[i];
+        uint32_t state = __atomic_load_n(&t->state, __ATOMIC_ACQUIRE); /* SHIM-2 */
+        if (state == 2 && t->facility == c->priority >> 3 && t->pid == pid && t->ident_len == c->ident_len &&
+            memcmp(t->ident, c->ident, c->ident_len) == 0)
+            return t;
+        if (state != 0 || !__atomic_compare_exchange_n(&t->state, &state, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) continue; /* SHIM-2 */
+        mlog__shim_tag_make(t, c);
+        __atomic_store_n(&t->state, 2, __ATOMIC_RELEASE); /* SHIM-2 */
+        return t;
+    }
+    mlog__shim_tag_make(own, c);
+    return own;
+}
+
+/* Its fields, with the pid of now. */
+static void mlog__shim_tag_fields(const struct mlog__tag *t, unsigned char ready[MLOG__SYSLOG_READY], mlog__spoken *spoken) {
+    memcpy(ready, t->ready, t->bytes);
+    int64_t pid = t->pid ? mlog__shim_pid() : 0;
+    if (t->pid) memcpy(ready + MLOG__SYSLOG_PID_AT, &pid, 8);
+    spoken->ready = ready;
+    spoken->ready_bytes = t->bytes;
+    spoken->ready_count = t->pid ? 3 : 2;
+}
+
+/* A record, and what else the options ask for. */
+static void mlog__shim_syslog_send(const mlog__syslog *c, va_list args, uintptr_t call_at) {
+    int level = mlog__shim_severity[c->priority & 7];
+    bool done = mlog__life_start();
+    if ((c->options & MLOG__SYSLOG_PERROR) && !mlog__shim_on_stderr()) mlog__shim_syslog_write(c, args, 2, "\n");
+    uint64_t rule = 0;
+    if (done && !mlog__thread_under(mlog__rule_threshold(c->ident, c->ident_len, true), level, &rule)) return;
+    struct mlog__tag own;
+    unsigned char ready[MLOG__SYSLOG_READY];
+    mlog__spoken spoken = {.at = {"syslog", "", 0}, .level = level, .error = c->error, .format = c->format, .constant = true, .call_at = call_at,
+                           .rule = rule};
+    mlog__shim_tag_fields(mlog__shim_tag(c, &own), ready, &spoken);
+    done = done && mlog__thread_speak(&spoken, args);
+    if (!done && (c->options & MLOG__SYSLOG_CONS)) mlog__shim_syslog_console(c, args);
+    if (done && level >= MLOG_FATAL) mlog1_fatal();
+}
+
+static void mlog__shim_syslog_call(int priority, const char *format, va_list args, uintptr_t call_at) {
+    int saved = errno;
+    mlog__syslog c = {.priority = priority, .error = saved, .format = format == NULL ? "(null format)" : format};
+    c.options = __atomic_load_n(&mlog__shim_syslog.options, __ATOMIC_RELAXED);             /* SHIM-1 */
+    int mask = __atomic_load_n(&mlog__shim_syslog.mask, __ATOMIC_RELAXED);                 /* SHIM-1 */
+    const char *ident = __atomic_load_n(&mlog__shim_syslog.ident, __ATOMIC_RELAXED);       /* SHIM-1 */
+    if ((mask & 1 << (priority & 7)) == 0) return;
+    if ((priority & 0x3F8) == 0) c.priority |= __atomic_load_n(&mlog__shim_syslog.facility, __ATOMIC_RELAXED); /* SHIM-1 */
+    if (ident == NULL) ident = program_invocation_short_name;
+    c.ident_len = strnlen(ident, sizeof c.ident - 1);
+    memcpy(c.ident, ident, c.ident_len);
+    mlog__shim_syslog_send(&c, args, call_at);
+    errno = saved;
+}
+
+static void mlog__shim_syslog_say(uintptr_t call_at, int priority, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_syslog_call(priority, format, args, call_at);
+    va_end(args);
+}
+
+/* The original says so in a message of its own, and goes on without the bits. */
+static void mlog__shim_syslog_check(int priority, const char *format, va_list args, uintptr_t call_at) {
+    if (MLOG__UNLIKELY(priority & ~0x3FF)) /* LOG_ERR | LOG_CONS | LOG_PERROR | LOG_PID, as priority: what it does */
+        mlog__shim_syslog_say(call_at, 0x23, "syslog: unknown facility/priority: %x", (unsigned)priority);
+    mlog__shim_syslog_call(priority & 0x3FF, format, args, call_at);
+}
+
+METALOG_API void mlog1_vsyslog(int priority, const char *format, va_list args);
+METALOG_API void mlog1_syslog(int priority, const char *format, ...);
+METALOG_API void mlog1_vsyslog_chk(int priority, int flag, const char *format, va_list args);
+METALOG_API void mlog1_syslog_chk(int priority, int flag, const char *format, ...);
+METALOG_API void mlog1_openlog(const char *ident, int options, int facility);
+METALOG_API void mlog1_closelog(void);
+METALOG_API int mlog1_setlogmask(int mask);
+
+/* [s] All of these as syslog(3) has them, and legal in a handler. They block as a logging call does. */
+void mlog1_vsyslog(int priority, const char *format, va_list args) { mlog__shim_syslog_check(priority, format, args, MLOG__CALL_AT); }
+
+void mlog1_syslog(int priority, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_syslog_check(priority, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+/* What glibc's header makes of the calls with _FORTIFY_SOURCE; %n is refused with any flag. */
+void mlog1_vsyslog_chk(int priority, int flag, const char *format, va_list args) {
+    (void)flag;
+    mlog__shim_syslog_check(priority, format, args, MLOG__CALL_AT);
+}
+
+void mlog1_syslog_chk(int priority, int flag, const char *format, ...) {
+    va_list args;
+    (void)flag;
+    va_start(args, format);
+    mlog__shim_syslog_check(priority, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+/* LOG_NDELAY: sinks are opened now, before the program changes its root or its user. */
+void mlog1_openlog(const char *ident, int options, int facility) {
+    if (ident != NULL) __atomic_store_n(&mlog__shim_syslog.ident, ident, __ATOMIC_RELAXED); /* SHIM-1 */
+    __atomic_store_n(&mlog__shim_syslog.options, options, __ATOMIC_RELAXED);                 /* SHIM-1 */
+    if (facility != 0 && (facility & ~0x3F8) == 0) __atomic_store_n(&mlog__shim_syslog.facility, facility, __ATOMIC_RELAXED); /* SHIM-1 */
+    int saved = errno;
+#ifdef METALOG_PRELOAD
+    options |= MLOG__SYSLOG_NDELAY; /* a program that does not know of files would come too late */
+#endif
+    if (options & MLOG__SYSLOG_NDELAY) (void)mlog__life_start();
+    errno = saved;
+}
+
+void mlog1_closelog(void) { __atomic_store_n(&mlog__shim_syslog.ident, NULL, __ATOMIC_RELAXED); } /* SHIM-1 */
+
+int mlog1_setlogmask(int mask) {
+    if (mask == 0) return __atomic_load_n(&mlog__shim_syslog.mask, __ATOMIC_RELAXED); /* SHIM-1 */
+    return __atomic_exchange_n(&mlog__shim_syslog.mask, mask, __ATOMIC_RELAXED);      /* SHIM-1 */
+}
+
+MLOG__SHIM_TAKE(vsyslog, mlog1_vsyslog)
+MLOG__SHIM_TAKE(syslog, mlog1_syslog)
+MLOG__SHIM_TAKE(__vsyslog_chk, mlog1_vsyslog_chk)
+MLOG__SHIM_TAKE(__syslog_chk, mlog1_syslog_chk)
+MLOG__SHIM_TAKE(openlog, mlog1_openlog)
+MLOG__SHIM_TAKE(closelog, mlog1_closelog)
+MLOG__SHIM_TAKE(setlogmask, mlog1_setlogmask)
+#endif
+
+/* ---- shim: err ----
+ * err, warn and their kin, error(3) and perror: a record whose message is the text as it is known, with errno's; its number and the exit
+ * status are fields. The text is also written to the standard error as the original writes it, unless a console of ours is there:
+ * then it stands there as a record (without a configuration as MLOG_PLAIN). What ends the program drains before. */
+#ifdef METALOG_SHIM_ERR
+
+typedef struct {
+    const char *prefix, *file, *format; /* prefix: the program's name as the original shows it; NULL: none is shown */
+    unsigned line;
+    int level, error, status;    /* 0: the program goes on, or ends well */
+    bool tells, asks;            /* tells: errno, too; asks: error(3): error_print_progname may write the name */
+} mlog__complaint;
+
+#ifdef __GLIBC__ /* by other names, since the unit may have functions of its own of the headers' */
+extern unsigned mlog__shim_error_count __asm__("error_message_count") __attribute__((weak));
+extern int mlog__shim_error_one __asm__("error_one_per_line") __attribute__((weak));
+extern void (*mlog__shim_error_name)(void) __asm__("error_print_progname") __attribute__((weak));
+#define MLOG__SHIM_HAS(variable) (&(variable) != NULL)
+#else
+#define MLOG__SHIM_HAS(variable) true
+static unsigned mlog__shim_error_count;
+static int mlog__shim_error_one;
+static void (*mlog__shim_error_name)(void);
+#endif
+
+/* As the original writes it, through stderr: to where that leads, behind what stands in its buffer. */
+static void mlog__shim_err_write(const mlog__complaint *c, const char *format, va_list args, int error) {
+    char small[4096], *text = small;
+    size_t size = sizeof small - 1, n = 0;
+    if (c->asks) fflush(stdout);
+    flockfile(stderr);
+    if (c->asks && MLOG__SHIM_HAS(mlog__shim_error_name) && mlog__shim_error_name != NULL) mlog__shim_error_name();
+    else if (c->prefix != NULL) fprintf(stderr, c->file == NULL ? "%s: " : "%s:", c->prefix);
+    n = mlog__shim_render(text, size, format, args, error);
+    if (n == size && (text = malloc(1 << 20)) != NULL) n = mlog__shim_render(text, size = (1 << 20) - 1, format, args, error);
+    else if (text == NULL) text = small;
+    text[n] = '\n';
+    fwrite(text, 1, n + 1, stderr);
+    fflush(stderr);
+    funlockfile(stderr);
+    if (text != small) free(text);
+}
+
+/* The format of the whole text: its file and line in front, errno's text behind, as far as there is room. Returns `format` when nothing
+ * is to be added. */
+static const char *mlog__shim_err_format(char whole[1024], const mlog__complaint *c) {
+    const char *format = c->format == NULL ? "" : c->format, *tail = !c->tells ? "" : *format == 0 ? "%m" : ": %m";
+    char *p = whole, *end = whole + 900;
+    size_t len = strlen(format);
+    if ((c->file == NULL && !c->tells) || len > 700) return format; /* the record's fields tell it */
+    for (const char *f = c->file; f != NULL && *f != 0 && p < whole + 160; f++) {
+        if (*f == '%') *p++ = '%';
+        *p++ = *f;
+    }
+    if (c->file != NULL) p = mlog__text_u64(MLOG__PUT_TEXT(p, ":"), c->line), p = MLOG__PUT_TEXT(p, ": ");
+    p = mlog__printf_put(mlog__printf_put(p, end, format, len), end, tail, strlen(tail));
+    *p = 0;
+    return whole;
+}
+
+static void mlog__shim_complain(const mlog__complaint *c, va_list args, uintptr_t call_at) {
+    int saved = errno;
+    char whole[1024];
+    const char *format = mlog__shim_err_format(whole, c), *name = program_invocation_short_name;
+    bool started = mlog__life_start();
+    if (!started || !mlog__shim_on_stderr()) mlog__shim_err_write(c, format, args, c->error);
+    uint64_t rule = 0;
+    if (started && mlog__thread_under(mlog__rule_threshold(name, strlen(name), true), c->level, &rule)) {
+        unsigned char ready[224];
+        mlog_field field[3] = {{"source", mlog__val_s(name)}};
+        mlog__spoken spoken = {.at = {c->file == NULL ? "err" : c->file, "", (int)c->line}, .level = c->level, .error = c->error,
+                               .format = format, .ready = ready, .ready_count = 1, .call_at = call_at, .rule = rule};
+        if (c->tells) field[spoken.ready_count++] = (mlog_field){"errno", mlog__val_i(c->error)};
+        if (c->status != 0) field[spoken.ready_count++] = (mlog_field){"exit_status", mlog__val_i(c->status)};
+        spoken.ready_bytes = mlog__shim_encode(ready, sizeof ready, field, spoken.ready_count);
+        (void)mlog__thread_speak(&spoken, args);
+    }
+    errno = saved;
+}
+
+static void mlog__shim_warn(int level, bool tells, int status, const char *format, va_list args, uintptr_t call_at) {
+    mlog__complaint c = {.prefix = program_invocation_short_name, .format = format, .level = level, .error = errno, .status = status,
+                         .tells = tells};
+    mlog__shim_complain(&c, args, call_at);
+}
+
+/* Also with status 0, which is one to exit with. */
+__attribute__((noreturn)) static void mlog__shim_err(int status, bool tells, const char *format, va_list args, uintptr_t call_at) {
+    mlog__shim_warn(MLOG_ERROR, tells, status, format, args, call_at);
+    mlog1_die(status);
+}
+
+static void mlog__shim_error(int status, int error, const char *file, unsigned line, const char *format, va_list args, uintptr_t call_at) {
+    mlog__complaint c = {.prefix = program_invocation_name, .file = file, .line = line, .format = format, .level = MLOG_ERROR, .error = error,
+                         .status = status, .tells = error != 0, .asks = true};
+    mlog__shim_complain(&c, args, call_at);
+    if (MLOG__SHIM_HAS(mlog__shim_error_count)) __atomic_fetch_add(&mlog__shim_error_count, 1, __ATOMIC_RELAXED); /* SHIM-1 */
+    if (status != 0) mlog1_die(status);
+}
+
+METALOG_API void mlog1_verr(int status, const char *format, va_list args);
+METALOG_API void mlog1_err(int status, const char *format, ...);
+METALOG_API void mlog1_verrx(int status, const char *format, va_list args);
+METALOG_API void mlog1_errx(int status, const char *format, ...);
+METALOG_API void mlog1_vwarn(const char *format, va_list args);
+METALOG_API void mlog1_warn(const char *format, ...);
+METALOG_API void mlog1_vwarnx(const char *format, va_list args);
+METALOG_API void mlog1_warnx(const char *format, ...);
+METALOG_API void mlog1_error(int status, int error, const char *format, ...);
+METALOG_API void mlog1_error_at_line(int status, int error, const char *file, unsigned line, const char *format, ...);
+METALOG_API void mlog1_perror(const char *text);
+
+/* All of these as err(3), error(3) and perror(3) have them. */
+void mlog1_verr(int status, const char *format, va_list args) { mlog__shim_err(status, true, format, args, MLOG__CALL_AT); }
+void mlog1_verrx(int status, const char *format, va_list args) { mlog__shim_err(status, false, format, args, MLOG__CALL_AT); }
+void mlog1_vwarn(const char *format, va_list args) { mlog__shim_warn(MLOG_WARN, true, 0, format, args, MLOG__CALL_AT); }
+void mlog1_vwarnx(const char *format, va_list args) { mlog__shim_warn(MLOG_WARN, false, 0, format, args, MLOG__CALL_AT); }
+
+void mlog1_err(int status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_err(status, true, format, args, MLOG__CALL_AT);
+}
+
+void mlog1_errx(int status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_err(status, false, format, args, MLOG__CALL_AT);
+}
+
+void mlog1_warn(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_warn(MLOG_WARN, true, 0, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+void mlog1_warnx(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_warn(MLOG_WARN, false, 0, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+void mlog1_error(int status, int error, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    mlog__shim_error(status, error, NULL, 0, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+/* error_one_per_line: the second complaint about a line is left out, and not counted. */
+static bool mlog__shim_error_again(const char *file, unsigned line) {
+    static const char *last_file;
+    static unsigned last_line;
+    if (!MLOG__SHIM_HAS(mlog__shim_error_one) || mlog__shim_error_one == 0) return false;
+    bool again = last_line == line && (last_file == file || (last_file != NULL && file != NULL && strcmp(last_file, file) == 0));
+    last_file = file;
+    last_line = line;
+    return again;
+}
+
+void mlog1_error_at_line(int status, int error, const char *file, unsigned line, const char *format, ...) {
+    va_list args;
+    if (mlog__shim_error_again(file, line)) return;
+    va_start(args, format);
+    mlog__shim_error(status, error, file, line, format, args, MLOG__CALL_AT);
+    va_end(args);
+}
+
+static void mlog__shim_perror(int error, uintptr_t call_at, const char *format, ...) {
+    mlog__complaint c = {.format = format, .level = MLOG_ERROR, .error = error, .tells = true};
+    va_list args;
+    va_start(args, format);
+    mlog__shim_complain(&c, args, call_at);
+    va_end(args);
+}
+
+void mlog1_perror(const char *text) {
+    if (text == NULL || *text == 0) mlog__shim_perror(errno, MLOG__CALL_AT, NULL);
+    else mlog__shim_perror(errno, MLOG__CALL_AT, "%s", text);
+}
+
+MLOG__SHIM_TAKE(err, mlog1_err)
+MLOG__SHIM_TAKE(verr, mlog1_verr)
+MLOG__SHIM_TAKE(errx, mlog1_errx)
+MLOG__SHIM_TAKE(verrx, mlog1_verrx)
+MLOG__SHIM_TAKE(warn, mlog1_warn)
+MLOG__SHIM_TAKE(vwarn, mlog1_vwarn)
+MLOG__SHIM_TAKE(warnx, mlog1_warnx)
+MLOG__SHIM_TAKE(vwarnx, mlog1_vwarnx)
+MLOG__SHIM_TAKE(error, mlog1_error)
+MLOG__SHIM_TAKE(error_at_line, mlog1_error_at_line)
+MLOG__SHIM_TAKE(perror, mlog1_perror)
+#endif
+
+/* ---- shim: stdio ----
+ * A descriptor of the host leads into a pipe; a thread makes records of its lines. Nobody waits for the flusher but that thread, which
+ * drops as any other; sinks write to where the descriptor led, so that nothing comes round. At the end a byte 0 marks, behind all
+ * that was written; what children still write then is passed on as it is.
+ *
+ * A child of fork has the pipe, but not the thread: its text is its parent's, until its own first record makes it a pipe of its own. */
+#ifdef METALOG_SHIM_STDIO
+
+enum { MLOG__STDIO_NONE, MLOG__STDIO_RUNS, MLOG__STDIO_ENDS, MLOG__STDIO_ENDED };
+
+typedef struct {
+    uint32_t state;              /* MLOG__STDIO_* */
+    int fd, level, pipe[2], host;/* host: a duplicate of what fd led to */
+    dev_t host_dev, pipe_dev;    /* what they are: a host that closes all descriptors may use the numbers again */
+    ino_t host_ino, pipe_ino;
+    pid_t pid;                   /* whose thread reads */
+    mlog_logger *logger;
+    size_t len;                  /* of a line that has no end yet */
+    char line[8192];             /* a longer one is cut in pieces */
+} mlog__stdio;
+static mlog__stdio *mlog__shim_stdio[2];
+
+static bool mlog__shim_stdio_is(int fd, dev_t dev, ino_t ino) {
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+}
+
+static void mlog__shim_stdio_line(mlog__stdio *s, const char *text, size_t n) {
+    if (n > 0 && text[n - 1] == '\r') n--;
+    mlog_event e = {.at = {"stdio", "", 0}, .logger = s->logger, .level = s->level, .msg = text, .msg_len = n};
+    if (n > 0) mlog_emit(&e); /* an empty line says nothing */
+}
+
+/* What was read: whole lines go out. */
+static void mlog__shim_stdio_take(mlog__stdio *s) {
+    char *at = s->line, *end = s->line + s->len, *newline;
+    for (; (newline = memchr(at, '\n', (size_t)(end - at))) != NULL; at = newline + 1) mlog__shim_stdio_line(s, at, (size_t)(newline - at));
+    s->len = (size_t)(end - at);
+    if (s->len == sizeof s->line) {
+        size_t n = mlog__text_utf8_cut(at, s->len - 8);
+        mlog__shim_stdio_line(s, at, n);
+        at += n;
+        s->len -= n;
+    }
+    memmove(s->line, at, s->len);
+}
+
+/* Behind the mark: nobody writes any more but children, and they to where they would have written. */
+static void mlog__shim_stdio_pass_on(mlog__stdio *s) {
+    long n = 0;
+    while (mlog__shim_stdio_is(s->pipe[0], s->pipe_dev, s->pipe_ino) && mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino) &&
+           ((n = syscall(SYS_read, s->pipe[0], s->line, sizeof s->line)) > 0 || (n < 0 && errno == EINTR)))
+        for (long done = 0, k; done < n && (k = syscall(SYS_write, s->host, s->line + done, (size_t)(n - done))) > 0;) done += k;
+    if (mlog__shim_stdio_is(s->pipe[0], s->pipe_dev, s->pipe_ino)) close(s->pipe[0]);
+    if (mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino)) close(s->host);
+    free(s);
+}
+
+static void *mlog__shim_stdio_run(void *arg) {
+    mlog__stdio *s = arg;
+    for (;;) {
+        bool ours = mlog__shim_stdio_is(s->pipe[0], s->pipe_dev, s->pipe_ino);
+        long n = !ours ? 0 : syscall(SYS_read, s->pipe[0], s->line + s->len, sizeof s->line - s->len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n > 0) s->len += (size_t)n;
+        bool marked = s->len > 0 && s->line[s->len - 1] == 0 && __atomic_load_n(&s->state, __ATOMIC_ACQUIRE) == MLOG__STDIO_ENDS; /* SHIM-3 */
+        if (marked) s->len--;
+        mlog__shim_stdio_take(s);
+        if (!marked && n > 0) continue;
+        mlog__shim_stdio_line(s, s->line, s->len);
+        __atomic_store_n(&s->state, MLOG__STDIO_ENDED, __ATOMIC_RELEASE); /* SHIM-3 */
+        mlog__platform_wake(&s->state);
+        if (marked) mlog__shim_stdio_pass_on(s);
+        return NULL;
+    }
+}
+
+/* Puts the descriptor back, and waits until all that was written before is logged. flush: also what stdio still holds. */
+static void mlog__shim_stdio_stop(int which, bool flush) {
+    mlog__stdio *s = mlog__shim_stdio[which];
+    if (s == NULL || s->pid != getpid()) return; /* a child's is its parent's */
+    mlog__shim_stdio[which] = NULL;
+    if (flush) fflush(which == 0 ? stdout : stderr);
+    mlog__sink_led[s->fd] = 0;
+    if (mlog__shim_stdio_is(s->fd, s->pipe_dev, s->pipe_ino) && mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino))
+        (void)syscall(SYS_dup3, s->host, s->fd, 0);
+    int write_end = s->pipe[1];
+    bool ours = mlog__shim_stdio_is(write_end, s->pipe_dev, s->pipe_ino);
+    /* SHIM-3; a host that closed all of it has ended the thread */
+    if (__atomic_exchange_n(&s->state, MLOG__STDIO_ENDS, __ATOMIC_ACQ_REL) == MLOG__STDIO_ENDED || !ours) return;
+    int64_t end = mlog__platform_clock(CLOCK_MONOTONIC) + INT64_C(2000000000);
+    (void)syscall(SYS_write, write_end, "", 1);
+    while (mlog__platform_clock(CLOCK_MONOTONIC) < end && __atomic_load_n(&s->state, __ATOMIC_ACQUIRE) != MLOG__STDIO_ENDED) /* SHIM-3 */
+        mlog__platform_wait(&s->state, MLOG__STDIO_ENDS, 100);
+    close(write_end); /* with the last one the thread ends, and s with it */
+}
+
+static void mlog__shim_stdio_end(void) {
+    mlog__shim_stdio_stop(0, true);
+    mlog__shim_stdio_stop(1, true);
+}
+
+static int mlog__shim_stdio_begin(int fd, int level, int host) {
+    mlog__stdio *s = calloc(1, sizeof *s);
+    if (s == NULL) return mlog__life_why("mlog_stdio: no memory");
+    *s = (mlog__stdio){.state = MLOG__STDIO_RUNS, .fd = fd, .level = mlog__level(level), .pid = getpid(), .host = host, .pipe = {-1, -1}};
+    s->logger = mlog_named(fd == 1 ? "stdout" : "stderr");
+    fflush(fd == 1 ? stdout : stderr);
+    if (s->host < 0) s->host = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+    struct stat to = {0}, st = {0};
+    bool open = s->host >= 0 && fstat(s->host, &to) == 0 && pipe2(s->pipe, O_CLOEXEC) == 0 && fstat(s->pipe[0], &st) == 0;
+    s->host_dev = to.st_dev, s->host_ino = to.st_ino, s->pipe_dev = st.st_dev, s->pipe_ino = st.st_ino;
+    if (!open || !mlog__platform_thread(mlog__shim_stdio_run, s)) {
+        int result = mlog__life_why("mlog_stdio: descriptor %d: %s", fd, strerror(errno));
+        if (s->host >= 0 && host < 0) close(s->host);
+        if (s->pipe[0] >= 0) close(s->pipe[0]), close(s->pipe[1]);
+        free(s);
+        return result;
+    }
+    mlog__sink_led[fd] = s->host;
+    (void)syscall(SYS_dup3, s->pipe[1], fd, 0);
+    mlog__shim_stdio[fd - 1] = s;
+    if (fd == 1) setvbuf(stdout, NULL, _IOLBF, 0); /* a line when it is said, as on a terminal */
+    return 0;
+}
+
+/* In a child, with its first record: what it says from here on is its own. */
+static void mlog__shim_stdio_revive(void) {
+    for (int i = 0; i < 2; i++) {
+        mlog__stdio *s = mlog__shim_stdio[i];
+        if (s == NULL || s->pid == getpid()) continue;
+        mlog__shim_stdio[i] = NULL;
+        bool still = mlog__shim_stdio_is(s->fd, s->pipe_dev, s->pipe_ino) && mlog__shim_stdio_is(s->host, s->host_dev, s->host_ino);
+        int fd = s->fd, level = s->level, host = s->host;
+        if (!still || mlog__shim_stdio_begin(fd, level, host) != 0) mlog__sink_led[fd] = 0;
+        else close(s->pipe[0]), close(s->pipe[1]);
+    }
+}
+
+METALOG_API int mlog_stdio(int fd, int level) {
+    int saved = errno, result = 0;
+    if (fd != 1 && fd != 2) return mlog__life_why("mlog_stdio: descriptor %d: expected 1 or 2", fd);
+    if (!mlog__life_start()) return mlog__life_why("mlog_stdio: no memory");
+    if (mlog__life_on_lane()) return mlog__life_why("mlog_stdio: called from a callback of a sink; expected another thread");
+    mlog__stdio *s = mlog__shim_stdio[fd - 1];
+    if (level == 0) mlog__shim_stdio_stop(fd - 1, true);
+    else if (s != NULL && s->pid == getpid()) s->level = mlog__level(level);
+    else result = mlog__shim_stdio_begin(fd, level, -1);
+    errno = saved;
+    return result;
+}
+#endif
+
+#if defined(MLOG__SHIM_CALLS) || defined(MLOG__SHIM_GLIB)
+/* The sink that stands there because nobody asked for any: legacy settings of the output are settings of this one. NULL: the program, or
+ * somebody else, has configured sinks. */
+MLOG__COLD static mlog_sink *mlog__shim_console(void) {
+    mlog_sink *found = NULL;
+    if (!mlog__life_start()) return NULL;
+    mlog__life_lock();
+    for (int i = 0; i < MLOG__SINKS && mlog__life.config.sinks[0].type == 0 && found == NULL; i++) {
+        mlog_sink *s = &mlog__flush_all.sink[i];
+        if (s->used && s->config.type == MLOG_CONSOLE) found = s;
+    }
+    mlog__life_unlock();
+    return found;
+}
+#endif
+
+#ifdef MLOG__SHIM_CALLS
+/* [s] A call that no site can take. */
+void mlog1_shim(mlog_where at, const char *source, int level, int count, const char *format, ...) {
+    mlog__spoken c = {.at = at, .source = source, .level = level, .error = errno, .legacy = true, .bare = count == 0, .format = format,
+                      .call_at = MLOG__CALL_AT};
+    va_list args;
+    va_start(args, format);
+    mlog__thread_say(&c, args);
+    va_end(args);
+}
+
+/* vsnprintf of a format that nobody has checked; the length of what is there. */
+__attribute__((unused)) static size_t mlog__shim_vprint(char *text, size_t size, const char *format, va_list args) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    int n = vsnprintf(text, size, format, args);
+#pragma GCC diagnostic pop
+    if (n < 0) *text = 0, n = 0;
+    return MLOG__MIN((size_t)n, size - 1);
+}
+
+static int mlog__shim_fd_write(void *user, const mlog_record *r) {
+    int fd = (int)(intptr_t)user;
+    for (size_t at = 0; at < r->text_len + 1;) {
+        struct iovec part[2] = {{(char *)(uintptr_t)r->text + MLOG__MIN(at, r->text_len), r->text_len - MLOG__MIN(at, r->text_len)}, {(char[]){'\n'}, 1}};
+        ssize_t n = writev(fd, part, 2);
+        if (n < 0 && errno != EINTR) return at == 0 ? -1 : 0; /* offered again; a line that is half out is not */
+        if (n > 0) at += (size_t)n;
+    }
+    return 0;
+}
+
+static void mlog__shim_fd_close(void *user) { close((int)(intptr_t)user); }
+
+/* A sink on what a stream has open: a regular file by its path, so that it holds and survives as files do; from now on all that is
+ * written to it is appended. Anything else by a descriptor of its own. NULL: the stream has no descriptor. */
+MLOG__COLD static mlog_sink *mlog__shim_stream_sink(FILE *fp, int level, const char *layout) {
+    mlog_sink_config c = {.level = level, .format = MLOG_PATTERN, .pattern = layout, .utc = MLOG_NO};
+    mlog_sink *sink = NULL;
+    struct stat st, named;
+    char link[48], path[PATH_MAX];
+    int fd = fileno(fp);
+    if (fd < 0 || fstat(fd, &st) != 0) return NULL;
+    fflush(fp);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    path[MLOG__MAX(n, 0)] = 0;
+    if (n > 0 && S_ISREG(st.st_mode) && stat(path, &named) == 0 && named.st_dev == st.st_dev && named.st_ino == st.st_ino) {
+        c.type = MLOG_FILE;
+        c.path = path;
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_APPEND);
+        sink = mlog_sink_add(&c);
+    }
+    if (sink != NULL) return sink;
+    fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) return NULL;
+    c.type = MLOG_CALLBACK;
+    c.path = NULL;
+    c.write = mlog__shim_fd_write;
+    c.close = mlog__shim_fd_close;
+    c.user = (void *)(intptr_t)fd;
+    sink = mlog_sink_add(&c);
+    if (sink == NULL) close(fd);
+    return sink;
+}
+#endif
+
+/* ---- shim: log.c ---- */
+#ifdef MLOG__SHIM_LOGC
+
+/* One lock for what is set; calls read the two levels of mlog1_logc, and callbacks by their number, which only grows. */
+static struct {
+    mlog__lock mutex;
+    int level;
+    bool quiet, changed;         /* changed: the console is not as it began */
+    mlog_sink *console;          /* that took the place of the default one */
+    log_LockFn lock;
+    void *lock_data;
+    uint32_t count;
+    struct { log_LogFn fn; void *udata; int level, fd; mlog_sink *sink; } out[32]; /* fn: a callback; else a file */
+} mlog__shim_logc;
+
+struct mlog1_logc mlog1_logc = {0, INT_MAX};
+
+static int mlog__shim_logc_level(int old) {
+    static const int level[] = {MLOG_TRACE, MLOG_DEBUG, MLOG_INFO, MLOG_WARN, MLOG_ERROR, MLOG_FATAL};
+    return level[MLOG__MIN(MLOG__MAX(old, 0), 5)];
+}
+
+/* [s] */
+const char *log_level_string(int level) {
+    static const char *const name[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"};
+    return name[MLOG__MIN(MLOG__MAX(level, 0), 5)];
+}
+
+/* The console takes what stderr took; a file may take more. Sinks are replaced, not changed: what was logged before goes by the old
+ * levels. Under the mutex. */
+static void mlog__shim_logc_settle(void) {
+    int level = mlog__shim_logc.quiet ? INT_MAX : mlog__shim_logc.level, lowest = level, calls = INT_MAX;
+    for (uint32_t i = 0; i < mlog__shim_logc.count; i++) {
+        if (mlog__shim_logc.out[i].fn != NULL) calls = MLOG__MIN(calls, mlog__shim_logc.out[i].level);
+        else lowest = MLOG__MIN(lowest, mlog__shim_logc.out[i].level);
+    }
+    bool apart = lowest < level;
+    if (apart || mlog__shim_logc.changed) {
+        mlog_sink *old = mlog__shim_logc.changed ? mlog__shim_logc.console : mlog__shim_console();
+        if (mlog__shim_logc.changed || old != NULL) {
+            if (old != NULL) mlog_sink_remove(old);
+            mlog_sink_config c = {.type = MLOG_CONSOLE, .level = apart ? mlog__shim_logc_level(level) : 0};
+            mlog__shim_logc.console = level == INT_MAX ? NULL : mlog_sink_add(&c);
+            mlog__shim_logc.changed = true;
+        }
+    }
+    __atomic_store_n(&mlog1_logc.level, lowest, __ATOMIC_RELAXED); /* SHIM-5 */
+    __atomic_store_n(&mlog1_logc.calls, calls, __ATOMIC_RELAXED);  /* SHIM-5 */
+}
+
+void log_set_lock(log_LockFn fn, void *udata) {
+    mlog__platform_lock(&mlog__shim_logc.mutex);
+    mlog__shim_logc.lock_data = udata;
+    mlog__shim_logc.lock = fn;
+    mlog__platform_unlock(&mlog__shim_logc.mutex);
+}
+
+void log_set_level(int level) {
+    mlog__platform_lock(&mlog__shim_logc.mutex);
+    mlog__shim_logc.level = level;
+    mlog__shim_logc_settle();
+    mlog__platform_unlock(&mlog__shim_logc.mutex);
+}
+
+void log_set_quiet(bool enable) {
+    mlog__platform_lock(&mlog__shim_logc.mutex);
+    mlog__shim_logc.quiet = enable;
+    mlog__shim_logc_settle();
+    mlog__platform_unlock(&mlog__shim_logc.mutex);
+}
+
+/* 0, or -1: 32 are there. */
+static int mlog__shim_logc_add(log_LogFn fn, void *udata, int level, mlog_sink *sink) {
+    mlog__platform_lock(&mlog__shim_logc.mutex);
+    uint32_t n = mlog__shim_logc.count;
+    bool room = n < sizeof mlog__shim_logc.out / sizeof *mlog__shim_logc.out;
+    if (room) {
+        mlog__shim_logc.out[n].fn = fn;
+        mlog__shim_logc.out[n].udata = udata;
+        mlog__shim_logc.out[n].level = level;
+        mlog__shim_logc.out[n].sink = sink;
+        __atomic_store_n(&mlog__shim_logc.count, n + 1, __ATOMIC_RELEASE); /* SHIM-6 */
+        mlog__shim_logc_settle();
+    }
+    mlog__platform_unlock(&mlog__shim_logc.mutex);
+    return room ? 0 : -1;
+}
+
+int log_add_callback(log_LogFn fn, void *udata, int level) { return fn == NULL ? -1 : mlog__shim_logc_add(fn, udata, level, NULL); }
+
+/* A stream without a descriptor is written as log.c did. */
+static void mlog__shim_logc_stream(log_Event *ev) {
+    char at[32];
+    at[strftime(at, sizeof at, "%Y-%m-%d %H:%M:%S", ev->time)] = 0;
+    FILE *fp = ev->udata;
+    fprintf(fp, "%s %-5s %s:%d: ", at, log_level_string(ev->level), ev->file, ev->line);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    vfprintf(fp, ev->fmt, ev->ap);
+#pragma GCC diagnostic pop
+    fputc('\n', fp);
+    fflush(fp);
+}
+
+int log_add_fp(FILE *fp, int level) {
+    mlog_sink *sink = fp == NULL ? NULL : mlog__shim_stream_sink(fp, mlog__shim_logc_level(level), MLOG_LAYOUT_LOGC_FILE);
+    if (sink == NULL) return fp == NULL ? -1 : mlog__shim_logc_add(mlog__shim_logc_stream, fp, level, NULL);
+    if (mlog__shim_logc_add(NULL, NULL, level, sink) == 0) return 0;
+    mlog_sink_remove(sink);
+    return -1;
+}
+
+/* Each callback gets a list of its own. The time is the caller's, in its own memory: localtime's is everybody's. */
+MLOG__COLD static void mlog__shim_logc_tell(const log_Event *event, va_list args) {
+    struct tm tm;
+    time_t now = time(NULL);
+    log_LockFn lock = mlog__shim_logc.lock;
+    void *data = mlog__shim_logc.lock_data;
+    uint32_t n = __atomic_load_n(&mlog__shim_logc.count, __ATOMIC_ACQUIRE); /* SHIM-6 */
+    localtime_r(&now, &tm);
+    if (lock != NULL) lock(true, data);
+    for (uint32_t i = 0; i < n; i++) {
+        log_Event ev = *event;
+        if (mlog__shim_logc.out[i].fn == NULL || ev.level < mlog__shim_logc.out[i].level) continue;
+        ev.time = &tm;
+        ev.udata = mlog__shim_logc.out[i].udata;
+        va_copy(ev.ap, args);
+        mlog__shim_logc.out[i].fn(&ev);
+        va_end(ev.ap);
+    }
+    if (lock != NULL) lock(false, data);
+}
+
+void log_log(int level, const char *file, int line, const char *fmt, ...) {
+    mlog__spoken c = {.at = {file, "", line}, .level = mlog__shim_logc_level(level), .error = errno, .legacy = true, .format = fmt,
+                      .call_at = MLOG__CALL_AT};
+    va_list args;
+    va_start(args, fmt);
+    if (level >= __atomic_load_n(&mlog1_logc.level, __ATOMIC_RELAXED)) mlog__thread_say(&c, args); /* SHIM-5 */
+    if (level >= __atomic_load_n(&mlog1_logc.calls, __ATOMIC_RELAXED)) { /* SHIM-5 */
+        const log_Event event = {.fmt = fmt, .file = file, .line = line, .level = level};
+        mlog__shim_logc_tell(&event, args);
+    }
+    va_end(args);
+}
+#endif
+
+#if defined(MLOG__SHIM_ZFLOG) || defined(MLOG__SHIM_ELOG)
+/* A record that says a text, at the place and under the name of `like`. */
+static void mlog__shim_text(const mlog__spoken *like, const char *text, size_t n) {
+    const mlog_event e = {.msg = text, .msg_len = n};
+    if (n != 0) mlog__thread_emit(like, &e);
+}
+
+/* n bytes as hex, `apart` between them, padded to as many as `width` bytes take. */
+static char *mlog__shim_hex(char *p, const unsigned char *data, size_t n, size_t width, const char *digit, bool apart) {
+    for (size_t i = 0; i < width; i++) {
+        *p++ = i < n ? digit[data[i] >> 4] : ' ';
+        *p++ = i < n ? digit[data[i] & 15] : ' ';
+        if (apart) *p++ = ' ';
+    }
+    return p;
+}
+
+static char *mlog__shim_ascii(char *p, const unsigned char *data, size_t n, char other) {
+    for (size_t i = 0; i < n; i++) *p++ = data[i] >= ' ' && data[i] < 127 ? (char)data[i] : other;
+    return p;
+}
+#endif
+
+/* ---- shim: zf_log ---- */
+#ifdef MLOG__SHIM_ZFLOG
+enum { MLOG__ZF_LINE = 512, MLOG__ZF_WIDTH = 32, MLOG__ZF_MOST = 96 }; /* bytes of a line; of a dump, by default and at most */
+
+static const zf_log_output mlog__shim_zf_stderr = {ZF_LOG_PUT_STD, NULL, zf_log_out_stderr_callback};
+__attribute__((weak)) const char *_zf_log_tag_prefix;
+__attribute__((weak)) zf_log_format _zf_log_global_format = {MLOG__ZF_WIDTH};
+__attribute__((weak)) zf_log_output _zf_log_global_output = {ZF_LOG_PUT_STD, NULL, zf_log_out_stderr_callback};
+__attribute__((weak)) int _zf_log_global_output_lvl;
+const zf_log_spec _zf_log_stderr_spec = {&_zf_log_global_format, &mlog__shim_zf_stderr};
+
+/* As with zf_log, these are for one thread, before others log. */
+void zf_log_set_tag_prefix(const char *prefix) { _zf_log_tag_prefix = prefix; }
+void zf_log_set_mem_width(unsigned w) { _zf_log_global_format.mem_width = w; }
+void zf_log_set_output_level(int lvl) { _zf_log_global_output_lvl = lvl; }
+void zf_log_set_output_v(unsigned mask, void *arg, zf_log_output_cb callback) {
+    _zf_log_global_output = (zf_log_output){mask, arg, callback};
+}
+
+void zf_log_out_stderr_callback(const zf_log_message *msg, void *arg) {
+    (void)arg;
+    *msg->p = '\n';
+    ssize_t n = write(2, msg->buf, (size_t)(msg->p - msg->buf) + 1);
+    (void)n;
+}
+
+static char *mlog__shim_zf_print(const zf_log_message *m, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    int n = vsnprintf(m->p, (size_t)(m->e - m->p) + 1, format, args); /* its NUL may stand at the end */
+#pragma GCC diagnostic pop
+    va_end(args);
+    return n < 0 ? m->p : m->p + MLOG__MIN((ptrdiff_t)n, m->e - m->p);
+}
+
+/* What stands before the message, as the output's mask has it. */
+static void mlog__shim_zf_begin(zf_log_message *m, unsigned mask, const mlog__spoken *c, const char *tag) {
+    struct timespec now;
+    struct tm tm;
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &tm);
+    if (mask & ZF_LOG_PUT_CTX)
+        m->p = mlog__shim_zf_print(m, "%02d-%02d %02d:%02d:%02d.%03d %5d %5d %c ", tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                                   (int)(now.tv_nsec / 1000000), (int)getpid(), (int)mlog__platform_tid(), "?VDIWEF"[MLOG__MIN(MLOG__MAX(m->lvl, 0), 6)]);
+    m->tag_b = m->tag_e = m->p;
+    if ((mask & ZF_LOG_PUT_TAG) && *tag != 0) {
+        m->tag_e = m->p = mlog__shim_zf_print(m, "%s", tag);
+        m->p = mlog__shim_zf_print(m, " ");
+    }
+    if (mask & ZF_LOG_PUT_SRC) m->p = mlog__shim_zf_print(m, "%s@%s:%d ", c->at.func, mlog__rule_base(c->at.file), c->at.line);
+    m->msg_b = m->p;
+}
+
+/* The line goes to the program's function, then a line for each piece of the data. */
+MLOG__COLD static void mlog__shim_zf_tell(const zf_log_output *out, int lvl, const mlog__spoken *c, const char *tag, const unsigned char *data,
+                                          size_t size, size_t width, va_list args) {
+    char line[MLOG__ZF_LINE];
+    zf_log_message m = {.lvl = lvl, .tag = *tag == 0 ? NULL : tag, .buf = line, .p = line, .e = line + sizeof line - 2};
+    mlog__shim_zf_begin(&m, out->mask, c, tag);
+    if (out->mask & ZF_LOG_PUT_MSG) m.p += mlog__shim_vprint(m.p, (size_t)(m.e - m.p) + 1, c->format, args);
+    out->callback(&m, out->arg);
+    for (size_t at = 0; at < size; at += width) {
+        size_t n = MLOG__MIN(width, size - at);
+        m.p = m.msg_b;
+        if ((size_t)(m.e - m.p) < 3 * width + 2) return;
+        m.p = mlog__shim_hex(m.p, data + at, n, width, "0123456789abcdef", false);
+        m.p = mlog__shim_ascii(MLOG__PUT_TEXT(m.p, "  "), data + at, n, '?');
+        out->callback(&m, out->arg);
+    }
+}
+
+static void mlog__shim_zf_dump(const mlog__spoken *c, const unsigned char *data, size_t size, size_t width) {
+    char line[3 * MLOG__ZF_MOST + 2];
+    for (size_t at = 0; at < size; at += width) {
+        size_t n = MLOG__MIN(width, size - at);
+        char *p = mlog__shim_hex(line, data + at, n, width, "0123456789abcdef", false);
+        p = mlog__shim_ascii(MLOG__PUT_TEXT(p, "  "), data + at, n, '?');
+        mlog__shim_text(c, line, (size_t)(p - line));
+    }
+}
+
+/* The tag of a call: given, or its unit's; with the prefix of all. */
+static const char *mlog__shim_zf_tag(char text[128], const char *source, const char *tag) {
+    char unit[64] = "";
+    if (tag == NULL && source != NULL && *source == '"') (void)mlog__rule_source(unit, source, ""), tag = unit;
+    if (tag == NULL) tag = "";
+    const char *prefix = _zf_log_tag_prefix == NULL ? "" : _zf_log_tag_prefix;
+    snprintf(text, 128, "%.60s%s%.60s", prefix, *prefix != 0 && *tag != 0 ? "." : "", tag);
+    return text;
+}
+
+/* A call that is not the plain one; its time is spent here, on the caller, where the program has an output of its own. */
+static void mlog__shim_zf(mlog__spoken *c, const zf_log_spec *spec, int lvl, const void *data, size_t size, va_list args) {
+    static const int level[] = {MLOG_TRACE, MLOG_TRACE, MLOG_DEBUG, MLOG_INFO, MLOG_WARN, MLOG_ERROR, MLOG_FATAL};
+    const zf_log_output *out = spec != NULL && spec->output != NULL ? spec->output : &_zf_log_global_output;
+    const zf_log_format *how = spec != NULL && spec->format != NULL ? spec->format : &_zf_log_global_format;
+    size_t width = how->mem_width == 0 || how->mem_width > MLOG__ZF_MOST ? MLOG__ZF_WIDTH : how->mem_width;
+    bool own = out->callback != NULL && out->callback != zf_log_out_stderr_callback;
+    c->level = level[MLOG__MIN(MLOG__MAX(lvl, 0), 6)];
+    c->error = errno;
+    c->legacy = true;
+    if (c->format == NULL) c->format = "(null format)";
+    if (c->at.file == NULL) c->at.file = "zf_log";
+    if (c->at.func == NULL) c->at.func = "";
+    if (data == NULL) size = 0;
+    va_list again;
+    va_copy(again, args);
+    if (own) mlog__shim_zf_tell(out, lvl, c, c->tag, data, size, width, again);
+    va_end(again);
+    if (!own || mlog__shim_console() == NULL) {
+        mlog__thread_say(c, args);
+        mlog__shim_zf_dump(c, data, size, width);
+    }
+    errno = c->error;
+}
+
+#define MLOG__ZF_SAY(spec, lvl, source, given, data, size, where)                                                  \
+    char text[128];                                                                                                \
+    mlog__spoken c = {.at = where, .format = format, .call_at = MLOG__CALL_AT};                                    \
+    c.tag = mlog__shim_zf_tag(text, source, given);                                                                \
+    va_list args;                                                                                                  \
+    va_start(args, format);                                                                                        \
+    mlog__shim_zf(&c, spec, lvl, data, size, args);                                                                \
+    va_end(args)
+
+void mlog1_zflog(mlog_where at, const zf_log_spec *spec, int lvl, const char *source, const char *tag, const void *data, unsigned size,
+                 const char *format, ...) {
+    MLOG__ZF_SAY(spec, lvl, source, tag, data, size, at);
+}
+
+/* What units call that were compiled for zf_log: as its header declares them. */
+METALOG_API void _zf_log_write(int lvl, const char *tag, const char *format, ...);
+void _zf_log_write(int lvl, const char *tag, const char *format, ...) {
+    MLOG__ZF_SAY(NULL, lvl, NULL, tag, NULL, 0, ((mlog_where){NULL, NULL, 0}));
+}
+METALOG_API void _zf_log_write_d(const char *func, const char *file, unsigned line, int lvl, const char *tag, const char *format, ...);
+void _zf_log_write_d(const char *func, const char *file, unsigned line, int lvl, const char *tag, const char *format, ...) {
+    MLOG__ZF_SAY(NULL, lvl, NULL, tag, NULL, 0, ((mlog_where){file, func, (int)line}));
+}
+METALOG_API void _zf_log_write_aux(const zf_log_spec *log, int lvl, const char *tag, const char *format, ...);
+void _zf_log_write_aux(const zf_log_spec *log, int lvl, const char *tag, const char *format, ...) {
+    MLOG__ZF_SAY(log, lvl, NULL, tag, NULL, 0, ((mlog_where){NULL, NULL, 0}));
+}
+METALOG_API void _zf_log_write_aux_d(const char *func, const char *file, unsigned line, const zf_log_spec *log,
+                                     int lvl, const char *tag, const char *format, ...);
+void _zf_log_write_aux_d(const char *func, const char *file, unsigned line, const zf_log_spec *log, int lvl,
+                         const char *tag, const char *format, ...) {
+    MLOG__ZF_SAY(log, lvl, NULL, tag, NULL, 0, ((mlog_where){file, func, (int)line}));
+}
+METALOG_API void _zf_log_write_mem(int lvl, const char *tag, const void *data, unsigned size, const char *format, ...);
+void _zf_log_write_mem(int lvl, const char *tag, const void *data, unsigned size, const char *format, ...) {
+    MLOG__ZF_SAY(NULL, lvl, NULL, tag, data, size, ((mlog_where){NULL, NULL, 0}));
+}
+METALOG_API void _zf_log_write_mem_d(const char *func, const char *file, unsigned line, int lvl, const char *tag,
+                                     const void *data, unsigned size, const char *format, ...);
+void _zf_log_write_mem_d(const char *func, const char *file, unsigned line, int lvl, const char *tag,
+                         const void *data, unsigned size, const char *format, ...) {
+    MLOG__ZF_SAY(NULL, lvl, NULL, tag, data, size, ((mlog_where){file, func, (int)line}));
+}
+METALOG_API void _zf_log_write_mem_aux(const zf_log_spec *log, int lvl, const char *tag, const void *data,
+                                       unsigned size, const char *format, ...);
+void _zf_log_write_mem_aux(const zf_log_spec *log, int lvl, const char *tag, const void *data, unsigned size, const char *format, ...) {
+    MLOG__ZF_SAY(log, lvl, NULL, tag, data, size, ((mlog_where){NULL, NULL, 0}));
+}
+METALOG_API void _zf_log_write_mem_aux_d(const char *func, const char *file, unsigned line, const zf_log_spec *log,
+                                         int lvl, const char *tag, const void *data, unsigned size, const char *format, ...);
+void _zf_log_write_mem_aux_d(const char *func, const char *file, unsigned line, const zf_log_spec *log, int lvl,
+                             const char *tag, const void *data, unsigned size, const char *format, ...) {
+    MLOG__ZF_SAY(log, lvl, NULL, tag, data, size, ((mlog_where){file, func, (int)line}));
+}
+#endif
+
+/* ---- shim: EasyLogger ---- */
+#ifdef MLOG__SHIM_ELOG
+enum { MLOG__ELOG_TAG = 30, MLOG__ELOG_WORD = 16, MLOG__ELOG_TAGS = 5 };
+
+static struct {
+    mlog__lock mutex;            /* over what is set */
+    bool enabled, color;
+    int level;
+    uint32_t tags;               /* that have a level of their own */
+    char tag[MLOG__ELOG_TAG + 1], word[MLOG__ELOG_WORD + 1];
+    struct { int level; char tag[MLOG__ELOG_TAG + 1]; } own[MLOG__ELOG_TAGS];
+} mlog__shim_elog = {.color = true};
+
+struct mlog1_elog mlog1_elog = {-1, -1};
+void (*elog_assert_hook)(const char *expr, const char *func, size_t line);
+void elog_assert_set_hook(void (*hook)(const char *expr, const char *func, size_t line)) { elog_assert_hook = hook; }
+
+/* Under the mutex. */
+static void mlog__shim_elog_settle(void) {
+    int level = mlog__shim_elog.enabled ? mlog__shim_elog.level : -1;
+    bool plain = mlog__shim_elog.tags == 0 && mlog__shim_elog.tag[0] == 0 && mlog__shim_elog.word[0] == 0;
+    __atomic_store_n(&mlog1_elog.calls, level, __ATOMIC_RELAXED);              /* SHIM-5 */
+    __atomic_store_n(&mlog1_elog.level, plain ? level : -1, __ATOMIC_RELAXED); /* SHIM-5 */
+}
+
+static void mlog__shim_elog_enable(bool enabled) {
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    mlog__shim_elog.enabled = enabled;
+    mlog__shim_elog_settle();
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+}
+
+ElogErrCode elog_init(void) {
+    elog_set_filter_lvl(ELOG_LVL_VERBOSE);
+    return ELOG_NO_ERR;
+}
+void elog_start(void) { mlog__shim_elog_enable(true); }
+void elog_stop(void) { mlog__shim_elog_enable(false); }
+void elog_deinit(void) { elog_flush(); }
+void elog_flush(void) { (void)mlog_flush(-1); }
+void elog_set_output_enabled(bool enabled) { mlog__shim_elog_enable(enabled); }
+bool elog_get_output_enabled(void) { return __atomic_load_n(&mlog1_elog.calls, __ATOMIC_RELAXED) >= 0; } /* SHIM-5 */
+void elog_set_text_color_enabled(bool enabled) { mlog__shim_elog.color = enabled; }
+bool elog_get_text_color_enabled(void) { return mlog__shim_elog.color; }
+void elog_set_fmt(uint8_t level, size_t set) { (void)level, (void)set; }
+void elog_output_lock_enabled(bool enabled) { (void)enabled; }
+void elog_buf_enabled(bool enabled) { (void)enabled; }
+void elog_async_enabled(bool enabled) { (void)enabled; }
+
+void elog_set_filter_lvl(uint8_t level) {
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    mlog__shim_elog.level = MLOG__MIN((int)level, ELOG_LVL_VERBOSE);
+    mlog__shim_elog_settle();
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+}
+
+static void mlog__shim_elog_keep(char *to, size_t size, const char *text) {
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    snprintf(to, size, "%s", text == NULL ? "" : text);
+    mlog__shim_elog_settle();
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+}
+
+void elog_set_filter_tag(const char *tag) { mlog__shim_elog_keep(mlog__shim_elog.tag, sizeof mlog__shim_elog.tag, tag); }
+void elog_set_filter_kw(const char *keyword) { mlog__shim_elog_keep(mlog__shim_elog.word, sizeof mlog__shim_elog.word, keyword); }
+void elog_set_filter(uint8_t level, const char *tag, const char *keyword) {
+    elog_set_filter_lvl(level);
+    elog_set_filter_tag(tag);
+    elog_set_filter_kw(keyword);
+}
+
+/* Under the mutex. The number of tags: it has none. */
+static uint32_t mlog__shim_elog_find(const char *tag) {
+    uint32_t i = 0;
+    while (i < mlog__shim_elog.tags && strncmp(mlog__shim_elog.own[i].tag, tag, MLOG__ELOG_TAG) != 0) i++;
+    return i;
+}
+
+/* The level ALL takes a tag out again; a sixth one is not kept, as with EasyLogger. */
+void elog_set_filter_tag_lvl(const char *tag, uint8_t level) {
+    if (tag == NULL) return;
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    uint32_t i = mlog__shim_elog_find(tag);
+    if (level >= ELOG_FILTER_LVL_ALL) {
+        if (i < mlog__shim_elog.tags) mlog__shim_elog.own[i] = mlog__shim_elog.own[--mlog__shim_elog.tags];
+    } else if (i < MLOG__ELOG_TAGS) {
+        snprintf(mlog__shim_elog.own[i].tag, sizeof mlog__shim_elog.own[i].tag, "%s", tag);
+        mlog__shim_elog.own[i].level = level;
+        mlog__shim_elog.tags = MLOG__MAX(mlog__shim_elog.tags, i + 1);
+    }
+    mlog__shim_elog_settle();
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+}
+
+uint8_t elog_get_filter_tag_lvl(const char *tag) {
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    uint32_t i = tag == NULL ? mlog__shim_elog.tags : mlog__shim_elog_find(tag);
+    int level = i < mlog__shim_elog.tags ? mlog__shim_elog.own[i].level : ELOG_FILTER_LVL_ALL;
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+    return (uint8_t)level;
+}
+
+/* The filters that cannot be levels: for the keyword the text must be made here. */
+static bool mlog__shim_elog_takes(int level, const char *tag, const mlog__spoken *c, va_list args) {
+    char text[1024], word[MLOG__ELOG_WORD + 1];
+    bool on = level <= __atomic_load_n(&mlog1_elog.calls, __ATOMIC_RELAXED); /* SHIM-5 */
+    if (!on || level > elog_get_filter_tag_lvl(tag)) return false;
+    mlog__platform_lock(&mlog__shim_elog.mutex);
+    on = strstr(tag, mlog__shim_elog.tag) != NULL;
+    memcpy(word, mlog__shim_elog.word, sizeof word);
+    mlog__platform_unlock(&mlog__shim_elog.mutex);
+    if (!on || word[0] == 0) return on;
+    (void)mlog__shim_vprint(text, sizeof text, c->format, args);
+    return strstr(text, word) != NULL || strstr(tag, word) != NULL || strstr(c->at.file, word) != NULL || strstr(c->at.func, word) != NULL;
+}
+
+static int mlog__shim_elog_level(int level) {
+    static const int levels[] = {MLOG_ALERT, MLOG_ERROR, MLOG_WARN, MLOG_INFO, MLOG_DEBUG, MLOG_TRACE};
+    return levels[MLOG__MIN(MLOG__MAX(level, 0), 5)];
+}
+
+static void mlog__shim_elog_say(mlog__spoken *c, int level, va_list args) {
+    va_list again;
+    va_copy(again, args);
+    if (c->format == NULL) c->format = "(null format)";
+    if (c->at.file == NULL) c->at.file = "";
+    if (c->at.func == NULL) c->at.func = "";
+    if (mlog__shim_elog_takes(level, c->tag, c, again)) mlog__thread_say(c, args);
+    va_end(again);
+    errno = c->error;
+}
+
+/* source: the tag, stringized, where it is a literal; then tag is not looked at. */
+void mlog1_elog_call(mlog_where at, int level, const char *source, const char *tag, const char *format, ...) {
+    mlog__spoken c = {.at = at, .level = mlog__shim_elog_level(level), .error = errno, .legacy = true, .format = format, .call_at = MLOG__CALL_AT};
+    char text[64];
+    if (*source == '"') (void)mlog__rule_source(text, source, ""), tag = text;
+    c.tag = tag == NULL ? "" : tag;
+    va_list args;
+    va_start(args, format);
+    mlog__shim_elog_say(&c, level, args);
+    va_end(args);
+}
+
+void elog_output(uint8_t level, const char *tag, const char *file, const char *func, long line, const char *format, ...) {
+    mlog__spoken c = {.at = {file, func, (int)line}, .tag = tag == NULL ? "" : tag, .level = mlog__shim_elog_level(level), .error = errno,
+                      .legacy = true, .format = format, .call_at = MLOG__CALL_AT};
+    va_list args;
+    va_start(args, format);
+    mlog__shim_elog_say(&c, level, args);
+    va_end(args);
+}
+
+/* Text without level and tag: a record of level INFO, source elog. */
+void elog_raw(const char *format, ...) {
+    mlog__spoken c = {.at = {"elog", "", 0}, .tag = "elog", .level = MLOG_INFO, .error = errno, .legacy = true, .format = format, .call_at = MLOG__CALL_AT};
+    va_list args;
+    va_start(args, format);
+    if (elog_get_output_enabled()) mlog__thread_say(&c, args);
+    va_end(args);
+    errno = c.error;
+}
+
+/* A record a line: "HEX name: 0000-000F: 41 42 …  AB…" */
+void elog_hexdump(const char *name, uint8_t width, const void *buf, uint16_t size) {
+    mlog__spoken c = {.at = {"elog", "", 0}, .tag = name == NULL ? "" : name, .level = MLOG_DEBUG, .error = errno, .legacy = true,
+                      .call_at = MLOG__CALL_AT};
+    const unsigned char *data = buf;
+    char line[128 + 5 * 256];
+    bool on = elog_get_output_enabled() && ELOG_LVL_DEBUG <= mlog__shim_elog.level && strstr(c.tag, mlog__shim_elog.tag) != NULL;
+    for (size_t at = 0; on && width != 0 && data != NULL && at < size; at += width) {
+        size_t n = MLOG__MIN((size_t)width, size - at);
+        char *p = line + snprintf(line, 128, "HEX %.64s: %04X-%04X: ", c.tag, (unsigned)at, (unsigned)(at + width - 1));
+        p = mlog__shim_hex(p, data + at, n, width, "0123456789ABCDEF", true);
+        p = mlog__shim_ascii(MLOG__PUT_TEXT(p, "  "), data + at, n, '.');
+        mlog__shim_text(&c, line, (size_t)(p - line));
+    }
+    errno = c.error;
+}
+
+/* The level of a line that begins as "I/tag"; -1: it has none. */
+int8_t elog_find_lvl(const char *log) {
+    const char *at = log == NULL || *log == 0 || log[1] != '/' ? NULL : strchr("AEWIDV", *log);
+    return at == NULL ? -1 : (int8_t)(at - "AEWIDV");
+}
+
+/* As with EasyLogger: the hook, or the end of the way, with the record written. */
+void mlog1_elog_failed(const char *expr, const char *file, const char *func, int line) {
+    if (elog_assert_hook != NULL) {
+        elog_assert_hook(expr, func, (size_t)line);
+        return;
+    }
+    elog_output(ELOG_LVL_ASSERT, "elog", file, func, line, "(%s) has assert failed at %s:%ld.", expr, func, (long)line);
+    (void)mlog_flush(-1);
+    for (;;) pause();
+}
+#endif
+
+/* ---- shim: zlog ---- */
+#ifdef MLOG__SHIM_ZLOG
+enum { MLOG__Z_RULES = 16, MLOG__Z_FORMATS = 32, MLOG__Z_LEVELS = 16, MLOG__Z_CATEGORIES = 256, MLOG__Z_RECORDS = 16, MLOG__Z_MDC = 16 };
+enum { MLOG__Z_EXACT, MLOG__Z_BELOW, MLOG__Z_ALL, MLOG__Z_REST }; /* of a selector: my_cat, my_, *, ! */
+
+/* A rule as it was read. op: '.' this level and above, '=' it alone, '!' all others, '*' all. */
+typedef struct {
+    char name[64], op, format[MLOG__PATTERN_BYTES], path[512], record[64], command[256];
+    int what, level, line;
+    mlog_sink_config sink;
+} mlog__zlog_rule;
+
+typedef struct mlog__zlog_conf {
+    struct mlog__zlog_conf *older; /* kept: a call may read its levels just now */
+    uint32_t rules, formats, levels;
+    bool strict;
+    unsigned mode;
+    char usual[MLOG__PATTERN_BYTES];
+    struct { char name[64], text[MLOG__PATTERN_BYTES]; } format[MLOG__Z_FORMATS];
+    struct { char name[32]; int value, level; } level[MLOG__Z_LEVELS];
+    mlog__zlog_rule rule[MLOG__Z_RULES];
+} mlog__zlog_conf;
+
+/* Everything under the mutex; calls read the bits of their category only. */
+static struct {
+    mlog__lock mutex;
+    bool running;
+    char path[512];
+    mlog__zlog_conf *conf;
+    mlog_sink *sink[MLOG__Z_RULES];
+    FILE *pipe[MLOG__Z_RULES];
+    uint32_t categories, records;
+    struct { char name[64]; zlog_category_t c; } category[MLOG__Z_CATEGORIES];
+    struct { char name[64]; zlog_record_fn fn; } record[MLOG__Z_RECORDS];
+} mlog__shim_zlog;
+
+zlog_category_t *mlog1_zlog_default;
+static const mlog__zlog_conf *mlog__shim_zlog_conf(void) { return __atomic_load_n(&mlog__shim_zlog.conf, __ATOMIC_ACQUIRE); } /* SHIM-7 */
+const char *zlog_version(void) { return "metalog " MLOG_VERSION; }
+
+/* -- levels: zlog's 0 to 253 are metalog's 1 to 24, in the same order; a level of one's own gets a free number where it belongs -- */
+
+static const struct { const char *name; int value, level; } mlog__shim_zlog_levels[] = {
+    {"DEBUG", 20, MLOG_DEBUG}, {"INFO", 40, MLOG_INFO}, {"NOTICE", 60, MLOG_NOTICE}, {"WARN", 80, MLOG_WARN}, {"ERROR", 100, MLOG_ERROR},
+    {"FATAL", 120, MLOG_FATAL}};
+
+static int mlog__shim_zlog_level(const mlog__zlog_conf *conf, int value) {
+    int level = 1;
+    for (int i = 0; i < 6; i++)
+        if (value >= mlog__shim_zlog_levels[i].value) level = mlog__shim_zlog_levels[i].level;
+    for (uint32_t i = 0; conf != NULL && i < conf->levels; i++)
+        if (conf->level[i].value == value) return conf->level[i].level;
+    return level;
+}
+
+/* Numbers for the levels of [levels], lowest first; where there is none left, a level shares the one below it. */
+static void mlog__shim_zlog_number(mlog__zlog_conf *conf) {
+    bool taken[25] = {[MLOG_DEBUG] = true, [MLOG_INFO] = true, [MLOG_NOTICE] = true, [MLOG_WARN] = true, [MLOG_ERROR] = true, [MLOG_FATAL] = true};
+    for (int value = 0; value < 256; value++)
+        for (uint32_t i = 0; i < conf->levels; i++) {
+            if (conf->level[i].value != value) continue;
+            int level = 1, next = 25;
+            for (int k = 0; k < 6; k++) {
+                if (mlog__shim_zlog_levels[k].value <= value) level = mlog__shim_zlog_levels[k].level;
+                else if (next == 25) next = mlog__shim_zlog_levels[k].level;
+            }
+            bool own = mlog__shim_zlog_level(NULL, value) == level && level != 1;
+            for (int k = 0; k < 6; k++) own = own && mlog__shim_zlog_levels[k].value != value;
+            for (uint32_t k = 0; k < conf->levels; k++)
+                if (conf->level[k].value < value && conf->level[k].level > level) level = conf->level[k].level;
+            if (own || value < 20) while (level < next - 1 && taken[level]) level++;
+            conf->level[i].level = level;
+            taken[level] = true;
+        }
+}
+
+/* By name, in any case; -1: none. */
+static int mlog__shim_zlog_named(const mlog__zlog_conf *conf, const char *name) {
+    for (uint32_t i = 0; i < conf->levels; i++)
+        if (strcasecmp(conf->level[i].name, name) == 0) return conf->level[i].value;
+    for (int i = 0; i < 6; i++)
+        if (strcasecmp(mlog__shim_zlog_levels[i].name, name) == 0) return mlog__shim_zlog_levels[i].value;
+    return -1;
+}
+
+/* -- categories -- */
+
+static bool mlog__shim_zlog_fits(const mlog__zlog_rule *r, const char *category) {
+    size_t n = strlen(r->name);
+    if (r->what == MLOG__Z_ALL) return true;
+    if (r->what == MLOG__Z_EXACT) return strcmp(r->name, category) == 0;
+    return r->what == MLOG__Z_BELOW && (strncmp(r->name, category, n) == 0 || (strlen(category) == n - 1 && strncmp(r->name, category, n - 1) == 0));
+}
+
+static bool mlog__shim_zlog_takes(const mlog__zlog_conf *conf, const mlog__zlog_rule *r, int level) {
+    int own = mlog__shim_zlog_level(conf, r->level);
+    return r->op == '*' || (r->op == '.' && level >= own) || (r->op == '=' && level == own) || (r->op == '!' && level != own);
+}
+
+/* The levels that some rule takes of a category. */
+static uint32_t mlog__shim_zlog_bits(const char *category) {
+    const mlog__zlog_conf *conf = mlog__shim_zlog_conf();
+    uint32_t bits = 0;
+    bool fits = false;
+    for (uint32_t i = 0; conf != NULL && i < conf->rules; i++) fits = fits || mlog__shim_zlog_fits(&conf->rule[i], category);
+    for (uint32_t i = 0; conf != NULL && i < conf->rules; i++) {
+        const mlog__zlog_rule *r = &conf->rule[i];
+        if (!mlog__shim_zlog_fits(r, category) && (r->what != MLOG__Z_REST || fits)) continue;
+        for (int level = 1; level < 25; level++)
+            if (mlog__shim_zlog_takes(conf, r, level)) bits |= 1u << level;
+    }
+    return bits;
+}
+
+static void mlog__shim_zlog_settle(void) {
+    for (uint32_t i = 0; i < mlog__shim_zlog.categories; i++) {
+        uint32_t bits = mlog__shim_zlog.running ? mlog__shim_zlog_bits(mlog__shim_zlog.category[i].name) : 0;
+        __atomic_store_n(&mlog__shim_zlog.category[i].c.on, bits, __ATOMIC_RELAXED); /* SHIM-5 */
+    }
+}
+
+zlog_category_t *zlog_get_category(const char *cname) {
+    zlog_category_t *c = NULL;
+    mlog__platform_lock(&mlog__shim_zlog.mutex);
+    uint32_t i = 0, n = mlog__shim_zlog.categories;
+    bool ok = mlog__shim_zlog.running && cname != NULL && mlog__rule_name_ok(cname, strlen(cname));
+    while (ok && i < n && strcmp(mlog__shim_zlog.category[i].name, cname) != 0) i++;
+    if (ok && i < n) c = &mlog__shim_zlog.category[i].c;
+    else if (ok && n < MLOG__Z_CATEGORIES) {
+        snprintf(mlog__shim_zlog.category[n].name, sizeof mlog__shim_zlog.category[n].name, "%s", cname);
+        c = &mlog__shim_zlog.category[n].c;
+        c->logger = mlog__life_legacy(mlog_named(cname));
+        mlog__shim_zlog.categories = n + 1;
+        mlog__shim_zlog_settle();
+    }
+    mlog__platform_unlock(&mlog__shim_zlog.mutex);
+    return c;
+}
+
+int zlog_level_enabled(zlog_category_t *category, const int level) {
+    if (category == NULL) return 0;
+    return (int)(__atomic_load_n(&category->on, __ATOMIC_RELAXED) >> mlog__shim_zlog_level(mlog__shim_zlog_conf(), level) & 1); /* SHIM-5 */
+}
+
+/* -- the configuration file -- */
+
+static char *mlog__shim_zlog_trim(char *s) {
+    while (*s == ' ' || *s == '\t') s++;
+    for (char *e = s + strlen(s); e > s && strchr(" \t\r\n", e[-1]) != NULL;) *--e = 0;
+    return s;
+}
+
+static int mlog__shim_zlog_why(int line, const char *at, const char *expected) {
+    return mlog__life_why("zlog configuration, line %d, \"%.60s\": expected %s", line, at, expected);
+}
+
+/* name = value, split in place; NULL: there is no =. */
+static char *mlog__shim_zlog_value(char *text) {
+    char *eq = strchr(text, '=');
+    if (eq == NULL) return NULL;
+    *eq = 0;
+    (void)mlog__shim_zlog_trim(text);
+    return mlog__shim_zlog_trim(eq + 1);
+}
+
+/* Text in quotes from *p on; *p moves behind it. */
+static bool mlog__shim_zlog_quoted(char **p, char *to, size_t size) {
+    char *start = *p + 1, *end = **p == '"' ? strchr(start, '"') : NULL;
+    if (end == NULL || (size_t)(end - start) >= size) return false;
+    memcpy(to, start, (size_t)(end - start));
+    to[end - start] = 0;
+    *p = mlog__shim_zlog_trim(end + 1);
+    return true;
+}
+
+/* "12", "1KB", "10 MB", "1k": zlog's k is 1000, its kb 1024. */
+static uint64_t mlog__shim_zlog_bytes(char **p) {
+    uint64_t n = strtoull(*p, p, 10), unit = 1;
+    while (**p == ' ') ++*p;
+    int power = **p == 'k' || **p == 'K' ? 1 : **p == 'm' || **p == 'M' ? 2 : **p == 'g' || **p == 'G' ? 3 : 0;
+    if (power != 0) ++*p;
+    bool binary = **p == 'b' || **p == 'B';
+    if (binary) ++*p;
+    while (power-- > 0) unit *= binary ? 1024 : 1000;
+    return n * unit;
+}
+
+/* Of a format what a layout takes: without the newline, which comes with each record. */
+static void mlog__shim_zlog_layout(char *to, const char *format) {
+    snprintf(to, MLOG__PATTERN_BYTES, "%s", format);
+    size_t n = strlen(to);
+    if (n >= 2 && strcmp(to + n - 2, "%n") == 0) to[n - 2] = 0;
+}
+
+/* A path: %E(NAME) and %p are known now; what only a record tells is not supported. */
+static bool mlog__shim_zlog_path(char *to, size_t size, const char *path) {
+    size_t n = 0;
+    for (const char *p = path; *p != 0; p++) {
+        char piece[256] = "", *end;
+        if (*p != '%') snprintf(piece, sizeof piece, "%c", *p);
+        else if (p[1] == '%') p++, snprintf(piece, sizeof piece, "%%");
+        else if (p[1] == 'p') p++, snprintf(piece, sizeof piece, "%d", (int)getpid());
+        else if (p[1] == 'E' && p[2] == '(' && (end = strchr(p, ')')) != NULL && end - p < 64) {
+            char name[64] = "";
+            memcpy(name, p + 3, (size_t)(end - p - 3));
+            const char *value = secure_getenv(name);
+            snprintf(piece, sizeof piece, "%s", value == NULL ? "" : value);
+            p = end;
+        } else {
+            return false;
+        }
+        if (n + strlen(piece) >= size) return false;
+        n += (size_t)snprintf(to + n, size - n, "%s", piece);
+    }
+    return n > 0;
+}
+
+static int mlog__shim_zlog_global(mlog__zlog_conf *conf, int line, char *text) {
+    char *value = mlog__shim_zlog_value(text), *p = value;
+    if (value == NULL) return mlog__shim_zlog_why(line, text, "name = value");
+    if (strcmp(text, "strict init") == 0) conf->strict = strcmp(value, "false") != 0;
+    else if (strcmp(text, "file perms") == 0) conf->mode = (unsigned)strtoul(value, NULL, 8);
+    else if (strcmp(text, "default format") == 0) {
+        char format[MLOG__PATTERN_BYTES];
+        if (!mlog__shim_zlog_quoted(&p, format, sizeof format)) return mlog__shim_zlog_why(line, value, "a format in quotes");
+        mlog__shim_zlog_layout(conf->usual, format);
+    } else if (strcmp(text, "buffer min") != 0 && strcmp(text, "buffer max") != 0 && strcmp(text, "rotate lock file") != 0 &&
+               strcmp(text, "fsync period") != 0 && strcmp(text, "reload conf period") != 0) {
+        return mlog__shim_zlog_why(line, text, "a setting of [global]");
+    }
+    return 0; /* buffers, locks and periods are metalog's own */
+}
+
+static int mlog__shim_zlog_add_level(mlog__zlog_conf *conf, int line, char *text) {
+    char *value = mlog__shim_zlog_value(text), *end;
+    long n = value == NULL ? -1 : strtol(value, &end, 10); /* behind a comma: a priority of syslog */
+    if (n < 0 || n > 253 || *text == 0 || strlen(text) >= sizeof conf->level->name) return mlog__shim_zlog_why(line, text, "NAME = 0 to 253");
+    if (conf->levels == MLOG__Z_LEVELS) return mlog__shim_zlog_why(line, text, "at most 16 levels");
+    snprintf(conf->level[conf->levels].name, sizeof conf->level->name, "%s", text);
+    conf->level[conf->levels++].value = (int)n;
+    mlog__shim_zlog_number(conf);
+    return 0;
+}
+
+static int mlog__shim_zlog_add_format(mlog__zlog_conf *conf, int line, char *text) {
+    char *value = mlog__shim_zlog_value(text), format[MLOG__PATTERN_BYTES];
+    if (value == NULL || strlen(text) >= sizeof conf->format->name || !mlog__shim_zlog_quoted(&value, format, sizeof format))
+        return mlog__shim_zlog_why(line, text, "name = \"format\"");
+    if (conf->formats == MLOG__Z_FORMATS) return mlog__shim_zlog_why(line, text, "at most 32 formats");
+    snprintf(conf->format[conf->formats].name, sizeof conf->format->name, "%s", text);
+    mlog__shim_zlog_layout(conf->format[conf->formats++].text, format);
+    return 0;
+}
+
+/* my_cat.INFO, my_.=DEBUG, *.*, !.WARN */
+static int mlog__shim_zlog_selector(const mlog__zlog_conf *conf, mlog__zlog_rule *r, char *text) {
+    char *dot = strchr(text, '.'), *level = dot == NULL ? NULL : dot + 1;
+    size_t n = dot == NULL ? 0 : (size_t)(dot - text);
+    if (n == 0 || n >= sizeof r->name || strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-*!") < n)
+        return mlog__shim_zlog_why(r->line, text, "category.level");
+    memcpy(r->name, text, n);
+    r->what = strcmp(r->name, "*") == 0 ? MLOG__Z_ALL : strcmp(r->name, "!") == 0 ? MLOG__Z_REST : r->name[n - 1] == '_' ? MLOG__Z_BELOW : MLOG__Z_EXACT;
+    r->op = strcmp(level, "*") == 0 ? '*' : *level == '=' || *level == '!' ? *level++ : '.';
+    if (r->op == '*') return 0;
+    r->level = mlog__shim_zlog_named(conf, level);
+    return r->level < 0 ? mlog__shim_zlog_why(r->line, level, "a level: DEBUG INFO NOTICE WARN ERROR FATAL, one of [levels], or *") : 0;
+}
+
+/* "path", 10MB * 3 ~ "archive" */
+static int mlog__shim_zlog_file(const mlog__zlog_conf *conf, mlog__zlog_rule *r, char *p) {
+    char path[512], archive[512];
+    if (!mlog__shim_zlog_quoted(&p, path, sizeof path) || !mlog__shim_zlog_path(r->path, sizeof r->path, path))
+        return mlog__shim_zlog_why(r->line, p, "a path in quotes; of conversions %E(NAME) and %p only");
+    r->sink.type = MLOG_FILE;
+    r->sink.mode = conf->mode;
+    if (*p == ',') {
+        p = mlog__shim_zlog_trim(p + 1);
+        r->sink.rotate_bytes = mlog__shim_zlog_bytes(&p);
+        p = mlog__shim_zlog_trim(p);
+        if (*p == '*') r->sink.rotate_keep = (int)strtol(p + 1, &p, 10), p = mlog__shim_zlog_trim(p);
+        if (*p == '~' && (p = mlog__shim_zlog_trim(p + 1), !mlog__shim_zlog_quoted(&p, archive, sizeof archive)))
+            return mlog__shim_zlog_why(r->line, p, "the archive's path in quotes");
+    }
+    return *p == 0 ? 0 : mlog__shim_zlog_why(r->line, p, "the end, or ; format");
+}
+
+static int mlog__shim_zlog_output(const mlog__zlog_conf *conf, mlog__zlog_rule *r, char *out) {
+    if (*out == '-') out = mlog__shim_zlog_trim(out + 1);
+    if (*out == '"') return mlog__shim_zlog_file(conf, r, out);
+    if (*out == '>') {
+        out = mlog__shim_zlog_trim(out + 1);
+        bool stdout_ = strcasecmp(out, "stdout") == 0;
+        if (!stdout_ && strcasecmp(out, "stderr") != 0) return mlog__shim_zlog_why(r->line, out, "stdout or stderr");
+        r->sink.type = MLOG_CONSOLE;
+        snprintf(r->path, sizeof r->path, "%s", stdout_ ? "/dev/stdout" : "/dev/stderr");
+    } else if (*out == '|') {
+        r->sink.type = MLOG_CALLBACK;
+        snprintf(r->command, sizeof r->command, "%s", mlog__shim_zlog_trim(out + 1));
+    } else if (*out == '$') {
+        char *comma = strchr(out, ','), *p;
+        if (comma != NULL) *comma = 0, p = mlog__shim_zlog_trim(comma + 1), (void)mlog__shim_zlog_quoted(&p, r->path, sizeof r->path);
+        r->sink.type = MLOG_CALLBACK;
+        snprintf(r->record, sizeof r->record, "%s", mlog__shim_zlog_trim(out + 1));
+    } else {
+        return mlog__shim_zlog_why(r->line, out, "\"path\", >stdout, >stderr, |command or $record");
+    }
+    return 0;
+}
+
+static int mlog__shim_zlog_add_rule(mlog__zlog_conf *conf, int line, char *text) {
+    if (conf->rules == MLOG__Z_RULES) return mlog__shim_zlog_why(line, text, "at most 16 rules");
+    mlog__zlog_rule *r = &conf->rule[conf->rules];
+    *r = (mlog__zlog_rule){.line = line};
+    char *out = text + strcspn(text, " \t"), *in = out, *semicolon = NULL;
+    for (bool quoted = false; *in != 0 && semicolon == NULL; in++) {
+        if (*in == '"') quoted = !quoted;
+        else if (*in == ';' && !quoted) semicolon = in;
+    }
+    const char *format = conf->usual;
+    if (semicolon != NULL) {
+        *semicolon = 0;
+        char *name = mlog__shim_zlog_trim(semicolon + 1);
+        uint32_t i = 0;
+        while (i < conf->formats && strcmp(conf->format[i].name, name) != 0) i++;
+        if (i == conf->formats) return mlog__shim_zlog_why(line, name, "a name of [formats]");
+        format = conf->format[i].text;
+    }
+    snprintf(r->format, sizeof r->format, "%s", format);
+    if (*out != 0) *out++ = 0;
+    if (mlog__shim_zlog_selector(conf, r, text) != 0 || mlog__shim_zlog_output(conf, r, mlog__shim_zlog_trim(out)) != 0) return -1;
+    conf->rules++;
+    return 0;
+}
+
+/* One line of a section. */
+static int mlog__shim_zlog_line(mlog__zlog_conf *conf, int *section, int line, char *text) {
+    static const char *const sections[] = {"[global]", "[levels]", "[formats]", "[rules]"};
+    static int (*const take[])(mlog__zlog_conf *, int, char *) = {mlog__shim_zlog_global, mlog__shim_zlog_add_level, mlog__shim_zlog_add_format,
+                                                                  mlog__shim_zlog_add_rule};
+    if (*text == '[')
+        for (int i = 0; i < 4; i++)
+            if (strcmp(text, sections[i]) == 0) return *section = i, 0;
+    if (*section < 0 || *text == '[') return mlog__shim_zlog_why(line, text, "[global], [levels], [formats] or [rules]");
+    if (take[*section](conf, line, text) == 0) return 0;
+    return *section == 3 && !conf->strict ? 0 : -1; /* strict init = false: rules that are wrong are left out */
+}
+
+/* Reads all of a text; the text is changed. 0, or -1. */
+static int mlog__shim_zlog_parse(mlog__zlog_conf *conf, char *text) {
+    int section = -1, line = 0;
+    conf->strict = true;
+    mlog__shim_zlog_layout(conf->usual, "%d %V [%p:%F:%L] %m%n");
+    while (text != NULL && *text != 0) {
+        char *end = strchr(text, '\n'), *start = text;
+        int first = ++line;
+        for (; end != NULL && end > text && end[-1] == '\\'; line++) end[-1] = end[0] = ' ', end = strchr(end + 1, '\n'); /* goes on */
+        text = end == NULL ? NULL : end + 1;
+        if (end != NULL) *end = 0;
+        start = mlog__shim_zlog_trim(start);
+        if (*start == 0 || *start == '#') continue;
+        if (mlog__shim_zlog_line(conf, &section, first, start) != 0) return -1;
+    }
+    return conf->rules > 0 ? 0 : mlog__life_why("zlog configuration: expected at least one rule");
+}
+
+/* -- sinks -- */
+
+/* The selector as a filter: what the rule takes, in the language of sinks. */
+static void mlog__shim_zlog_where(const mlog__zlog_conf *conf, const mlog__zlog_rule *r, char *to, size_t size) {
+    char *p = to, *end = to + size;
+    *to = 0;
+    const char *op = r->op == '.' ? ">=" : r->op == '=' ? "=" : "!=";
+    if (r->op != '*') p += snprintf(p, (size_t)(end - p), "level%s%d", op, mlog__shim_zlog_level(conf, r->level));
+    for (uint32_t i = 0; r->what != MLOG__Z_ALL && i < conf->rules; i++) {
+        const mlog__zlog_rule *o = r->what == MLOG__Z_REST ? &conf->rule[i] : r;
+        int n = (int)strlen(o->name) - (o->what == MLOG__Z_BELOW);
+        const char *and = p == to ? "" : " and ", *not = o == r ? "" : "not ";
+        if (o->what == MLOG__Z_ALL) p += snprintf(p, (size_t)(end - p), "%sthread=''", and); /* nothing is left */
+        if (o->what == MLOG__Z_EXACT || o->what == MLOG__Z_BELOW)
+            p += snprintf(p, (size_t)(end - p), "%s%s((source=%.*s and not source=%.*s.*)%s%s%s)", and, not, n, o->name, n, o->name,
+                          o->what == MLOG__Z_BELOW ? " or source=" : "", o->what == MLOG__Z_BELOW ? o->name : "", o->what == MLOG__Z_BELOW ? "*" : "");
+        if (r->what != MLOG__Z_REST) break;
+    }
+}
+
+/* A record function gets the text, and the path of its rule. */
+static int mlog__shim_zlog_call(void *user, const mlog_record *r) {
+    const mlog__zlog_rule *rule = user;
+    zlog_record_fn fn = NULL;
+    for (uint32_t i = 0; i < __atomic_load_n(&mlog__shim_zlog.records, __ATOMIC_ACQUIRE); i++) /* SHIM-6 */
+        if (strcmp(mlog__shim_zlog.record[i].name, rule->record) == 0) fn = mlog__shim_zlog.record[i].fn;
+    zlog_msg_t msg = {fn == NULL ? NULL : malloc(r->text_len + 2), r->text_len + 1, (char *)(uintptr_t)rule->path};
+    if (msg.buf == NULL) return 0;
+    memcpy(msg.buf, r->text, r->text_len);
+    memcpy(msg.buf + r->text_len, "\n", 2);
+    (void)fn(&msg);
+    free(msg.buf);
+    return 0;
+}
+
+int zlog_set_record(const char *rname, zlog_record_fn record) {
+    if (rname == NULL || record == NULL) return -1;
+    mlog__platform_lock(&mlog__shim_zlog.mutex);
+    uint32_t n = mlog__shim_zlog.records;
+    bool room = mlog__shim_zlog.running && n < MLOG__Z_RECORDS;
+    if (room) {
+        snprintf(mlog__shim_zlog.record[n].name, sizeof mlog__shim_zlog.record[n].name, "%s", rname);
+        mlog__shim_zlog.record[n].fn = record;
+        __atomic_store_n(&mlog__shim_zlog.records, n + 1, __ATOMIC_RELEASE); /* SHIM-6 */
+    }
+    mlog__platform_unlock(&mlog__shim_zlog.mutex);
+    return room ? 0 : -1;
+}
+
+/* Takes sinks away, after they have got what was logged. */
+static void mlog__shim_zlog_close(mlog_sink *sink[MLOG__Z_RULES], FILE *pipe[MLOG__Z_RULES]) {
+    for (int i = 0; i < MLOG__Z_RULES; i++) {
+        if (sink[i] != NULL) mlog_sink_remove(sink[i]);
+        if (pipe[i] != NULL) pclose(pipe[i]);
+        sink[i] = NULL;
+        pipe[i] = NULL;
+    }
+}
+
+static mlog_sink *mlog__shim_zlog_open(const mlog__zlog_conf *conf, mlog__zlog_rule *r, FILE **pipe) {
+    char where[4096];
+    mlog_sink_config c = r->sink;
+    mlog__shim_zlog_where(conf, r, where, sizeof where);
+    c.format = MLOG_PATTERN;
+    c.pattern = r->format;
+    c.utc = MLOG_NO;
+    if (*where != 0) c.where = where;
+    if (c.type != MLOG_CALLBACK) c.path = r->path;
+    if (r->record[0] != 0) c.write = mlog__shim_zlog_call, c.user = r;
+    if (r->command[0] != 0) {
+        *pipe = popen(r->command, "we");
+        if (*pipe == NULL) return mlog__shim_zlog_why(r->line, r->command, "a command that can be run"), (mlog_sink *)NULL;
+        c.write = mlog__shim_fd_write;
+        c.user = (void *)(intptr_t)fileno(*pipe);
+    }
+    return mlog_sink_add(&c);
+}
+
+static const char *mlog__shim_zlog_name_of(int level) {
+    const mlog__zlog_conf *conf = mlog__shim_zlog_conf();
+    for (uint32_t i = 0; conf != NULL && i < conf->levels; i++)
+        if (conf->level[i].level == level) return conf->level[i].name;
+    return NULL;
+}
+
+/* Puts a configuration in force: first its sinks, then those of the old one go. Under the mutex. */
+static int mlog__shim_zlog_apply(mlog__zlog_conf *conf) {
+    mlog_sink *sink[MLOG__Z_RULES] = {NULL};
+    FILE *pipe[MLOG__Z_RULES] = {NULL};
+    mlog_sink *console = mlog__shim_zlog.running ? NULL : mlog__shim_console();
+    for (uint32_t i = 0; i < conf->rules; i++) {
+        sink[i] = mlog__shim_zlog_open(conf, &conf->rule[i], &pipe[i]);
+        if (sink[i] != NULL || !conf->strict) continue;
+        mlog__shim_zlog_close(sink, pipe);
+        return -1;
+    }
+    if (console != NULL) mlog_sink_remove(console); /* zlog writes nothing but what rules say */
+    mlog__shim_zlog_close(mlog__shim_zlog.sink, mlog__shim_zlog.pipe);
+    memcpy(mlog__shim_zlog.sink, sink, sizeof sink);
+    memcpy(mlog__shim_zlog.pipe, pipe, sizeof pipe);
+    conf->older = mlog__shim_zlog.conf;
+    __atomic_store_n(&mlog__shim_zlog.conf, conf, __ATOMIC_RELEASE); /* SHIM-7 */
+    __atomic_store_n(&mlog__pattern_own_level, mlog__shim_zlog_name_of, __ATOMIC_RELAXED); /* SHIM-5 */
+    mlog__shim_zlog.running = true;
+    mlog__shim_zlog_settle();
+    return 0;
+}
+
+/* text: given free here. */
+static int mlog__shim_zlog_start(char *text, bool again) {
+    int result = -1;
+    mlog__zlog_conf *conf = calloc(1, sizeof *conf);
+    mlog__platform_lock(&mlog__shim_zlog.mutex);
+    if (conf == NULL || text == NULL) (void)mlog__life_why("zlog: no memory, or no configuration");
+    else if (mlog__shim_zlog.running != again) (void)mlog__life_why(again ? "zlog: expected zlog_init before" : "zlog: expected one zlog_init");
+    else if (mlog__shim_zlog_parse(conf, text) == 0) result = mlog__shim_zlog_apply(conf);
+    mlog__platform_unlock(&mlog__shim_zlog.mutex);
+    free(text);
+    if (result != 0) free(conf);
+    return result;
+}
+
+/* The text of a file; NULL with mlog_why(). */
+static char *mlog__shim_zlog_read(const char *path) {
+    if (path == NULL) path = secure_getenv("ZLOG_CONF_PATH");
+    if (path == NULL) return strdup("[rules]\n*.* >stdout\n");
+    FILE *f = fopen(path, "re");
+    char *text = f == NULL ? NULL : calloc(1, (1 << 16) + 1);
+    if (text != NULL) text[fread(text, 1, 1 << 16, f)] = 0;
+    else (void)mlog__life_why("zlog: \"%.200s\": %s; expected a configuration file", path, strerror(errno));
+    if (f != NULL) fclose(f);
+    return text;
+}
+
+int zlog_init(const char *confpath) {
+    char *text = mlog__shim_zlog_read(confpath);
+    int result = text == NULL ? -1 : mlog__shim_zlog_start(text, false);
+    if (result == 0) snprintf(mlog__shim_zlog.path, sizeof mlog__shim_zlog.path, "%s", confpath == NULL ? "" : confpath);
+    return result;
+}
+
+int zlog_reload(const char *confpath) {
+    char *text = mlog__shim_zlog_read(confpath != NULL ? confpath : *mlog__shim_zlog.path != 0 ? mlog__shim_zlog.path : NULL);
+    return text == NULL ? -1 : mlog__shim_zlog_start(text, true);
+}
+
+int zlog_init_from_string(const char *conf_string) { return mlog__shim_zlog_start(conf_string == NULL ? NULL : strdup(conf_string), false); }
+int zlog_reload_from_string(const char *conf_string) { return mlog__shim_zlog_start(conf_string == NULL ? NULL : strdup(conf_string), true); }
+
+void zlog_fini(void) {
+    mlog__platform_lock(&mlog__shim_zlog.mutex);
+    mlog__shim_zlog.running = false;
+    mlog__shim_zlog_settle();
+    mlog__shim_zlog_close(mlog__shim_zlog.sink, mlog__shim_zlog.pipe);
+    mlog1_zlog_default = NULL;
+    mlog__platform_unlock(&mlog__shim_zlog.mutex);
+}
+
+void zlog_profile(void) {
+    mlog__platform_lock(&mlog__shim_zlog.mutex);
+    const mlog__zlog_conf *conf = mlog__shim_zlog_conf();
+    for (uint32_t i = 0; mlog__shim_zlog.running && i < conf->rules; i++) {
+        const mlog__zlog_rule *r = &conf->rule[i];
+        const mlog__spoken c = {.at = {"zlog", "", r->line}, .tag = "zlog", .level = MLOG_INFO, .legacy = true, .call_at = MLOG__CALL_AT};
+        const char op[3] = {r->op == '.' ? 0 : r->op, 0, 0};
+        const mlog_field f[] = {{"category", mlog__val_s(r->name)}, {"op", mlog__val_s(op)}, {"rule_level", mlog__val_i(r->level)},
+                                {"output", mlog__val_s(r->record[0] ? r->record : r->command[0] ? r->command : r->path)}, {"layout", mlog__val_s(r->format)}};
+        mlog__thread_emit(&c, &(mlog_event){.msg = "rule", .fields = f, .nfields = 5});
+    }
+    mlog__platform_unlock(&mlog__shim_zlog.mutex);
+}
+
+int dzlog_set_category(const char *cname) {
+    zlog_category_t *c = zlog_get_category(cname);
+    if (c != NULL) mlog1_zlog_default = c;
+    return c == NULL ? -1 : 0;
+}
+
+int dzlog_init(const char *confpath, const char *cname) {
+    if (zlog_init(confpath) != 0) return -1;
+    if (dzlog_set_category(cname) == 0) return 0;
+    zlog_fini();
+    return -1;
+}
+
+/* -- fields of a thread -- */
+
+typedef struct { uint32_t count; mlog_context *outer, *own; struct { char key[64], value[256]; } pair[MLOG__Z_MDC]; } mlog__zlog_mdc;
+MLOG__TLS mlog__zlog_mdc *mlog__shim_zlog_mdc;
+
+#ifdef METALOG_NO_THREADS
+static void mlog__shim_zlog_own(mlog__zlog_mdc *m) { mlog__shim_zlog_mdc = m; }
+#else
+static pthread_key_t mlog__shim_zlog_key;
+static pthread_once_t mlog__shim_zlog_once = PTHREAD_ONCE_INIT;
+
+/* A thread ends with fields: its context is metalog's to give back. */
+static void mlog__shim_zlog_free(void *mdc) {
+    mlog__zlog_mdc *m = mdc;
+    mlog__shim_zlog_mdc = NULL;
+    if (m->count != 0) mlog_context_unref(m->outer);
+    free(m);
+}
+
+static void mlog__shim_zlog_make_key(void) { (void)pthread_key_create(&mlog__shim_zlog_key, mlog__shim_zlog_free); }
+
+static void mlog__shim_zlog_own(mlog__zlog_mdc *m) {
+    pthread_once(&mlog__shim_zlog_once, mlog__shim_zlog_make_key);
+    (void)pthread_setspecific(mlog__shim_zlog_key, m);
+    mlog__shim_zlog_mdc = m;
+}
+#endif
+
+/* Enters a context with the pairs as they are now, in place of the last one. */
+static void mlog__shim_zlog_enter(mlog__zlog_mdc *m) {
+    mlog_field f[MLOG__Z_MDC];
+    for (uint32_t i = 0; i < m->count; i++) f[i] = (mlog_field){m->pair[i].key, mlog__val_s(m->pair[i].value)};
+    mlog_context_unref(mlog_context_swap(mlog_context_ref(m->outer)));
+    if (m->count != 0) mlog_context_unref(mlog_context_swap(mlog1_context_new(f, m->count)));
+}
+
+static uint32_t mlog__shim_zlog_find(const mlog__zlog_mdc *m, const char *key) {
+    uint32_t i = 0;
+    while (i < m->count && strcmp(m->pair[i].key, key) != 0) i++;
+    return i;
+}
+
+int zlog_put_mdc(const char *key, const char *value) {
+    mlog__zlog_mdc *m = mlog__shim_zlog_mdc;
+    if (key == NULL || value == NULL || strlen(key) >= sizeof m->pair->key) return -1;
+    if (m == NULL && (m = calloc(1, sizeof *m)) == NULL) return -1;
+    if (mlog__shim_zlog_mdc == NULL) mlog__shim_zlog_own(m);
+    if (m->count == 0) m->outer = mlog_context_ref(mlog_context_current());
+    uint32_t i = mlog__shim_zlog_find(m, key);
+    if (i == MLOG__Z_MDC) return -1;
+    if (i == m->count) snprintf(m->pair[m->count++].key, sizeof m->pair->key, "%s", key);
+    snprintf(m->pair[i].value, sizeof m->pair->value, "%s", value);
+    mlog__shim_zlog_enter(m);
+    return 0;
+}
+
+char *zlog_get_mdc(const char *key) {
+    mlog__zlog_mdc *m = mlog__shim_zlog_mdc;
+    uint32_t i = m == NULL || key == NULL ? 0 : mlog__shim_zlog_find(m, key);
+    return m == NULL || key == NULL || i == m->count ? NULL : m->pair[i].value;
+}
+
+void zlog_clean_mdc(void) {
+    mlog__zlog_mdc *m = mlog__shim_zlog_mdc;
+    if (m == NULL) return;
+    if (m->count != 0) mlog_context_unref(mlog_context_swap(m->outer)); /* its reference goes with it */
+    mlog__shim_zlog_own(NULL);
+    free(m);
+}
+
+void zlog_remove_mdc(const char *key) {
+    mlog__zlog_mdc *m = mlog__shim_zlog_mdc;
+    uint32_t i = m == NULL || key == NULL ? 0 : mlog__shim_zlog_find(m, key);
+    if (m == NULL || key == NULL || i == m->count) return;
+    if (m->count == 1) { zlog_clean_mdc(); return; }
+    m->pair[i] = m->pair[--m->count];
+    mlog__shim_zlog_enter(m);
+}
+
+/* -- calls by function -- */
+
+void mlog1_shim_to(mlog_where at, mlog_logger *logger, int level, int count, const char *format, ...) {
+    mlog__spoken c = {.at = at, .logger = logger, .level = level, .error = errno, .legacy = true, .bare = count == 0, .format = format,
+                      .call_at = MLOG__CALL_AT};
+    va_list args;
+    va_start(args, format);
+    mlog__thread_say(&c, args);
+    va_end(args);
+}
+
+/* What a call is before its text; false: off. */
+static bool mlog__shim_zlog_begin(mlog__spoken *c, const zlog_category_t *category, const char *file, const char *func, long line, int level,
+                                  uintptr_t call_at) {
+    int own = mlog__shim_zlog_level(mlog__shim_zlog_conf(), level);
+    if (category == NULL || !(__atomic_load_n(&category->on, __ATOMIC_RELAXED) >> own & 1)) return false; /* SHIM-5 */
+    *c = (mlog__spoken){.at = {file, func, (int)line}, .logger = category->logger, .level = own, .error = errno, .legacy = true, .call_at = call_at};
+    return true;
+}
+
+void vzlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+           const char *format, va_list args) {
+    mlog__spoken c;
+    (void)filelen, (void)funclen;
+    if (!mlog__shim_zlog_begin(&c, category, file, func, line, level, MLOG__CALL_AT)) return;
+    c.format = format;
+    mlog__thread_say(&c, args);
+}
+
+void zlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+          const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vzlog(category, file, filelen, func, funclen, line, level, format, args);
+    va_end(args);
+}
+
+void hzlog(zlog_category_t *category, const char *file, size_t filelen, const char *func, size_t funclen, long line, int level,
+           const void *buf, size_t buflen) {
+    mlog__spoken c;
+    char text[48];
+    (void)filelen, (void)funclen;
+    if (!mlog__shim_zlog_begin(&c, category, file, func, line, level, MLOG__CALL_AT)) return;
+    snprintf(text, sizeof text, "hex_buf_len=[%zu]", buflen);
+    const mlog_field data = {"data", mlog_bytes(buf, buflen)};
+    mlog__thread_emit(&c, &(mlog_event){.msg = text, .fields = &data, .nfields = 1});
+    errno = c.error;
+}
+
+void vdzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const char *format, va_list args) {
+    vzlog(mlog1_zlog_default, file, filelen, func, funclen, line, level, format, args);
+}
+
+void dzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vzlog(mlog1_zlog_default, file, filelen, func, funclen, line, level, format, args);
+    va_end(args);
+}
+
+void hdzlog(const char *file, size_t filelen, const char *func, size_t funclen, long line, int level, const void *buf, size_t buflen) {
+    hzlog(mlog1_zlog_default, file, filelen, func, funclen, line, level, buf, buflen);
+}
+#endif
+
+/* ---- shim: GLib ---- */
+#ifdef MLOG__SHIM_GLIB
+/* GLib's types as its interface fixes them; <glib.h> need not be there. */
+#ifdef MLOG__GLIB_H
+typedef GLogLevelFlags mlog__glib_level;
+typedef GLogField mlog__glib_field;
+typedef GLogWriterOutput mlog__glib_output;
+typedef GLogWriterFunc mlog__glib_func;
+typedef GDestroyNotify mlog__glib_free;
+#else
+typedef unsigned mlog__glib_level;
+typedef struct { const char *key; const void *value; ptrdiff_t length; } mlog__glib_field;
+typedef unsigned mlog__glib_output;
+typedef mlog__glib_output (*mlog__glib_func)(mlog__glib_level level, const mlog__glib_field *fields, size_t count, void *data);
+typedef void (*mlog__glib_free)(void *data);
+METALOG_API mlog__glib_output mlog_glib_writer(mlog__glib_level level, const mlog__glib_field *fields, size_t count, void *unused);
+METALOG_API void mlog_glib_handler(const char *domain, mlog__glib_level level, const char *message, void *unused);
+#endif
+enum { MLOG__G_FATAL = 2, MLOG__G_ERROR = 4, MLOG__G_QUIET = 64 | 128 }; /* INFO and DEBUG */
+
+static struct {
+    mlog__glib_func writer;      /* the program's own */
+    void *data;
+    bool set;
+    int (*would_drop)(unsigned level, const char *domain); /* GLib's own judgement, from 2.68 on */
+    uint32_t always, debug_read; /* always: levels that end the program, with bit 31 once they are known */
+    char debug[512];             /* G_MESSAGES_DEBUG, between blanks */
+} mlog__shim_glib;
+
+static int mlog__shim_glib_level(unsigned flags) {
+    static const struct { unsigned flag; int level; } map[] = {{4, MLOG_FATAL}, {8, MLOG_CRIT}, {16, MLOG_WARN}, {32, MLOG_NOTICE}, {64, MLOG_INFO},
+                                                              {128, MLOG_DEBUG}};
+    for (size_t i = 0; i < sizeof map / sizeof *map; i++)
+        if (flags & map[i].flag) return map[i].level;
+    return MLOG_INFO; /* a level of the program's own: in the field glib_level */
+}
+
+MLOG__COLD static void mlog__shim_glib_read_debug(void) {
+    const char *env = getenv("G_MESSAGES_DEBUG");
+    if (env != NULL) snprintf(mlog__shim_glib.debug, sizeof mlog__shim_glib.debug, " %s ", env);
+    __atomic_store_n(&mlog__shim_glib.debug_read, 1, __ATOMIC_RELEASE); /* SHIM-7 */
+}
+
+/* INFO and DEBUG are for those who ask: by G_MESSAGES_DEBUG, as ever, or by level rules. */
+static bool mlog__shim_glib_wanted(unsigned flags, const char *domain) {
+    if ((flags & 0xFC) == 0 || (flags & (0xFC & ~(unsigned)MLOG__G_QUIET)) != 0 || mlog__rule_asked()) return true;
+    if (mlog__shim_glib.would_drop != NULL) return !mlog__shim_glib.would_drop(flags, domain);
+    if (!__atomic_load_n(&mlog__shim_glib.debug_read, __ATOMIC_ACQUIRE)) mlog__shim_glib_read_debug(); /* SHIM-7 */
+    if (strstr(mlog__shim_glib.debug, " all ") != NULL) return true;
+    char word[80];
+    int n = domain == NULL ? 0 : snprintf(word, sizeof word, " %s ", domain);
+    return n > 0 && n < (int)sizeof word && strstr(mlog__shim_glib.debug, word) != NULL;
+}
+
+typedef unsigned (*mlog__glib_set_always)(unsigned mask);
+
+/* [s] GLib's own function behind the one of the same name here; NULL: no GLib. */
+static mlog__glib_set_always mlog__shim_glib_next_always(void) {
+    mlog__glib_set_always f;
+    void *symbol = dlsym(RTLD_NEXT, "g_log_set_always_fatal");
+    memcpy(&f, &symbol, sizeof f);
+    return f;
+}
+
+/* What G_DEBUG and g_log_set_always_fatal() made fatal. GLib tells it only to who sets it. */
+static unsigned mlog__shim_glib_always(void) {
+    uint32_t known = __atomic_load_n(&mlog__shim_glib.always, __ATOMIC_RELAXED); /* SHIM-5 */
+    if (known != 0) return known;
+    mlog__glib_set_always set = mlog__shim_glib_next_always();
+    if (set != NULL) {
+        known = set(MLOG__G_ERROR);
+        (void)set(known);
+    }
+    known |= 1u << 31 | MLOG__G_ERROR;
+    __atomic_store_n(&mlog__shim_glib.always, known, __ATOMIC_RELAXED); /* SHIM-5 */
+    return known;
+}
+
+METALOG_API unsigned mlog1_glib_set_always_fatal(unsigned mask);
+unsigned mlog1_glib_set_always_fatal(unsigned mask) {
+    mlog__glib_set_always set = mlog__shim_glib_next_always();
+    unsigned old = set == NULL ? 0 : set(mask);
+    __atomic_store_n(&mlog__shim_glib.always, mask | 1u << 31 | MLOG__G_ERROR, __ATOMIC_RELAXED); /* SHIM-5 */
+    return old;
+}
+
+static mlog_value mlog__shim_glib_value(const mlog__glib_field *f) {
+    size_t n = f->value == NULL ? 0 : f->length < 0 ? strlen(f->value) : (size_t)f->length;
+    bool text = f->length < 0 || memchr(f->value == NULL ? "" : f->value, 0, n) == NULL;
+    return text ? mlog_str(f->value, n) : mlog_bytes(f->value, n);
+}
+
+/* A field of GLib's goes where it belongs: text, source, place; what else there is becomes a pair. Returns whether it did. */
+static bool mlog__shim_glib_own(mlog__spoken *c, mlog_event *e, char domain[64], const mlog__glib_field *f) {
+    mlog_value v = mlog__shim_glib_value(f);
+    const char *text = v.as.p;
+    if (strcmp(f->key, "PRIORITY") == 0 || strcmp(f->key, "GLIB_OLD_LOG_API") == 0) return true;
+    if (f->value == NULL) return false;
+    if (strcmp(f->key, "MESSAGE") == 0) return e->msg = text, e->msg_len = v.size, true;
+    if (strcmp(f->key, "GLIB_DOMAIN") == 0) return snprintf(domain, 64, "%.*s", (int)v.size, text), c->tag = domain, true;
+    if (f->length >= 0) return false; /* not ended by a NUL */
+    if (strcmp(f->key, "CODE_FILE") == 0) return c->at.file = text, true;
+    if (strcmp(f->key, "CODE_FUNC") == 0) return c->at.func = text, true;
+    if (strcmp(f->key, "CODE_LINE") == 0) return c->at.line = atoi(text), true;
+    return false;
+}
+
+static void mlog__shim_glib_record(unsigned flags, const mlog__glib_field *fields, size_t count, bool fatal, uintptr_t call_at) {
+    char domain[64];
+    mlog_field pair[MLOG__FIELDS];
+    mlog__spoken c = {.at = {"glib", "", 0}, .level = mlog__shim_glib_level(flags), .legacy = true, .call_at = call_at};
+    mlog_event e = {.fields = pair};
+    for (size_t i = 0; i < count && e.nfields < MLOG__FIELDS - 1; i++)
+        if (fields[i].key != NULL && !mlog__shim_glib_own(&c, &e, domain, &fields[i]))
+            pair[e.nfields++] = (mlog_field){fields[i].key, mlog__shim_glib_value(&fields[i])};
+    if ((flags & 0xFC) == 0) pair[e.nfields++] = (mlog_field){"glib_level", mlog_hex(flags)};
+    while (e.msg_len > 0 && e.msg[e.msg_len - 1] == '\n') e.msg_len--;
+    if (e.msg_len == 0) e.msg = "";
+    mlog__thread_emit(&c, &e);
+    if (fatal && c.level < MLOG_FATAL) mlog1_fatal(); /* GLib, or the caller, ends the program now */
+}
+
+/* As GLib's own writer: what is fatal ends the program here, unless it came by g_log(), which does that itself. */
+mlog__glib_output mlog_glib_writer(mlog__glib_level level, const mlog__glib_field *fields, size_t count, void *unused) {
+    unsigned flags = (unsigned)level;
+    const char *domain = NULL;
+    bool old = false;
+    (void)unused;
+    for (size_t i = 0; i < count; i++) {
+        if (fields[i].key == NULL) continue;
+        if (strcmp(fields[i].key, "GLIB_OLD_LOG_API") == 0) old = true;
+        if (strcmp(fields[i].key, "GLIB_DOMAIN") == 0 && fields[i].length < 0) domain = fields[i].value;
+    }
+    bool fatal = (flags & MLOG__G_FATAL) != 0 || (!old && (flags & mlog__shim_glib_always() & 0xFC) != 0);
+    mlog__glib_func writer = mlog__shim_glib.writer;
+    if ((writer == NULL || mlog__shim_console() == NULL) && mlog__shim_glib_wanted(flags, domain))
+        mlog__shim_glib_record(flags, fields, count, fatal, MLOG__CALL_AT);
+    if (writer != NULL) return writer(level, fields, count, mlog__shim_glib.data);
+    if (!fatal || old) return (mlog__glib_output)1;
+    (void)raise(SIGTRAP);
+    abort();
+}
+
+void mlog_glib_handler(const char *domain, mlog__glib_level level, const char *message, void *unused) {
+    unsigned flags = (unsigned)level;
+    (void)unused;
+    if (!mlog__shim_glib_wanted(flags, domain)) return;
+    const mlog__glib_field field[2] = {{"MESSAGE", message, -1}, {"GLIB_DOMAIN", domain, -1}};
+    mlog__shim_glib_record(flags, field, domain == NULL ? 1 : 2, (flags & (MLOG__G_FATAL | MLOG__G_ERROR)) != 0, MLOG__CALL_AT);
+}
+
+/* The program's own writer: GLib takes only one, and that is ours. */
+METALOG_API void mlog1_glib_set_writer(mlog__glib_func func, void *data, mlog__glib_free data_free);
+void mlog1_glib_set_writer(mlog__glib_func func, void *data, mlog__glib_free data_free) {
+    (void)data_free; /* as GLib: at the end of the process, which never comes to it */
+    if (func == mlog_glib_writer) return;
+    mlog__shim_glib.data = data;
+    mlog__shim_glib.writer = func;
+}
+
+/* The bridge, as soon as the program is loaded; nothing where there is no GLib, or one before 2.50. */
+__attribute__((constructor)) static void mlog__shim_glib_install(void) {
+    void (*set)(mlog__glib_func, void *, mlog__glib_free);
+    void *symbol = dlsym(RTLD_NEXT, "g_log_set_writer_func"), *would_drop = dlsym(RTLD_DEFAULT, "g_log_writer_default_would_drop");
+    memcpy(&set, &symbol, sizeof set);
+    memcpy(&mlog__shim_glib.would_drop, &would_drop, sizeof would_drop);
+    if (set != NULL && !mlog__shim_glib.set) set(mlog_glib_writer, NULL, NULL);
+    mlog__shim_glib.set = true;
+}
+
+MLOG__SHIM_TAKE(g_log_set_writer_func, mlog1_glib_set_writer)
+MLOG__SHIM_TAKE(g_log_set_always_fatal, mlog1_glib_set_always_fatal)
+#endif
+
+#ifdef METALOG_PRELOAD
+/* METALOG_STDIO=12: both. Before the program runs. What it starts has its pipes, or files that must stay what they are. */
+__attribute__((constructor)) static void mlog__shim_preloaded(void) {
+    const char *which = secure_getenv("METALOG_STDIO");
+    for (const char *p = which; p != NULL && *p != 0; p++)
+        if (*p == '1' || *p == '2') (void)mlog_stdio(*p - '0', *p == '1' ? MLOG_INFO : MLOG_WARN);
+    if (which != NULL) unsetenv("METALOG_STDIO");
+}
+
+METALOG_API void mlog1_preload_exit(int status);
+
+/* [s] _exit, of a program that does not know what it leaves behind: waits for it at most full_ms, as a FATAL record does. */
+void mlog1_preload_exit(int status) {
+    if (mlog__life_running() && !mlog__life_is_child() && !mlog__platform_borrowed()) {
+        mlog__shim_stdio_stop(0, false);
+        mlog__shim_stdio_stop(1, false);
+        mlog1_fatal();
+    }
+    for (;;) (void)syscall(SYS_exit_group, status);
+}
+MLOG__SHIM_TAKE(_exit, mlog1_preload_exit)
+MLOG__SHIM_TAKE(_Exit, mlog1_preload_exit)
+
+/* What the environment says to a program that knows nothing of metalog; METALOG itself, the rules, is read as ever. Everything is
+ * logged without it, as by the functions that are replaced. */
+static void mlog__shim_defaults(mlog_config *c) {
+    const char *path = secure_getenv("METALOG_FILE"), *pattern = secure_getenv("METALOG_PATTERN");
+    if (path != NULL && *path != 0) c->sinks[0].type = MLOG_FILE, c->sinks[0].path = path;
+    if (pattern == NULL || *pattern == 0) return;
+    if (c->sinks[0].type == 0) c->sinks[0].type = MLOG_CONSOLE;
+    c->sinks[0].format = MLOG_PATTERN;
+    c->sinks[0].pattern = pattern;
+}
+#endif
+/* ---- end of the shims ---- */
 
 #ifdef METALOG_TOOL
 

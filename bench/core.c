@@ -7,6 +7,9 @@
  * The floor of a call reads the CPU counter, stores 32 bytes and release-stores an index: no logger with such records can do
  * less. */
 #define METALOG_IMPLEMENTATION
+#define METALOG_SHIM_LOGC
+#define METALOG_SHIM_SYSLOG
+#define MLOG__SHIM_TAKE(name, function) /* the other loggers' own calls reach libc */
 #define METALOG_TOOL 2 /* the reader of binary files, without the tool's main */
 #include "../metalog.h"
 #include "bench.h"
@@ -109,6 +112,10 @@ static void call_off(int n) {
     for (int i = 0; i < n; i++) mlog_debug("F", "a", bench_a, "b", bench_b, "c", bench_c);
 }
 
+static void call_shim(int n) {
+    for (int i = 0; i < n; i++) log_info("G %d %d %s", bench_c, bench_c, bench_text[i % BENCH_TEXTS]);
+}
+
 typedef struct {
     const char *label;
     void (*calls)(int n);
@@ -130,7 +137,7 @@ static bool start(const mlog_config *config) {
     return true;
 }
 
-enum { KINDS = 13, ROUNDS_MAX = 101 };
+enum { KINDS = 14, ROUNDS_MAX = 101, TO_EMPTY = 3, TO_PRINTF = 6 };
 static const kind call_kinds[KINDS] = {{"floor: counter, 32 bytes, index", floor_both, 0},
                                        {"floor: 32 bytes, index", floor_store, 0},
                                        {"floor: counter alone", floor_counter, 0},
@@ -140,10 +147,11 @@ static const kind call_kinds[KINDS] = {{"floor: counter, 32 bytes, index", floor
                                        {"C  printf: 2 ints, string", call_c, 0},
                                        {"D  8 pairs", call_d, 0},
                                        {"E  A inside a context", call_e, 0},
-                                       {"F  disabled", call_off, 3},
+                                       {"F  disabled", call_off, TO_EMPTY},
                                        {"60 additions that wait for nothing", sixty_additions, 0},
                                        {"A on a named logger", call_named, 0},
-                                       {"A with a mlog_value (hex)", call_hex, 0}};
+                                       {"A with a mlog_value (hex)", call_hex, 0},
+                                       {"G  C through the shim of log.c", call_shim, TO_PRINTF}};
 static mlog_clock clock_now;
 
 /* A run: ROUNDS times a burst of each kind, in turns, with empty rings before each. */
@@ -164,7 +172,7 @@ static void calls_once(void) {
     }
     const char *name = clock_now == MLOG_ARRIVAL ? "floor without counter" : "floor with counter";
     for (int k = 0; k < KINDS; k++)
-        put(quantile(took[k], rounds, 0.5), "ns", quantile(times[k], rounds, 0.5), call_kinds[k].to == 3 ? "empty loop" : name,
+        put(quantile(took[k], rounds, 0.5), "ns", quantile(times[k], rounds, 0.5), call_kinds[k].to == TO_EMPTY ? "empty loop" : call_kinds[k].to == TO_PRINTF ? "C" : name,
             "%s", call_kinds[k].label);
 }
 
@@ -213,7 +221,6 @@ static void rings_once(void) {
 static void measure_calls(void) {
     clock_now = MLOG_COUNTER;
     measure("calls, counter", calls_once);
-    absent("calls, counter", "G  A through a shim", "not built");
     measure("crash-safe rings", rings_once);
     clock_now = MLOG_ARRIVAL;
     measure("calls, arrival", calls_once);
@@ -734,6 +741,14 @@ static double peer_burst(void (*one)(int), void (*drain)(void)) {
 static void flush_all(void) { mlog_flush(60000); }
 static void nothing(void) {}
 
+static void shim_a(int n) {
+    for (int i = 0; i < n; i++) mlog1_syslog(6, "A a=%ld b=%g c=%d", (long)bench_a, bench_b, bench_c);
+}
+static void shim_b(int n) {
+    for (int i = 0; i < n; i++) mlog1_syslog(6, "B s=%s c=%d b=%g", bench_text[i % BENCH_TEXTS], bench_c, bench_b);
+}
+static bool is_syslog(const bench_peer *p) { return strcmp(p->name, "syslog(3)") == 0; }
+
 static void peers_once(void) {
     mlog_config config = {.full = MLOG_BLOCK, .sinks = {{.type = MLOG_NULL, .format = MLOG_JSON}}};
     if (!start(&config)) return;
@@ -754,6 +769,10 @@ static void peers_once(void) {
         row *r = put(pa, "ns", pa / a, "metalog", "%s  A", p->name);
         snprintf(r->note, sizeof r->note, "%s", p->null_does);
         put(pb, "ns", pb / b, "metalog", "%s  B", p->name);
+        if (!is_syslog(p)) continue;
+        double sa = peer_burst(shim_a, flush_all), sb = peer_burst(shim_b, flush_all);
+        snprintf(put(sa, "ns", sa / pa, "syslog(3)", "metalog, syslog shim  A")->note, 96, "the same call, interposed");
+        put(sb, "ns", sb / pb, "syslog(3)", "metalog, syslog shim  B");
     }
 }
 
@@ -795,6 +814,8 @@ static void measure_peers(void) {
     measure("peers, to a file", files_once);
     for (int i = 0; i < bench_peers_count; i++)
         if (peer_gone[i]) absent("peers, a call", bench_peers[i].name, bench_peers[i].missing);
+    for (int i = 0; i < bench_peers_count; i++)
+        if (peer_gone[i] && is_syslog(&bench_peers[i])) absent("peers, a call", "metalog, syslog shim", bench_peers[i].missing);
 }
 
 /* ---- */

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what `make demo` (argument demo), `make test` (test), `make targets` (targets) or `make bench` (bench) needs and the machine
-# lacks, by Debian package name. Looks for the things themselves, not for packages: a compiler from elsewhere serves as well.
+# Installs what `make demo` (argument demo), `make test` (test), `make targets` (targets), `make trials` (trials) or `make bench` (bench)
+# needs and the machine lacks, by Debian package name. Looks for the things themselves, not for packages: a compiler from elsewhere serves as well.
 set -u
-what=${1:?demo, test, targets or bench}
+what=${1:?demo, test, targets, trials or bench}
 missing=
 
 need() { # package, then a command that succeeds when the thing is there
@@ -61,6 +61,8 @@ if [ "$what" = test ]; then
     need musl-tools has musl-gcc
     need python3 python3 -c ''
     need locales has_file /usr/share/i18n/locales/de_DE
+    need pkg-config has pkg-config
+    need libglib2.0-dev pkg-config --exists glib-2.0
 fi
 if [ "$what" = targets ]; then # in Debian they take the place of gcc-multilib
     need gcc-i686-linux-gnu has i686-linux-gnu-gcc
@@ -69,6 +71,15 @@ if [ "$what" = targets ]; then # in Debian they take the place of gcc-multilib
     need libc6-dev-s390x-cross links s390x-linux-gnu-gcc
     need qemu-user has qemu-s390x
     need python3 python3 -c ''
+fi
+if [ "$what" = trials ]; then # programs that log, to be run under the preload object
+    need python3 python3 -c ''
+    need cron has cron
+    need at has atd
+    need openssh-server has_file /usr/sbin/sshd
+    need sudo has sudo
+    need dnsmasq-base has dnsmasq
+    need inetutils-inetd has inetutils-inetd
 fi
 if [ "$what" = bench ]; then
     need g++ has "${GXX:-g++}"

@@ -112,7 +112,7 @@ static void add_module_again(void) {
 }
 static void redact_rules(void) {
     char list[256] = "x";
-    mlog__rule_redact(list);
+    mlog__rule_keys(list, false);
 }
 static void add_module_last(void) {
     fill_site(4);
