@@ -44,9 +44,9 @@ run() {
     *.*)
         variant=${part##*.} section=${part%.*}
         build "tests/test_$section.c" "build/bin/test_$section.$variant" || return 1
-        rm -rf "build/tmp/$part"
-        mkdir -p "build/tmp/$part"
-        TMPDIR=$PWD/build/tmp/$part
+        rm -rf "build/tmp/$part".*
+        TMPDIR=$PWD/build/tmp/$part.$$ # a name that no dead program of an earlier run has logged to: its records would be recovered
+        mkdir -p "$TMPDIR"
         export TMPDIR
         set -- timeout -k 5 "$limit" "build/bin/test_$section.$variant"
         if [ "$variant" = tsan ]; then fixed "$@"; else "$@"; fi </dev/null
