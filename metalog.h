@@ -12738,15 +12738,16 @@ static void mlog__sink_keep(mlog_sink *s, uint32_t rings) {
 /* Writes what is left of the batch. 1: all of it; 0: later (full pipe, error with backoff). A peer that is gone takes the rest away. */
 static int mlog__sink_write(mlog_sink *s, uint32_t rings) {
     if (s->retry_at != 0 && mlog__platform_clock(CLOCK_MONOTONIC) < s->retry_at) return 0;
-    if (s->sent < s->out.len && !mlog__sink_ours(s)) {
+    for (int i = 0; i < 2 && s->sent < s->out.len; i++) {
         const dev_t dev = s->dev;
         const ino_t ino = s->ino;
+        mlog__sink_promise(s, rings);
+        if (mlog__sink_ours(s)) break; /* looked at last: a host may close it at any moment */
         if (!mlog__sink_renew(s, false)) return mlog__sink_failed(s), 0;
         if (s->dev != dev || s->ino != ino) /* another file: a line that was begun in the old one goes there whole */
             mlog__sink_back(s, s->sent - mlog__sink_whole(s->out.p, s->sent, s->binary != NULL));
         s->promised = s->promised && s->sent != 0;
     }
-    mlog__sink_promise(s, rings);
     while (s->sent < s->out.len) {
         off_t end = s->torn_at != 0 ? mlog__sink_mend(s) : 0;
         ssize_t n = mlog__sink_push(s, s->out.p + s->sent, s->out.len - s->sent);
