@@ -60,8 +60,8 @@
  *   the user's own, mode 0700). A call costs the same; once it has returned, its record survives the death of the process, by whatever
  *   signal. The next start with a sink of the same path writes what was not written yet, marked `recovered`, before its own first record:
  *     a file with one writer        each record once; a line that was torn is cut off and written whole
- *     a file with several writers   JSON, LOGFMT, BINARY: each record once; a line that was torn is blanked and written again, whole,
- *                                   with the rest of its batch, unmarked. Others, and a batch over 640 KiB: at least once
+ *     a file with several writers   each record at least once. JSON, LOGFMT, BINARY: nearly always once: a line that was torn is
+ *                                   blanked and written again, whole, with the rest of its batch, unmarked
  *     console, pipe, callback       not recovered
  *   /dev/shm survives the process, exec, a logout (unless systemd's RemoveIPC is on for the user); not the machine, and not a container:
  *   there ring_dir on a volume does. A container's first process, and one whose /dev/shm refuses or has less room than twice
