@@ -23,6 +23,12 @@
 #endif
 #endif
 
+#ifdef MLOG__SANITIZED
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 static int check_passed, check_failed; /* also counted from other threads */
 
 static void check(int ok, const char *text, const char *file, int line) {

@@ -8,17 +8,7 @@ cd "$(dirname "$0")/.." || exit 2
 top=$PWD out=$PWD/build/migrate warn="-std=gnu11 -Wall -Wextra -Werror"
 rm -rf "$out"
 mkdir -p "$out/overlay"
-passed=0 failed=0
-check() { # name, command
-    label=$1; shift
-    if "$@" >"$out/log" 2>&1; then passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAIL $label: $*"
-        head -n 12 "$out/log"
-    fi
-}
-same() { check "$1: the same messages" diff "$2" "$3"; }
+. tests/shim/check.sh
 unset METALOG
 TZ=UTC
 export TZ

@@ -7,18 +7,8 @@ cd "$(dirname "$0")/.." || exit 2
 out=$PWD/build/shim src=tests/shim warn="-Wall -Wextra -Werror"
 rm -rf "$out"
 mkdir -p "$out"
-passed=0 failed=0
-check() { # name, command
-    label=$1; shift
-    if "$@" >"$out/log" 2>&1; then passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAIL $label: $*"
-        head -n 12 "$out/log"
-    fi
-}
+. tests/shim/check.sh
 refuse() { label=$1; shift; if "$@" >/dev/null 2>&1; then failed=$((failed + 1)); echo "FAIL $label: must fail: $*"; else passed=$((passed + 1)); fi; }
-same() { check "$1: the same messages" diff "$2" "$3"; }
 count() { # name, file, pattern, number
     n=$(grep -c "$3" "$2" 2>/dev/null)
     check "$1: '$3' $n times, expected $4" [ "$n" = "$4" ]

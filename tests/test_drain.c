@@ -17,11 +17,6 @@ int old_madvise(void *p, size_t size, int advice) {
     return madvise(p, size, advice);
 }
 
-#ifdef MLOG__SANITIZED
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void) { return "die_after_fork=0:atexit_sleep_ms=0"; }
 

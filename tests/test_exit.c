@@ -8,11 +8,6 @@
 
 #include <sys/wait.h>
 
-#ifdef MLOG__SANITIZED
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
 #ifdef EMULATED
 enum { FOREIGN_THREADS = 1 };
 #else

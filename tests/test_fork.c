@@ -9,11 +9,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#ifdef MLOG__SANITIZED /* their own locks are not made for children without pthread_atfork */
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
+/* SANITIZED: their own locks are not made for children without pthread_atfork */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void) { return "die_after_fork=0:atexit_sleep_ms=0"; } /* children start threads here */
 static int leaks_allowed; /* in a child of a busy parent: it leaves buffers alone that its parent may have been changing */

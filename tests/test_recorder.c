@@ -412,6 +412,15 @@ static void test_hammer(void) {
     }
 }
 
+/* History that every sink has passed over, more than the ring holds. */
+static void fill(void) {
+    for (int i = 0; i < 20000; i++) {
+        mlog_debug("history", "i", i);
+        if (i % 500 == 0) (void)mlog_flush(10000);
+    }
+    (void)mlog_flush(10000);
+}
+
 /* While no sink can write: history that has been seen gives its room, and what is new leaves half to others. As many records find room as
  * without a recorder. */
 static uint64_t fits(int recorder) {
@@ -419,11 +428,7 @@ static uint64_t fits(int recorder) {
     mlog_stats was, is;
     c.full = MLOG_DROP;
     start(c);
-    for (int i = 0; i < 20000; i++) {
-        mlog_debug("history", "i", i);
-        if (i % 500 == 0) (void)mlog_flush(10000);
-    }
-    (void)mlog_flush(10000);
+    fill();
     mlog_stats_read(&was);
     mlog__platform_lock(&mlog__flush_all.role); /* the flusher stands still */
     int64_t then = now_ms();
@@ -445,11 +450,7 @@ static void *gives_way(void *unused) {
     mlog_config c = config(MLOG_DEBUG);
     c.full = MLOG_DROP;
     start(c);
-    for (int i = 0; i < 20000; i++) {
-        mlog_debug("history", "i", i);
-        if (i % 500 == 0) (void)mlog_flush(10000);
-    }
-    (void)mlog_flush(10000);
+    fill();
     mlog__platform_lock(&mlog__flush_all.role);
     const mlog__ring *r = mlog__thread_self->ring;
     uint64_t dropped = r->dropped[MLOG_INFO], n = 0;

@@ -11,12 +11,6 @@ static DIR *on_opendir(const char *path); /* where one of the tests here gets in
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#ifdef MLOG__SANITIZED
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 static char rings[256];
 static const char *log_path;
 

@@ -10,11 +10,6 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-#ifdef MLOG__SANITIZED
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
 #ifdef TSAN
 enum { SCALE = 5, ROUNDS = 2 }; /* it lets go of a thread in the last rounds of destructors itself */
 #else

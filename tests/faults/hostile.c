@@ -14,12 +14,6 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-#ifdef MLOG__SANITIZED
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 enum { THREADS = 3 };
 static struct { volatile uint64_t calls[THREADS], quiet, stop, ended; } *common;
 static char log_path[512], rings[512], place[300];
