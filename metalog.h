@@ -65,8 +65,8 @@
  *     console, pipe, callback       not recovered
  *   /dev/shm survives the process, exec, a logout (unless systemd's RemoveIPC is on for the user); not the machine, and not a container:
  *   there ring_dir on a volume does. A container's first process, and one whose /dev/shm refuses or has less room than twice
- *   rings_total, keeps its rings beside its log, in .metalog-rings. When there is no room, rings are private as without it, and a record says so. Files of programs that never come
- *   back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings.
+ *   rings_total, keeps its rings beside its log, in .metalog-rings. When there is no room, rings are private as without it, and a
+ *   record says so. Files of programs that never come back are removed when nothing is left in them, else from the 65th on, the oldest first. crash_safe = MLOG_NO: private rings.
  *   Damage. Only the user and root can write to these files. Whatever they write into them, logged into or dead, crashes nobody; the
  *   records before the damage come out, and one says "ring damaged: records are missing". Messages, keys and places have checksums;
  *   values in rings have none, which would cost each call as much as it costs now: there a flipped bit is a wrong value. Who truncates a
@@ -90,7 +90,7 @@
  *   history gives way to what must go out, and a call for the recorder never waits. It goes with its thread, and with
  *   mlog_init. A process that is killed leaves it to recovery (see SURVIVAL), which writes what has not come out, marked
  *   `recovered`, too; a process that ends by exit does not.
- *   A call costs what any call that writes costs; the flusher steps over its record in 6 ns. It is woken when a quarter of a ring
+ *   A call costs what any call that writes costs; the flusher only steps over its record. It is woken when a quarter of a ring
  *   is unread, so that it is far enough in time; what finds half of the ring unread is counted as dropped, and not reported. */
 
 /* PRINTF PAIRS (printf_pairs = MLOG_YES)
